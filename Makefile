@@ -1,0 +1,71 @@
+# LongTask: `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CLUSTER_CLI := $(PYTHON) -m tests.cluster
+IMAGE ?= localhost/longtask:dev
+EXAMPLE_IMAGE ?= localhost/model-training:dev
+
+.PHONY: help demo test unit lint format generate cluster-up cluster-down image bench conformance requirements clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+$(VENV)/ready: requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)-strands/ready: requirements/strands.txt
+	$(PYTHON) -m venv $(VENV)-strands
+	$(VENV)-strands/bin/pip install --quiet --require-hashes -r requirements/strands.txt
+	touch $@
+
+demo: $(VENV)/ready image ## A real training through MCP, from start to result; brings up what it needs
+	eval "$$($(CLUSTER_CLI) env)" && IMAGE=$(IMAGE) EXAMPLE_IMAGE=$(EXAMPLE_IMAGE) $(BIN)/python -m examples.demo
+
+test: lint $(VENV)/ready $(VENV)-strands/ready image ## All tests, on a real cluster; brings up what it needs
+	eval "$$($(CLUSTER_CLI) env)" && IMAGE=$(IMAGE) EXAMPLE_IMAGE=$(EXAMPLE_IMAGE) $(BIN)/pytest $(ARGS)
+
+unit: $(VENV)/ready ## The tests that need no cluster; seconds
+	$(BIN)/pytest -m "not cluster" $(ARGS)
+
+lint: $(VENV)/ready ## Style, types, layers, and whether generated files are fresh
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m longtask_api.generate --check
+
+format: $(VENV)/ready ## Put the code into its standard form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: $(VENV)/ready ## Write crds/*.yaml, and the chart's copy, from the models
+	$(BIN)/python -m longtask_api.generate
+
+cluster-up: ## A real Kubernetes on this machine (the first time: minutes); prints how to use it
+	$(CLUSTER_CLI) up
+
+cluster-down: ## End it and leave nothing behind
+	$(CLUSTER_CLI) down
+
+image: cluster-up ## Build the images and load them into the cluster
+	$(CLUSTER_CLI) image-build --tag $(IMAGE) .
+	$(CLUSTER_CLI) image-build --tag $(EXAMPLE_IMAGE) examples/model_training
+
+bench: $(VENV)/ready ## Measure against raw Jobs in the same run; writes bench/results/latest.json
+	$(CLUSTER_CLI) up --kwok
+	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m bench
+
+conformance: ## The official MCP conformance scenarios for tasks
+	@echo "not yet: the MCP Tasks extension is not implemented" >&2; exit 1
+
+requirements: $(VENV)/ready ## Pin all dependencies anew, with hashes
+	./requirements/compile
+
+clean: ## Remove the virtual environments
+	rm -rf $(VENV) $(VENV)-strands

@@ -1,0 +1,46 @@
+"""What all API models share: camelCase on the wire, immutable in Python, RFC 3339 times."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+
+def rfc3339(moment: datetime) -> str:
+    """A metav1.Time: whole seconds, UTC, `2026-01-31T12:00:00Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Time = Annotated[datetime, PlainSerializer(rfc3339, when_used="json")]
+
+
+class ApiModel(BaseModel):
+    """A part of an object as the API server stores it. Unknown fields are ignored: never write one back whole."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True, frozen=True
+    )
+
+    def to_api(self) -> dict[str, Any]:
+        """The JSON object for the API server; fields that are None are left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @classmethod
+    def from_api(cls, document: Any) -> Self:
+        """Read a decoded JSON object. Raises pydantic.ValidationError where the CRD would have refused it."""
+        return cls.model_validate(document)
+
+
+class ObjectMeta(ApiModel):
+    """The part of metav1.ObjectMeta that LongTask reads."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}

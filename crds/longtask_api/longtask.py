@@ -1,0 +1,301 @@
+"""LongTask: one piece of durable work, and the record of what came of it."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from longtask_api import names
+from longtask_api.base import ApiModel, ObjectMeta, Time
+from longtask_api.conditions import Condition
+
+
+class Phase(StrEnum):
+    """A summary for people, derived from the rest of status; no decision is made from it."""
+
+    PENDING = "Pending"
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    WAITING_FOR_INPUT = "WaitingForInput"
+    SUSPENDED = "Suspended"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+TERMINAL_PHASES = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED})
+
+
+class ConditionType(StrEnum):
+    """The conditions a LongTask can have."""
+
+    ACCEPTED = "Accepted"
+    """The template exists and the parameters fit it. Once True or False it does not change."""
+    SUSPENDED = "Suspended"
+    """Work is held: no pod runs until spec.suspend is false again."""
+    SUCCEEDED = "Succeeded"
+    """Unknown while the work goes on; True or False when it has ended, for good."""
+
+
+class TemplateRef(ApiModel):
+    """A LongTaskTemplate in the task's own namespace."""
+
+    name: Annotated[
+        str, Field(min_length=1, max_length=names.MAX_TEMPLATE_NAME, description="Name of the LongTaskTemplate.")
+    ]
+
+
+class Requester(ApiModel):
+    """Who asked for the task. Only this caller sees it through MCP."""
+
+    principal: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=512,
+            description="The verified identity, for example system:serviceaccount:agents:researcher.",
+        ),
+    ]
+
+
+class InputResponse(ApiModel):
+    """An answer to a question that the running task asked."""
+
+    request_id: Annotated[str, Field(min_length=1, max_length=64, description="The question that this answers.")]
+    value: Annotated[str, Field(max_length=4096, description="The answer, as JSON text.")]
+
+
+class LongTaskSpec(ApiModel):
+    """What should be done. Most of it is fixed when the task is created."""
+
+    template_ref: Annotated[TemplateRef, Field(description="What kind of work this is. Immutable.")]
+    parameters: Annotated[
+        Mapping[str, Any],
+        Field(
+            description="The work's arguments, as the template's parametersSchema describes them. Immutable.",
+            json_schema_extra={"x-kubernetes-map-type": "atomic"},
+        ),
+    ] = {}
+    idempotency_key: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=128,
+            description="The caller's own name for this start: a repeated start under it meets this task. Immutable.",
+        ),
+    ] = None
+    requester: Annotated[
+        Requester | None, Field(description="Who asked for the task; set by the MCP server. Immutable.")
+    ] = None
+    suspend: Annotated[
+        bool,
+        Field(
+            description="Hold the work: its pods are stopped and started again when this is false. "
+            "Held time does not count against activeDeadlineSeconds."
+        ),
+    ] = False
+    cancel_requested: Annotated[
+        bool, Field(description="End the work and keep its log. Cannot be taken back once true.")
+    ] = False
+    input_responses: Annotated[
+        list[InputResponse],
+        Field(
+            max_length=32,
+            description="Answers to the task's questions, one for each. Answers can be added, never changed or removed.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["requestId"]},
+        ),
+    ] = []
+    active_deadline_seconds: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=10**9,
+            description="Longest time that the work may be active, over all attempts, in seconds; queued and "
+            "suspended time does not count. Default and maximum come from the template.",
+        ),
+    ] = None
+    ttl_seconds_after_finished: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=10**9,
+            description="How long this record is kept after the work ended, in seconds. Default from the template.",
+        ),
+    ] = None
+
+
+class JobRef(ApiModel):
+    """The one Job that does the work. Never another one."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63, description="Name of the Job, in the task's namespace.")]
+    uid: Annotated[str, Field(min_length=1, max_length=64, description="metadata.uid of the Job.")]
+
+
+class Attempt(ApiModel):
+    """One pod that did, or tried to do, the work."""
+
+    number: Annotated[int, Field(ge=1, description="1 for the first attempt.")]
+    pod_name: Annotated[str, Field(description="Name of the pod.")]
+    pod_uid: Annotated[str, Field(alias="podUID", description="metadata.uid of the pod.")]
+    node_name: Annotated[str | None, Field(description="The node that the pod ran on.")] = None
+    start_time: Annotated[Time | None, Field(description="When its container started.")] = None
+    end_time: Annotated[Time | None, Field(description="When its container ended.")] = None
+    reason: Annotated[
+        str | None,
+        Field(description="Why it ended, in one word: Completed, Error, OOMKilled, DeadlineExceeded, Evicted, ..."),
+    ] = None
+    exit_code: Annotated[int | None, Field(description="The container's exit code.")] = None
+
+
+class TemplateSnapshot(ApiModel):
+    """What the task took from its template when it was accepted. Later edits of the template do not reach it."""
+
+    generation: Annotated[int, Field(description="metadata.generation of the template at that time.")]
+    hash: Annotated[str, Field(description="SHA-256 of the template's spec, first 16 hex digits.")]
+    start_timeout_seconds: Annotated[
+        int, Field(description="How long the work may take to start before the task fails, in seconds.")
+    ]
+    active_deadline_seconds: Annotated[
+        int, Field(description="Longest active time over all attempts when the task names none, in seconds.")
+    ]
+    max_active_deadline_seconds: Annotated[
+        int | None, Field(description="The longest activeDeadlineSeconds that the task may name, in seconds.")
+    ] = None
+    max_disruptions: Annotated[int, Field(description="Disruptions that are repaired for free before the task fails.")]
+    ttl_seconds_after_finished: Annotated[
+        int, Field(description="How long the record is kept after the work ended, in seconds.")
+    ]
+
+
+class Progress(ApiModel):
+    """How far the work is, as its newest attempt last told."""
+
+    attempt: Annotated[int, Field(ge=1, description="The attempt that told.")]
+    sequence: Annotated[int, Field(ge=0, description="Rises with every report of an attempt.")]
+    fraction: Annotated[float | None, Field(ge=0, le=1, description="Done share of the work, 0 to 1.")] = None
+    current: Annotated[float | None, Field(description="Units done.")] = None
+    total: Annotated[float | None, Field(description="Units to do in all.")] = None
+    unit: Annotated[str | None, Field(max_length=32, description="What is counted: epoch, file, row.")] = None
+    message: Annotated[str | None, Field(max_length=1024, description="What the work is doing now.")] = None
+    display: Annotated[str | None, Field(max_length=64, description="The progress as kubectl get shows it.")] = None
+    updated_time: Annotated[Time | None, Field(description="When the report was received.")] = None
+
+
+class Artifact(ApiModel):
+    """Something the work left somewhere: a model, a table, a picture."""
+
+    name: Annotated[str, Field(max_length=253, description="What the author calls it.")]
+    uri: Annotated[str | None, Field(max_length=2048, description="Where it is.")] = None
+    size: Annotated[int | None, Field(ge=0, description="Bytes.")] = None
+    sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its bytes.")] = None
+
+
+class Result(ApiModel):
+    """What the work gave. Either value or text is set."""
+
+    value: Annotated[Any, Field(description="The result, when the work gave JSON.")] = None
+    text: Annotated[
+        str | None,
+        Field(
+            max_length=32768,
+            description="The result as written, when it was not JSON or held numbers that JSON storage would change.",
+        ),
+    ] = None
+    summary: Annotated[str | None, Field(max_length=1024, description="The result in a sentence.")] = None
+    artifacts: Annotated[
+        list[Artifact],
+        Field(
+            max_length=64,
+            description="What the work left elsewhere.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = []
+
+
+class Failure(ApiModel):
+    """Why the work failed, and what to do about it."""
+
+    reason: Annotated[
+        str,
+        Field(
+            max_length=64,
+            description="The cause in one word: Error, OOMKilled, DeadlineExceeded, StartTimeout, ImagePullBackOff, "
+            "CreateContainerConfigError, Unschedulable, QuotaExceeded, PodSecurityViolation, NodeLost, Evicted, "
+            "InvalidParameters, TemplateNotFound, TemplateNotReady, TooManyDisruptions, InvalidResult, JobLost, ...",
+        ),
+    ]
+    message: Annotated[str, Field(max_length=4096, description="What happened, in a sentence.")]
+    exit_code: Annotated[int | None, Field(description="Exit code of the container that failed.")] = None
+    signal: Annotated[int | None, Field(description="The signal that ended the container, for exit codes 129-192.")] = (
+        None
+    )
+    log_tail: Annotated[
+        str | None, Field(max_length=8192, description="The last lines that the failed container wrote.")
+    ] = None
+    hint: Annotated[str | None, Field(max_length=1024, description="What to do now.")] = None
+
+
+class LongTaskStatus(ApiModel):
+    """What came of it so far. Written by the operator alone; frozen once the work has ended."""
+
+    observed_generation: Annotated[
+        int | None, Field(description="The metadata.generation that this status was made from.")
+    ] = None
+    phase: Annotated[
+        Phase | None, Field(description="Where the task stands, in one word. Derived: conditions are the source.")
+    ] = None
+    message: Annotated[str | None, Field(max_length=4096, description="Where the task stands, in a sentence.")] = None
+    conditions: Annotated[
+        list[Condition],
+        Field(
+            max_length=16,
+            description="Accepted (template and parameters are good), Suspended (work is held), Succeeded (Unknown "
+            "while the work goes on, then True or False).",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = []
+    start_time: Annotated[Time | None, Field(description="When the first attempt started to work.")] = None
+    completion_time: Annotated[Time | None, Field(description="When the work ended, in whatever way.")] = None
+    active_seconds: Annotated[
+        int | None, Field(ge=0, description="Active time of the finished active periods, in seconds.")
+    ] = None
+    active_since: Annotated[
+        Time | None, Field(description="Start of the active period that is going on; absent while none is.")
+    ] = None
+    job_ref: Annotated[
+        JobRef | None, Field(description="The Job that does the work. Once set, never changed or replaced.")
+    ] = None
+    attempt_count: Annotated[int | None, Field(ge=0, description="Attempts so far, disruptions included.")] = None
+    disruption_count: Annotated[
+        int | None, Field(ge=0, description="Attempts that ended by a disruption: eviction, drain, preemption.")
+    ] = None
+    attempts: Annotated[
+        list[Attempt],
+        Field(
+            max_length=20,
+            description="The newest attempts, oldest first.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = []
+    template_snapshot: Annotated[
+        TemplateSnapshot | None, Field(description="What was taken from the template when the task was accepted.")
+    ] = None
+    progress: Annotated[Progress | None, Field(description="How far the work is.")] = None
+    result: Annotated[Result | None, Field(description="What the work gave.")] = None
+    failure: Annotated[Failure | None, Field(description="Why the work failed.")] = None
+
+
+class LongTask(ApiModel):
+    """One piece of durable work: it goes on when whoever asked for it has gone."""
+
+    api_version: Literal["longtask.dev/v1alpha1"] = names.API_VERSION
+    kind: Literal["LongTask"] = names.TASK_KIND
+    metadata: ObjectMeta
+    spec: Annotated[LongTaskSpec, Field(description="What should be done.")]
+    status: Annotated[LongTaskStatus, Field(description="What came of it so far.")] = LongTaskStatus()
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the work has ended, in whatever way."""
+        return self.status.phase in TERMINAL_PHASES

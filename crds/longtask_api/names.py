@@ -1,0 +1,51 @@
+"""Every name that more than one process must agree on: group, labels, audiences, environment, limits."""
+
+from typing import Final
+
+GROUP: Final = "longtask.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = "longtask.dev/v1alpha1"
+
+TASK_KIND: Final = "LongTask"
+TASK_PLURAL: Final = "longtasks"
+TEMPLATE_KIND: Final = "LongTaskTemplate"
+TEMPLATE_PLURAL: Final = "longtasktemplates"
+
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "longtask"
+LABEL_TASK: Final = f"{GROUP}/task"
+LABEL_TASK_UID: Final = f"{GROUP}/task-uid"
+LABEL_TEMPLATE: Final = f"{GROUP}/template"
+ANNOTATION_SNAPSHOT: Final = f"{GROUP}/template-snapshot"
+"""On the Job: what was taken from the template, as JSON, in the same write that starts the work."""
+
+AUDIENCE_MCP: Final = f"{GROUP}/mcp"
+"""Audience of the tokens that agents present to the MCP server."""
+AUDIENCE_TASK_API: Final = f"{GROUP}/task-api"
+"""Audience of the token that the MCP server presents to the operator's task API."""
+
+ENV_ID: Final = "LONGTASK_ID"
+ENV_PARAMETERS: Final = "LONGTASK_PARAMETERS"
+ENV_PARAMETER_PREFIX: Final = "LONGTASK_PARAM_"
+
+MAX_TASK_NAME: Final = 52
+"""Characters. Leaves room for `-` and 8 hex digits in the Job's name, a DNS label of 63 or less."""
+MAX_TEMPLATE_NAME: Final = 40
+"""Characters. Leaves room for `-` and the suffix of a task made from the template."""
+MAX_PARAMETERS_BYTES: Final = 64 * 1024
+"""Of the JSON text. One environment string may have 131,071 bytes; doubling every `$` must still fit."""
+MAX_RESULT_BYTES: Final = 4096
+"""Of a termination message; kubelet keeps only the tail of a longer one."""
+
+
+def job_name(task_name: str, task_uid: str) -> str:
+    """The name of the task's only Job: the same for every replica and every retry of the create.
+
+    The uid keeps a task that was deleted and created again under its old name from meeting the old Job.
+    """
+    return f"{task_name}-{task_uid[:8]}"
+
+
+def tool_name(template_name: str) -> str:
+    """The MCP tool that starts tasks of a template: `model-training` becomes `model_training`."""
+    return template_name.replace("-", "_")

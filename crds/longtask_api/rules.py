@@ -1,0 +1,127 @@
+"""The CEL rules that hold whoever writes.
+
+All of them stand at the schema's root: a rule on a field is skipped in an update that removes the field, so a rule on
+`status` would not see `{"status": null}`. A rule that names oldSelf runs on updates only.
+"""
+
+from dataclasses import dataclass
+
+from longtask_api import names, template
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One x-kubernetes-validations entry."""
+
+    rule: str
+    message: str
+    field_path: str
+
+    def to_api(self) -> dict[str, str]:
+        """The entry as the CRD wants it."""
+        # FieldValueInvalid would print the rule's scope as the value: `Invalid value: "object": <message>`.
+        reason = "FieldValueForbidden"
+        return {"rule": self.rule, "message": self.message, "reason": reason, "fieldPath": self.field_path}
+
+
+_TERMINAL = (
+    "has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase in ['Succeeded', 'Failed', 'Cancelled']"
+)
+
+
+def _unchanged(parent: str, field: str) -> str:
+    """The field has its old value; an absent one stays absent.
+
+    CEL hides a map of any values; dyn() reaches it. Equality is asked both ways: it takes {"value": null} on its left
+    for equal to {"text": "..."} (k8s.io/apiserver, pkg/cel/common/valuesunstructured.go).
+    """
+    new, old = (f"dyn({side}.{parent}).{field}" for side in ("self", "oldSelf"))
+    return f"has({new}) == has({old}) && (!has({new}) || ({new} == {old} && {old} == {new}))"
+
+
+def _immutable(field: str) -> Rule:
+    return Rule(
+        _unchanged("spec", field),
+        f"{field} cannot change once the task exists: create another LongTask instead",
+        f".spec.{field}",
+    )
+
+
+def _frozen(field: str) -> Rule:
+    return Rule(
+        f"!({_TERMINAL}) || (has(self.status) && {_unchanged('status', field)})",
+        f"the task has ended: its {field} never changes again",
+        f".status.{field}",
+    )
+
+
+def _name_fits(limit: int, what: str) -> Rule:
+    return Rule(
+        f"size(self.metadata.name) <= {limit} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        f"the name of a {what} has at most {limit} characters, of a-z, 0-9 and '-', and starts with a letter",
+        ".metadata.name",
+    )
+
+
+def _succeeded_condition(side: str) -> str:
+    conditions = f"{side}.status.conditions"
+    return f"(has({conditions}) ? {conditions}.filter(c, c.type == 'Succeeded') : [])"
+
+
+TASK_RULES = (
+    _name_fits(names.MAX_TASK_NAME, "LongTask"),
+    _immutable("templateRef"),
+    _immutable("parameters"),
+    _immutable("idempotencyKey"),
+    _immutable("requester"),
+    Rule(
+        "!(has(oldSelf.spec.cancelRequested) && oldSelf.spec.cancelRequested) || "
+        "(has(self.spec.cancelRequested) && self.spec.cancelRequested)",
+        "a cancel cannot be taken back: create another LongTask to run the work again",
+        ".spec.cancelRequested",
+    ),
+    Rule(
+        "!has(oldSelf.spec.inputResponses) || oldSelf.spec.inputResponses.all(old, "
+        "has(self.spec.inputResponses) && self.spec.inputResponses.exists(new, new == old))",
+        "an answer that was given stays as it is: answers can only be added, one for each requestId",
+        ".spec.inputResponses",
+    ),
+    Rule(
+        f"!({_TERMINAL}) || (has(self.status) && has(self.status.phase) && self.status.phase == oldSelf.status.phase)",
+        "the task has ended: its phase never changes again and its status stays; "
+        "create another LongTask to run the work again",
+        ".status.phase",
+    ),
+    *(_frozen(field) for field in ("result", "failure", "progress", "completionTime", "jobRef")),
+    Rule(
+        f"!({_TERMINAL}) || (has(self.status) && {_succeeded_condition('self')} == {_succeeded_condition('oldSelf')})",
+        "the task has ended: its Succeeded condition never changes again",
+        ".status.conditions",
+    ),
+    Rule(
+        "!(has(oldSelf.status) && has(oldSelf.status.jobRef)) || "
+        "(has(self.status) && has(self.status.jobRef) && self.status.jobRef == oldSelf.status.jobRef)",
+        "jobRef never changes once it is set: a task has one Job",
+        ".status.jobRef",
+    ),
+    Rule(
+        "!(has(oldSelf.status) && has(oldSelf.status.progress)) || "
+        "(has(self.status) && has(self.status.progress) && ("
+        "self.status.progress.attempt > oldSelf.status.progress.attempt || "
+        "(self.status.progress.attempt == oldSelf.status.progress.attempt && "
+        "self.status.progress.sequence >= oldSelf.status.progress.sequence)))",
+        "progress never goes back or away: its (attempt, sequence) is at least what is stored",
+        ".status.progress",
+    ),
+)
+
+TEMPLATE_RULES = (
+    _name_fits(names.MAX_TEMPLATE_NAME, "LongTaskTemplate"),
+    Rule(
+        "!has(self.spec.maxActiveDeadlineSeconds) || "
+        "self.spec.activeDeadlineSeconds <= self.spec.maxActiveDeadlineSeconds",
+        f"activeDeadlineSeconds ({template.DEFAULT_ACTIVE_DEADLINE_SECONDS} when not given) is more than "
+        "maxActiveDeadlineSeconds: set it to at most that",
+        ".spec.activeDeadlineSeconds",
+    ),
+)

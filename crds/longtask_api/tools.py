@@ -1,0 +1,31 @@
+"""Names that the MCP server's tools take for themselves, and the label by which it finds a caller's tasks."""
+
+import hashlib
+from typing import Final
+
+from longtask_api import names
+
+FIXED_TOOLS: Final = frozenset(
+    {
+        "list_templates",
+        "start_task",
+        "check_task_status",
+        "get_task_results",
+        "wait_for_task",
+        "list_tasks",
+        "cancel_task",
+        "get_task_logs",
+    }
+)
+"""Tools that are always there. A template whose tool would have one of these names is refused."""
+
+RESERVED_ARGUMENTS: Final = frozenset({"wait_seconds", "idempotency_key"})
+"""Arguments that every template's tool has beside the template's own parameters."""
+
+LABEL_REQUESTER: Final = f"{names.GROUP}/requester"
+"""On LongTasks: whose they are, in a form that fits a label; spec.requester.principal is what counts."""
+
+
+def requester_label(principal: str) -> str:
+    """The value of LABEL_REQUESTER for a caller: 16 hex digits of the SHA-256 of the principal."""
+    return hashlib.sha256(principal.encode()).hexdigest()[:16]

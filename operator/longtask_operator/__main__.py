@@ -1,0 +1,208 @@
+"""The operator's process: `longtask-operator`, or `python -m longtask_operator`."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import kopf
+import uvloop
+from fastapi import FastAPI
+
+from longtask_api.names import AUDIENCE_TASK_API
+from longtask_operator.cache import Cache
+from longtask_operator.cluster import FIELD_MANAGER, Cluster
+from longtask_operator.health import health_app
+from longtask_operator.leader import Lease
+from longtask_operator.metrics import METRICS
+from longtask_operator.plan import Policy
+from longtask_operator.reconciler import Reconciler
+from longtask_operator.settings import Settings
+from longtask_operator.task_api import task_api
+from longtask_operator.templates import TemplateReconciler
+from longtask_operator.watches import Key, Watches
+from longtask_operator.workqueue import WorkQueue
+from longtask_runtime import kube, logs
+from longtask_runtime.authentication import TokenReviewer
+from longtask_runtime.serving import serve
+from longtask_runtime.validation import Validator
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT = 1.0
+STUCK_AFTER = 30.0
+"""Seconds without a heartbeat of the event loop after which the process should be restarted."""
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    settings = Settings()
+    logs.configure(settings.log_level)
+    uvloop.run(Operator(settings).run())
+
+
+class Operator:
+    """Wires the parts together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._cache = Cache()
+        self._synced = asyncio.Event()
+        self._stopping = False
+        self._beat = time.monotonic()
+
+    async def run(self) -> None:
+        """Watch, serve and, while leading, decide. Returns after a clean stop; raises what should restart the pod."""
+        settings = self._settings
+        client = await kube.connect(FIELD_MANAGER)
+        cluster = Cluster(client, settings.namespace)
+        try:
+            async with Validator() as validator:
+                policy = Policy(job_retention=timedelta(seconds=settings.job_retention_seconds))
+                reconciler = Reconciler(cluster, self._cache, validator, policy)
+                templates = TemplateReconciler(cluster, self._cache)
+                queue = self._queue(reconciler, templates)
+                watches = Watches(cluster, self._cache, queue.add)
+                lease = Lease(
+                    client,
+                    settings.lease_namespace,
+                    settings.lease_name,
+                    settings.pod_name,
+                    settings.lease_duration_seconds,
+                )
+                api = task_api(
+                    cluster, self._cache, TokenReviewer(client, AUDIENCE_TASK_API), settings.task_api_readers
+                )
+                await self._until_stopped(watches, lease, queue, api)
+        finally:
+            await client.close()
+
+    def _queue(self, reconciler: Reconciler, templates: TemplateReconciler) -> WorkQueue[Key]:
+        async def work(key: Key) -> None:
+            kind, name = key
+            METRICS.queue_length.set(len(queue))
+            if kind == "template":
+                await templates.reconcile(name)
+                return
+            with METRICS.reconcile_seconds.time():
+                again = await reconciler.reconcile(name)
+            if name not in self._cache.tasks:
+                queue.forget(key)
+            elif again is not None:
+                queue.add_later(key, again)
+
+        def failed(key: Key, error: Exception) -> None:
+            METRICS.errors.inc()
+            logger.warning("step failed; it is repeated", extra={"key": key}, exc_info=error)
+
+        queue = WorkQueue(work, failed, self._settings.workers)
+        return queue
+
+    async def _until_stopped(self, watches: Watches, lease: Lease, queue: WorkQueue[Key], api: FastAPI) -> None:
+        settings = self._settings
+        stop, watching = asyncio.Event(), asyncio.Event()
+        tasks = {
+            asyncio.create_task(coroutine, name=name)
+            for name, coroutine in {
+                "heartbeat": self._heartbeats(),
+                "health": serve(health_app(self._alive, self._ready), settings.health_port),
+                "task-api": serve(api, settings.task_api_port),
+                "resync": self._resyncs(watches, watching),
+                "leader": lease.run(lambda: self._lead(queue, watches)),
+            }.items()
+        }
+        kopf_task = asyncio.create_task(self._watch(watches, watching), name="watches")
+        stopped = asyncio.create_task(_signalled(stop, watching), name="signal")
+        try:
+            done, _ = await asyncio.wait({stopped, kopf_task, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            self._stopping = True
+            logger.info("stopping", extra={"because": [task.get_name() for task in done]})
+        finally:
+            # kopf goes last: when it ends, it cancels every task of the loop that it does not know.
+            await _cancelled(*tasks)
+            await _cancelled(kopf_task, stopped)
+        if stopped not in done:
+            raise RuntimeError(f"{', '.join(task.get_name() for task in done)} ended without being asked to")
+
+    async def _watch(self, watches: Watches, watching: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+        watches.register(registry)
+        options = kopf.OperatorSettings()
+        options.posting.enabled = False
+        options.scanning.disabled = True
+        options.networking.enforce_retry_after = True
+        options.queueing.idle_timeout = 0.1
+        await kopf.operator(
+            registry=registry,
+            settings=options,
+            standalone=True,
+            namespaces=[self._settings.namespace],
+            ready_flag=watching,
+        )
+
+    async def _resyncs(self, watches: Watches, watching: asyncio.Event) -> None:
+        await watching.wait()
+        delay = 0.5
+        while True:
+            try:
+                await watches.resync()
+            except Exception as error:
+                logger.warning("listing everything failed; trying again", exc_info=error)
+                delay = min(30.0, delay * 2)
+            else:
+                self._synced.set()
+                delay = float(self._settings.resync_seconds)
+            await asyncio.sleep(delay)
+
+    async def _lead(self, queue: WorkQueue[Key], watches: Watches) -> None:
+        await self._synced.wait()
+        async with _shown_as_leader():
+            watches.enqueue_all()
+            await queue.run()
+
+    async def _heartbeats(self) -> None:
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(HEARTBEAT)
+
+    def _alive(self) -> str | None:
+        return "the event loop is stuck" if time.monotonic() - self._beat > STUCK_AFTER else None
+
+    def _ready(self) -> str | None:
+        if self._stopping:
+            return "stopping"
+        return None if self._synced.is_set() else "the cache is not filled yet"
+
+
+@contextlib.asynccontextmanager
+async def _shown_as_leader() -> AsyncIterator[None]:
+    METRICS.leader.set(1)
+    try:
+        yield
+    finally:
+        METRICS.leader.set(0)
+
+
+async def _signalled(stop: asyncio.Event, watching: asyncio.Event) -> None:
+    """Returns at SIGTERM or SIGINT. kopf takes the signals when it starts; from then on they are ours."""
+    await watching.wait()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+async def _cancelled(*tasks: asyncio.Task[None]) -> None:
+    """Cancel and wait; what a task raises then is raised here."""
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Exception):
+            raise result
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The record of attempts, merged from what status says already and the pods that are seen. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from longtask_api.longtask import Attempt, LongTaskStatus
+from longtask_operator.diagnosis import DISRUPTIONS, attempt_reason
+from longtask_operator.observed import PodView
+
+KEPT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """All attempts so far; `newest` holds the last 20, oldest first."""
+
+    count: int
+    disruptions: int
+    newest: list[Attempt]
+
+    @property
+    def first_start(self) -> datetime | None:
+        """The earliest known start among the kept ones."""
+        return min((attempt.start_time for attempt in self.newest if attempt.start_time), default=None)
+
+
+def record(status: LongTaskStatus, pods: Sequence[PodView], *, suspended: bool, now: datetime) -> Attempts:
+    """Merge. A pod counts once it started or ended; one that is never seen again ended when that was noticed."""
+    known = {attempt.pod_uid: attempt for attempt in status.attempts}
+    count, disruptions = status.attempt_count or 0, status.disruption_count or 0
+    oldest = status.attempts[0].start_time if len(status.attempts) == KEPT else None
+    seen = set[str]()
+    for pod in sorted(pods, key=lambda pod: (pod.created, pod.name)):
+        seen.add(pod.uid)
+        before = known.get(pod.uid)
+        if before is None and pod.started is None and pod.phase != "Failed":
+            continue
+        if before is None and oldest is not None and pod.created <= oldest:
+            continue
+        if before is None:
+            count += 1
+        attempt = _attempt(pod, before.number if before else count, suspended=suspended, now=now)
+        if before is not None and before.end_time is not None:
+            continue
+        if attempt.end_time is not None and attempt.reason in (*DISRUPTIONS.values(), "Disrupted"):
+            disruptions += 1
+        known[pod.uid] = attempt
+    for uid, attempt in known.items():
+        if uid not in seen and attempt.end_time is None:
+            known[uid] = attempt.model_copy(
+                update={"end_time": now, "reason": "Suspended" if suspended else attempt.reason or "Deleted"}
+            )
+    newest = sorted(known.values(), key=lambda attempt: attempt.number)[-KEPT:]
+    return Attempts(count, disruptions, newest)
+
+
+def _attempt(pod: PodView, number: int, *, suspended: bool, now: datetime) -> Attempt:
+    ended = pod.ended or (pod.termination is not None)
+    return Attempt(
+        number=number,
+        pod_name=pod.name,
+        pod_uid=pod.uid,
+        node_name=pod.node,
+        start_time=pod.started,
+        end_time=_end(pod, now) if ended else None,
+        reason=attempt_reason(pod, suspended=suspended) if ended else None,
+        exit_code=pod.termination.exit_code if pod.termination else None,
+    )
+
+
+def _end(pod: PodView, now: datetime) -> datetime:
+    if pod.termination is not None and pod.termination.finished is not None:
+        return pod.termination.finished
+    return now

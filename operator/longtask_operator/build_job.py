@@ -1,0 +1,114 @@
+"""Builds the Job of a task. Pure: the same task, template and parameters give the same Job."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from longtask_api import names
+from longtask_api.longtask import LongTask, TemplateSnapshot
+from longtask_api.parameters import environment_name
+from longtask_api.template import LongTaskTemplate, spec_hash
+
+
+def take_snapshot(template: LongTaskTemplate) -> TemplateSnapshot:
+    """What a task keeps of its template, whatever becomes of the template later."""
+    spec = template.spec
+    return TemplateSnapshot(
+        generation=template.metadata.generation,
+        hash=spec_hash(spec.to_api()),
+        start_timeout_seconds=spec.start_timeout_seconds,
+        active_deadline_seconds=spec.active_deadline_seconds,
+        max_active_deadline_seconds=spec.max_active_deadline_seconds,
+        max_disruptions=spec.retry.max_disruptions,
+        ttl_seconds_after_finished=spec.ttl_seconds_after_finished,
+    )
+
+
+def build_job(
+    task: LongTask, template: LongTaskTemplate, snapshot: TemplateSnapshot, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The batch/v1 Job that does the work; `parameters` are complete (defaults filled in)."""
+    labels = _labels(task, template)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": names.job_name(task.metadata.name, task.metadata.uid),
+            "namespace": task.metadata.namespace,
+            "labels": labels,
+            "annotations": {names.ANNOTATION_SNAPSHOT: snapshot.model_dump_json(exclude_none=True)},
+            "ownerReferences": [
+                {
+                    "apiVersion": names.API_VERSION,
+                    "kind": names.TASK_KIND,
+                    "name": task.metadata.name,
+                    "uid": task.metadata.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": {
+            "parallelism": 1,
+            "completions": 1,
+            "suspend": task.spec.suspend,
+            "backoffLimit": template.spec.retry.limit,
+            # A disruption (eviction, drain, preemption) is not the work's fault: it is no failure to the Job.
+            "podFailurePolicy": {
+                "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+            },
+            # Never two attempts at once: a new pod only when the old one has really ended (KEP-3939).
+            "podReplacementPolicy": "Failed",
+            "template": build_pod(template, labels, environment(task.metadata.uid, template, parameters)),
+        },
+    }
+
+
+def build_pod(template: LongTaskTemplate, labels: Mapping[str, str], variables: list[dict[str, str]]) -> dict[str, Any]:
+    """The core/v1 PodTemplateSpec: the author's pod with what every task gets."""
+    source = template.spec.pod_template
+    spec = source.spec.to_api()
+    spec["restartPolicy"] = "Never"
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        # Ours first: $(LONGTASK_PARAM_X) in the author's own variables refers to variables before it.
+        container["env"] = [*variables, *container.get("env", [])]
+        container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+    return {
+        "metadata": {
+            "labels": {**source.metadata.labels, **labels},
+            "annotations": dict(source.metadata.annotations),
+        },
+        "spec": spec,
+    }
+
+
+def environment(task_uid: str, template: LongTaskTemplate, parameters: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The variables every container gets.
+
+    Kubernetes expands $(NAME) in values, so every `$` is doubled: a parameter could otherwise read the pod's own
+    variables, secrets among them. A scalar parameter that was not given comes as the empty string, because an
+    unknown $(NAME) would stay in args as it is written.
+    """
+    text = json.dumps(parameters, ensure_ascii=False, separators=(",", ":"))
+    variables = {names.ENV_ID: task_uid, names.ENV_PARAMETERS: text}
+    declared: Mapping[str, Any] = template.spec.parameters_schema.get("properties", {})
+    for name in [*declared, *(name for name in parameters if name not in declared)]:
+        value = parameters.get(name)
+        if not isinstance(value, dict | list):
+            variables[environment_name(name)] = _scalar(value)
+    return [{"name": name, "value": value.replace("$", "$$")} for name, value in variables.items()]
+
+
+def _scalar(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _labels(task: LongTask, template: LongTaskTemplate) -> dict[str, str]:
+    return {
+        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+        names.LABEL_TASK: task.metadata.name,
+        names.LABEL_TASK_UID: task.metadata.uid,
+        names.LABEL_TEMPLATE: template.metadata.name,
+    }

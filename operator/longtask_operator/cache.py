@@ -1,0 +1,103 @@
+"""What the watches have told, as little of it as decisions need, found by task."""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from longtask_api.longtask import LongTask
+from longtask_api.template import LongTaskTemplate
+from longtask_operator.observed import JobView, PodView
+
+TOMBSTONES = 20_000
+
+
+@dataclass
+class Cache:
+    """All objects of the task namespace, by uid; templates by name."""
+
+    tasks: dict[str, LongTask] = field(default_factory=dict)
+    templates: dict[str, LongTaskTemplate] = field(default_factory=dict)
+    jobs: dict[str, JobView] = field(default_factory=dict)
+    """By the uid of the owning task."""
+    pods: dict[str, dict[str, PodView]] = field(default_factory=lambda: defaultdict(dict))
+    """By the uid of the owning Job, then by pod uid; pods that are gone stay until their Job is."""
+    _buried: OrderedDict[str, None] = field(default_factory=OrderedDict)
+
+    def put_task(self, task: LongTask) -> bool:
+        """Whether it was news: an older version than the known one is not."""
+        known = self.tasks.get(task.metadata.uid)
+        if task.metadata.uid in self._buried or (
+            known is not None and int(known.metadata.resource_version) > int(task.metadata.resource_version)
+        ):
+            return False
+        self.tasks[task.metadata.uid] = slim(task)
+        return True
+
+    def put_template(self, template: LongTaskTemplate) -> None:
+        """Keep it, unless a newer version is known."""
+        known = self.templates.get(template.metadata.name)
+        if known is None or int(known.metadata.resource_version) <= int(template.metadata.resource_version):
+            self.templates[template.metadata.name] = template
+
+    def put_job(self, job: JobView) -> None:
+        """Keep it, unless a newer version is known. Two Jobs of one task cannot be: they share a name."""
+        known = self.jobs.get(job.owner_uid)
+        older = known is not None and known.uid == job.uid and known.resource_version > job.resource_version
+        if job.uid not in self._buried and not older:
+            self.jobs[job.owner_uid] = job
+
+    def put_pod(self, pod: PodView) -> None:
+        """Keep it, unless a newer version is known."""
+        known = self.pods[pod.job_uid].get(pod.uid)
+        if known is None or (known.resource_version <= pod.resource_version and not known.gone):
+            self.pods[pod.job_uid][pod.uid] = pod
+
+    def drop_task(self, uid: str) -> None:
+        """It is gone for good; a late event must not bring it back."""
+        self._bury(uid)
+        self.tasks.pop(uid, None)
+
+    def drop_job(self, job: JobView) -> None:
+        """It is gone; so are its pods, once they say so."""
+        self._bury(job.uid)
+        known = self.jobs.get(job.owner_uid)
+        if known is not None and known.uid == job.uid:
+            del self.jobs[job.owner_uid]
+        self.sweep_pods(job.uid)
+
+    def sweep_pods(self, job_uid: str) -> None:
+        """Forget the pods of a Job that is gone, once all of them are gone too."""
+        if job_uid in self._buried and all(pod.gone for pod in self.pods.get(job_uid, {}).values()):
+            self.pods.pop(job_uid, None)
+
+    def pods_of(self, job_uid: str) -> tuple[PodView, ...]:
+        """The pods of a Job, oldest first, those that are gone included."""
+        pods: Iterable[PodView] = self.pods.get(job_uid, {}).values()
+        return tuple(sorted(pods, key=lambda pod: (pod.created, pod.name)))
+
+    def waiting_for(self, template_name: str) -> list[LongTask]:
+        """Tasks without a Job that name the template."""
+        return [
+            task
+            for task in self.tasks.values()
+            if task.spec.template_ref.name == template_name and task.status.job_ref is None and not task.is_terminal
+        ]
+
+    def _bury(self, uid: str) -> None:
+        self._buried[uid] = None
+        if len(self._buried) > TOMBSTONES:
+            self._buried.popitem(last=False)
+
+
+def slim(task: LongTask) -> LongTask:
+    """A finished task without its parameters, result and log: no decision needs them any more."""
+    if not task.is_terminal:
+        return task
+    empty: Mapping[str, Any] = {}
+    return task.model_copy(
+        update={
+            "spec": task.spec.model_copy(update={"parameters": empty}),
+            "status": task.status.model_copy(update={"result": None, "failure": None, "attempts": []}),
+        }
+    )

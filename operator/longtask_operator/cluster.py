@@ -1,0 +1,210 @@
+"""Every request that the operator makes of the API server, apart from its watches."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from kubernetes.aio.client import ApiClient
+
+from longtask_api import names
+from longtask_api.base import rfc3339
+from longtask_api.longtask import LongTask, LongTaskStatus
+from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus
+from longtask_operator.observed import JobView, PodView, job_view, pod_view, task_of_job
+from longtask_operator.plan import Action, CreateJob, DeleteJob, DeleteTask, SetSuspend, StopPod, StopRetries
+from longtask_runtime.kube import APPLY_PATCH, JSON_PATCH, KubeError, Verb, read_text, request
+
+FIELD_MANAGER = "longtask-operator"
+NO_LOG = "unable to retrieve container logs for "
+"""What the API server answers, with status 200, when the container's log is gone."""
+PAGE = "500"
+
+
+class Cluster:
+    """The task namespace."""
+
+    def __init__(self, client: ApiClient, namespace: str) -> None:
+        self._client = client
+        self._core = f"/api/v1/namespaces/{namespace}"
+        self._jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+        group = f"/apis/{names.API_VERSION}/namespaces/{namespace}"
+        self._tasks = f"{group}/{names.TASK_PLURAL}"
+        self._templates = f"{group}/{names.TEMPLATE_PLURAL}"
+
+    async def list_tasks(self) -> tuple[list[dict[str, Any]], int]:
+        """All LongTasks, as documents, and the resourceVersion of the list."""
+        return await self._list(self._tasks, {})
+
+    async def list_templates(self) -> tuple[list[dict[str, Any]], int]:
+        """All LongTaskTemplates, as documents, and the resourceVersion of the list."""
+        return await self._list(self._templates, {})
+
+    async def list_jobs(self) -> tuple[list[JobView], int]:
+        """All Jobs of tasks, and the resourceVersion of the list."""
+        found, version = await self._list(self._jobs, {"labelSelector": names.LABEL_TASK_UID})
+        return [job_view(document) for document in found], version
+
+    async def list_pods(self, task_uid: str | None = None) -> tuple[list[PodView], int]:
+        """All pods of tasks, or of one task, and the resourceVersion of the list."""
+        selector = names.LABEL_TASK_UID if task_uid is None else f"{names.LABEL_TASK_UID}={task_uid}"
+        found, version = await self._list(f"{self._core}/pods", {"labelSelector": selector})
+        return [pod_view(document) for document in found], version
+
+    async def get_task(self, name: str, uid: str) -> LongTask | None:
+        """The task as it is now; None when it is gone, also when another one has its name."""
+        document = await self._get(f"{self._tasks}/{name}")
+        return LongTask.from_api(document) if document and document["metadata"]["uid"] == uid else None
+
+    async def get_job(self, name: str, uid: str | None = None) -> JobView | None:
+        """The Job as it is now; None when it is gone, also when it is not the one of that uid."""
+        document = await self._get(f"{self._jobs}/{name}")
+        if document is None or not task_of_job(document["metadata"]):
+            return None
+        return job_view(document) if uid in (None, document["metadata"]["uid"]) else None
+
+    async def job_warnings(self, job_uid: str) -> tuple[str, ...]:
+        """Messages of the Warning events about the Job, oldest first."""
+        selector = f"involvedObject.uid={job_uid},type=Warning"
+        found, _ = await self._list(f"{self._core}/events", {"fieldSelector": selector})
+        found.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+        return tuple(event.get("message") or "" for event in found)
+
+    async def read_log(self, pod: PodView, lines: int, limit_bytes: int | None = None) -> str | None:
+        """The last lines of the log of the container that does the work; None when there is none to be had."""
+        query = {"container": pod.container, "tailLines": str(lines)}
+        if limit_bytes is not None:
+            query["limitBytes"] = str(limit_bytes)
+        try:
+            text = await read_text(self._client, f"{self._core}/pods/{pod.name}/log", query=query)
+        except KubeError as error:
+            if error.status in (400, 404):
+                return None
+            raise
+        return None if text.startswith(NO_LOG) else text
+
+    async def act(self, task: LongTask, action: Action) -> JobView | None:
+        """Carry out one action; the Job where one was created. Raises KubeError."""
+        match action:
+            case CreateJob(manifest):
+                return job_view(await request(self._client, "POST", self._jobs, body=manifest))
+            case SetSuspend(job, suspend):
+                await self._patch_job(job, {"op": "replace", "path": "/spec/suspend", "value": suspend})
+            case StopRetries(job):
+                await self._patch_job(job, {"op": "replace", "path": "/spec/backoffLimit", "value": 0})
+            case StopPod(pod):
+                patch = [_uid_is(pod.uid), {"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1}]
+                await self._unless_gone("PATCH", f"{self._core}/pods/{pod.name}", patch, JSON_PATCH)
+            case DeleteJob(name, uid):
+                await self._unless_gone("DELETE", f"{self._jobs}/{name}", _deletion(uid, "Foreground"))
+            case DeleteTask():
+                path = f"{self._tasks}/{task.metadata.name}"
+                await self._unless_gone("DELETE", path, _deletion(task.metadata.uid, "Background"))
+        return None
+
+    async def write_task_status(self, task: LongTask, status: LongTaskStatus) -> LongTask:
+        """Store the status that was planned from this version of the task.
+
+        Raises KubeError 409 when the task has changed meanwhile: read again, plan again.
+        """
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.TASK_KIND,
+            "metadata": {"name": task.metadata.name, "resourceVersion": task.metadata.resource_version},
+            "status": owned(status),
+        }
+        return LongTask.from_api(await self._apply_status(f"{self._tasks}/{task.metadata.name}/status", body))
+
+    async def write_template_status(self, template: LongTaskTemplate, status: LongTaskTemplateStatus) -> None:
+        """Store whether the template is Ready. Raises KubeError 409 when it has changed meanwhile."""
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.TEMPLATE_KIND,
+            "metadata": {"name": template.metadata.name, "resourceVersion": template.metadata.resource_version},
+            "status": status.to_api(),
+        }
+        await self._apply_status(f"{self._templates}/{template.metadata.name}/status", body)
+
+    async def try_pod(self, pod: Mapping[str, Any]) -> KubeError | None:
+        """Why the API server would refuse the pod (a dry run); None when it would take it."""
+        body = {"apiVersion": "v1", "kind": "Pod", **pod}
+        try:
+            await request(self._client, "POST", f"{self._core}/pods", query={"dryRun": "All"}, body=body)
+        except KubeError as error:
+            return error
+        return None
+
+    async def post_event(self, task: LongTask, kind: str, reason: str, message: str) -> None:
+        """A core/v1 Event about the task, for `kubectl describe`; `kind` is Normal or Warning."""
+        now = rfc3339(datetime.now(UTC))
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{task.metadata.name}."},
+            "involvedObject": {
+                "apiVersion": names.API_VERSION,
+                "kind": names.TASK_KIND,
+                "namespace": task.metadata.namespace,
+                "name": task.metadata.name,
+                "uid": task.metadata.uid,
+            },
+            "type": kind,
+            "reason": reason,
+            "message": message[:1024],
+            "source": {"component": FIELD_MANAGER},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        await request(self._client, "POST", f"{self._core}/events", body=body)
+
+    async def _apply_status(self, path: str, body: Mapping[str, Any]) -> Any:
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await request(self._client, "PATCH", path, query=query, body=body, content_type=APPLY_PATCH)
+
+    async def _patch_job(self, job: JobView, change: Mapping[str, Any]) -> None:
+        await self._unless_gone("PATCH", f"{self._jobs}/{job.name}", [_uid_is(job.uid), change], JSON_PATCH)
+
+    async def _unless_gone(self, verb: Verb, path: str, body: Any, content_type: str = "application/json") -> None:
+        """Do it; that the object is gone, or is another one by now, is as good."""
+        try:
+            await request(self._client, verb, path, body=body, content_type=content_type)
+        except KubeError as error:
+            if error.status not in (404, 409) and not (error.status == 422 and "test" in error.message):
+                raise
+
+    async def _get(self, path: str) -> Any:
+        try:
+            return await request(self._client, "GET", path)
+        except KubeError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def _list(self, path: str, query: dict[str, str]) -> tuple[list[dict[str, Any]], int]:
+        items: list[dict[str, Any]] = []
+        query = {**query, "limit": PAGE}
+        while True:
+            answer = await request(self._client, "GET", path, query=query)
+            items.extend(answer["items"])
+            token = answer["metadata"].get("continue")
+            if not token:
+                return items, int(answer["metadata"]["resourceVersion"])
+            query["continue"] = token
+
+
+def owned(status: LongTaskStatus) -> dict[str, Any]:
+    """The fields that the operator writes: all but progress, which is told by the work itself."""
+    return status.model_dump(mode="json", exclude_none=True, exclude={"progress"})
+
+
+def _uid_is(uid: str) -> dict[str, str]:
+    return {"op": "test", "path": "/metadata/uid", "value": uid}
+
+
+def _deletion(uid: str, propagation: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "preconditions": {"uid": uid},
+        "propagationPolicy": propagation,
+    }

@@ -1,0 +1,163 @@
+"""Why a pod does not start, or why it failed, in words that a person or an agent can act on. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from longtask_api.longtask import Failure
+from longtask_operator.observed import JobView, PodView
+
+LOG_TAIL_LIMIT = 8192
+"""Characters; the CRD's limit."""
+
+DISRUPTIONS = {
+    "EvictionByEvictionAPI": "Evicted",
+    "PreemptionByScheduler": "Preempted",
+    "DeletionByTaintManager": "NodeLost",
+    "DeletionByPodGC": "NodeLost",
+    "TerminationByKubelet": "Evicted",
+}
+"""Reasons of the DisruptionTarget condition (https://kubernetes.io/docs/concepts/workloads/pods/disruptions/)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps work from starting or going on; it may still pass."""
+
+    reason: str
+    message: str
+    hint: str
+
+
+IMAGE_HINT = "Check the image's name and tag in the LongTaskTemplate, and that the node may pull it."
+CONFIG_HINT = "Create the missing ConfigMap, Secret or key in the task namespace, or correct the LongTaskTemplate."
+UNSCHEDULABLE_HINT = "Ask for less CPU, memory or GPU in the LongTaskTemplate, or add a node that fits."
+QUOTA_HINT = "Wait for other tasks to end, or raise the namespace's ResourceQuota."
+POD_SECURITY_HINT = "Add the securityContext that the namespace's Pod Security level asks for to the LongTaskTemplate."
+TEMPLATE_HINT = "Correct the LongTaskTemplate."
+
+_WAITING = {
+    "ImagePullBackOff": ("ImagePullBackOff", IMAGE_HINT),
+    "ErrImagePull": ("ImagePullBackOff", IMAGE_HINT),
+    "ErrImageNeverPull": ("ErrImageNeverPull", IMAGE_HINT),
+    "InvalidImageName": ("InvalidImageName", IMAGE_HINT),
+    "CreateContainerConfigError": ("CreateContainerConfigError", CONFIG_HINT),
+    "CreateContainerError": ("CreateContainerError", "Check command and securityContext in the LongTaskTemplate."),
+    "RunContainerError": ("RunContainerError", "Check that the command exists in the image and may be run."),
+}
+
+
+def not_starting(pod: PodView) -> Trouble | None:
+    """What keeps a pod that has not started from starting; None while nothing is wrong."""
+    if pod.unschedulable is not None:
+        return Trouble("Unschedulable", f"no node takes the pod: {pod.unschedulable}", UNSCHEDULABLE_HINT)
+    if pod.waiting_reason in _WAITING:
+        reason, hint = _WAITING[pod.waiting_reason]
+        return Trouble(reason, f"the container cannot start: {pod.waiting_message or pod.waiting_reason}", hint)
+    return None
+
+
+def not_created(warnings: Sequence[str]) -> Trouble | None:
+    """Why the Job controller could not create a pod, from the newest Warning event of the Job."""
+    if not warnings:
+        return None
+    message = warnings[-1]
+    if "violates PodSecurity" in message:
+        return Trouble("PodSecurityViolation", f"the namespace refuses the pod: {message}", POD_SECURITY_HINT)
+    if "exceeded quota" in message or "must specify limits" in message:
+        return Trouble("QuotaExceeded", f"the namespace refuses the pod: {message}", QUOTA_HINT)
+    return Trouble("PodRefused", f"the pod could not be created: {message}", TEMPLATE_HINT)
+
+
+def lost_node(pod: PodView) -> Trouble:
+    """A pod that should have ended but whose node does not say so."""
+    return Trouble(
+        "NodeLost",
+        f"node {pod.node} does not answer, so it is not known whether pod {pod.name} still works; "
+        "nothing is started beside it",
+        f"Bring the node back, or delete it (kubectl delete node {pod.node}), or taint it "
+        "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute: then the next attempt starts.",
+    )
+
+
+def attempt_reason(pod: PodView, *, suspended: bool) -> str | None:
+    """Why the attempt ended, in one word; None while it goes on."""
+    if not pod.ended and pod.termination is None:
+        return None
+    if pod.phase == "Succeeded" or (pod.termination is not None and pod.termination.exit_code == 0 and not pod.reason):
+        return "Completed"
+    if pod.termination is not None and pod.termination.reason == "OOMKilled":
+        return "OOMKilled"
+    if pod.disruption is not None:
+        return DISRUPTIONS.get(pod.disruption, "Disrupted")
+    if suspended and pod.deleted is not None:
+        return "Suspended"
+    if pod.reason:
+        return pod.reason
+    if pod.termination is not None:
+        return pod.termination.reason
+    return "Deleted" if pod.gone else "Error"
+
+
+def failure(job: JobView, pod: PodView | None, log: str | None, *, total_deadline: int | None) -> Failure:
+    """Why the Job failed. `total_deadline` is the limit in seconds when the operator stopped the work for it."""
+    if pod is None:
+        return Failure(
+            reason=job.failed_reason or "JobFailed",
+            message=job.failed_message or "the Job failed and none of its pods is left to say why",
+            hint="Start it again; if it happens again, watch `kubectl get pods -w` while it runs.",
+        )
+    ended = pod.termination
+    tail = log_tail(log if log else ended.message if ended else None)
+    reason = attempt_reason(pod, suspended=False) or "Error"
+    told = ended.message.strip() if ended and ended.message and ended.message.strip() not in (log or "") else ""
+    message, hint = _explain(reason, pod, total_deadline, told)
+    return Failure(
+        reason=reason,
+        message=message[:4096],
+        exit_code=ended.exit_code if ended else None,
+        signal=ended.signal if ended else None,
+        log_tail=tail,
+        hint=hint,
+    )
+
+
+def _explain(reason: str, pod: PodView, total_deadline: int | None, told: str) -> tuple[str, str]:
+    ended = pod.termination
+    if reason == "OOMKilled":
+        limit = f" (limit {pod.memory_limit})" if pod.memory_limit else ""
+        return (
+            f"the work used more memory than it may have{limit}",
+            "Start again with parameters that need less memory, or raise resources.limits.memory in the template.",
+        )
+    if reason == "DeadlineExceeded" and total_deadline is not None:
+        return (
+            f"the work was active for longer than its activeDeadlineSeconds ({total_deadline} s)",
+            "Give it less to do, or more time: activeDeadlineSeconds of the LongTaskTemplate.",
+        )
+    if reason == "DeadlineExceeded":
+        return (
+            f"the attempt took longer than the template's deadline for one attempt ({pod.deadline} s)",
+            "Give it less to do, or raise podTemplate.spec.activeDeadlineSeconds in the LongTaskTemplate.",
+        )
+    if reason in DISRUPTIONS.values():
+        return (f"the pod was taken away by the cluster: {pod.message or reason}", "Start it again.")
+    if reason == "Deleted":
+        return ("somebody deleted the pod", "Start it again.")
+    if pod.failed_init_container is not None:
+        return (f"init container {pod.failed_init_container} failed", "See its log with kubectl logs.")
+    if ended is None:
+        return (pod.message or "the pod failed", "Start it again.")
+    how = f"killed by signal {ended.signal}" if ended.signal else f"exit code {ended.exit_code}"
+    return (f"{how}: {told}" if told else how, "The log tail shows what happened; correct it and start again.")
+
+
+def log_tail(log: str | None) -> str | None:
+    """The last whole lines of the log that fit the status field."""
+    if log is None or not log.strip():
+        return None
+    text = log.rstrip()
+    if len(text) <= LOG_TAIL_LIMIT:
+        return text
+    cut = text[-LOG_TAIL_LIMIT:]
+    newline = cut.find("\n")
+    return cut[newline + 1 :] if 0 <= newline < len(cut) - 1 else cut

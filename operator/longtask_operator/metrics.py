@@ -1,0 +1,48 @@
+"""Prometheus metrics of the operator."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from longtask_api.longtask import LongTask, LongTaskStatus
+
+LONG_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86400, 3 * 86400, 7 * 86400)
+
+
+class Metrics:
+    """Each answers a question an operator of the service has."""
+
+    def __init__(self) -> None:
+        self.tasks_ended = Counter(
+            "longtask_tasks_ended", "Tasks that ended, by template, phase and reason.", ["template", "phase", "reason"]
+        )
+        self.task_seconds = Histogram(
+            "longtask_task_duration_seconds", "From start to end of the work.", ["template"], buckets=LONG_BUCKETS
+        )
+        self.queue_seconds = Histogram(
+            "longtask_task_queued_seconds",
+            "From creation of the task to the start of its work.",
+            ["template"],
+            buckets=LONG_BUCKETS,
+        )
+        self.jobs_created = Counter("longtask_jobs_created", "Jobs created.")
+        self.status_writes = Counter("longtask_status_writes", "Status writes of tasks.")
+        self.conflicts = Counter("longtask_status_conflicts", "Status writes refused because the task had changed.")
+        self.errors = Counter("longtask_reconcile_errors", "Steps that failed and are repeated.")
+        self.reconcile_seconds = Histogram("longtask_reconcile_duration_seconds", "Time of one step.")
+        self.queue_length = Gauge("longtask_queue_length", "Tasks and templates that wait for a step.")
+        self.refused = Counter("longtask_task_api_refused", "Refused calls of the task API, by reason.", ["reason"])
+        self.leader = Gauge("longtask_leader", "1 on the replica that decides.")
+
+    def ended(self, task: LongTask, status: LongTaskStatus) -> None:
+        """Count a task that has just ended."""
+        template = task.spec.template_ref.name
+        reason = status.failure.reason if status.failure else "Completed"
+        self.tasks_ended.labels(template, str(status.phase), reason).inc()
+        if status.start_time and status.completion_time:
+            seconds = (status.completion_time - status.start_time).total_seconds()
+            self.task_seconds.labels(template).observe(seconds)
+        if status.start_time and task.metadata.creation_timestamp:
+            queued = (status.start_time - task.metadata.creation_timestamp).total_seconds()
+            self.queue_seconds.labels(template).observe(max(0.0, queued))
+
+
+METRICS = Metrics()

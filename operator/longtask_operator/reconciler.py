@@ -1,0 +1,183 @@
+"""Carries a plan out: gathers what there is to know, asks `plan`, acts, writes the status at most once."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from longtask_api.longtask import Failure, LongTask, LongTaskStatus, Phase
+from longtask_api.parameters import InvalidParameters
+from longtask_api.template import LongTaskTemplate
+from longtask_operator import diagnosis, narration
+from longtask_operator.cache import Cache
+from longtask_operator.cluster import Cluster, owned
+from longtask_operator.diagnosis import Trouble
+from longtask_operator.metrics import METRICS
+from longtask_operator.observed import JobView, PodView
+from longtask_operator.plan import CreateJob, Plan, Policy, World, plan
+from longtask_runtime.kube import KubeError
+from longtask_runtime.validation import ValidationTimeout, Validator
+
+logger = logging.getLogger(__name__)
+
+LOG_LINES = 60
+POD_SHOULD_BE_THERE = timedelta(seconds=3)
+
+
+class Reconciler:
+    """Brings one task one step nearer to what its spec says."""
+
+    def __init__(self, cluster: Cluster, cache: Cache, validator: Validator, policy: Policy) -> None:
+        self._cluster = cluster
+        self._cache = cache
+        self._validator = validator
+        self._policy = policy
+
+    async def reconcile(self, uid: str) -> float | None:
+        """One step; the seconds after which to look again, if nothing happens before.
+
+        Raises KubeError and network errors: then the step is repeated later.
+        """
+        task = self._cache.tasks.get(uid)
+        if task is None:
+            return None
+        world = await self._gather(task)
+        wanted = plan(world)
+        for action in wanted.actions:
+            if isinstance(action, CreateJob):
+                return await self._start(world, action)
+            await self._cluster.act(task, action)
+        return await self._finish(world, wanted)
+
+    async def _gather(self, task: LongTask) -> World:
+        world = World(task=task, now=datetime.now(UTC), policy=self._policy)
+        job = self._cache.jobs.get(task.metadata.uid)
+        if task.is_terminal:
+            return replace(world, job=job)
+        reference = task.status.job_ref
+        if job is None and reference is not None:
+            job = await self._cluster.get_job(reference.name, reference.uid)
+            if job is not None:
+                self._cache.put_job(job)
+        if job is None and reference is None:
+            template = self._cache.templates.get(task.spec.template_ref.name)
+            return replace(world, template=template, parameters=await self._parameters(task, template))
+        job_uid = job.uid if job is not None else reference.uid if reference is not None else ""
+        pods = self._cache.pods_of(job_uid)
+        if job is None:
+            return replace(world, pods=pods)
+        if job.finished and not any(pod.phase in ("Succeeded", "Failed") for pod in pods):
+            live, _ = await self._cluster.list_pods(task.metadata.uid)
+            pods = tuple(pod for pod in live if pod.job_uid == job.uid) or pods
+        return replace(
+            world, job=job, pods=pods, warnings=await self._warnings(world, job, pods), log=await self._log(job, pods)
+        )
+
+    async def _parameters(
+        self, task: LongTask, template: LongTaskTemplate | None
+    ) -> Mapping[str, Any] | Failure | None:
+        if template is None or task.spec.cancel_requested:
+            return None
+        try:
+            return await self._validator.complete(template.spec.parameters_schema, task.spec.parameters)
+        except InvalidParameters as refused:
+            return Failure(
+                reason="InvalidParameters",
+                message=f"parameters do not fit template {template.metadata.name}: {refused}"[:4096],
+                hint="Correct them as the template's parametersSchema says, and start again.",
+            )
+        except ValidationTimeout as late:
+            return Failure(
+                reason="InvalidParameters",
+                message=str(late),
+                hint="Simplify the patterns in the template's parametersSchema.",
+            )
+
+    async def _warnings(self, world: World, job: JobView, pods: tuple[PodView, ...]) -> tuple[str, ...]:
+        overdue = not pods and not job.finished and not job.suspend and world.now > job.created + POD_SHOULD_BE_THERE
+        return await self._cluster.job_warnings(job.uid) if overdue else ()
+
+    async def _log(self, job: JobView, pods: tuple[PodView, ...]) -> str | None:
+        if job.failed_reason is None or not pods or pods[-1].gone:
+            return None
+        return await self._cluster.read_log(pods[-1], LOG_LINES)
+
+    async def _start(self, world: World, action: CreateJob) -> float | None:
+        """Create the Job, if the task itself, read live, still has none: a cache may be late, a leader may be old."""
+        task = world.task
+        live = await self._refresh(task)
+        if live is None:
+            return None
+        if live.metadata.resource_version != task.metadata.resource_version:
+            return 0.0
+        try:
+            job = await self._cluster.act(task, action)
+        except KubeError as error:
+            return await self._not_started(world, action, error)
+        if job is not None:
+            self._cache.put_job(job)
+            METRICS.jobs_created.inc()
+        return await self.reconcile(task.metadata.uid)
+
+    async def _not_started(self, world: World, action: CreateJob, error: KubeError) -> float | None:
+        task = world.task
+        if error.status == 409:
+            existing = await self._cluster.get_job(action.manifest["metadata"]["name"])
+            if existing is None or existing.owner_uid != task.metadata.uid:
+                raise error
+            self._cache.put_job(existing)
+            return await self.reconcile(task.metadata.uid)
+        if error.status not in (400, 403, 422):
+            raise error
+        trouble = Trouble("JobRefused", f"the API server refuses the Job: {error.message}", diagnosis.TEMPLATE_HINT)
+        if error.status == 403 and "exceeded quota" in error.message:
+            trouble = Trouble("QuotaExceeded", error.message, diagnosis.QUOTA_HINT)
+        refused = replace(world, job_refused=trouble, job_refused_for_good=error.status != 403)
+        return await self._finish(refused, plan(refused))
+
+    async def _refresh(self, task: LongTask) -> LongTask | None:
+        """The task read live and put into the cache; None when it is gone."""
+        live = await self._cluster.get_task(task.metadata.name, task.metadata.uid)
+        if live is None:
+            self._cache.drop_task(task.metadata.uid)
+        else:
+            self._cache.put_task(live)
+        return live
+
+    async def _finish(self, world: World, wanted: Plan) -> float | None:
+        """Write the status where it differs; the seconds after which to look again."""
+        before, after = world.task.status, wanted.status
+        if not (wanted.defer_status or world.task.is_terminal or owned(before) == owned(after)):
+            try:
+                written = await self._cluster.write_task_status(world.task, after)
+            except KubeError as error:
+                if error.status not in (404, 409):
+                    raise
+                METRICS.conflicts.inc()
+                return 0.0 if await self._refresh(world.task) is not None else None
+            self._cache.put_task(written)
+            self._log_change(world.task, before, after)
+            for kind, reason, message in narration.events(before, after):
+                await self._cluster.post_event(world.task, kind, reason, message)
+        if wanted.look_again is None:
+            return None
+        return max(0.0, (wanted.look_again - datetime.now(UTC)).total_seconds())
+
+    def _log_change(self, task: LongTask, before: LongTaskStatus, after: LongTaskStatus) -> None:
+        METRICS.status_writes.inc()
+        if before.phase == after.phase:
+            return
+        logger.info(
+            "phase",
+            extra={
+                "task": task.metadata.name,
+                "task_uid": task.metadata.uid,
+                "template": task.spec.template_ref.name,
+                "from": before.phase,
+                "to": after.phase,
+                "detail": after.message,
+            },
+        )
+        if after.phase in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED):
+            METRICS.ended(task, after)

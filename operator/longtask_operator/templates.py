@@ -1,0 +1,87 @@
+"""Decides whether a template is Ready. What the API server would say of its pod is asked by a dry run."""
+
+from datetime import UTC, datetime
+
+from longtask_api import names
+from longtask_api.conditions import ConditionStatus, merged
+from longtask_api.parameters import check_schema
+from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus, TemplateConditionType, spec_hash
+from longtask_api.tools import FIXED_TOOLS
+from longtask_operator.build_job import build_pod, environment
+from longtask_operator.cache import Cache
+from longtask_operator.cluster import Cluster
+from longtask_runtime.kube import KubeError
+
+LISTED = 5
+
+
+class TemplateReconciler:
+    """Keeps the Ready condition of templates true."""
+
+    def __init__(self, cluster: Cluster, cache: Cache) -> None:
+        self._cluster = cluster
+        self._cache = cache
+
+    async def reconcile(self, name: str) -> None:
+        """Check a template that has changed, or that was not Ready. Raises KubeError and network errors."""
+        template = self._cache.templates.get(name)
+        if template is None or template.is_ready or template.metadata.deletion_timestamp is not None:
+            return
+        reason, problems = "InvalidSpec", problems_of(template)
+        if not problems:
+            refusal = await self._cluster.try_pod(trial_pod(template))
+            reason, problems = judge(refusal)
+        status = status_of(template, reason, problems, datetime.now(UTC))
+        if status.to_api() != template.status.to_api():
+            await self._cluster.write_template_status(template, status)
+
+
+def problems_of(template: LongTaskTemplate) -> list[str]:
+    """What is wrong with the template in itself, one sentence each."""
+    problems = check_schema(template.spec.parameters_schema)
+    if names.tool_name(template.metadata.name) in FIXED_TOOLS:
+        problems.append(f"the name {template.metadata.name!r} is that of one of LongTask's own tools; choose another")
+    pod = template.spec.pod_template.spec.to_api()
+    for container in [*pod.get("initContainers", []), *pod["containers"]]:
+        for variable in container.get("env") or []:
+            if str(variable.get("name", "")).startswith("LONGTASK_"):
+                problems.append(
+                    f"container {container.get('name')!r}: variable {variable['name']} is LongTask's own; rename it"
+                )
+    if pod.get("restartPolicy", "Never") != "Never":
+        problems.append("podTemplate.spec.restartPolicy must be Never or absent: retries are the Job's")
+    return problems
+
+
+def trial_pod(template: LongTaskTemplate) -> dict[str, object]:
+    """The pod as a task would have it, for a dry run."""
+    labels = {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_TEMPLATE: template.metadata.name}
+    pod = build_pod(template, labels, environment("dry-run", template, {}))
+    pod["metadata"]["generateName"] = f"{template.metadata.name}-"
+    return pod
+
+
+def judge(refusal: KubeError | None) -> tuple[str, list[str]]:
+    """(reason, problems). A quota that is used up is no fault of the template."""
+    if refusal is None or (refusal.status == 403 and "exceeded quota" in refusal.message):
+        return "Ready", []
+    if "violates PodSecurity" in refusal.message:
+        return "PodSecurityViolation", [refusal.message]
+    if refusal.status in (400, 403, 422):
+        return "InvalidPod", [refusal.message]
+    raise refusal
+
+
+def status_of(template: LongTaskTemplate, reason: str, problems: list[str], now: datetime) -> LongTaskTemplateStatus:
+    """The status that says so."""
+    value: ConditionStatus = "False" if problems else "True"
+    message = "; ".join(problems[:LISTED])
+    if len(problems) > LISTED:
+        message += f"; and {len(problems) - LISTED} more"
+    generation = template.metadata.generation
+    ready = merged(
+        template.status.conditions, TemplateConditionType.READY, value, reason, message[:4096], generation, now
+    )
+    return LongTaskTemplateStatus(
+        observed_generation=generation, hash=spec_hash(template.spec.to_api()), conditions=[ready]
+    )

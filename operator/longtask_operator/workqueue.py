@@ -1,0 +1,93 @@
+"""A queue of keys: each at most once, never worked on twice at a time, later or again after a failure as asked."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+
+FIRST_RETRY = 0.2
+LAST_RETRY = 60.0
+"""Seconds. A failing key waits twice as long each time, with jitter."""
+
+
+class WorkQueue(Generic[Key]):
+    """Calls `work(key)` for every added key; what `work` raises goes to `failed` and the key comes again."""
+
+    def __init__(
+        self, work: Callable[[Key], Awaitable[None]], failed: Callable[[Key, Exception], None], workers: int
+    ) -> None:
+        self._work = work
+        self._failed = failed
+        self._workers = workers
+        self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._waiting: set[Key] = set()
+        self._busy: set[Key] = set()
+        self._again: set[Key] = set()
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._failures: dict[Key, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._again)
+
+    def add(self, key: Key) -> None:
+        """Work on the key as soon as a worker is free; once, however often it is added until then."""
+        if key in self._busy:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.put_nowait(key)
+
+    def add_later(self, key: Key, seconds: float) -> None:
+        """Add the key after that time; the earliest of several such calls counts."""
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(key)
+        when = loop.time() + max(0.0, seconds)
+        if timer is not None:
+            if timer.when() <= when:
+                return
+            timer.cancel()
+        self._timers[key] = loop.call_at(when, self._due, key)
+
+    def forget(self, key: Key) -> None:
+        """Drop what is remembered of a key whose object is gone."""
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        self._failures.pop(key, None)
+
+    async def run(self) -> None:
+        """Work until cancelled. What is queued stays queued for the next run."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._workers):
+                group.create_task(self._worker())
+
+    def _due(self, key: Key) -> None:
+        del self._timers[key]
+        self.add(key)
+
+    async def _worker(self) -> None:
+        while True:
+            key = await self._ready.get()
+            self._waiting.discard(key)
+            self._busy.add(key)
+            try:
+                await self._work(key)
+                self._failures.pop(key, None)
+            except Exception as error:
+                self._failed(key, error)
+                self.add_later(key, self._backoff(key))
+            except asyncio.CancelledError:
+                self._again.add(key)
+                raise
+            finally:
+                self._busy.discard(key)
+                if key in self._again:
+                    self._again.discard(key)
+                    self.add(key)
+
+    def _backoff(self, key: Key) -> float:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        longest = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(failures, 12))
+        return random.uniform(longest / 2, longest)  # noqa: S311 - jitter

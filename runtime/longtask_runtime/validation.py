@@ -1,0 +1,45 @@
+"""Schema validation off the event loop and with a time limit.
+
+A regular expression in a stranger's schema can hold Python's global lock for minutes, so a thread would stop the
+whole server: validation runs in a worker process that is killed when its time is up.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from multiprocessing import get_context
+from typing import Any, Self
+
+from pebble import ProcessPool
+
+from longtask_api import parameters
+
+
+class ValidationTimeout(Exception):
+    """The schema could not be checked against the parameters in time."""
+
+
+class Validator:
+    """An async context manager that owns one worker process."""
+
+    def __init__(self, timeout: float = 2.0) -> None:
+        """`timeout` is in seconds, for each validation."""
+        self._timeout = timeout
+
+    async def __aenter__(self) -> Self:
+        self._pool = ProcessPool(max_workers=1, context=get_context("spawn"))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pool.stop()
+        await asyncio.to_thread(self._pool.join)
+
+    async def complete(self, schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values with defaults filled in.
+
+        Raises longtask_api.parameters.InvalidParameters, or ValidationTimeout.
+        """
+        future = self._pool.schedule(parameters.complete, args=[schema, values], timeout=self._timeout)
+        try:
+            return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise ValidationTimeout(f"validating the parameters took more than {self._timeout} s") from None
