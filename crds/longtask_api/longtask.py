@@ -102,7 +102,7 @@ class LongTaskSpec(ApiModel):
         list[InputResponse],
         Field(
             max_length=32,
-            description="Answers to the task's questions, one for each. Answers can be added, never changed or removed.",
+            description="Answers to the task's questions, one for each; they can be added, never changed or removed.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["requestId"]},
         ),
     ] = []

@@ -18,7 +18,7 @@ from longtask_operator.cluster import FIELD_MANAGER, Cluster
 from longtask_operator.health import health_app
 from longtask_operator.leader import Lease
 from longtask_operator.metrics import METRICS
-from longtask_operator.plan import Policy
+from longtask_operator.planning.world import Policy
 from longtask_operator.reconciler import Reconciler
 from longtask_operator.settings import Settings
 from longtask_operator.task_api import task_api

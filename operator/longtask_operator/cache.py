@@ -7,7 +7,7 @@ from typing import Any
 
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
-from longtask_operator.observed import JobView, PodView
+from longtask_operator.planning.observed import JobView, PodView
 
 TOMBSTONES = 20_000
 

@@ -10,8 +10,8 @@ from longtask_api import names
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask, LongTaskStatus
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus
-from longtask_operator.observed import JobView, PodView, job_view, pod_view, task_of_job
-from longtask_operator.plan import Action, CreateJob, DeleteJob, DeleteTask, SetSuspend, StopPod, StopRetries
+from longtask_operator.planning.observed import JobView, PodView, job_view, pod_view, task_of_job
+from longtask_operator.planning.world import Action, CreateJob, DeleteJob, DeleteTask, SetSuspend, StopPod, StopRetries
 from longtask_runtime.kube import APPLY_PATCH, JSON_PATCH, KubeError, Verb, read_text, request
 
 FIELD_MANAGER = "longtask-operator"

@@ -9,13 +9,14 @@ from typing import Any
 from longtask_api.longtask import Failure, LongTask, LongTaskStatus, Phase
 from longtask_api.parameters import InvalidParameters
 from longtask_api.template import LongTaskTemplate
-from longtask_operator import diagnosis, narration
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster, owned
-from longtask_operator.diagnosis import Trouble
 from longtask_operator.metrics import METRICS
-from longtask_operator.observed import JobView, PodView
-from longtask_operator.plan import CreateJob, Plan, Policy, World, plan
+from longtask_operator.planning import diagnosis, narration
+from longtask_operator.planning.diagnosis import Trouble
+from longtask_operator.planning.observed import JobView, PodView
+from longtask_operator.planning.plan import plan
+from longtask_operator.planning.world import CreateJob, Plan, Policy, World
 from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import ValidationTimeout, Validator
 

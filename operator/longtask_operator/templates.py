@@ -7,9 +7,9 @@ from longtask_api.conditions import ConditionStatus, merged
 from longtask_api.parameters import check_schema
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus, TemplateConditionType, spec_hash
 from longtask_api.tools import FIXED_TOOLS
-from longtask_operator.build_job import build_pod, environment
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
+from longtask_operator.planning.build_job import build_pod, environment
 from longtask_runtime.kube import KubeError
 
 LISTED = 5

@@ -13,7 +13,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
-from longtask_operator.observed import job_view, pod_view, task_of_job
+from longtask_operator.planning.observed import job_view, pod_view, task_of_job
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from longtask_api.longtask import Attempt, LongTaskStatus
-from longtask_operator.diagnosis import DISRUPTIONS, attempt_reason
-from longtask_operator.observed import PodView
+from longtask_operator.planning.diagnosis import DISRUPTIONS, attempt_reason
+from longtask_operator.planning.observed import PodView
 
 KEPT = 20
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from longtask_api.longtask import Failure
-from longtask_operator.observed import JobView, PodView
+from longtask_operator.planning.observed import JobView, PodView
 
 LOG_TAIL_LIMIT = 8192
 """Characters; the CRD's limit."""
@@ -110,7 +110,10 @@ def failure(job: JobView, pod: PodView | None, log: str | None, *, total_deadlin
     tail = log_tail(log if log else ended.message if ended else None)
     reason = attempt_reason(pod, suspended=False) or "Error"
     told = ended.message.strip() if ended and ended.message and ended.message.strip() not in (log or "") else ""
-    message, hint = _explain(reason, pod, total_deadline, told)
+    message, hint = _explain(reason, pod, told)
+    if reason == "DeadlineExceeded" and total_deadline is not None:
+        over = over_total_deadline(total_deadline)
+        message, hint = over.message, over.hint or ""
     return Failure(
         reason=reason,
         message=message[:4096],
@@ -121,18 +124,22 @@ def failure(job: JobView, pod: PodView | None, log: str | None, *, total_deadlin
     )
 
 
-def _explain(reason: str, pod: PodView, total_deadline: int | None, told: str) -> tuple[str, str]:
+def over_total_deadline(seconds: int) -> Failure:
+    """The work has used up the active time it may have over all attempts."""
+    return Failure(
+        reason="DeadlineExceeded",
+        message=f"the work was active for longer than its activeDeadlineSeconds ({seconds} s)",
+        hint="Give it less to do, or more time: activeDeadlineSeconds of the LongTaskTemplate.",
+    )
+
+
+def _explain(reason: str, pod: PodView, told: str) -> tuple[str, str]:
     ended = pod.termination
     if reason == "OOMKilled":
         limit = f" (limit {pod.memory_limit})" if pod.memory_limit else ""
         return (
             f"the work used more memory than it may have{limit}",
             "Start again with parameters that need less memory, or raise resources.limits.memory in the template.",
-        )
-    if reason == "DeadlineExceeded" and total_deadline is not None:
-        return (
-            f"the work was active for longer than its activeDeadlineSeconds ({total_deadline} s)",
-            "Give it less to do, or more time: activeDeadlineSeconds of the LongTaskTemplate.",
         )
     if reason == "DeadlineExceeded":
         return (
