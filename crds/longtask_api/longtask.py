@@ -204,13 +204,13 @@ class Result(ApiModel):
     ] = None
     summary: Annotated[str | None, Field(max_length=1024, description="The result in a sentence.")] = None
     artifacts: Annotated[
-        list[Artifact],
+        list[Artifact] | None,
         Field(
             max_length=64,
             description="What the work left elsewhere.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
-    ] = []
+    ] = None
 
 
 class Failure(ApiModel):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -12,7 +13,8 @@ Verb = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
+APPLY_PATCH = "application/apply-patch+yaml; charset=utf-8"
+"""With a charset, so that the client library leaves our text as it is: its own JSON is not YAML for every character."""
 
 REQUEST_TIMEOUT = 30.0
 
@@ -53,8 +55,16 @@ async def request(
 
     Raises KubeError when the API server refuses, and aiohttp.ClientError or TimeoutError when it cannot be reached.
     """
-    text = await _send(client, verb, path, query, body, content_type)
-    return json.loads(text)
+    text = yaml_text(body) if content_type == APPLY_PATCH else body
+    return json.loads(await _send(client, verb, path, query, text, content_type))
+
+
+def yaml_text(body: Any) -> str:
+    """JSON that a YAML parser reads alike: without pairs of surrogates, which YAML does not know, and with every
+    character escaped that YAML takes for unprintable or for a line break (YAML 1.2, section 5.1).
+    """
+    text = json.dumps(body, ensure_ascii=False)
+    return re.sub("[\x7f-\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 async def read_text(client: ApiClient, path: str, *, query: Mapping[str, str] | None = None) -> str:

@@ -83,14 +83,14 @@ def attempt_reason(pod: PodView, *, suspended: bool) -> str | None:
     """Why the attempt ended, in one word; None while it goes on."""
     if not pod.ended and pod.termination is None:
         return None
+    if suspended and pod.deleted is not None:
+        return "Suspended"
     if pod.phase == "Succeeded" or (pod.termination is not None and pod.termination.exit_code == 0 and not pod.reason):
         return "Completed"
     if pod.termination is not None and pod.termination.reason == "OOMKilled":
         return "OOMKilled"
     if pod.disruption is not None:
         return DISRUPTIONS.get(pod.disruption, "Disrupted")
-    if suspended and pod.deleted is not None:
-        return "Suspended"
     if pod.reason:
         return pod.reason
     if pod.termination is not None:

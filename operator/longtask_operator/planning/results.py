@@ -32,13 +32,13 @@ def read_result(message: str) -> Result | Failure:
         value = json.loads(text, parse_constant=_refuse_constant)
     except ValueError:
         return Result(text=message)
-    if not _storable(value):
+    if value is None or not _storable(value):
         return Result(text=message)
     summary = value.get("summary") if isinstance(value, dict) else None
     return Result(
         value=value,
         summary=summary[:1024] if isinstance(summary, str) else None,
-        artifacts=_artifacts(value),
+        artifacts=_artifacts(value) or None,
     )
 
 
@@ -48,17 +48,17 @@ def _refuse_constant(name: str) -> Any:
 
 def _storable(value: Any) -> bool:
     """Whether the API server gives back the same value."""
-    if isinstance(value, bool | str) or value is None:
-        return value is not None
+    if isinstance(value, str):
+        return not any("\ud800" <= character <= "\udfff" for character in value)
+    if value is None or isinstance(value, bool):
+        return True
     if isinstance(value, int):
         return abs(value) <= LARGEST_INTEGER
     if isinstance(value, float):
         return math.isfinite(value)
-    return all(_keeps(child) for child in (value.values() if isinstance(value, dict) else value))
-
-
-def _keeps(value: Any) -> bool:
-    return value is None or _storable(value)
+    if isinstance(value, dict):
+        return all(_storable(key) and _storable(child) for key, child in value.items())
+    return all(_storable(child) for child in value)
 
 
 def _artifacts(value: Any) -> list[Artifact]:

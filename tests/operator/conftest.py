@@ -1,0 +1,49 @@
+"""One operator process and one namespace for all tests of this folder."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.kube import Kube
+from tests.operator.process import OperatorProcess
+from tests.operator.tasks import Tasks
+
+pytest_plugins = ["tests.api.conftest"]
+
+
+@pytest.fixture(scope="session")
+def namespace(new_namespace: Callable[[], Kube]) -> Kube:
+    """A task namespace with the strictest Pod Security, as the chart makes it."""
+    kube = new_namespace()
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    kube.request(
+        "PATCH",
+        f"/api/v1/namespaces/{kube.namespace}",
+        {"metadata": {"labels": labels}},
+        content="application/merge-patch+json",
+    ).done()
+    return kube
+
+
+@pytest.fixture(scope="session")
+def operator(namespace: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    """A running operator; its log must not hold a failed step that nothing explains."""
+    log: Path = tmp_path_factory.mktemp("operator") / "log"
+    process = OperatorProcess(namespace.namespace, log).start()
+    yield process
+    assert process.stop() == 0, log.read_text()[-3000:]
+
+
+@pytest.fixture(scope="session")
+def tasks(operator: OperatorProcess, namespace: Kube) -> Tasks:
+    """The LongTasks of the namespace that the operator works for."""
+    return Tasks(namespace)
+
+
+@pytest.fixture(scope="session")
+def unique() -> Callable[[str], str]:
+    """Makes a name of an object that no other test has."""
+    numbers = itertools.count(1)
+    return lambda prefix: f"{prefix}-{next(numbers)}"

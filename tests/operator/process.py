@@ -1,0 +1,98 @@
+"""The operator as a process of this machine, on the cluster that KUBECONFIG names."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+ROOTS = ("crds", "operator", "mcp_server", "runtime", "sdk")
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    """A TCP port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class OperatorProcess:
+    """One replica. Its log goes to `log`."""
+
+    namespace: str
+    log: Path
+    identity: str = "replica-1"
+    settings: dict[str, str] = field(default_factory=dict)
+    kubeconfig: str = field(default_factory=lambda: os.environ["KUBECONFIG"])
+    health_port: int = field(default_factory=free_port)
+    task_api_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        """Start and wait until its cache is filled."""
+        own = {
+            "NAMESPACE": self.namespace,
+            "LEASE_NAMESPACE": self.namespace,
+            "POD_NAME": self.identity,
+            "HEALTH_PORT": str(self.health_port),
+            "TASK_API_PORT": str(self.task_api_port),
+            "LEASE_DURATION_SECONDS": "5",
+            **self.settings,
+        }
+        environment = {
+            **os.environ,
+            "KUBECONFIG": self.kubeconfig,
+            "PYTHONPATH": ":".join(str(REPOSITORY / root) for root in ROOTS),
+            **{f"LONGTASK_OPERATOR_{name}": value for name, value in own.items()},
+        }
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "longtask_operator"], env=environment, stdout=log, stderr=log, cwd="/"
+            )
+        self.wait_ready()
+        return self
+
+    def wait_ready(self, seconds: float = 30) -> None:
+        """Until /readyz says ok."""
+        deadline = time.monotonic() + seconds
+        while not self._ready():
+            assert self.process is not None
+            assert self.process.poll() is None, f"the operator ended: {self.log.read_text()[-3000:]}"
+            assert time.monotonic() < deadline, f"not ready after {seconds} s: {self.log.read_text()[-3000:]}"
+            time.sleep(0.05)
+
+    def metric(self, name: str) -> float:
+        """The value of a metric without labels."""
+        for line in self._get("/metrics").splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.split()[1])
+        raise AssertionError(f"no metric {name}")
+
+    def kill(self) -> None:
+        """SIGKILL: what a node failure or an OOM kill does."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, seconds: float = 15) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(seconds)
+
+    def _ready(self) -> bool:
+        try:
+            return self._get("/readyz") == "ok"
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def _get(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}{path}", timeout=5) as answer:
+            return str(answer.read().decode())

@@ -1,0 +1,132 @@
+"""Makes templates and tasks, and waits for what becomes of them."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+from longtask_api import names
+from tests.api.kube import Kube, eventually
+
+IMAGE = os.environ.get("IMAGE", "localhost/longtask:dev")
+"""An image with python3 that the cluster's nodes have or can pull."""
+
+CODE = {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]}
+
+
+def container(**more: Any) -> dict[str, Any]:
+    """A container that runs the parameter `code` with Python, as Pod Security `restricted` wants it."""
+    return {
+        "name": "main",
+        "image": IMAGE,
+        "command": ["python3", "-c", "$(LONGTASK_PARAM_CODE)"],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        **more,
+    }
+
+
+def template_spec(pod: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """A LongTaskTemplate's spec for `container`."""
+    return {
+        "description": "Runs code for a test.",
+        "parametersSchema": CODE,
+        "podTemplate": {
+            "spec": {
+                "containers": [container()],
+                "automountServiceAccountToken": False,
+                "terminationGracePeriodSeconds": 3,
+                **(pod or {}),
+            }
+        },
+        **more,
+    }
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The LongTasks of one namespace."""
+
+    kube: Kube
+
+    def template(self, name: str, spec: dict[str, Any], *, ready: bool = True) -> None:
+        """Apply it and wait until the operator has judged it."""
+        body = {"apiVersion": names.API_VERSION, "kind": names.TEMPLATE_KIND, "metadata": {"name": name}, "spec": spec}
+        path = self.kube.path(names.TEMPLATE_PLURAL, name)
+        generation = self.kube.apply(path, body).done()["metadata"]["generation"]
+
+        def verdict() -> tuple[int, str]:
+            status = self.kube.get(path).done().get("status", {})
+            conditions = {c["type"]: c["status"] for c in status.get("conditions", [])}
+            return status.get("observedGeneration", 0), conditions.get("Ready", "Unknown")
+
+        eventually(verdict, lambda seen: seen == (generation, str(ready)))
+
+    def start(self, name: str, template: str, parameters: dict[str, Any] | None = None, **spec: Any) -> str:
+        """Create a task; its uid."""
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.TASK_KIND,
+            "metadata": {"name": name},
+            "spec": {"templateRef": {"name": template}, "parameters": parameters or {}, **spec},
+        }
+        return str(self.kube.create(self.kube.path(names.TASK_PLURAL), body).done()["metadata"]["uid"])
+
+    def run(self, name: str, template: str, code: str, **spec: Any) -> str:
+        """Create a task that runs code; its uid."""
+        return self.start(name, template, {"code": code}, **spec)
+
+    def get(self, name: str) -> dict[str, Any]:
+        """The task as it is now."""
+        document: dict[str, Any] = self.kube.get(self.kube.path(names.TASK_PLURAL, name)).done()
+        return document
+
+    def patch(self, name: str, **spec: Any) -> None:
+        """Change its spec."""
+        path = self.kube.path(names.TASK_PLURAL, name)
+        self.kube.request("PATCH", path, {"spec": spec}, content="application/merge-patch+json").done()
+
+    def delete(self, name: str) -> None:
+        """Delete it."""
+        self.kube.request("DELETE", self.kube.path(names.TASK_PLURAL, name)).done()
+
+    def status(self, name: str) -> dict[str, Any]:
+        """Its status; empty while there is none."""
+        status: dict[str, Any] = self.get(name).get("status") or {}
+        return status
+
+    def wait(self, name: str, *phases: str, seconds: float = 60) -> dict[str, Any]:
+        """Its status as soon as it has one of the phases."""
+        return eventually(lambda: self.status(name), lambda status: status.get("phase") in phases, seconds)
+
+    def wait_message(self, name: str, part: str, seconds: float = 60) -> dict[str, Any]:
+        """Its status as soon as the message contains that."""
+        return eventually(lambda: self.status(name), lambda status: part in status.get("message", ""), seconds)
+
+    def jobs(self, uid: str) -> list[dict[str, Any]]:
+        """The Jobs of a task."""
+        path = f"/apis/batch/v1/namespaces/{self.kube.namespace}/jobs"
+        items: list[dict[str, Any]] = self.kube.get(path, labelSelector=f"{names.LABEL_TASK_UID}={uid}").done()["items"]
+        return items
+
+    def pods(self, uid: str) -> list[dict[str, Any]]:
+        """The pods of a task."""
+        path = f"/api/v1/namespaces/{self.kube.namespace}/pods"
+        items: list[dict[str, Any]] = self.kube.get(path, labelSelector=f"{names.LABEL_TASK_UID}={uid}").done()["items"]
+        return items
+
+    def events(self, uid: str) -> list[tuple[str, str]]:
+        """(type, reason) of the Events about a task."""
+        path = f"/api/v1/namespaces/{self.kube.namespace}/events"
+        items = self.kube.get(path, fieldSelector=f"involvedObject.uid={uid}").done()["items"]
+        return [(item["type"], item["reason"]) for item in items]
+
+    def log(self, uid: str) -> str:
+        """What the task's pod has written so far."""
+        command = ["kubectl", "logs", "--namespace", self.kube.namespace, "--selector", f"{names.LABEL_TASK_UID}={uid}"]
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=30).stdout

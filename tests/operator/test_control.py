@@ -1,0 +1,251 @@
+"""What people can do to a task while it lives: suspend, resume, cancel, delete, expire; and what others can do to it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from longtask_api import names
+from tests.api.kube import eventually
+from tests.operator.tasks import Tasks, container, template_spec
+
+pytestmark = pytest.mark.cluster
+
+LONG = "import time; print('working', flush=True); time.sleep(600)"
+QUICK = "pass"
+POLITE = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit('asked to stop'))
+print('working', flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def templates(tasks: Tasks) -> None:
+    """What the tests start."""
+    tasks.template("job", template_spec())
+    tasks.template("never", template_spec({"nodeSelector": {"no": "such-node"}}))
+    tasks.template("brief-record", template_spec(ttlSecondsAfterFinished=3))
+
+
+def condition(status: dict[str, Any], type_: str) -> tuple[str, str]:
+    """(status, reason) of a condition."""
+    found = next((c for c in status.get("conditions", []) if c["type"] == type_), None)
+    return (found["status"], found["reason"]) if found else ("", "")
+
+
+@pytest.mark.parametrize("code", [LONG, POLITE], ids=["ignores SIGTERM", "ends at SIGTERM"])
+def test_a_running_task_is_cancelled_and_keeps_its_log(tasks: Tasks, unique: Callable[[str], str], code: str) -> None:
+    name = unique("cancel-running")
+    uid = tasks.run(name, "job", code)
+    tasks.wait(name, "Running")
+    eventually(lambda: tasks.log(uid), lambda log: "working" in log)
+    tasks.patch(name, cancelRequested=True)
+    status = tasks.wait(name, "Cancelled")
+    assert condition(status, "Succeeded") == ("False", "Cancelled")
+    assert "working" in status["failure"]["logTail"]
+    assert status["attempts"][0]["endTime"]
+    assert [pod["status"]["phase"] for pod in tasks.pods(uid)] == ["Failed"]
+    assert ("Normal", "Cancelled") in tasks.events(uid)
+
+
+def test_a_task_that_waits_for_a_node_is_cancelled_and_leaves_nothing(
+    tasks: Tasks, unique: Callable[[str], str]
+) -> None:
+    name = unique("cancel-pending")
+    uid = tasks.run(name, "never", QUICK)
+    tasks.wait_message(name, "Unschedulable")
+    tasks.patch(name, cancelRequested=True)
+    tasks.wait(name, "Cancelled")
+    eventually(lambda: tasks.jobs(uid) + tasks.pods(uid), lambda left: not left)
+
+
+def test_a_suspended_task_is_cancelled(tasks: Tasks, unique: Callable[[str], str]) -> None:
+    name = unique("cancel-suspended")
+    uid = tasks.run(name, "job", LONG, suspend=True)
+    tasks.wait(name, "Suspended")
+    tasks.patch(name, cancelRequested=True)
+    tasks.wait(name, "Cancelled")
+    eventually(lambda: tasks.jobs(uid), lambda left: not left)
+
+
+def test_a_cancel_that_comes_too_late_changes_nothing(tasks: Tasks, unique: Callable[[str], str]) -> None:
+    name = unique("cancel-late")
+    tasks.run(name, "job", QUICK)
+    before = tasks.wait(name, "Succeeded")
+    tasks.patch(name, cancelRequested=True)
+    tasks.run(other := unique("cancel-late"), "job", QUICK)
+    tasks.wait(other, "Succeeded")
+    assert tasks.status(name) == before
+
+
+def test_suspended_time_does_not_count_against_the_deadline(tasks: Tasks, unique: Callable[[str], str]) -> None:
+    name = unique("suspend")
+    marker = "import time; time.sleep(4)"
+    uid = tasks.run(name, "job", marker, activeDeadlineSeconds=8)
+    tasks.wait(name, "Running")
+    tasks.patch(name, suspend=True)
+    held = tasks.wait(name, "Suspended")
+    assert condition(held, "Suspended") == ("True", "Suspended")
+    assert "activeSince" not in held
+    assert held["activeSeconds"] < 8
+    assert tasks.pods(uid) == []
+    other = unique("beside")
+    tasks.run(other, "job", "import time; time.sleep(9)")
+    tasks.wait(other, "Succeeded")
+    tasks.patch(name, suspend=False)
+    done = tasks.wait(name, "Succeeded")
+    assert condition(done, "Suspended")[0] == "False"
+    assert [attempt["reason"] for attempt in done["attempts"]] == ["Suspended", "Completed"]
+    assert len(tasks.jobs(uid)) == 1
+
+
+def test_a_task_created_suspended_starts_when_it_is_resumed(tasks: Tasks, unique: Callable[[str], str]) -> None:
+    name = unique("suspended-from-the-start")
+    tasks.run(name, "job", QUICK, suspend=True)
+    status = tasks.wait(name, "Suspended")
+    assert "startTime" not in status
+    tasks.patch(name, suspend=False)
+    assert tasks.wait(name, "Succeeded")["attemptCount"] == 1
+
+
+def test_deleting_a_task_takes_its_job_and_pods_with_it(tasks: Tasks, unique: Callable[[str], str]) -> None:
+    name = unique("deleted")
+    uid = tasks.run(name, "job", LONG)
+    tasks.wait(name, "Running")
+    tasks.delete(name)
+    eventually(lambda: tasks.jobs(uid) + tasks.pods(uid), lambda left: not left)
+
+
+def test_a_name_that_is_deleted_and_created_again_at_once_is_another_task(
+    tasks: Tasks, unique: Callable[[str], str]
+) -> None:
+    name = unique("again")
+    first = tasks.run(name, "job", LONG)
+    tasks.wait(name, "Running")
+    tasks.delete(name)
+    eventually(lambda: tasks.kube.get(tasks.kube.path(names.TASK_PLURAL, name)).code, lambda code: code == 404)
+    second = tasks.run(name, "job", "open('/dev/termination-log', 'w').write('second')")
+    status = tasks.wait(name, "Succeeded")
+    assert status["result"]["text"] == "second"
+    assert status["attemptCount"] == 1
+    assert first != second
+    eventually(lambda: tasks.jobs(first) + tasks.pods(first), lambda left: not left)
+
+
+def test_a_job_deleted_by_somebody_else_is_not_started_again(tasks: Tasks, unique: Callable[[str], str]) -> None:
+    name = unique("job-lost")
+    uid = tasks.run(name, "job", LONG)
+    status = tasks.wait(name, "Running")
+    path = f"/apis/batch/v1/namespaces/{tasks.kube.namespace}/jobs/{status['jobRef']['name']}"
+    tasks.kube.request("DELETE", path, {"propagationPolicy": "Foreground"}).done()
+    status = tasks.wait(name, "Failed")
+    assert status["failure"]["reason"] == "JobLost"
+    assert tasks.jobs(uid) == []
+
+
+def test_the_record_goes_when_its_time_is_over(tasks: Tasks, unique: Callable[[str], str]) -> None:
+    name = unique("brief")
+    uid = tasks.run(name, "brief-record", QUICK)
+    tasks.wait(name, "Succeeded")
+    eventually(lambda: tasks.kube.get(tasks.kube.path(names.TASK_PLURAL, name)).code, lambda code: code == 404)
+    eventually(lambda: tasks.jobs(uid) + tasks.pods(uid), lambda left: not left)
+
+
+def test_a_task_without_its_template_waits_for_it(tasks: Tasks, unique: Callable[[str], str]) -> None:
+    name, template = unique("early"), unique("late-template")
+    tasks.run(name, template, QUICK)
+    status = tasks.wait_message(name, "does not exist")
+    assert condition(status, "Accepted") == ("Unknown", "TemplateNotFound")
+    tasks.template(template, template_spec())
+    assert condition(tasks.wait(name, "Succeeded"), "Accepted") == ("True", "Accepted")
+
+
+def test_parameters_that_do_not_fit_are_refused_by_name(tasks: Tasks, unique: Callable[[str], str]) -> None:
+    name = unique("bad-parameters")
+    uid = tasks.start(name, "job", {"code": 7, "extra": 1})
+    status = tasks.wait(name, "Failed")
+    assert status["failure"]["reason"] == "InvalidParameters"
+    assert "code: 7 is not of type 'string'" in status["failure"]["message"]
+    assert "extra" in status["failure"]["message"]
+    assert condition(status, "Accepted") == ("False", "InvalidParameters")
+    assert tasks.jobs(uid) == []
+
+
+def test_editing_a_template_does_not_reach_a_running_task(tasks: Tasks, unique: Callable[[str], str]) -> None:
+    name, template = unique("snapshot"), unique("edited")
+    tasks.template(template, template_spec(activeDeadlineSeconds=1000))
+    tasks.run(name, template, "import time; time.sleep(4)")
+    before = tasks.wait(name, "Running")["templateSnapshot"]
+    tasks.template(template, template_spec(activeDeadlineSeconds=1))
+    assert tasks.wait(name, "Succeeded")["templateSnapshot"] == before
+    assert before["activeDeadlineSeconds"] == 1000
+
+
+BAD_TEMPLATES = {
+    "list-tasks": ({}, "InvalidSpec", "one of LongTask's own tools"),
+    "reserved": (
+        {"parametersSchema": {"type": "object", "properties": {"wait_seconds": {"type": "number"}}}},
+        "InvalidSpec",
+        "parameter 'wait_seconds': the name is reserved",
+    ),
+    "remote": (
+        {"parametersSchema": {"type": "object", "properties": {"x": {"$ref": "https://example.com/x"}}}},
+        "InvalidSpec",
+        "only references inside the schema",
+    ),
+    "colliding": (
+        {"parametersSchema": {"type": "object", "properties": {"a-b": {}, "a_b": {}}}},
+        "InvalidSpec",
+        "both arrive as LONGTASK_PARAM_A_B",
+    ),
+    "not-a-schema": ({"parametersSchema": {"type": "objekt"}}, "InvalidSpec", "not a JSON Schema"),
+    "privileged": (
+        {"podTemplate": {"spec": {"containers": [container(securityContext={"privileged": True})]}}},
+        "PodSecurityViolation",
+        "violates PodSecurity",
+    ),
+    "no-such-field": (
+        {"podTemplate": {"spec": {"containers": [container(env=[{"name": "LONGTASK_ID", "value": "x"}])]}}},
+        "InvalidSpec",
+        "variable LONGTASK_ID is LongTask's own",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TEMPLATES)
+def test_a_template_that_cannot_work_is_not_ready_and_says_why(tasks: Tasks, name: str) -> None:
+    change, reason, message = BAD_TEMPLATES[name]
+    tasks.template(name, {**template_spec(), **change}, ready=False)
+    status = tasks.kube.get(tasks.kube.path(names.TEMPLATE_PLURAL, name)).done()["status"]
+    ready = status["conditions"][0]
+    assert ready["reason"] == reason
+    assert message in ready["message"]
+
+
+def test_work_is_refused_for_quota_with_that_reason_and_starts_when_there_is_room(
+    tasks: Tasks, unique: Callable[[str], str]
+) -> None:
+    name, template = unique("quota"), unique("quota")
+    tasks.template(template, template_spec({"priorityClassName": "system-node-critical"}))
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": template},
+        "spec": {
+            "hard": {"pods": "0"},
+            "scopeSelector": {
+                "matchExpressions": [
+                    {"scopeName": "PriorityClass", "operator": "In", "values": ["system-node-critical"]}
+                ]
+            },
+        },
+    }
+    path = f"/api/v1/namespaces/{tasks.kube.namespace}/resourcequotas"
+    tasks.kube.create(path, quota).done()
+    eventually(lambda: tasks.kube.get(f"{path}/{template}").done().get("status", {}), bool)
+    tasks.run(name, template, QUICK)
+    tasks.wait_message(name, "QuotaExceeded")
+    tasks.kube.request("DELETE", f"{path}/{template}").done()
+    tasks.wait(name, "Succeeded", seconds=90)

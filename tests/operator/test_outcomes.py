@@ -1,0 +1,124 @@
+"""What becomes of a task, by what its pod does: real Jobs and pods. All start together, each test waits for its own."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.operator.tasks import Tasks, container, template_spec
+
+pytestmark = pytest.mark.cluster
+
+WRITE = "open('/dev/termination-log', 'w').write"
+LONG = "import time; print('working', flush=True); time.sleep(600)"
+LOUD = "import time\nfor n in range(100): print('line', n, flush=True)\ntime.sleep(600)"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Code to run and what must come of it."""
+
+    code: str
+    phase: str
+    template: str = "plain"
+    spec: dict[str, Any] = field(default_factory=dict)
+    result: Any = None
+    failure: dict[str, Any] = field(default_factory=dict)
+    attempts: list[str] | None = None
+
+
+TEMPLATES = {
+    "plain": template_spec(),
+    "retried": template_spec(retry={"limit": 1}),
+    "small": template_spec({"containers": [container(resources={"limits": {"memory": "32Mi"}})]}),
+    "short-attempt": template_spec({"activeDeadlineSeconds": 2}),
+    "no-image": template_spec({"containers": [container(image="localhost/none:1")]}, startTimeoutSeconds=6),
+    "no-config": template_spec(
+        {"containers": [container(envFrom=[{"configMapRef": {"name": "none"}}])]}, startTimeoutSeconds=6
+    ),
+    "too-big": template_spec(
+        {"containers": [container(resources={"requests": {"cpu": "1000"}})]}, startTimeoutSeconds=6
+    ),
+    "limited": template_spec(activeDeadlineSeconds=60, maxActiveDeadlineSeconds=60),
+}
+
+CASES = {
+    "json-result": Case(f"{WRITE}('{{\"score\": 0.5, \"n\": 3}}')", "Succeeded", result={"value": {"score": 0.5, "n": 3}}),
+    "text-result": Case(f"{WRITE}('all is well')", "Succeeded", result={"text": "all is well"}),
+    "no-result": Case("pass", "Succeeded", result={}),
+    "number-too-large": Case(f"{WRITE}('[{2**70}]')", "Succeeded", result={"text": f"[{2**70}]"}),
+    "unicode-result": Case(f"{WRITE}('{{\"ü\": \"😀\"}}')", "Succeeded", result={"value": {"ü": "😀"}}),
+    "result-over-4096-bytes": Case(f"{WRITE}('x' * 5000)", "Failed", failure={"reason": "ResultTooLarge"}),
+    "exit-code-with-log-tail": Case(
+        "print('before'); print('it broke'); raise SystemExit(3)",
+        "Failed",
+        failure={"reason": "Error", "exitCode": 3, "logTail": "before\nit broke"},
+    ),
+    "own-words-and-log-tail": Case(
+        f"print('log'); f = {WRITE}('the disk is full'); raise SystemExit(4)",
+        "Failed",
+        failure={"message": "exit code 4: the disk is full", "logTail": "log"},
+    ),
+    "killed-by-signal": Case(
+        "import os; os._exit(134)", "Failed", failure={"exitCode": 134, "signal": 6, "message": "killed by signal 6"}
+    ),
+    "retried-once": Case("raise SystemExit(5)", "Failed", "retried", attempts=["Error", "Error"]),
+    "out-of-memory": Case(
+        "print('filling', flush=True); x = b'x' * 10**9",
+        "Failed",
+        "small",
+        failure={"reason": "OOMKilled", "logTail": "filling", "message": "the work used more memory than it may have (limit 32Mi)"},
+    ),
+    "attempt-deadline": Case(LONG, "Failed", "short-attempt", failure={"reason": "DeadlineExceeded", "logTail": "working"}),
+    "total-deadline": Case(
+        LONG,
+        "Failed",
+        spec={"activeDeadlineSeconds": 4},
+        failure={
+            "reason": "DeadlineExceeded",
+            "logTail": "working",
+            "message": "the work was active for longer than its activeDeadlineSeconds (4 s)",
+        },
+    ),
+    "deadline-over-the-maximum": Case(
+        "pass", "Failed", "limited", spec={"activeDeadlineSeconds": 61}, failure={"reason": "InvalidDeadline"}
+    ),
+    "image-that-is-not-there": Case("pass", "Failed", "no-image", failure={"reason": "ImagePullBackOff"}),
+    "config-that-is-not-there": Case("pass", "Failed", "no-config", failure={"reason": "CreateContainerConfigError"}),
+    "more-cpu-than-any-node": Case("pass", "Failed", "too-big", failure={"reason": "Unschedulable"}),
+    "dollars-arrive-as-written": Case(
+        "import os; said = '$(KUBERNETES_SERVICE_HOST) $$ $HOME'\n"
+        f"{WRITE}(os.environ['LONGTASK_PARAM_CODE'][:63])",
+        "Succeeded",
+        result={"text": "import os; said = '$(KUBERNETES_SERVICE_HOST) $$ $HOME'\nopen('/"},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def started(tasks: Tasks) -> Iterator[Tasks]:
+    """All cases, under way at the same time."""
+    for name, spec in TEMPLATES.items():
+        tasks.template(name, spec)
+    for name, case in CASES.items():
+        tasks.run(name, case.template, case.code, **case.spec)
+    return tasks
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_outcome(started: Tasks, name: str) -> None:
+    case = CASES[name]
+    status = started.wait(name, "Succeeded", "Failed", "Cancelled", seconds=90)
+    assert status["phase"] == case.phase, json.dumps(status, indent=1)
+    succeeded = next(c for c in status["conditions"] if c["type"] == "Succeeded")
+    assert succeeded["status"] == ("True" if case.phase == "Succeeded" else "False")
+    assert status["completionTime"]
+    assert status.get("result") == case.result
+    for key, value in case.failure.items():
+        assert status["failure"][key] == value, status["failure"]
+    if case.phase == "Failed":
+        assert status["failure"]["hint"]
+    if case.attempts is not None:
+        assert [attempt["reason"] for attempt in status["attempts"]] == case.attempts
