@@ -18,7 +18,13 @@ class _Server(uvicorn.Server):
 async def serve(app: ASGIApp, port: int, host: str = "0.0.0.0", grace: int = 5) -> None:
     """Serve until cancelled; then calls in flight have `grace` seconds to end."""
     config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=grace
+        app,
+        host=host,
+        port=port,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=grace,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve())

@@ -12,9 +12,7 @@ _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def write_from_files(
-    target: Path, tag: str, files: Mapping[str, Path], entrypoint: Sequence[str]
-) -> None:
+def write_from_files(target: Path, tag: str, files: Mapping[str, Path], entrypoint: Sequence[str]) -> None:
     """Write an image that holds only `files`: path in the image to file here, all executable."""
     layer = target.with_suffix(".layer")
     with tarfile.open(layer, "w") as tar:

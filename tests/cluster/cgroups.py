@@ -59,9 +59,7 @@ def _create_unified() -> None:
 def _create_by_controller() -> None:
     """Version 1: one hierarchy a controller, and new cpusets are empty."""
     hierarchies = [
-        path
-        for path in _ROOT.iterdir()
-        if path.is_dir() and not path.is_symlink() and path.name != "unified"
+        path for path in _ROOT.iterdir() if path.is_dir() and not path.is_symlink() and path.name != "unified"
     ]
     if not hierarchies:
         raise ClusterError(f"no cgroups are mounted at {_ROOT}")

@@ -41,11 +41,7 @@ def load_kernel_modules() -> None:
 
 def interfaces() -> list[str]:
     """The machine's end of the link, if it exists."""
-    return [
-        name
-        for name in (addresses.HOST_LINK, addresses.NODE_LINK)
-        if Path("/sys/class/net", name).exists()
-    ]
+    return [name for name in (addresses.HOST_LINK, addresses.NODE_LINK) if Path("/sys/class/net", name).exists()]
 
 
 def routes() -> list[str]:

@@ -30,9 +30,7 @@ _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 def install() -> None:
     """Install what is missing with apt-get; nothing of it is left running as a service."""
-    missing = [
-        package for program, package in _PROGRAM_TO_PACKAGE.items() if shutil.which(program) is None
-    ]
+    missing = [package for program, package in _PROGRAM_TO_PACKAGE.items() if shutil.which(program) is None]
     if not _CNI_PLUGINS.exists():
         missing.append("containernetworking-plugins")
     if not _CERTIFICATES.exists():

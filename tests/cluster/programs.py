@@ -119,9 +119,7 @@ def _fingerprint(module: Path) -> str:
     """SHA-256 over the module's own files and the flags; a module inside it counts for itself."""
     digest = hashlib.sha256(_linker_flags(module).encode())
     for folder, subfolders, files in os.walk(module):
-        subfolders[:] = sorted(
-            name for name in subfolders if not Path(folder, name, "go.mod").exists()
-        )
+        subfolders[:] = sorted(name for name in subfolders if not Path(folder, name, "go.mod").exists())
         for name in sorted(files):
             path = Path(folder, name)
             digest.update(f"{path.relative_to(module)}\n".encode() + path.read_bytes())

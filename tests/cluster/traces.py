@@ -119,8 +119,4 @@ def _changed_sysctls() -> dict[str, str]:
     if not _SAVED_SYSCTLS.exists():
         return {}
     saved: dict[str, str] = json.loads(_SAVED_SYSCTLS.read_text())
-    return {
-        name: value
-        for name, value in saved.items()
-        if Path("/proc/sys", name).read_text().strip() != value
-    }
+    return {name: value for name, value in saved.items() if Path("/proc/sys", name).read_text().strip() != value}

@@ -1,4 +1,4 @@
-"""What people can do to a task while it lives: suspend, resume, cancel, delete, expire; and what others can do to it."""
+"""What people can do to a task while it lives: suspend, resume, cancel, delete; and what becomes of it then."""
 
 from collections.abc import Callable
 from typing import Any
@@ -183,7 +183,7 @@ def test_editing_a_template_does_not_reach_a_running_task(tasks: Tasks, unique: 
     assert before["activeDeadlineSeconds"] == 1000
 
 
-BAD_TEMPLATES = {
+BAD_TEMPLATES: dict[str, tuple[dict[str, Any], str, str]] = {
     "list-tasks": ({}, "InvalidSpec", "one of LongTask's own tools"),
     "reserved": (
         {"parametersSchema": {"type": "object", "properties": {"wait_seconds": {"type": "number"}}}},

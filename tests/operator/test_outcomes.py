@@ -1,7 +1,6 @@
 """What becomes of a task, by what its pod does: real Jobs and pods. All start together, each test waits for its own."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,11 +44,13 @@ TEMPLATES = {
 }
 
 CASES = {
-    "json-result": Case(f"{WRITE}('{{\"score\": 0.5, \"n\": 3}}')", "Succeeded", result={"value": {"score": 0.5, "n": 3}}),
+    "json-result": Case(
+        f'{WRITE}(\'{{"score": 0.5, "n": 3}}\')', "Succeeded", result={"value": {"score": 0.5, "n": 3}}
+    ),
     "text-result": Case(f"{WRITE}('all is well')", "Succeeded", result={"text": "all is well"}),
     "no-result": Case("pass", "Succeeded", result={}),
     "number-too-large": Case(f"{WRITE}('[{2**70}]')", "Succeeded", result={"text": f"[{2**70}]"}),
-    "unicode-result": Case(f"{WRITE}('{{\"ü\": \"😀\"}}')", "Succeeded", result={"value": {"ü": "😀"}}),
+    "unicode-result": Case(f'{WRITE}(\'{{"ü": "😀"}}\')', "Succeeded", result={"value": {"ü": "😀"}}),
     "result-over-4096-bytes": Case(f"{WRITE}('x' * 5000)", "Failed", failure={"reason": "ResultTooLarge"}),
     "exit-code-with-log-tail": Case(
         "print('before'); print('it broke'); raise SystemExit(3)",
@@ -69,9 +70,15 @@ CASES = {
         "print('filling', flush=True); x = b'x' * 10**9",
         "Failed",
         "small",
-        failure={"reason": "OOMKilled", "logTail": "filling", "message": "the work used more memory than it may have (limit 32Mi)"},
+        failure={
+            "reason": "OOMKilled",
+            "logTail": "filling",
+            "message": "the work used more memory than it may have (limit 32Mi)",
+        },
     ),
-    "attempt-deadline": Case(LONG, "Failed", "short-attempt", failure={"reason": "DeadlineExceeded", "logTail": "working"}),
+    "attempt-deadline": Case(
+        LONG, "Failed", "short-attempt", failure={"reason": "DeadlineExceeded", "logTail": "working"}
+    ),
     "total-deadline": Case(
         LONG,
         "Failed",
@@ -89,8 +96,7 @@ CASES = {
     "config-that-is-not-there": Case("pass", "Failed", "no-config", failure={"reason": "CreateContainerConfigError"}),
     "more-cpu-than-any-node": Case("pass", "Failed", "too-big", failure={"reason": "Unschedulable"}),
     "dollars-arrive-as-written": Case(
-        "import os; said = '$(KUBERNETES_SERVICE_HOST) $$ $HOME'\n"
-        f"{WRITE}(os.environ['LONGTASK_PARAM_CODE'][:63])",
+        f"import os; said = '$(KUBERNETES_SERVICE_HOST) $$ $HOME'\n{WRITE}(os.environ['LONGTASK_PARAM_CODE'][:63])",
         "Succeeded",
         result={"text": "import os; said = '$(KUBERNETES_SERVICE_HOST) $$ $HOME'\nopen('/"},
     ),
@@ -98,7 +104,7 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def started(tasks: Tasks) -> Iterator[Tasks]:
+def started(tasks: Tasks) -> Tasks:
     """All cases, under way at the same time."""
     for name, spec in TEMPLATES.items():
         tasks.template(name, spec)

@@ -1,0 +1,114 @@
+{{/* Prefix of the names of the release's objects: "longtask", or the release's name with "longtask" in it. */}}
+{{- define "longtask.fullname" -}}
+{{- if contains "longtask" .Release.Name }}{{ .Release.Name }}{{ else }}{{ .Release.Name }}-longtask{{ end }}
+{{- end }}
+
+{{/* Suffix that keeps cluster-scoped objects of releases in different namespaces apart. */}}
+{{- define "longtask.clusterSuffix" -}}
+.{{ .Release.Namespace }}
+{{- end }}
+
+{{- define "longtask.taskNamespace" -}}
+{{- if eq .Values.taskNamespace.name .Release.Namespace }}
+{{- fail (printf "taskNamespace.name is %q, the namespace of the release itself: whoever may create templates there could run pods with the operator's service account. Choose another name." .Release.Namespace) }}
+{{- end }}
+{{- .Values.taskNamespace.name }}
+{{- end }}
+
+{{/* Labels of every object. Takes a list of the root context and the component. */}}
+{{- define "longtask.labels" -}}
+{{- $root := first . -}}
+{{ include "longtask.selector" . }}
+app.kubernetes.io/part-of: longtask
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version }}
+{{- end }}
+
+{{/* Labels that select the pods of a component, and nothing else. */}}
+{{- define "longtask.selector" -}}
+{{- $root := first . -}}
+app.kubernetes.io/name: longtask
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ last . }}
+{{- end }}
+
+{{- define "longtask.image" -}}
+{{ .Values.image.repository }}
+{{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{- define "longtask.mcpAccount" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "longtask.fullname" . }}-mcp
+{{- end }}
+
+{{/* Pod Security "restricted", for a pod and for a container. */}}
+{{- define "longtask.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+{{- define "longtask.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "longtask.imagePullSecrets" -}}
+{{- with .Values.image.pullSecrets -}}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Where and beside whom the pods of a component run. Takes a list of the root context and the component. */}}
+{{- define "longtask.scheduling" -}}
+{{- $root := first . -}}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- include "longtask.selector" . | nindent 8 }}
+    matchLabelKeys: [pod-template-hash]
+{{- with $root.Values.pods.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with $root.Values.pods.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $root.Values.pods.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $root.Values.pods.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Labels and annotations of the pods of a component. Takes a list of the root context and the component. */}}
+{{- define "longtask.podMetadata" -}}
+{{- $root := first . -}}
+labels:
+  {{- include "longtask.labels" . | nindent 2 }}
+  {{- with $root.Values.pods.labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with $root.Values.pods.annotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Both servers answer /healthz and /readyz on their port "health". */}}
+{{- define "longtask.probes" -}}
+livenessProbe:
+  httpGet: {path: /healthz, port: health}
+  initialDelaySeconds: 10
+  periodSeconds: 10
+readinessProbe:
+  httpGet: {path: /readyz, port: health}
+  periodSeconds: 2
+{{- end }}

@@ -1,0 +1,193 @@
+"""The running server: two listeners, the reflectors behind them, and a clean stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Generator
+from dataclasses import dataclass
+
+import uvicorn
+from kubernetes.aio.client import ApiClient
+from mcp.server.transport_security import TransportSecuritySettings
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from longtask import __version__
+from longtask_api import names
+from longtask_api.longtask import LongTask
+from longtask_api.template import LongTaskTemplate
+from longtask_mcp.cache import Cache
+from longtask_mcp.calls import Calls
+from longtask_mcp.facts import owner
+from longtask_mcp.gate import Gate
+from longtask_mcp.identity import Identified, KubernetesIdentity, anonymous
+from longtask_mcp.metrics import Metrics
+from longtask_mcp.reflector import Reflector
+from longtask_mcp.server import LongTaskServer
+from longtask_mcp.settings import LOOPBACK_HOSTS, Settings
+from longtask_mcp.starting import Starter
+from longtask_mcp.task_api import TaskApi
+from longtask_mcp.tasks import Tasks, collection_path
+from longtask_mcp.waiting import Waiting
+from longtask_runtime import kube
+from longtask_runtime.validation import Validator
+
+MCP_PATH = "/mcp"
+KEEP_ALIVE_SECONDS = 75
+"""Longer than agents pause between calls: a connection that is closed while a call is on its way fails the call."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Server:
+    """The parts that start and stop together."""
+
+    settings: Settings
+    tasks: Tasks
+    reflectors: tuple[Reflector[LongTask], Reflector[LongTaskTemplate]]
+    starter: Starter
+    metrics: Metrics
+    mcp: ASGIApp
+    stopping: asyncio.Event
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls should come here: both kinds are known, and the process is not stopping."""
+        return not self.stopping.is_set() and all(each.synced.is_set() for each in self.reflectors)
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then stop: not ready, waits answered, starts finished, connections closed."""
+    async with _assembled(settings) as server:
+        listeners = [
+            _Listener(server.mcp, settings.host, settings.port, settings.stop_timeout_seconds),
+            _Listener(_operations(server), settings.host, settings.metrics_port, settings.stop_timeout_seconds),
+        ]
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stopping.set)
+        async with asyncio.TaskGroup() as group:
+            following = [group.create_task(each.run()) for each in server.reflectors]
+            serving = [group.create_task(each.serve()) for each in listeners]
+            await server.stopping.wait()
+            log.info("stopping: not ready any more, answering waits")
+            server.tasks.cache.wake()
+            await asyncio.sleep(settings.drain_seconds)
+            for listener in listeners:
+                listener.should_exit = True
+            await asyncio.gather(*serving, server.starter.drain(settings.stop_timeout_seconds))
+            for task in following:
+                task.cancel()
+    log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _assembled(settings: Settings) -> AsyncIterator[Server]:
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(await kube.connect("longtask-mcp"))
+        validator = await stack.enter_async_context(Validator(settings.validation_timeout_seconds))
+        task_api = None
+        if settings.task_api_url is not None:
+            task_api = await stack.enter_async_context(
+                TaskApi(str(settings.task_api_url), settings.task_api_token_file)
+            )
+        stopping = asyncio.Event()
+        tasks = Tasks(client, settings.namespace, Cache[LongTask](owner))
+        templates = Cache[LongTaskTemplate](lambda template: template.metadata.name)
+        metrics = Metrics(lambda: len(tasks.cache))
+        starter = Starter(tasks, templates, validator, metrics, settings.max_active_tasks_per_caller)
+        calls = Calls(tasks, templates, starter, Waiting(tasks.cache, stopping), task_api)
+        server = LongTaskServer(calls, templates, metrics, __version__)
+        yield Server(
+            settings=settings,
+            tasks=tasks,
+            reflectors=(
+                Reflector(
+                    client, collection_path(settings.namespace, names.TASK_PLURAL), LongTask.from_api, tasks.cache
+                ),
+                Reflector(
+                    client,
+                    collection_path(settings.namespace, names.TEMPLATE_PLURAL),
+                    LongTaskTemplate.from_api,
+                    templates,
+                ),
+            ),
+            starter=starter,
+            metrics=metrics,
+            mcp=_endpoint(server, settings, client, metrics),
+            stopping=stopping,
+        )
+
+
+def _endpoint(server: LongTaskServer, settings: Settings, client: ApiClient, metrics: Metrics) -> ASGIApp:
+    """The MCP application behind its identity check.
+
+    Where every caller has a token, DNS rebinding gains nothing, so the Host header is checked only when hosts are
+    listed; without tokens it is what keeps web pages out.
+    """
+    hosts = settings.allowed_hosts or tuple(f"{host}:*" for host in LOOPBACK_HOSTS if settings.auth == "none")
+    application = server.streamable_http_app(
+        streamable_http_path=MCP_PATH,
+        stateless_http=True,
+        max_request_body_size=settings.max_request_bytes,
+        transport_security=TransportSecuritySettings(
+            enable_dns_rebinding_protection=bool(hosts),
+            allowed_hosts=list(hosts),
+            allowed_origins=[f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts],
+        ),
+    )
+    identify = (
+        anonymous if settings.auth == "none" else KubernetesIdentity(client, settings.audience, settings.namespace)
+    )
+    return Identified(Gate(application, settings.max_request_bytes), identify, metrics)
+
+
+def _operations(server: Server) -> ASGIApp:
+    """Health and metrics, for the kubelet and Prometheus."""
+
+    async def healthz(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_: Request) -> Response:
+        state = {
+            "stopping": server.stopping.is_set(),
+            "tasks": server.reflectors[0].synced.is_set(),
+            "templates": server.reflectors[1].synced.is_set(),
+        }
+        return JSONResponse(state, status_code=200 if server.ready else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(server.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(
+        routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)],
+    )
+
+
+class _Listener(uvicorn.Server):
+    """A uvicorn server that leaves the signals to `run`."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int, stop_timeout: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                ws="none",
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=max(1, int(stop_timeout)),
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield

@@ -1,0 +1,129 @@
+"""What the API server last said about one kind of object. No I/O: the reflector and the writers feed it."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable
+from typing import Generic, Protocol, TypeVar
+
+from longtask_api.base import ObjectMeta
+
+REMEMBERED_DELETIONS = 10_000
+
+
+class ApiObject(Protocol):
+    """Anything with Kubernetes metadata."""
+
+    @property
+    def metadata(self) -> ObjectMeta: ...
+
+
+T = TypeVar("T", bound=ApiObject)
+
+
+def version(thing: ApiObject) -> int:
+    """metadata.resourceVersion, which only rises for an object (KEP-5504: comparable as an integer)."""
+    return int(thing.metadata.resource_version or 0)
+
+
+class Cache(Generic[T]):
+    """Objects by uid, by name and by group; an older version never replaces a newer one, from wherever it comes."""
+
+    def __init__(self, group: Callable[[T], str]) -> None:
+        """`group` says which objects are looked up together, for example those of one caller."""
+        self._group = group
+        self._objects: dict[str, T] = {}
+        self._names: dict[str, T] = {}
+        self._groups: dict[str, dict[str, T]] = {}
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._signals: dict[str, asyncio.Event] = {}
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def get(self, uid: str) -> T | None:
+        """The object with this metadata.uid."""
+        return self._objects.get(uid)
+
+    def named(self, name: str) -> T | None:
+        """The object with this name."""
+        return self._names.get(name)
+
+    def all(self) -> Collection[T]:
+        """Every object."""
+        return self._objects.values()
+
+    def of(self, group: str) -> Collection[T]:
+        """The objects of one group."""
+        return self._groups.get(group, {}).values()
+
+    def put(self, thing: T) -> None:
+        """Take in an object from a list, a watch, a GET or the answer to a write."""
+        uid = thing.metadata.uid
+        known = self._objects.get(uid)
+        namesake = self._names.get(thing.metadata.name)
+        if uid in self._deleted or (known is not None and version(known) >= version(thing)):
+            return
+        if namesake is not None and namesake.metadata.uid != uid:
+            if version(namesake) > version(thing):
+                return
+            self.remove(namesake.metadata.uid)
+        self._objects[uid] = thing
+        self._names[thing.metadata.name] = thing
+        self._groups.setdefault(self._group(thing), {})[uid] = thing
+        self._signal(uid)
+
+    def remove(self, uid: str) -> None:
+        """The object was deleted. Its uid never comes back, so late news of it is ignored."""
+        self._deleted[uid] = None
+        while len(self._deleted) > REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)
+        thing = self._objects.pop(uid, None)
+        if thing is None:
+            return
+        self._names.pop(thing.metadata.name)
+        group = self._group(thing)
+        members = self._groups[group]
+        del members[uid]
+        if not members:
+            del self._groups[group]
+        self._signal(uid)
+
+    def replace(self, things: Iterable[T], list_version: int) -> None:
+        """Take in a complete list, made at `list_version`: what it does not have and was older is deleted."""
+        listed = set[str]()
+        for thing in things:
+            listed.add(thing.metadata.uid)
+            self.put(thing)
+        gone = [uid for uid, thing in self._objects.items() if uid not in listed and version(thing) <= list_version]
+        for uid in gone:
+            self.remove(uid)
+
+    async def changed(self, uid: str, seen: int, at_most: float) -> None:
+        """Return when the object is no longer at version `seen`, after `at_most` seconds, or at `wake`."""
+        thing = self._objects.get(uid)
+        if thing is None or version(thing) != seen:
+            return
+        await self._signalled(uid, at_most)
+
+    async def appears(self, uid: str, at_most: float) -> None:
+        """Return when the object is here, after `at_most` seconds, or at `wake`."""
+        if uid not in self._objects:
+            await self._signalled(uid, at_most)
+            if uid not in self._objects:
+                self._signals.pop(uid, None)
+
+    def wake(self) -> None:
+        """End every wait now."""
+        for uid in list(self._signals):
+            self._signal(uid)
+
+    async def _signalled(self, uid: str, at_most: float) -> None:
+        try:
+            await asyncio.wait_for(self._signals.setdefault(uid, asyncio.Event()).wait(), at_most)
+        except TimeoutError:
+            return
+
+    def _signal(self, uid: str) -> None:
+        signal = self._signals.pop(uid, None)
+        if signal is not None:
+            signal.set()

@@ -1,0 +1,41 @@
+"""Requests that are refused before the MCP library reads them."""
+
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+INVALID_REQUEST = -32600
+INTERNAL_ERROR = -32603
+
+
+def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An HTTP error whose body is a JSON-RPC error, so that clients show `text` and not only the status."""
+    code = INTERNAL_ERROR if status >= 500 else INVALID_REQUEST
+    body = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": text}}
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+class Gate:
+    """Lets through POST requests of a bearable size.
+
+    A stateless server has nothing to say on a GET stream; left open, each would only delay the stop.
+    """
+
+    def __init__(self, app: ASGIApp, max_request_bytes: int) -> None:
+        self._app = app
+        self._max_request_bytes = max_request_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = Headers(scope=scope).get("content-length", "")
+        if scope["method"] != "POST":
+            await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
+        elif length.isdecimal() and int(length) > self._max_request_bytes:
+            text = f"the request has {length} bytes; at most {self._max_request_bytes} are read. Nothing was started."
+            await refusal(413, text)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)

@@ -1,0 +1,51 @@
+"""What /metrics tells about this process."""
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+
+class Metrics:
+    """Counters of one server. Label values are bounded: tools and templates that do not exist count as `unknown`."""
+
+    def __init__(self, cached_tasks: Callable[[], int]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.calls = Counter(
+            "longtask_mcp_tool_calls_total",
+            "Tool calls by outcome: ok, error (told to the agent), crash, cancelled.",
+            ["tool", "outcome"],
+            registry=self.registry,
+        )
+        self.call_seconds = Histogram(
+            "longtask_mcp_tool_call_seconds",
+            "Time from the call to its answer, in seconds; waits included.",
+            ["tool"],
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+            registry=self.registry,
+        )
+        self.refusals = Counter(
+            "longtask_mcp_auth_refusals_total",
+            "Requests refused before they reached a tool, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.starts = Counter(
+            "longtask_mcp_starts_total",
+            "Starts by outcome: created, repeated (met an earlier start), rejected.",
+            ["template", "outcome"],
+            registry=self.registry,
+        )
+        self.starts_in_flight = Gauge(
+            "longtask_mcp_starts_in_flight", "Starts that have begun and not ended.", registry=self.registry
+        )
+        cached = Gauge("longtask_mcp_cached_tasks", "LongTasks that this server knows of.", registry=self.registry)
+        cached.set_function(cached_tasks)

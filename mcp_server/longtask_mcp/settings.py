@@ -1,0 +1,72 @@
+"""Everything that can be set, from the environment (LONGTASK_MCP_*), checked when the process starts."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AnyHttpUrl, Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from longtask_api import names
+
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Settings(BaseSettings):
+    """Raises pydantic.ValidationError that names each setting that does not fit."""
+
+    model_config = SettingsConfigDict(env_prefix="LONGTASK_MCP_", frozen=True)
+
+    namespace: Annotated[
+        str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="The namespace of templates and tasks.")
+    ]
+    host: Annotated[str, Field(description="The IP address to listen on.")] = "0.0.0.0"
+    port: Annotated[int, Field(ge=1, le=65535, description="Port of the MCP endpoint, /mcp.")] = 8080
+    metrics_port: Annotated[int, Field(ge=1, le=65535, description="Port of /healthz, /readyz and /metrics.")] = 8081
+    auth: Annotated[
+        Literal["kubernetes", "none"],
+        Field(description="kubernetes: bearer tokens, by TokenReview. none: everybody is one caller; loopback only."),
+    ] = "kubernetes"
+    audience: Annotated[str, Field(min_length=1, description="The audience that a caller's token must be for.")] = (
+        names.AUDIENCE_MCP
+    )
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Field(description="Host headers to accept, `name` or `name:*`; any when empty, as every caller has a token."),
+    ] = ()
+    task_api_url: Annotated[
+        AnyHttpUrl | None, Field(description="The operator's task API, for live logs; without it the kept log tail.")
+    ] = None
+    task_api_token_file: Annotated[
+        Path, Field(description="The projected token for the task API; read again when it is renewed.")
+    ] = Path("/var/run/secrets/longtask.dev/task-api/token")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    max_request_bytes: Annotated[
+        int, Field(ge=128 * 1024, description="The largest request body; larger ones get 413 unread.")
+    ] = 2 * 1024 * 1024
+    max_active_tasks_per_caller: Annotated[
+        int, Field(ge=1, description="Tasks that one caller may have that have not ended.")
+    ] = 500
+    validation_timeout_seconds: Annotated[
+        float, Field(gt=0, le=30, description="How long checking parameters against a schema may take.")
+    ] = 2.0
+    drain_seconds: Annotated[
+        float, Field(ge=0, description="How long a stopping server still accepts calls, while it is not ready.")
+    ] = 5.0
+    stop_timeout_seconds: Annotated[
+        float, Field(ge=1, description="How long calls and starts in flight may take to end after that.")
+    ] = 15.0
+
+    @model_validator(mode="after")
+    def _only_loopback_without_tokens(self) -> Self:
+        if self.auth == "none" and not ipaddress.ip_address(self.host).is_loopback:
+            raise ValueError(
+                f"auth 'none' lets everybody in, so host must be a loopback address such as 127.0.0.1, not {self.host}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        if self.port == self.metrics_port:
+            raise ValueError(f"port and metrics_port are both {self.port}")
+        return self

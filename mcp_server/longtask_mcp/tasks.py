@@ -1,0 +1,151 @@
+"""LongTasks in the cluster: create, read, cancel, and look again for one that the cache does not have yet."""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client import ApiClient
+
+from longtask_api import names
+from longtask_api.longtask import LongTask
+from longtask_api.tools import LABEL_REQUESTER, requester_label
+from longtask_mcp.cache import Cache
+from longtask_mcp.errors import KubernetesRefused, KubernetesUnavailable
+from longtask_mcp.facts import owner
+from longtask_runtime import kube
+
+LOOK_AGAIN_SECONDS = 1.0
+"""The least time between two lists for one caller, so that guessed ids do not load the API server."""
+PAGE_SIZE = 500
+UID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
+
+class AlreadyExists(Exception):
+    """Another LongTask has that name."""
+
+
+def collection_path(namespace: str, plural: str) -> str:
+    """The API path of our objects of one kind in a namespace."""
+    return f"/apis/{names.API_VERSION}/namespaces/{namespace}/{plural}"
+
+
+@dataclass
+class _LastLook:
+    started: float = float("-inf")
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Tasks:
+    """Reads through the cache and writes to the API server; every answer goes into the cache.
+
+    Every method raises KubernetesUnavailable or KubernetesRefused when the API server does not do its part.
+    """
+
+    def __init__(self, client: ApiClient, namespace: str, cache: Cache[LongTask]) -> None:
+        self._client = client
+        self._path = collection_path(namespace, names.TASK_PLURAL)
+        self.cache = cache
+        self._looks: dict[str, _LastLook] = {}
+
+    async def create(self, document: dict[str, Any]) -> LongTask:
+        """Create a LongTask from its JSON object, metadata.name included. Raises AlreadyExists."""
+        try:
+            return self._known(await self._patiently("POST", self._path, body=document))
+        except kube.KubeError as error:
+            if error.reason == "AlreadyExists":
+                raise AlreadyExists(document["metadata"]["name"]) from error
+            raise KubernetesRefused(error.message) from error
+
+    async def read(self, name: str) -> LongTask | None:
+        """The task of that name as it is now; None when there is none."""
+        try:
+            return self._known(await self._patiently("GET", f"{self._path}/{name}"))
+        except kube.KubeError as error:
+            if error.status == 404:
+                return None
+            raise KubernetesRefused(error.message) from error
+
+    async def cancel(self, task: LongTask) -> LongTask | None:
+        """Ask for the end of exactly this task; None when it is gone (or its name is another task's now)."""
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": task.metadata.uid},
+            {"op": "add", "path": "/spec/cancelRequested", "value": True},
+        ]
+        path = f"{self._path}/{task.metadata.name}"
+        try:
+            return self._known(await self._patiently("PATCH", path, body=patch, content_type=kube.JSON_PATCH))
+        except kube.KubeError as error:
+            current = await self.read(task.metadata.name)
+            if current is None or current.metadata.uid != task.metadata.uid:
+                self.cache.remove(task.metadata.uid)
+                return None
+            raise KubernetesRefused(error.message) from error
+
+    async def find(self, principal: str, uid: str) -> LongTask | None:
+        """The caller's task with that id; None when there is none, or when it is somebody else's.
+
+        A task that the cache does not have may have been started a moment ago through another replica, so the API
+        server is asked before the answer is None.
+        """
+        task = self._own(principal, uid)
+        if task is None and UID.fullmatch(uid):
+            await self._look_again(principal, uid)
+            task = self._own(principal, uid)
+        return task
+
+    def _own(self, principal: str, uid: str) -> LongTask | None:
+        task = self.cache.get(uid)
+        return task if task is not None and owner(task) == principal else None
+
+    async def _look_again(self, principal: str, uid: str) -> None:
+        """List the caller's tasks, unless the watch brings this one first; one list serves all who came before it."""
+        arrived = time.monotonic()
+        look = self._looks.setdefault(principal, _LastLook())
+        async with look.lock:
+            if look.started >= arrived:
+                return
+            await self.cache.appears(uid, look.started + LOOK_AGAIN_SECONDS - time.monotonic())
+            if self._own(principal, uid) is not None:
+                return
+            look.started = time.monotonic()
+            await self._list(principal)
+
+    async def _list(self, principal: str) -> None:
+        query = {"labelSelector": f"{LABEL_REQUESTER}={requester_label(principal)}", "limit": str(PAGE_SIZE)}
+        try:
+            while True:
+                page = await self._patiently("GET", self._path, query=query)
+                for item in page["items"]:
+                    self._known(item)
+                if not page["metadata"].get("continue"):
+                    return
+                query["continue"] = page["metadata"]["continue"]
+        except kube.KubeError as error:
+            raise KubernetesRefused(error.message) from error
+
+    def _known(self, document: Any) -> LongTask:
+        task = LongTask.from_api(document)
+        self.cache.put(task)
+        return task
+
+    async def _patiently(self, verb: kube.Verb, path: str, **options: Any) -> Any:
+        """Everything sent from here may be sent twice: names are deterministic and a cancel is one-way."""
+        return await _twice(lambda: kube.request(self._client, verb, path, **options))
+
+
+async def _twice(send: Callable[[], Awaitable[Any]]) -> Any:
+    try:
+        try:
+            return await send()
+        except aiohttp.ClientConnectionError:
+            return await send()
+    except kube.KubeError as error:
+        if error.status >= 500 or error.status == 429:
+            raise KubernetesUnavailable(error.message) from error
+        raise
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise KubernetesUnavailable(str(error) or type(error).__name__) from error

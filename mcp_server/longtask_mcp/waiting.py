@@ -1,0 +1,66 @@
+"""Waiting for the end of a task, with progress notifications."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from longtask_api.longtask import LongTask
+from longtask_mcp.answers import going
+from longtask_mcp.cache import Cache, version
+
+HEARTBEAT_SECONDS = 5.0
+SMALLEST_STEP = 0.001
+
+Report = Callable[[float, float | None, str], Awaitable[None]]
+"""Sends a progress notification: value, total, message."""
+
+
+@dataclass(frozen=True)
+class Waited:
+    """How the wait ended: the task as it is then, None when it was deleted; `interrupted` when this server stops."""
+
+    task: LongTask | None
+    interrupted: bool = False
+
+
+class Waiting:
+    """Waits over one cache until the task ends, the time is up, or `stopping` is set (and the cache woken)."""
+
+    def __init__(self, cache: Cache[LongTask], stopping: asyncio.Event) -> None:
+        self._cache = cache
+        self._stopping = stopping
+
+    async def until_ended(self, task: LongTask, seconds: float, report: Report) -> Waited:
+        """Wait at most `seconds`; tells of every change, and every 5 seconds that it still waits."""
+        deadline = time.monotonic() + seconds
+        uid, series = task.metadata.uid, Series()
+        current: LongTask | None = task
+        prefix = f"task ID {uid}: "
+        while current is not None and not current.is_terminal:
+            left = deadline - time.monotonic()
+            if self._stopping.is_set():
+                return Waited(current, interrupted=True)
+            if left <= 0:
+                break
+            value, total = series.following(current)
+            await report(value, total, f"{prefix}{going(current, datetime.now(UTC))}")
+            prefix = ""
+            await self._cache.changed(uid, version(current), min(left, HEARTBEAT_SECONDS))
+            current = self._cache.get(uid)
+        return Waited(current)
+
+
+class Series:
+    """Progress values of one call, which must rise with each notification (MCP, "Progress Flow")."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def following(self, task: LongTask) -> tuple[float, float | None]:
+        """Percent of 100 for a task that tells its share; else a count without a total."""
+        progress = task.status.progress
+        told = progress.fraction * 100 if progress is not None and progress.fraction is not None else None
+        self._last = max(self._last + SMALLEST_STEP, told or 0.0)
+        return self._last, 100.0 if told is not None else None

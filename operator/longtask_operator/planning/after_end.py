@@ -1,0 +1,31 @@
+"""A task that has ended: its Job goes after a while, its record later."""
+
+from datetime import datetime, timedelta
+
+from longtask_operator.planning.world import Action, DeleteJob, DeleteTask, Plan, World
+
+
+def after_end(world: World) -> Plan:
+    task, job = world.task, world.job
+    ended = task.status.completion_time or world.now
+    actions: list[Action] = []
+    waiting: list[datetime] = []
+    if job is not None and not job.deleting:
+        keep_until = ended + world.policy.job_retention if job.finished else world.now
+        if world.now >= keep_until:
+            actions.append(DeleteJob(job.name, job.uid))
+        else:
+            waiting.append(keep_until)
+    expires = ended + timedelta(seconds=_time_to_live(world))
+    if world.now >= expires:
+        actions.append(DeleteTask())
+    else:
+        waiting.append(expires)
+    return Plan(task.status, tuple(actions), min(waiting, default=None))
+
+
+def _time_to_live(world: World) -> int:
+    if world.task.spec.ttl_seconds_after_finished is not None:
+        return world.task.spec.ttl_seconds_after_finished
+    snapshot = world.task.status.template_snapshot
+    return snapshot.ttl_seconds_after_finished if snapshot else 2592000

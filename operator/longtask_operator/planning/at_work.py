@@ -1,0 +1,142 @@
+"""A task whose Job has not ended: it starts, runs, is held, or is being stopped."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase, TemplateSnapshot
+from longtask_operator.planning import activity, diagnosis, statuses
+from longtask_operator.planning.diagnosis import Trouble
+from longtask_operator.planning.observed import JobView, PodView
+from longtask_operator.planning.world import (
+    LOOK_AGAIN,
+    NODE_SILENCE,
+    QUIET,
+    Action,
+    DeleteJob,
+    Plan,
+    SetSuspend,
+    StopPod,
+    StopRetries,
+    World,
+)
+
+
+def at_work(world: World, job: JobView, status: LongTaskStatus, snapshot: TemplateSnapshot) -> Plan:
+    task, live = world.task, [pod for pod in world.pods if not pod.ended]
+    running = [pod for pod in live if pod.started is not None]
+    if task.spec.cancel_requested:
+        stopping = statuses.unfinished(world, status, Phase.RUNNING if running else Phase.PENDING, "cancelling")
+        return Plan(stopping, _stop(job, world.pods), look_again=world.now + LOOK_AGAIN)
+    if task.spec.suspend != job.suspend:
+        return replace(_state(world, job, status, snapshot, live), actions=(SetSuspend(job, task.spec.suspend),))
+    if job.suspend:
+        return _held(world, job, status, live)
+    status = statuses.with_condition_if_set(world, status, ConditionType.SUSPENDED, "False", "Resumed")
+    if status.active_since is None and running:
+        status = status.model_copy(update={"active_since": min(pod.started or world.now for pod in running)})
+    end = activity.deadline(status, activity.limit(task, snapshot))
+    if end is not None and world.now >= end:
+        message = "stopping: activeDeadlineSeconds is over"
+        stopping = statuses.unfinished(world, status, Phase.RUNNING, message)
+        return Plan(stopping, _stop(job, world.pods), look_again=world.now + LOOK_AGAIN)
+    if (status.disruption_count or 0) > snapshot.max_disruptions:
+        return _too_many_disruptions(world, status, snapshot)
+    after = _state(world, job, status, snapshot, live)
+    return replace(after, look_again=min((t for t in (after.look_again, end) if t is not None), default=None))
+
+
+def _stop(job: JobView, pods: tuple[PodView, ...]) -> tuple[Action, ...]:
+    """End the work and keep its log; where nothing has run there is no log, and the Job goes."""
+    if job.deleting:
+        return ()
+    live = [pod for pod in pods if not pod.ended]
+    nothing_ran = not job.failures and all(pod.gone for pod in pods)
+    if job.suspend or nothing_ran or any(pod.node is None for pod in live):
+        return (DeleteJob(job.name, job.uid),)
+    retries: tuple[Action, ...] = () if job.backoff_limit == 0 else (StopRetries(job),)
+    return retries + tuple(StopPod(pod) for pod in live if pod.deadline is None or pod.deadline > 1)
+
+
+def _held(world: World, job: JobView, status: LongTaskStatus, live: list[PodView]) -> Plan:
+    if live or job.terminating:
+        silent = _silent_node(world, live)
+        message = silent.message if silent else "suspending: waiting for the pod to end"
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=world.now + LOOK_AGAIN)
+    message = "suspended; set spec.suspend to false to go on"
+    status = activity.paused(status, job.suspended_since or world.now)
+    status = statuses.with_condition(world, status, ConditionType.SUSPENDED, "True", "Suspended", message)
+    return Plan(statuses.unfinished(world, status, Phase.SUSPENDED, message))
+
+
+def _state(world: World, job: JobView, status: LongTaskStatus, snapshot: TemplateSnapshot, live: list[PodView]) -> Plan:
+    """Running, or waiting for a pod to start, with what keeps it from starting."""
+    silent = _silent_node(world, live)
+    if silent is not None:
+        return Plan(
+            statuses.unfinished(world, status, Phase.RUNNING, f"{silent.reason}: {silent.message}. {silent.hint}")
+        )
+    if any(pod.started for pod in live):
+        number = status.attempt_count or 1
+        message = "running" if number == 1 else f"running, attempt {number}"
+        overdue = [pod.deleted + NODE_SILENCE for pod in live if pod.deleted is not None]
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=min(overdue, default=None))
+    if not live and status.attempt_count:
+        return _between_attempts(world, status)
+    trouble = diagnosis.not_starting(live[-1]) if live else diagnosis.not_created(world.warnings)
+    since = max([pod.created for pod in live], default=statuses.resumed(status) or job.created)
+    give_up = since + timedelta(seconds=snapshot.start_timeout_seconds)
+    if world.now >= give_up:
+        return _never_started(world, status, snapshot, trouble)
+    message = f"{trouble.reason}: {trouble.message}" if trouble else "waiting for the pod to start"
+    quiet_until = job.created + QUIET
+    quiet = trouble is None and world.now < quiet_until and world.task.status.job_ref is None
+    again = give_up if live else min(give_up, world.now + LOOK_AGAIN)
+    return Plan(
+        statuses.unfinished(world, status, Phase.PENDING, message[:4096]),
+        look_again=quiet_until if quiet else again,
+        defer_status=quiet,
+    )
+
+
+def _between_attempts(world: World, status: LongTaskStatus) -> Plan:
+    """The newest pod has ended: the Job is about to end too, or to start the next one."""
+    last = status.attempts[-1] if status.attempts else None
+    if last is not None and last.end_time is not None and world.now < last.end_time + QUIET:
+        return Plan(status, look_again=last.end_time + QUIET, defer_status=True)
+    if last is not None and last.reason == "Completed":
+        message = "the work is done; waiting for its Job to say so"
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message))
+    reason = last.reason if last else "unknown"
+    message = f"attempt {status.attempt_count} ended ({reason}); starting the next one"
+    return Plan(statuses.unfinished(world, status, Phase.PENDING, message), look_again=world.now + LOOK_AGAIN)
+
+
+def _silent_node(world: World, live: list[PodView]) -> Trouble | None:
+    for pod in live:
+        if pod.deleted is not None and pod.node is not None and world.now >= pod.deleted + NODE_SILENCE:
+            return diagnosis.lost_node(pod)
+    return None
+
+
+def _never_started(world: World, status: LongTaskStatus, snapshot: TemplateSnapshot, trouble: Trouble | None) -> Plan:
+    seconds = snapshot.start_timeout_seconds
+    if trouble is None:
+        failure = Failure(
+            reason="StartTimeout",
+            message=f"no pod started to work within {seconds} s",
+            hint="See `kubectl get events` in the task namespace, or raise startTimeoutSeconds in the template.",
+        )
+    else:
+        message = f"{trouble.message}; gave up after {seconds} s"
+        failure = Failure(reason=trouble.reason, message=message[:4096], hint=trouble.hint)
+    return statuses.ended(world, status, Phase.FAILED, failure=failure, at=world.now)
+
+
+def _too_many_disruptions(world: World, status: LongTaskStatus, snapshot: TemplateSnapshot) -> Plan:
+    failure = Failure(
+        reason="TooManyDisruptions",
+        message=f"the cluster took the pod away {status.disruption_count} times; "
+        f"the template allows {snapshot.max_disruptions}",
+        hint="Start it again when the cluster is calm, or raise retry.maxDisruptions in the LongTaskTemplate.",
+    )
+    return statuses.ended(world, status, Phase.FAILED, failure=failure, at=world.now)

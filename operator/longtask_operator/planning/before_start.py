@@ -1,0 +1,75 @@
+"""A task that has no Job yet: it is refused, waits for its template, or gets its Job."""
+
+from datetime import timedelta
+
+from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase
+from longtask_api.template import LongTaskTemplate
+from longtask_operator.planning import statuses
+from longtask_operator.planning.build_job import build_job, take_snapshot
+from longtask_operator.planning.diagnosis import Trouble
+from longtask_operator.planning.world import LOOK_AGAIN, QUIET, TEMPLATE_WAIT, CreateJob, Plan, World
+
+
+def before_start(world: World) -> Plan:
+    task, template = world.task, world.template
+    status = statuses.observed(world, task.status)
+    if task.spec.cancel_requested:
+        return statuses.ended(
+            world, status, Phase.CANCELLED, failure=statuses.cancelled("before it started"), at=world.now
+        )
+    if template is None or not template.is_ready:
+        return _wait_for_template(world, status)
+    maximum = template.spec.max_active_deadline_seconds
+    wanted = task.spec.active_deadline_seconds
+    if maximum is not None and wanted is not None and wanted > maximum:
+        return _refused(
+            world,
+            status,
+            Failure(
+                reason="InvalidDeadline",
+                message=f"spec.activeDeadlineSeconds is {wanted}; the template allows {maximum} at most",
+                hint="Create the task again with less.",
+            ),
+        )
+    if isinstance(world.parameters, Failure):
+        return _refused(world, status, world.parameters)
+    if world.parameters is None:
+        return Plan(task.status, look_again=world.now + LOOK_AGAIN)
+    if world.job_refused is not None:
+        return _job_refused(world, status, template, world.job_refused)
+    snapshot = take_snapshot(template)
+    return Plan(task.status, (CreateJob(build_job(task, template, snapshot, world.parameters)),))
+
+
+def _wait_for_template(world: World, status: LongTaskStatus) -> Plan:
+    name = world.task.spec.template_ref.name
+    if world.template is None:
+        reason, message = "TemplateNotFound", f"LongTaskTemplate {name} does not exist"
+        hint = "Apply the LongTaskTemplate, or choose one from `kubectl get longtasktemplates`."
+    else:
+        why = next((c.message for c in world.template.status.conditions if c.type == "Ready"), "not checked yet")
+        reason, message = "TemplateNotReady", f"LongTaskTemplate {name} is not Ready: {why}"
+        hint = f"Correct it: kubectl describe longtasktemplate {name}."
+    give_up, quiet_until = statuses.created(world) + TEMPLATE_WAIT, statuses.created(world) + QUIET
+    if world.now >= give_up:
+        return _refused(world, status, Failure(reason=reason, message=message, hint=hint))
+    waiting = statuses.with_condition(world, status, ConditionType.ACCEPTED, "Unknown", reason, message)
+    waiting = statuses.unfinished(world, waiting, Phase.PENDING, f"waiting: {message}")
+    quiet = world.now < quiet_until
+    return Plan(waiting, look_again=quiet_until if quiet else give_up, defer_status=quiet)
+
+
+def _job_refused(world: World, status: LongTaskStatus, template: LongTaskTemplate, trouble: Trouble) -> Plan:
+    give_up = statuses.created(world) + timedelta(seconds=template.spec.start_timeout_seconds)
+    if world.job_refused_for_good or world.now >= give_up:
+        failure = Failure(reason=trouble.reason, message=trouble.message[:4096], hint=trouble.hint)
+        return _refused(world, status, failure)
+    return Plan(
+        statuses.unfinished(world, status, Phase.PENDING, f"{trouble.reason}: {trouble.message}"[:4096]),
+        look_again=min(give_up, world.now + LOOK_AGAIN),
+    )
+
+
+def _refused(world: World, status: LongTaskStatus, failure: Failure) -> Plan:
+    status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "False", failure.reason, failure.message)
+    return statuses.ended(world, status, Phase.FAILED, failure=failure, at=world.now)

@@ -1,0 +1,90 @@
+"""Makes the status that says where a task stands."""
+
+from datetime import datetime
+
+from longtask_api.conditions import Condition, ConditionStatus, merged
+from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase, Result
+from longtask_operator.planning import activity, attempts
+from longtask_operator.planning.observed import PodView
+from longtask_operator.planning.world import Plan, World
+
+
+def ended(
+    world: World,
+    status: LongTaskStatus,
+    phase: Phase,
+    *,
+    at: datetime,
+    result: Result | None = None,
+    failure: Failure | None = None,
+    message: str | None = None,
+) -> Plan:
+    succeeded: ConditionStatus = "True" if phase is Phase.SUCCEEDED else "False"
+    reason = failure.reason if failure else "Completed"
+    text = message or (f"{failure.reason}: {failure.message}" if failure else "completed")
+    status = activity.paused(status, at)
+    status = with_condition(world, status, ConditionType.SUCCEEDED, succeeded, reason, text[:4096])
+    return Plan(
+        status.model_copy(
+            update={
+                "phase": phase,
+                "message": text[:4096],
+                "completion_time": at,
+                "result": result,
+                "failure": failure,
+            }
+        )
+    )
+
+
+def unfinished(world: World, status: LongTaskStatus, phase: Phase, message: str) -> LongTaskStatus:
+    status = with_condition(world, status, ConditionType.SUCCEEDED, "Unknown", phase.value, "")
+    return status.model_copy(update={"phase": phase, "message": message})
+
+
+def cancelled(when: str) -> Failure:
+    return Failure(reason="Cancelled", message=f"cancelled on request {when}")
+
+
+def observed(world: World, status: LongTaskStatus) -> LongTaskStatus:
+    return status.model_copy(update={"observed_generation": world.task.metadata.generation})
+
+
+def recorded(world: World, status: LongTaskStatus, *, suspended: bool) -> LongTaskStatus:
+    so_far = attempts.record(status, world.pods, suspended=suspended, now=world.now)
+    return status.model_copy(
+        update={
+            "attempt_count": so_far.count,
+            "disruption_count": so_far.disruptions,
+            "attempts": so_far.newest,
+            "start_time": status.start_time or so_far.first_start,
+        }
+    )
+
+
+def with_condition(
+    world: World, status: LongTaskStatus, type_: str, value: ConditionStatus, reason: str, message: str
+) -> LongTaskStatus:
+    condition = merged(status.conditions, type_, value, reason, message, world.task.metadata.generation, world.now)
+    others: list[Condition] = [c for c in status.conditions if c.type != type_]
+    return status.model_copy(update={"conditions": sorted([*others, condition], key=lambda c: c.type)})
+
+
+def with_condition_if_set(
+    world: World, status: LongTaskStatus, type_: str, value: ConditionStatus, reason: str
+) -> LongTaskStatus:
+    if all(condition.type != type_ for condition in status.conditions):
+        return status
+    return with_condition(world, status, type_, value, reason, "")
+
+
+def resumed(status: LongTaskStatus) -> datetime | None:
+    return next((c.last_transition_time for c in status.conditions if c.type == ConditionType.SUSPENDED), None)
+
+
+def created(world: World) -> datetime:
+    return world.task.metadata.creation_timestamp or world.now
+
+
+def newest_first(pods: tuple[PodView, ...]) -> list[PodView]:
+    return sorted(pods, key=lambda pod: (pod.created, pod.name), reverse=True)

@@ -1,0 +1,106 @@
+"""What is known about a task, and what can be done for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from longtask_api.longtask import Failure, LongTask, LongTaskStatus
+from longtask_api.template import LongTaskTemplate
+from longtask_operator.planning.diagnosis import Trouble
+from longtask_operator.planning.observed import JobView, PodView
+
+TEMPLATE_WAIT = timedelta(seconds=60)
+"""How long a task waits for a template that is not there or not Ready: both may be on their way in one apply."""
+QUIET = timedelta(seconds=2)
+"""For so long after it created a Job, or saw a pod end, the operator waits for what surely follows (the pod starts,
+the Job ends) before it writes: that saves two status writes of five."""
+NODE_SILENCE = timedelta(seconds=30)
+"""How long a pod may be overdue after its grace period before its node counts as lost."""
+LOOK_AGAIN = timedelta(seconds=10)
+"""How often to look for what no watch tells: why the Job controller creates no pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateJob:
+    """Start the work."""
+
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SetSuspend:
+    """Hold the Job, or let it go on."""
+
+    job: JobView
+    suspend: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StopRetries:
+    """The attempt that runs is the last one."""
+
+    job: JobView
+
+
+@dataclass(frozen=True, slots=True)
+class StopPod:
+    """End the pod so that kubelet keeps its log and message."""
+
+    pod: PodView
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """Remove the Job, its pods first."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTask:
+    """Remove the record: its time to live is over."""
+
+
+Action = CreateJob | SetSuspend | StopRetries | StopPod | DeleteJob | DeleteTask
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Settings of the operator that decisions depend on."""
+
+    job_retention: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that is known about one task at one moment."""
+
+    task: LongTask
+    now: datetime
+    policy: Policy
+    template: LongTaskTemplate | None = None
+    parameters: Mapping[str, Any] | Failure | None = None
+    """Complete, or why they are refused; None where the template is not there to say."""
+    job: JobView | None = None
+    """None with status.jobRef set: a live read said that the Job is gone."""
+    job_refused: Trouble | None = None
+    """Why the API server would not create the Job."""
+    job_refused_for_good: bool = False
+    pods: tuple[PodView, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Messages of the Job's Warning events, oldest first; looked up only where no pod exists."""
+    log: str | None = None
+    """Log of the newest pod; looked up only when the Job has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do: the actions, then the status if it differs from what is stored, then look again."""
+
+    status: LongTaskStatus
+    actions: tuple[Action, ...] = ()
+    look_again: datetime | None = None
+    defer_status: bool = False
+    """The status may wait until `look_again`: more is about to happen."""

@@ -1,0 +1,95 @@
+"""Requests to a real API server, and its answers as they are."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from kubernetes.client import ApiClient
+
+from longtask_api import names
+from longtask_runtime.kube import yaml_text
+
+T = TypeVar("T")
+
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API server answered."""
+
+    code: int
+    body: Any
+
+    @property
+    def refusals(self) -> dict[str, str]:
+        """Of a 422: the field by what was said of it."""
+        causes = (self.body.get("details") or {}).get("causes") or []
+        return {cause["message"].removeprefix("Forbidden: "): cause.get("field", "") for cause in causes}
+
+    def done(self) -> Any:
+        """The body of a request that must have succeeded."""
+        assert self.code in (200, 201), self.body
+        return self.body
+
+
+class Kube:
+    """One namespace of the cluster that KUBECONFIG names."""
+
+    def __init__(self, client: ApiClient, namespace: str = "") -> None:
+        self._client = client
+        self.namespace = namespace
+
+    def within(self, namespace: str) -> "Kube":
+        """The same cluster, another namespace."""
+        return Kube(self._client, namespace)
+
+    def path(self, plural: str, *more: str) -> str:
+        """The path of our resources in the namespace."""
+        return "/".join([f"/apis/{names.API_VERSION}/namespaces/{self.namespace}/{plural}", *more])
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        content: str = "application/json",
+        accept: str = "application/json",
+        **query: str,
+    ) -> Answer:
+        """Send and return what came back, whatever its code."""
+        method, url, headers, body, _ = self._client.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params={"Content-Type": content, "Accept": accept},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        response = self._client.call_api(method, url, header_params=headers, body=body, _request_timeout=30)
+        return Answer(response.status, json.loads(response.read() or b"null"))
+
+    def get(self, path: str, **query: str) -> Answer:
+        """GET."""
+        return self.request("GET", path, **query)
+
+    def create(self, path: str, body: Any, **query: str) -> Answer:
+        """POST."""
+        return self.request("POST", path, body, **query)
+
+    def apply(self, path: str, body: Any, manager: str = "author") -> Answer:
+        """Server-side apply, taking fields over from other managers."""
+        return self.request(
+            "PATCH", path, yaml_text(body), content="application/apply-patch+yaml", fieldManager=manager, force="true"
+        )
+
+
+def eventually(look: Callable[[], T], wanted: Callable[[T], bool], seconds: float = 30) -> T:
+    """Look until what is seen is as wanted; fails with what was seen last."""
+    deadline = time.monotonic() + seconds
+    while not wanted(seen := look()):
+        assert time.monotonic() < deadline, f"still not so after {seconds} s: {seen}"
+        time.sleep(0.05)
+    return seen

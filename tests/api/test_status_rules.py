@@ -1,0 +1,239 @@
+"""The fence around status: what has ended stays as it ended, a task has one Job, and progress never goes back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import MakeTask
+from tests.api.kube import Kube
+from tests.api.objects import CANCELLED_AT_ONCE, FAILED, JOB, LATER, PROGRESS, RUNNING, SUCCEEDED, condition, task
+from tests.api.writes import REMOVED, VERBS, Change
+
+PHASE = (
+    "the task has ended: its phase never changes again and its status stays; "
+    "create another LongTask to run the work again"
+)
+CONDITION = "the task has ended: its Succeeded condition never changes again"
+JOB_REF = "jobRef never changes once it is set: a task has one Job"
+PROGRESS_BACK = "progress never goes back or away: its (attempt, sequence) is at least what is stored"
+
+ACCEPTED, HAS_SUCCEEDED = SUCCEEDED["conditions"]
+DELIVERED = condition("Delivered", reason="EventWritten")
+NOT_DELIVERED = condition("Delivered", "False", "Throttled")
+OTHER_JOB = {"name": "training-1-00000000", "uid": "00000000-2222-4333-8444-555555555555"}
+PENDING = {"phase": "Pending", "message": "waiting for the operator"}
+SUCCEEDED_AS_TEXT = SUCCEEDED | {"result": {"text": "0.10"}}
+SUCCEEDED_WITH_NULL = SUCCEEDED | {"result": {"value": None}}
+DELIVERY_FAILED = SUCCEEDED | {"conditions": [ACCEPTED, HAS_SUCCEEDED, NOT_DELIVERED]}
+ENDED_WITHOUT_CONDITIONS = {"phase": "Cancelled", "message": "cancelled"}
+QUEUED = {"phase": "Queued", "conditions": [condition("Accepted")]}
+
+
+def frozen(field: str) -> str:
+    """What is said of a field that nobody may change after the end."""
+    return f"the task has ended: its {field} never changes again"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A change of the status, and what the API server says of it where it refuses."""
+
+    what: str
+    given: dict[str, Any]
+    change: Change
+    says: str = ""
+
+
+REFUSED = [
+    # phase and status as a whole
+    Case("succeeded, then running", SUCCEEDED, Change("status.phase", "Running"), PHASE),
+    Case("succeeded, then failed", SUCCEEDED, Change("status.phase", "Failed"), PHASE),
+    Case("failed, then succeeded", FAILED, Change("status.phase", "Succeeded"), PHASE),
+    Case("cancelled, then pending", CANCELLED_AT_ONCE, Change("status.phase", "Pending"), PHASE),
+    Case("phase of a success removed", SUCCEEDED, Change("status.phase", REMOVED), PHASE),
+    Case("phase of a failure removed", FAILED, Change("status.phase", REMOVED), PHASE),
+    Case("phase of a cancelled task removed", CANCELLED_AT_ONCE, Change("status.phase", REMOVED), PHASE),
+    Case("status of a success removed", SUCCEEDED, Change("status", REMOVED), PHASE),
+    Case("status of a failure removed", FAILED, Change("status", REMOVED), PHASE),
+    Case("status of a cancelled task removed", CANCELLED_AT_ONCE, Change("status", REMOVED), PHASE),
+    Case("status removed, result", SUCCEEDED, Change("status", REMOVED), frozen("result")),
+    Case("status removed, failure", FAILED, Change("status", REMOVED), frozen("failure")),
+    Case("status removed, condition", SUCCEEDED, Change("status", REMOVED), CONDITION),
+    # result
+    Case("result changed", SUCCEEDED, Change("status.result.value.score", 0.88), frozen("result")),
+    Case("deep in the result", SUCCEEDED, Change("status.result.value.epochs", [{"loss": 0.5}]), frozen("result")),
+    Case("result's value renamed", SUCCEEDED, Change("status.result.value", {"x": 0.87}), frozen("result")),
+    Case("result's value removed", SUCCEEDED, Change("status.result.value", REMOVED), frozen("result")),
+    Case("result's summary changed", SUCCEEDED, Change("status.result.summary", "score 1"), frozen("result")),
+    Case("an artifact less", SUCCEEDED, Change("status.result.artifacts", []), frozen("result")),
+    Case("result removed", SUCCEEDED, Change("status.result", REMOVED), frozen("result")),
+    Case("null for a text", SUCCEEDED_AS_TEXT, Change("status.result", {"value": None}), frozen("result")),
+    Case("text for a null", SUCCEEDED_WITH_NULL, Change("status.result.text", "0.10"), frozen("result")),
+    Case("a result where none was", CANCELLED_AT_ONCE, Change("status.result", {"value": 1}), frozen("result")),
+    # failure
+    Case("failure changed", FAILED, Change("status.failure.reason", "Error"), frozen("failure")),
+    Case("log tail removed", FAILED, Change("status.failure.logTail", REMOVED), frozen("failure")),
+    Case("failure removed", FAILED, Change("status.failure", REMOVED), frozen("failure")),
+    Case("a failure where none was", SUCCEEDED, Change("status.failure", FAILED["failure"]), frozen("failure")),
+    # progress, completionTime and jobRef after the end
+    Case("more progress", SUCCEEDED, Change("status.progress.sequence", 6), frozen("progress")),
+    Case("other progress", SUCCEEDED, Change("status.progress.message", "late"), frozen("progress")),
+    Case("the end's progress removed", SUCCEEDED, Change("status.progress", REMOVED), frozen("progress")),
+    Case("progress where none was", CANCELLED_AT_ONCE, Change("status.progress", PROGRESS), frozen("progress")),
+    Case("another end", SUCCEEDED, Change("status.completionTime", LATER), frozen("completionTime")),
+    Case("end removed", SUCCEEDED, Change("status.completionTime", REMOVED), frozen("completionTime")),
+    Case("an end where none was", CANCELLED_AT_ONCE, Change("status.completionTime", LATER), frozen("completionTime")),
+    Case("another Job after the end", SUCCEEDED, Change("status.jobRef", OTHER_JOB), frozen("jobRef")),
+    Case("a Job after the end", CANCELLED_AT_ONCE, Change("status.jobRef", JOB), frozen("jobRef")),
+    # the Succeeded condition after the end
+    Case(
+        "succeeded, then not",
+        SUCCEEDED,
+        Change("status.conditions", [ACCEPTED, condition("Succeeded", "False", "Error")]),
+        CONDITION,
+    ),
+    Case(
+        "succeeded for another reason",
+        SUCCEEDED,
+        Change("status.conditions", [ACCEPTED, HAS_SUCCEEDED | {"reason": "Other"}]),
+        CONDITION,
+    ),
+    Case(
+        "succeeded at another time",
+        SUCCEEDED,
+        Change("status.conditions", [ACCEPTED, HAS_SUCCEEDED | {"lastTransitionTime": LATER}]),
+        CONDITION,
+    ),
+    Case("Succeeded removed", SUCCEEDED, Change("status.conditions", [ACCEPTED]), CONDITION),
+    Case("Succeeded removed for another", SUCCEEDED, Change("status.conditions", [ACCEPTED, DELIVERED]), CONDITION),
+    Case("conditions emptied", SUCCEEDED, Change("status.conditions", []), CONDITION),
+    Case("conditions removed", SUCCEEDED, Change("status.conditions", REMOVED), CONDITION),
+    Case(
+        "Succeeded where it was not",
+        ENDED_WITHOUT_CONDITIONS,
+        Change("status.conditions", [HAS_SUCCEEDED]),
+        CONDITION,
+    ),
+    # at any time
+    Case("another Job", RUNNING, Change("status.jobRef", OTHER_JOB), JOB_REF),
+    Case("another Job of the same name", RUNNING, Change("status.jobRef.uid", OTHER_JOB["uid"]), JOB_REF),
+    Case("Job removed", RUNNING, Change("status.jobRef", REMOVED), JOB_REF),
+    Case("status of a running task removed", RUNNING, Change("status", REMOVED), JOB_REF),
+    Case("an earlier report", RUNNING, Change("status.progress.sequence", 4), PROGRESS_BACK),
+    Case(
+        "a report of an earlier attempt",
+        RUNNING,
+        Change("status.progress", PROGRESS | {"attempt": 1, "sequence": 99}),
+        PROGRESS_BACK,
+    ),
+    Case("progress removed", RUNNING, Change("status.progress", REMOVED), PROGRESS_BACK),
+]
+
+ALLOWED = [
+    Case("pending, then running", PENDING, Change("status.phase", "Running")),
+    Case("running, then succeeded", RUNNING, Change("status.phase", "Succeeded")),
+    Case("running, then failed", RUNNING, Change("status.phase", "Failed")),
+    Case("running, then cancelled", RUNNING, Change("status.phase", "Cancelled")),
+    Case("phase of a running task removed", RUNNING, Change("status.phase", REMOVED)),
+    Case("status of a pending task removed", PENDING, Change("status", REMOVED)),
+    Case("the first Job", PENDING, Change("status.jobRef", JOB)),
+    Case("the same Job", RUNNING, Change("status.jobRef", JOB)),
+    Case("the first progress", PENDING, Change("status.progress", PROGRESS)),
+    Case("a later report", RUNNING, Change("status.progress.sequence", 6)),
+    Case("the same report in other words", RUNNING, Change("status.progress.message", "val 0.82")),
+    Case(
+        "the first report of a later attempt",
+        RUNNING,
+        Change("status.progress", PROGRESS | {"attempt": 3, "sequence": 0}),
+    ),
+    Case("a result before the end", RUNNING, Change("status.result", {"value": 1})),
+    Case("a failure before the end", RUNNING, Change("status.failure", {"reason": "Error", "message": "exit 1"})),
+    Case("another result before the end", RUNNING | {"result": {"value": 1}}, Change("status.result", {"value": 2})),
+    Case("conditions before the end", RUNNING, Change("status.conditions", [condition("Succeeded", "True", "Done")])),
+    # after the end
+    Case("the same status again", SUCCEEDED, Change("status", SUCCEEDED)),
+    Case("the same phase again", CANCELLED_AT_ONCE, Change("status.phase", "Cancelled")),
+    Case("the same result again", SUCCEEDED, Change("status.result", SUCCEEDED["result"])),
+    Case("a fraction of 1 as 1.0", SUCCEEDED, Change("status.progress.fraction", 1.0)),
+    Case("message", SUCCEEDED, Change("status.message", "completed; delivered")),
+    Case("an attempt's end", FAILED, Change("status.attempts", [FAILED["attempts"][0] | {"endTime": LATER}])),
+    Case("an attempt more", CANCELLED_AT_ONCE, Change("status.attempts", FAILED["attempts"])),
+    Case("attempts counted", CANCELLED_AT_ONCE, Change("status.attemptCount", 1)),
+    Case("a generation observed", SUCCEEDED, Change("status.observedGeneration", 2)),
+    Case("delivery", SUCCEEDED, Change("status.conditions", [ACCEPTED, HAS_SUCCEEDED, DELIVERED])),
+    Case("a delivery that failed", FAILED, Change("status.conditions", [*FAILED["conditions"], NOT_DELIVERED])),
+    Case("a delivery in the end", DELIVERY_FAILED, Change("status.conditions", [ACCEPTED, HAS_SUCCEEDED, DELIVERED])),
+    Case("delivery written first", SUCCEEDED, Change("status.conditions", [DELIVERED, HAS_SUCCEEDED, ACCEPTED])),
+    Case("another condition removed", SUCCEEDED, Change("status.conditions", [HAS_SUCCEEDED])),
+    Case("delivery without other conditions", ENDED_WITHOUT_CONDITIONS, Change("status.conditions", [DELIVERED])),
+]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.what)
+def test_refused(a_task: MakeTask, verb: str, case: Case) -> None:
+    stored = a_task(status=case.given)
+    before = stored.read()
+
+    answer = stored.write(verb, case.change)
+
+    assert answer.code == 422, answer.body
+    assert case.says in answer.refusals
+    assert stored.read() == before
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("case", ALLOWED, ids=lambda case: case.what)
+def test_allowed(a_task: MakeTask, verb: str, case: Case) -> None:
+    stored = a_task(status=case.given)
+
+    after = stored.write(verb, case.change).done()
+
+    wanted = case.change.made_in(after)
+    assert after.get("status", {}) == wanted.get("status", {})
+
+
+@pytest.mark.parametrize("given", [SUCCEEDED, FAILED, CANCELLED_AT_ONCE], ids=lambda given: given["phase"])
+@pytest.mark.parametrize("value", [None, {}], ids=["null", "{}"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_task_that_has_ended_takes_no_empty_status(
+    a_task: MakeTask, verb: str, value: dict[str, Any] | None, given: dict[str, Any]
+) -> None:
+    stored = a_task(status=given)
+    before = stored.read()
+
+    answer = stored.write(verb, Change("status", value))
+
+    assert answer.code == 422, answer.body
+    # server-side apply makes null of both, and the type refuses that
+    assert PHASE in answer.refusals or (verb == "server-side apply" and "status" in answer.refusals.values())
+    assert stored.read() == before
+
+
+def test_the_merge_patch_that_names_an_empty_status_changes_nothing(a_task: MakeTask) -> None:
+    stored = a_task(status=SUCCEEDED)
+    before = stored.read()
+
+    stored.kube.request("PATCH", f"{stored.path}/status", {"status": {}}, content="application/merge-patch+json").done()
+
+    assert stored.read() == before
+
+
+@pytest.mark.parametrize("verb", ["merge patch", "JSON patch", "PUT"])
+@pytest.mark.parametrize("change", [Change("status.phase", "Failed"), Change("status", None)])
+def test_a_write_to_the_object_itself_does_not_reach_the_status(a_task: MakeTask, verb: str, change: Change) -> None:
+    stored = a_task(status=SUCCEEDED)
+    before = stored.read()
+
+    VERBS[verb](stored.kube, stored.path, before, change).done()
+
+    assert stored.read() == before
+
+
+def test_a_task_cannot_be_created_as_finished(kube: Kube) -> None:
+    body = task("born-finished") | {"status": SUCCEEDED}
+
+    created = kube.create(kube.path("longtasks"), body).done()
+
+    assert "status" not in created

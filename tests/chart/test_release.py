@@ -1,0 +1,106 @@
+"""The release on a real cluster: it works, and tasks outlive it."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.conftest import RELEASE, SYSTEM, TASKS, Run
+
+pytestmark = pytest.mark.usefixtures("release")
+
+SECONDS = 120
+TEMPLATE = "chart-test"
+
+
+def manifest(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "longtask.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": TASKS},
+        "spec": spec,
+    }
+
+
+@pytest.fixture
+def tasks(kubectl: Run, render: Callable[..., list[dict[str, Any]]]) -> Any:
+    """A template whose work takes `seconds`, made from the one of `helm test`; and what cleans up."""
+    [example] = [each for each in render() if each["kind"] == "LongTaskTemplate"]
+    spec = example["spec"]
+    [container] = spec["podTemplate"]["spec"]["containers"]
+    container["image"] = image_in_use(kubectl)
+    container["command"] = ["sh", "-c", "sleep $(LONGTASK_PARAM_SECONDS); echo -n slept > /dev/termination-log"]
+    spec["parametersSchema"] = {"type": "object", "properties": {"seconds": {"type": "integer"}}}
+    apply(kubectl, manifest("LongTaskTemplate", TEMPLATE, spec))
+    ran = kubectl("wait", "-n", TASKS, "--for=condition=Ready", f"ltt/{TEMPLATE}", "--timeout=60s")
+    assert ran.returncode == 0, ran.stdout
+    yield
+    kubectl("delete", "-n", TASKS, "lt", "chart-finished", "chart-running", "--ignore-not-found")
+    kubectl("delete", "-n", TASKS, "ltt", TEMPLATE)
+
+
+def image_in_use(kubectl: Run) -> str:
+    path = "jsonpath={.spec.template.spec.containers[0].image}"
+    return kubectl("get", "-n", SYSTEM, "deployment/longtask-mcp", "-o", path).stdout
+
+
+def apply(kubectl: Run, document: dict[str, Any]) -> None:
+    ran = kubectl("apply", "-f", "-", stdin=yaml.safe_dump(document))
+    assert ran.returncode == 0, ran.stdout
+
+
+def start(kubectl: Run, name: str, seconds: int) -> None:
+    spec = {"templateRef": {"name": TEMPLATE}, "parameters": {"seconds": seconds}}
+    apply(kubectl, manifest("LongTask", name, spec))
+
+
+def task(kubectl: Run, name: str) -> dict[str, Any]:
+    ran = kubectl("get", "-n", TASKS, "lt", name, "-o", "json")
+    assert ran.returncode == 0, ran.stdout
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
+
+
+def in_phase(kubectl: Run, name: str, phase: str) -> dict[str, Any]:
+    """The task once it is in the phase."""
+    deadline = time.monotonic() + SECONDS
+    while (found := task(kubectl, name)).get("status", {}).get("phase") != phase:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+    return found
+
+
+def test_helm_test_runs_a_task_and_leaves_nothing(helm: Run, kubectl: Run) -> None:
+    ran = helm("test", RELEASE, "-n", SYSTEM, "--timeout", "3m")
+    assert ran.returncode == 0, ran.stdout
+    assert kubectl("get", "-n", TASKS, "ltt/helm-test").returncode != 0
+    assert kubectl("get", "-n", SYSTEM, "pod/longtask-test").returncode != 0
+
+
+def test_tasks_outlive_upgrade_uninstall_and_reinstall(
+    helm: Run, kubectl: Run, install: Callable[..., None], tasks: None
+) -> None:
+    start(kubectl, "chart-finished", 0)
+    finished = in_phase(kubectl, "chart-finished", "Succeeded")
+    start(kubectl, "chart-running", 40)
+    running = in_phase(kubectl, "chart-running", "Running")
+
+    install(logLevel="DEBUG")
+    assert task(kubectl, "chart-finished") == finished
+    assert task(kubectl, "chart-running")["status"]["phase"] == "Running"
+
+    ran = helm("uninstall", RELEASE, "-n", SYSTEM, "--wait")
+    assert ran.returncode == 0, ran.stdout
+    assert kubectl("get", "-n", SYSTEM, "deployments", "-o", "name").stdout == ""
+    assert task(kubectl, "chart-finished") == finished
+    assert task(kubectl, "chart-running")["status"]["phase"] == "Running"
+
+    install()
+    ended = in_phase(kubectl, "chart-running", "Succeeded")
+    assert task(kubectl, "chart-finished") == finished
+    assert ended["status"]["jobRef"] == running["status"]["jobRef"]
+    assert ended["status"]["attemptCount"] == 1
+    assert ended["status"]["result"]["text"] == "slept"

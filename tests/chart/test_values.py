@@ -1,0 +1,93 @@
+"""values.yaml: nothing unexplained, nothing unused, nothing misspelt."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.conftest import CHART, KUBERNETES, SYSTEM, Run
+
+TEXT = (CHART / "values.yaml").read_text()
+VALUES = yaml.safe_load(TEXT)
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+TEMPLATES = "".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())
+FREE = {"global"}  # Helm's own
+
+
+def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, dict) and value and "resources" not in path:
+            yield from leaves(value, f"{path}.")
+        else:
+            yield path
+
+
+def objects(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from objects(child, f"{path}.{name}")
+    if isinstance(schema.get("items"), dict):
+        yield from objects(schema["items"], f"{path}[]")
+
+
+@pytest.mark.parametrize("path", list(leaves(VALUES)))
+def test_a_template_uses_the_value(path: str) -> None:
+    assert re.search(rf"\.Values\.{re.escape(path)}\b", TEMPLATES)
+
+
+def test_every_value_has_a_sentence() -> None:
+    lines = TEXT.splitlines()
+    keys = [number for number, line in enumerate(lines) if re.match(r"^ {0,2}\w+:", line)]
+    bare = [lines[number].strip() for number in keys if number == 0 or not lines[number - 1].lstrip().startswith("#")]
+    assert bare == []
+
+
+def test_the_schema_has_the_same_values() -> None:
+    assert set(SCHEMA["properties"]) - FREE == set(VALUES)
+    for name, child in SCHEMA["properties"].items():
+        if child.get("additionalProperties") is False:
+            assert set(child["properties"]) == set(VALUES[name]), name
+
+
+def test_every_value_of_the_schema_is_described() -> None:
+    known = SCHEMA["$defs"]
+    bare = [
+        path
+        for path, node in objects(SCHEMA)
+        if "description" not in node | known.get(node.get("$ref", "").removeprefix("#/$defs/"), {}) and "[]" not in path
+    ]
+    assert bare == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("tasknamespace.name=x", "additional properties 'tasknamespace' not allowed"),
+        ("image.name=x", "additional properties 'name' not allowed"),
+        ("operator.replica=1", "additional properties 'replica' not allowed"),
+        ("operator.replicas=0", "minimum"),
+        ("mcp.resources.request.cpu=1", "additional properties 'request' not allowed"),
+        ("agents[0].name=x", "additional properties 'name' not allowed"),
+        ("agents[0].namespace=x", "missing property 'serviceAccount'"),
+        ("image.digest=abc", "does not match pattern"),
+        ("image.pullPolicy=Sometimes", "value must be one of"),
+        ("logLevel=LOUD", "value must be one of"),
+        ("taskNamespace.name=Not_A_Name", "does not match pattern"),
+    ],
+)
+def test_a_value_that_is_none_is_refused_by_name(helm: Run, setting: str, complaint: str) -> None:
+    ran = helm("template", str(CHART), "--kube-version", KUBERNETES, "--set", setting)
+    assert ran.returncode != 0
+    assert complaint in ran.stdout
+
+
+def test_the_release_may_not_live_where_tasks_do(helm: Run) -> None:
+    ran = helm(
+        "template", str(CHART), "-n", SYSTEM, "--kube-version", KUBERNETES, "--set", f"taskNamespace.name={SYSTEM}"
+    )
+    assert ran.returncode != 0
+    assert "the namespace of the release itself" in ran.stdout

@@ -1,0 +1,116 @@
+"""The operator is killed at every point where it could lose a task or run one twice. Runs are counted from outside."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.proxy import Door, Moment
+from tests.faults.runs import Runs
+from tests.operator.process import OperatorProcess
+from tests.operator.tasks import Tasks
+
+pytestmark = pytest.mark.cluster
+
+JOBS = r"/jobs(\?|$)"
+STATUS = r"/longtasks/[^/]+/status"
+SHORT = "import time; time.sleep(1)"
+
+KILL_POINTS: dict[str, tuple[str, str, Moment, int]] = {
+    "before the Job is created": ("POST", JOBS, "before", 1),
+    "when the Job is created but not answered": ("POST", JOBS, "during", 1),
+    "when the Job is created and answered": ("POST", JOBS, "after", 1),
+    "before the first status write": ("PATCH", STATUS, "before", 1),
+    "when the first status write is done but not answered": ("PATCH", STATUS, "during", 1),
+    "before the last status write": ("PATCH", STATUS, "before", 2),
+    "when the last status write is done but not answered": ("PATCH", STATUS, "during", 2),
+}
+
+
+@pytest.mark.parametrize("point", KILL_POINTS)
+async def test_a_killed_operator_loses_nothing_and_runs_nothing_twice(
+    tasks: Tasks, door: Door, runs: Runs, replicas: Callable[[str], OperatorProcess], point: str
+) -> None:
+    method, path, moment, nth = KILL_POINTS[point]
+    victim = replicas("victim")
+
+    async def kill() -> None:
+        await asyncio.to_thread(victim.kill)
+
+    async def let_pass() -> None:
+        pass
+
+    traps = [door.trap(method, path, moment, kill if number == nth else let_pass) for number in range(1, nth + 1)]
+    await asyncio.to_thread(victim.start)
+    uid = await asyncio.to_thread(tasks.run, "work", "job", SHORT)
+    await asyncio.wait_for(traps[-1].sprung.wait(), 60)
+    await asyncio.to_thread(replicas("heir").start)
+    status = await asyncio.to_thread(tasks.wait, "work", "Succeeded", seconds=90)
+    assert status["attemptCount"] == 1
+    assert runs.of(uid) == 1
+    assert len(tasks.jobs(uid)) == 1
+
+
+async def test_no_task_is_lost_or_run_twice_while_the_operator_keeps_dying(
+    tasks: Tasks, runs: Runs, replicas: Callable[[str], OperatorProcess]
+) -> None:
+    count, kills = 30, 8
+    dice = random.Random(7)
+    process = replicas("mortal")
+    process.settings["LEASE_DURATION_SECONDS"] = "3"
+    uids = {f"work-{n}": await asyncio.to_thread(tasks.run, f"work-{n}", "job", SHORT) for n in range(count)}
+    for _ in range(kills):
+        await asyncio.to_thread(process.start)
+        await asyncio.sleep(dice.uniform(0.2, 2.5))  # not a wait for anything: the moment of death is drawn
+        process.kill()
+    await asyncio.to_thread(process.start)
+    for name in uids:
+        await asyncio.to_thread(tasks.wait, name, "Succeeded", seconds=120)
+    assert {name: runs.of(uid) for name, uid in uids.items()} == dict.fromkeys(uids, 1)
+
+
+async def test_a_standby_takes_over_after_a_crash_and_at_once_after_a_clean_stop(
+    tasks: Tasks, replicas: Callable[[str], OperatorProcess]
+) -> None:
+    a, b = replicas("a"), replicas("b")
+    await asyncio.to_thread(a.start)
+    await until(lambda: a.metric("longtask_leader") == 1)
+    await asyncio.to_thread(b.start)
+    assert b.metric("longtask_leader") == 0
+    a.kill()
+    await until(lambda: b.metric("longtask_leader") == 1, 10)
+    c = replicas("c")
+    await asyncio.to_thread(c.start)
+    stopping = time.monotonic()
+    assert await asyncio.to_thread(b.stop) == 0
+    stopped = time.monotonic()
+    await until(lambda: c.metric("longtask_leader") == 1, 5)
+    assert time.monotonic() - stopped < 5, "the lease was not given back"
+    assert stopped - stopping < 15
+    await asyncio.to_thread(tasks.run, "after", "job", SHORT)
+    await asyncio.to_thread(tasks.wait, "after", "Succeeded")
+
+
+async def test_work_goes_on_while_the_api_server_cannot_be_reached(
+    tasks: Tasks, door: Door, runs: Runs, replicas: Callable[[str], OperatorProcess]
+) -> None:
+    process = replicas("cut-off")
+    await asyncio.to_thread(process.start)
+    uid = await asyncio.to_thread(tasks.run, "work", "job", "import time; time.sleep(3)")
+    await asyncio.to_thread(tasks.wait, "work", "Running")
+    door.shut()
+    await until(lambda: tasks.pods(uid)[0]["status"]["phase"] == "Succeeded", 30)
+    assert tasks.status("work")["phase"] == "Running"
+    door.reopen()
+    await asyncio.to_thread(tasks.wait, "work", "Succeeded", seconds=60)
+    assert runs.of(uid) == 1
+
+
+async def until(true: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + seconds
+    while not await asyncio.to_thread(true):
+        assert time.monotonic() < deadline, f"still not so after {seconds} s"
+        await asyncio.sleep(0.05)

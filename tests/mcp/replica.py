@@ -1,0 +1,149 @@
+"""MCP servers as processes of their own, and clients that talk to them over HTTP."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import CallToolResult, TextContent
+
+from tests.mcp.world import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+ERAS = ("legacy", "auto")
+"""The handshake of 2025-11-25, and what a current client negotiates: 2026-07-28."""
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Replica:
+    """One running server."""
+
+    process: asyncio.subprocess.Process
+    port: int
+    metrics_port: int
+    log_file: Path
+    http: httpx2.AsyncClient = field(default_factory=lambda: httpx2.AsyncClient(trust_env=False, timeout=10))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/mcp"
+
+    async def ready(self) -> bool:
+        try:
+            return (await self.operations("readyz")).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    async def operations(self, page: str) -> httpx2.Response:
+        return await self.http.get(f"http://127.0.0.1:{self.metrics_port}/{page}")
+
+    async def metric(self, line: str) -> float:
+        """The value of one line of /metrics, 0 when it is not there."""
+        text = (await self.operations("metrics")).text
+        return next((float(each.rpartition(" ")[2]) for each in text.splitlines() if each.startswith(line)), 0.0)
+
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def workers(self) -> list[int]:
+        """Process ids of the server's children: the validation worker among them."""
+        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    async def stopped(self) -> int:
+        """The exit code."""
+        return await asyncio.wait_for(self.process.wait(), 40)
+
+
+@asynccontextmanager
+async def running(kubeconfig: Path, namespace: str, folder: Path, **settings: str) -> AsyncIterator[Replica]:
+    """A server process; ready when the block begins, gone when it ends."""
+    port, metrics_port = free_port(), free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(str(ROOT / each) for each in ("sdk", "crds", "runtime", "mcp_server")),
+        "PYTHONWARNINGS": "error::ResourceWarning",
+        "KUBECONFIG": str(kubeconfig),
+        "LONGTASK_MCP_NAMESPACE": namespace,
+        "LONGTASK_MCP_HOST": "127.0.0.1",
+        "LONGTASK_MCP_PORT": str(port),
+        "LONGTASK_MCP_METRICS_PORT": str(metrics_port),
+        "LONGTASK_MCP_DRAIN_SECONDS": "1",
+        **{f"LONGTASK_MCP_{name.upper()}": value for name, value in settings.items()},
+    }
+    log_file = folder / f"server-{port}.log"
+    with log_file.open("wb") as stream:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "longtask_mcp", env=environment, stderr=stream, stdout=stream
+        )
+    replica = Replica(process, port, metrics_port, log_file)
+    try:
+        await eventually(replica.ready, f"readyz of {log_file}", 30)
+        yield replica
+    finally:
+        await replica.http.aclose()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an agent gets."""
+
+    text: str
+    envelope: dict[str, Any]
+    error: bool
+
+    @classmethod
+    def of(cls, result: CallToolResult) -> "Reply":
+        [content] = result.content
+        assert isinstance(content, TextContent)
+        return cls(content.text, result.structured_content or {}, result.is_error)
+
+    @property
+    def task_id(self) -> str:
+        return str(self.envelope["task_id"])
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An MCP client session."""
+
+    client: Client
+
+    async def call(self, tool: str, /, **arguments: Any) -> Reply:
+        return Reply.of(await self.client.call_tool(tool, arguments))
+
+    async def tool_names(self) -> list[str]:
+        return [tool.name for tool in (await self.client.list_tools()).tools]
+
+
+@asynccontextmanager
+async def agent(url: str, token: str | None, era: str = "auto") -> AsyncIterator[Agent]:
+    """A new session of a caller."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with (
+        httpx2.AsyncClient(headers=headers, trust_env=False, timeout=70) as http,
+        Client(streamable_http_client(url, http_client=http), mode=era) as client,
+    ):
+        yield Agent(client)

@@ -1,0 +1,119 @@
+"""Whatever is wrong with a call, the agent is told what and where, and nothing is created."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import httpx2
+import pytest
+from mcp import MCPError
+
+from longtask_api import names
+from tests.mcp.replica import ERAS, Agent, Replica
+from tests.mcp.test_starting_once import raw_start
+from tests.mcp.world import World, eventually
+
+Session = Callable[..., AbstractAsyncContextManager[Agent]]
+eras = pytest.mark.parametrize("era", ERAS)
+MEBIBYTE = "x" * 1024 * 1024
+
+
+@pytest.fixture
+async def nothing_created(world: World) -> AsyncIterator[None]:
+    before = {task.metadata.uid for task in await world.tasks()}
+    yield
+    assert {task.metadata.uid for task in await world.tasks()} == before
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+@eras
+@pytest.mark.usefixtures("nothing_created")
+@pytest.mark.parametrize(
+    ("tool", "arguments", "told"),
+    [
+        ("model_training", {"model_name": "digits", "epochs": "many"}, "\n- epochs: 'many' is not of type 'integer'"),
+        ("model_training", {"model_name": "digits", "epochs": 0}, "\n- epochs: 0 is less than the minimum of 1"),
+        ("model_training", {"model_name": "digits", "epohcs": 3}, "epohcs"),
+        ("model_training", {}, "model_name"),
+        ("model_training", {"model_name": "../../etc/passwd"}, "\n- model_name: '../../etc/passwd' does not match"),
+        ("model_training", {"model_name": "a\0b"}, "model_name"),
+        ("model_training", {"model_name": "digits", "epochs": 10**400}, "parameters: a number is too large"),
+        ("model_training", {"model_name": nested(150)}, "model_name"),
+        ("model_training", {"model_name": MEBIBYTE}, f"{names.MAX_PARAMETERS_BYTES} are allowed"),
+        ("model_training", {"model_name": "digits", "wait_seconds": 600}, "wait_seconds: Input should be less than"),
+        ("model_training", {"model_name": "digits", "idempotency_key": ""}, "idempotency_key: String should have"),
+        ("start_task", {"template": "model-trainig"}, "template: there is no template 'model-trainig'. Available: "),
+        ("start_task", {"template": "../model-training"}, "template: there is no template '../model-training'"),
+        ("start_task", {"template": "model-training", "parameters": "{}"}, "parameters: Input should be a valid dict"),
+        ("start_task", {"template": "model-training", "parameters": {"x": 1}}, "'x' was unexpected"),
+        ("start_task", {"parameters": {}}, "template: Field required"),
+        ("start_task", {"template": "model-training", "wait": 5}, "wait: no such argument; allowed are"),
+        ("check_task_status", {"task_id": "../../longtasks/x"}, "task not found: ../../longtasks/x. Ids are never"),
+        ("check_task_status", {}, "task_id: Field required"),
+        ("get_task_logs", {"task_id": "x", "tail_lines": 0}, "tail_lines: Input should be greater than"),
+        ("list_tasks", {"cursor": "x"}, "cursor: not one that list_tasks gave"),
+        ("model_trainig", {}, "There is no tool 'model_trainig' (any more). list_templates shows"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, str | dict) else None,
+)
+async def test_a_bad_call_is_told_what_is_wrong(
+    as_alice: Session, tool: str, arguments: dict[str, Any], told: str, era: str
+) -> None:
+    async with as_alice(era) as session:
+        reply = await session.call(tool, **arguments)
+    assert reply.error
+    assert told in reply.text
+    assert len(reply.text) < 2000
+
+
+@eras
+@pytest.mark.usefixtures("nothing_created")
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+async def test_numbers_that_are_not_json_are_refused(replica: Replica, alice: str, era: str, number: str) -> None:
+    headers, body = raw_start(era, "not-json")
+    headers["Authorization"] = f"Bearer {alice}"
+    body["params"]["arguments"]["epochs"] = "EPOCHS"
+    async with httpx2.AsyncClient(trust_env=False, timeout=20) as http:
+        text = httpx2.Request("POST", replica.url, json=body).content.decode().replace('"EPOCHS"', number)
+        response = await http.post(replica.url, content=text, headers=headers)
+    assert "was started" in response.text or response.status_code == 400
+
+
+@eras
+@pytest.mark.usefixtures("nothing_created")
+async def test_a_body_beyond_the_limit_is_an_error_and_not_a_hang(as_alice: Session, era: str) -> None:
+    async with as_alice(era) as session:
+        with pytest.raises(MCPError, match="at most 2097152 are read"):
+            await session.call("model_training", model_name=MEBIBYTE * 3)
+        assert not (await session.call("list_templates")).error
+
+
+@pytest.mark.usefixtures("nothing_created")
+async def test_a_schema_that_takes_for_ever_is_ended(world: World, as_alice: Session) -> None:
+    schema = {"type": "object", "properties": {"text": {"type": "string", "pattern": "^(a+)+$"}}}
+    await world.template("slow-pattern", parametersSchema=schema)
+    async with as_alice() as session:
+
+        async def known() -> bool:
+            return "slow_pattern" in await session.tool_names()
+
+        await eventually(known, "the template's tool")
+        slow = await session.call("slow_pattern", text="a" * 40 + "!")
+        assert slow.error
+        assert "validating the parameters took more than 2.0 s; nothing was started" in slow.text
+        still = await session.call("slow_pattern", text="!")
+        assert "text: '!' does not match" in still.text
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+async def test_only_post_is_served(replica: Replica, alice: str, method: str) -> None:
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        response = await http.request(method, replica.url, headers={"Authorization": f"Bearer {alice}"})
+    assert response.status_code == 405
+    assert response.headers["allow"] == "POST"

@@ -1,0 +1,108 @@
+"""When two starts are one."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from longtask_api import names
+from longtask_mcp.facts import age
+from longtask_mcp.idempotency import Relation, Start, canonical
+from tests.mcp.objects import NOW, ago, task
+
+KEYED = Start("alice", "model-training", {"epochs": 10}, "nightly")
+UNKEYED = Start("alice", "model-training", {"epochs": 10}, None)
+
+
+@pytest.mark.parametrize(
+    ("start", "spec", "created", "relation"),
+    [
+        (KEYED, {"idempotencyKey": "nightly"}, ago(seconds=1), Relation.SAME),
+        (KEYED, {"idempotencyKey": "nightly"}, ago(hours=23.9), Relation.SAME),
+        (KEYED, {"idempotencyKey": "nightly"}, ago(hours=24.1), Relation.UNRELATED),
+        (KEYED, {"idempotencyKey": "nightly"}, ago(hours=-1), Relation.SAME),
+        (KEYED, {"idempotencyKey": "nightly", "parameters": {"epochs": 10.0}}, ago(hours=1), Relation.SAME),
+        (KEYED, {"idempotencyKey": "nightly", "parameters": {"epochs": 11}}, ago(hours=1), Relation.CONFLICT),
+        (KEYED, {"idempotencyKey": "nightly", "parameters": {"epochs": 11}}, ago(hours=25), Relation.UNRELATED),
+        (KEYED, {"idempotencyKey": "nightly", "parameters": {"epochs": True}}, ago(hours=1), Relation.CONFLICT),
+        (KEYED, {"idempotencyKey": "other"}, ago(hours=1), Relation.UNRELATED),
+        (KEYED, {}, ago(hours=1), Relation.UNRELATED),
+        (KEYED, {"idempotencyKey": "nightly", "requester": {"principal": "bob"}}, ago(hours=1), Relation.UNRELATED),
+        (KEYED, {"idempotencyKey": "nightly", "requester": None}, ago(hours=1), Relation.UNRELATED),
+        (KEYED, {"idempotencyKey": "nightly", "templateRef": {"name": "x"}}, ago(hours=1), Relation.UNRELATED),
+        (UNKEYED, {}, ago(seconds=59), Relation.SAME),
+        (UNKEYED, {}, ago(seconds=61), Relation.UNRELATED),
+        (UNKEYED, {"parameters": {"epochs": 11}}, ago(seconds=1), Relation.UNRELATED),
+        (UNKEYED, {"idempotencyKey": "nightly"}, ago(seconds=1), Relation.UNRELATED),
+    ],
+)
+def test_what_an_existing_task_is_to_a_start(
+    start: Start, spec: dict[str, Any], created: str, relation: Relation
+) -> None:
+    assert start.relation(task(spec, creationTimestamp=created), NOW) is relation
+
+
+def test_a_task_that_is_being_deleted_is_nobodys_start() -> None:
+    going = task({"idempotencyKey": "nightly"}, creationTimestamp=ago(seconds=5), deletionTimestamp=ago(seconds=1))
+    assert KEYED.relation(going, NOW) is Relation.UNRELATED
+
+
+def test_names_are_the_same_on_every_replica_and_readable() -> None:
+    assert KEYED.task_name(0) == Start("alice", "model-training", {"epochs": 99}, "nightly").task_name(0)
+    assert re.fullmatch(r"model-training-[bcdfghjklmnpqrstvwxz2-9]{5}", KEYED.task_name(0))
+
+
+def test_names_differ_by_caller_template_key_parameters_and_number() -> None:
+    starts = [
+        KEYED,
+        UNKEYED,
+        Start("bob", "model-training", {"epochs": 10}, "nightly"),
+        Start("alice", "model-testing", {"epochs": 10}, "nightly"),
+        Start("alice", "model-training", {"epochs": 10}, "weekly"),
+        Start("alice", "model-training", {"epochs": 11}, None),
+        Start("alice", "model-training", {"epochs": 10}, canonical({"epochs": 10})),
+    ]
+    made = [start.task_name(n) for start in starts for n in range(3)]
+    assert len(set(made)) == len(made)
+
+
+def test_the_longest_template_name_makes_a_name_that_fits() -> None:
+    assert len(Start("a", "t" * names.MAX_TEMPLATE_NAME, {}, None).task_name(10**6)) <= names.MAX_TASK_NAME
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        ({"a": 1.0}, {"a": 1}),
+        ({"a": [2.0, {"b": -3.0}]}, {"a": [2, {"b": -3}]}),
+        ({"a": 2**64}, {"a": float(2**64)}),
+    ],
+)
+def test_values_that_storage_makes_equal_are_equal(one: Any, other: Any) -> None:
+    assert canonical(one) == canonical(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [({"a": 1}, {"a": True}), ({"a": 1}, {"a": "1"}), ({"a": None}, {})])
+def test_values_that_are_alike_to_python_only_differ(one: Any, other: Any) -> None:
+    assert canonical(one) != canonical(other)
+
+
+def _nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), 10**400, "\ud800", _nested(5000)], ids=["nan", "inf", "huge", "half", "deep"]
+)
+def test_what_json_storage_cannot_hold_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        canonical({"a": value})
+
+
+def test_age_is_never_negative() -> None:
+    assert age(task(creationTimestamp=ago(hours=-1)), NOW) == timedelta()

@@ -1,0 +1,44 @@
+"""Settings are checked before anything starts."""
+
+import pytest
+from pydantic import ValidationError
+
+from longtask_mcp.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGTASK_MCP_NAMESPACE", "tasks")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("NAMESPACE", "Not_A_Namespace", "namespace"),
+        ("AUTH", "jwt", "auth"),
+        ("PORT", "0", "port"),
+        ("METRICS_PORT", "8080", "port and metrics_port are both 8080"),
+        ("TASK_API_URL", "operator", "task_api_url"),
+        ("AUDIENCE", "", "audience"),
+        ("MAX_ACTIVE_TASKS_PER_CALLER", "0", "max_active_tasks_per_caller"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:
+    monkeypatch.setenv(f"LONGTASK_MCP_{name}", value)
+    with pytest.raises(ValidationError, match=told):
+        Settings()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.7", "::"])
+def test_without_tokens_only_loopback_is_served(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("LONGTASK_MCP_AUTH", "none")
+    monkeypatch.setenv("LONGTASK_MCP_HOST", host)
+    with pytest.raises(ValidationError, match="host must be a loopback address"):
+        Settings()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_without_tokens_loopback_is_served(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("LONGTASK_MCP_AUTH", "none")
+    monkeypatch.setenv("LONGTASK_MCP_HOST", host)
+    assert Settings().host == host

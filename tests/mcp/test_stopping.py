@@ -1,0 +1,85 @@
+"""SIGTERM: calls in flight are answered before the process ends."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.mcp.replica import ERAS, Replica, agent, running
+from tests.mcp.world import World, eventually
+
+
+@pytest.fixture
+async def mortal(world: World, kubeconfig: Path) -> AsyncIterator[Replica]:
+    """A replica that the test may stop."""
+    async with running(kubeconfig, world.namespace, kubeconfig.parent) as process:
+        yield process
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_wait_is_answered_and_the_task_can_be_asked_elsewhere(
+    mortal: Replica, replica: Replica, alice: str, new_key: Callable[[], str], era: str
+) -> None:
+    waiting_began = asyncio.Event()
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        waiting_began.set()
+
+    async with agent(mortal.url, alice, era) as session:
+        arguments = {"model_name": "digits", "idempotency_key": new_key(), "wait_seconds": 50}
+        call = asyncio.create_task(session.client.call_tool("model_training", arguments, progress_callback=hear))
+        await asyncio.wait_for(waiting_began.wait(), 20)
+        mortal.terminate()
+        began = time.monotonic()
+        result = await asyncio.wait_for(call, 5)
+        assert time.monotonic() - began < 2
+        readiness = await mortal.operations("readyz")
+    assert readiness.status_code == 503
+    assert not result.is_error
+    assert result.structured_content is not None
+    assert "server restarting; call again." in result.content[0].text  # type: ignore[union-attr]
+    assert await mortal.stopped() == 0
+    assert "ERROR" not in mortal.log()
+    async with agent(replica.url, alice, era) as session:
+        status = await session.call("check_task_status", task_id=result.structured_content["task_id"])
+        assert status.envelope["status"] == "started"
+
+
+async def test_a_start_in_flight_is_finished(
+    world: World, mortal: Replica, alice: str, new_key: Callable[[], str]
+) -> None:
+    key = new_key()
+    async with agent(mortal.url, alice) as session:
+        held = mortal.workers()
+        for process in held:
+            os.kill(process, signal.SIGSTOP)
+        call = asyncio.create_task(session.call("model_training", model_name="digits", idempotency_key=key))
+
+        async def in_flight() -> bool:
+            return await mortal.metric("longtask_mcp_starts_in_flight") == 1
+
+        await eventually(in_flight, "the start in flight")
+        mortal.terminate()
+
+        async def stopping() -> bool:
+            return not await mortal.ready()
+
+        await eventually(stopping, "not ready")
+        for process in held:
+            os.kill(process, signal.SIGCONT)
+        reply = await asyncio.wait_for(call, 10)
+    assert "has been initiated" in reply.text
+    assert await mortal.stopped() == 0
+    assert len(await world.tasks(key)) == 1
+
+
+async def test_an_idle_server_stops_with_code_0_within_its_drain_time(mortal: Replica) -> None:
+    began = time.monotonic()
+    mortal.terminate()
+    assert await mortal.stopped() == 0
+    assert time.monotonic() - began < 5
+    assert '"message": "stopped"' in mortal.log()

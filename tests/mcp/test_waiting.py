@@ -1,0 +1,82 @@
+"""Progress while a call waits."""
+
+import asyncio
+
+import pytest
+
+from longtask_api.longtask import LongTask
+from longtask_mcp.cache import Cache
+from longtask_mcp.facts import owner
+from longtask_mcp.waiting import Series, Waiting
+from tests.mcp.objects import UID, task
+
+Told = list[tuple[float, float | None, str]]
+
+
+def at(version: int, phase: str = "Running", fraction: float | None = None) -> LongTask:
+    progress = {"progress": {"attempt": 1, "sequence": version, "fraction": fraction}} if fraction is not None else {}
+    return task(status={"phase": phase, **progress}, resourceVersion=str(version))
+
+
+def test_progress_is_the_real_one_and_rises_with_every_notification() -> None:
+    series = Series()
+    steps = [at(1), at(2), at(3, fraction=0.0), at(4, fraction=0.6), at(5, fraction=0.6), at(6, fraction=0.2), at(7)]
+    told = [series.following(step) for step in steps]
+    values = [value for value, _ in told]
+    assert values == sorted(set(values))
+    assert told[3] == (60.0, 100.0)
+    assert told[0][1] is None
+
+
+@pytest.fixture
+def cache() -> Cache[LongTask]:
+    return Cache(owner)
+
+
+async def test_a_wait_tells_every_change_and_ends_with_the_task(cache: Cache[LongTask]) -> None:
+    told: Told = []
+    cache.put(at(1))
+    updates = iter([at(2, fraction=0.5), at(3, "Succeeded")])
+
+    async def report(value: float, total: float | None, message: str) -> None:
+        told.append((value, total, message))
+        cache.put(next(updates))
+
+    waited = await Waiting(cache, asyncio.Event()).until_ended(at(1), 30, report)
+    assert waited.task == at(3, "Succeeded")
+    assert not waited.interrupted
+    assert [message for _, _, message in told] == [f"task ID {UID}: running", "running 50%"]
+
+
+async def test_a_wait_that_is_over_gives_the_task_as_it_is(cache: Cache[LongTask]) -> None:
+    cache.put(at(1))
+    waited = await Waiting(cache, asyncio.Event()).until_ended(at(1), 0, _silent)
+    assert waited.task == at(1)
+    assert not waited.interrupted
+
+
+async def test_a_stopping_server_ends_its_waits(cache: Cache[LongTask]) -> None:
+    cache.put(at(1))
+    stopping = asyncio.Event()
+
+    async def stop(*_: object) -> None:
+        stopping.set()
+        asyncio.get_running_loop().call_soon(cache.wake)
+
+    waited = await asyncio.wait_for(Waiting(cache, stopping).until_ended(at(1), 30, stop), 5)
+    assert waited.interrupted
+    assert waited.task == at(1)
+
+
+async def test_a_task_that_is_deleted_ends_the_wait(cache: Cache[LongTask]) -> None:
+    cache.put(at(1))
+
+    async def delete(*_: object) -> None:
+        cache.remove(UID)
+
+    waited = await asyncio.wait_for(Waiting(cache, asyncio.Event()).until_ended(at(1), 30, delete), 5)
+    assert waited.task is None
+
+
+async def _silent(*_: object) -> None:
+    pass
