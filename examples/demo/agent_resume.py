@@ -5,8 +5,9 @@ import sys
 import textwrap
 import time
 
-from examples.demo.connection import connected, content, text
 from mcp.client import Client
+
+from examples.demo.connection import connected, content, text
 
 WIDTH = 24
 ENDED = ("completed", "failed", "cancelled")

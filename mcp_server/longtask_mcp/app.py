@@ -35,7 +35,7 @@ from longtask_mcp.task_api import TaskApi
 from longtask_mcp.tasks import Tasks, collection_path
 from longtask_mcp.waiting import Waiting
 from longtask_runtime import kube
-from longtask_runtime.validation import Validator
+from longtask_runtime.validation import ValidationTimeout, Validator
 
 MCP_PATH = "/mcp"
 KEEP_ALIVE_SECONDS = 75
@@ -92,6 +92,8 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(await kube.connect("longtask-mcp"))
         validator = await stack.enter_async_context(Validator(settings.validation_timeout_seconds))
+        with contextlib.suppress(ValidationTimeout):
+            await validator.complete({"type": "object"}, {})  # starts the worker, so that no agent waits for it
         task_api = None
         if settings.task_api_url is not None:
             task_api = await stack.enter_async_context(

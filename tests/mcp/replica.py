@@ -50,6 +50,14 @@ class Replica:
         except httpx2.TransportError:
             return False
 
+    async def closed(self) -> bool:
+        """Whether nobody listens any more."""
+        try:
+            await self.operations("healthz")
+        except httpx2.TransportError:
+            return True
+        return False
+
     async def operations(self, page: str) -> httpx2.Response:
         return await self.http.get(f"http://127.0.0.1:{self.metrics_port}/{page}")
 

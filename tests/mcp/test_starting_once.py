@@ -99,13 +99,8 @@ async def test_a_name_that_something_else_has_is_passed_over(
     async with as_alice() as session:
         first = await session.call("model_training", **TRAINING, idempotency_key=key)
         task = await world.task(first.task_id)
-        path = f"{world.tasks_path}/{task.metadata.name}"
-        await world.delete(path)
-        spec = {"templateRef": {"name": "model-training"}, "parameters": {"model_name": "alien"}}
-        await world.post(
-            world.tasks_path,
-            {"apiVersion": task.api_version, "kind": task.kind, "metadata": {"name": task.metadata.name}, "spec": spec},
-        )
+        await world.delete(f"{world.tasks_path}/{task.metadata.name}")
+        await world.make_task(task.metadata.name, parameters={"model_name": "alien"})
         second = await session.call("model_training", **TRAINING, idempotency_key=key)
     assert not second.error
     assert second.envelope["name"] != task.metadata.name

@@ -7,9 +7,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.mcp.replica import ERAS, Replica, agent, running
+from tests.mcp.test_starting_once import raw_start
 from tests.mcp.world import World, eventually
 
 
@@ -49,31 +51,27 @@ async def test_a_wait_is_answered_and_the_task_can_be_asked_elsewhere(
         assert status.envelope["status"] == "started"
 
 
-async def test_a_start_in_flight_is_finished(
-    world: World, mortal: Replica, alice: str, new_key: Callable[[], str]
+async def test_a_start_is_finished_although_its_caller_has_gone(
+    world: World, kubeconfig: Path, alice: str, new_key: Callable[[], str]
 ) -> None:
     key = new_key()
-    async with agent(mortal.url, alice) as session:
+    headers, body = raw_start("auto", key)
+    headers["Authorization"] = f"Bearer {alice}"
+    patient = {"validation_timeout_seconds": "30"}
+    async with running(kubeconfig, world.namespace, kubeconfig.parent, **patient) as mortal:
         held = mortal.workers()
         for process in held:
             os.kill(process, signal.SIGSTOP)
-        call = asyncio.create_task(session.call("model_training", model_name="digits", idempotency_key=key))
-
-        async def in_flight() -> bool:
-            return await mortal.metric("longtask_mcp_starts_in_flight") == 1
-
-        await eventually(in_flight, "the start in flight")
+        async with httpx2.AsyncClient(trust_env=False, timeout=1) as hasty:
+            with pytest.raises(httpx2.ReadTimeout):
+                await hasty.post(mortal.url, headers=headers, json=body)
+        assert await mortal.metric("longtask_mcp_starts_in_flight") == 1
         mortal.terminate()
-
-        async def stopping() -> bool:
-            return not await mortal.ready()
-
-        await eventually(stopping, "not ready")
+        await eventually(mortal.closed, "the listeners closed")
+        assert await world.tasks(key) == []
         for process in held:
             os.kill(process, signal.SIGCONT)
-        reply = await asyncio.wait_for(call, 10)
-    assert "has been initiated" in reply.text
-    assert await mortal.stopped() == 0
+        assert await mortal.stopped() == 0
     assert len(await world.tasks(key)) == 1
 
 

@@ -1,0 +1,209 @@
+"""The cost of reconciling: LongTasks beside raw Jobs, writes of the API, CPU, memory, latencies, and a cold start."""
+
+import asyncio
+import itertools
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bench.audit import AuditLog, Request
+from bench.cluster_api import ClusterApi, Document, connect
+from bench.processes import cpu_seconds, rss_megabytes
+from longtask_api import crd, names
+from tests.operator.process import OperatorProcess
+
+OPERATOR_AGENTS = ("longtask-operator", "kopf")
+BENCH_AGENT = "longtask-bench"
+POD: Document = {
+    "restartPolicy": "Never",
+    "nodeSelector": {"type": "kwok"},
+    "tolerations": [{"key": "kwok.x-k8s.io/node", "operator": "Exists"}],
+    "automountServiceAccountToken": False,
+    "containers": [{"name": "main", "image": "localhost/none:1"}],
+}
+SETTLED = 3.0
+"""Seconds without any request of the operator after which a cold start counts as over."""
+
+
+async def measure(count: int, running: int) -> dict[str, Any]:
+    """Run `count` raw Jobs, then `count` LongTasks, then restart over them and `running` that still run."""
+    async with connect(BENCH_AGENT) as api:
+        namespace = await _namespace(api)
+        try:
+            return await _measure(api, namespace, count, running)
+        finally:
+            await api.request("DELETE", f"/api/v1/namespaces/{namespace}")
+
+
+async def _measure(api: ClusterApi, namespace: str, count: int, running: int) -> dict[str, Any]:
+    raw_per_s = await _raw(api, namespace, count)
+    _say(f"raw Jobs: {raw_per_s:.1f}/s")
+    log = Path(tempfile.mkdtemp()) / "operator.log"
+    operator = await asyncio.to_thread(OperatorProcess(namespace, log).start)
+    audit_path = Path(os.environ["LONGTASK_AUDIT_LOG"])
+    try:
+        await _templates(api, namespace)
+        audit = AuditLog(audit_path, namespace)
+        assert operator.process is not None
+        cpu_before = cpu_seconds(operator.process.pid)
+        tasks_per_s = await _tasks(api, namespace, count)
+        cpu = cpu_seconds(operator.process.pid) - cpu_before
+        rss = rss_megabytes(operator.process.pid)
+        _say(f"LongTasks: {tasks_per_s:.1f}/s, {cpu / count * 1000:.1f} ms of operator CPU each, {rss:.0f} MB")
+        writes = [write for agent in OPERATOR_AGENTS for write in audit.writes(agent)]
+        requests = list(audit.requests())
+        await _still_running(api, namespace, running)
+        await asyncio.to_thread(operator.stop)
+        cold = AuditLog(audit_path, namespace)
+        started = time.monotonic()
+        await asyncio.to_thread(operator.start)
+        cold_start_ms = (time.monotonic() - started) * 1000
+        cold_writes = await _settled_writes(cold)
+    finally:
+        await asyncio.to_thread(operator.kill)
+    return {
+        "tasks": count,
+        "raw_per_s": round(raw_per_s, 1),
+        "tasks_per_s": round(tasks_per_s, 1),
+        "ratio": round(tasks_per_s / raw_per_s, 2),
+        "writes_per_task": round(len(writes) / count, 2),
+        "writes_by_kind": _by_kind(writes, count),
+        "operator_cpu_ms_per_task": round(cpu / count * 1000, 1),
+        "operator_rss_mb": round(rss),
+        "create_to_job_ms": _percentiles(_create_to_job(requests)),
+        "job_end_to_status_ms": _percentiles(_job_end_to_status(requests)),
+        "cold_start_tasks": count + running,
+        "cold_start_ready_ms": round(cold_start_ms),
+        "cold_start_writes": len(cold_writes),
+    }
+
+
+async def _namespace(api: ClusterApi) -> str:
+    for document in (crd.task_crd(), crd.template_crd()):
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{document['metadata']['name']}"
+        query = "?fieldManager=bench&force=true"
+        await api.request("PATCH", path + query, document, "application/apply-patch+yaml")
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "longtask-bench-"}}
+    return str((await api.request("POST", "/api/v1/namespaces", body))["metadata"]["name"])
+
+
+async def _raw(api: ClusterApi, namespace: str, count: int) -> float:
+    path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+    def job(number: int) -> Document:
+        spec = {"backoffLimit": 0, "template": {"spec": POD}}
+        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": f"raw-{number}"}, "spec": spec}
+
+    def complete(document: Document) -> bool:
+        conditions = document.get("status", {}).get("conditions", [])
+        return any(c["type"] == "Complete" and c["status"] == "True" for c in conditions)
+
+    return await _throughput(api, path, [job(number) for number in range(count)], complete)
+
+
+async def _templates(api: ClusterApi, namespace: str) -> None:
+    path = f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.TEMPLATE_PLURAL}"
+    version = await api.version(path)
+    for name, labels in (("quick", {}), ("endless", {"longtask.dev/kwok": "running"})):
+        spec = {
+            "description": "Ends at once, or never.",
+            "parametersSchema": {
+                "type": "object",
+                "properties": {"model_name": {"type": "string"}, "epochs": {"type": "integer", "default": 10}},
+            },
+            "podTemplate": {"metadata": {"labels": labels}, "spec": POD},
+        }
+        body = {"apiVersion": names.API_VERSION, "kind": names.TEMPLATE_KIND, "metadata": {"name": name}, "spec": spec}
+        await api.request("POST", path, body)
+    await api.until_all(path, 2, lambda template: "conditions" in template.get("status", {}), version)
+
+
+def _task(name: str, template: str) -> Document:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.TASK_KIND,
+        "metadata": {"name": name},
+        "spec": {"templateRef": {"name": template}, "parameters": {"model_name": name}},
+    }
+
+
+async def _tasks(api: ClusterApi, namespace: str, count: int) -> float:
+    path = f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.TASK_PLURAL}"
+    bodies = [_task(f"quick-{number}", "quick") for number in range(count)]
+    return await _throughput(api, path, bodies, lambda task: task.get("status", {}).get("phase") == "Succeeded")
+
+
+async def _still_running(api: ClusterApi, namespace: str, count: int) -> None:
+    path = f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.TASK_PLURAL}"
+    bodies = [_task(f"endless-{number}", "endless") for number in range(count)]
+    await _throughput(api, path, bodies, lambda task: task.get("status", {}).get("phase") == "Running")
+
+
+async def _throughput(api: ClusterApi, path: str, bodies: list[Document], ended: Any) -> float:
+    wanted = {body["metadata"]["name"] for body in bodies}
+    version = await api.version(path)
+    started = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(
+            api.until_all(path, len(bodies), lambda seen: seen["metadata"]["name"] in wanted and ended(seen), version)
+        )
+        group.create_task(api.create_all(path, bodies))
+    return len(bodies) / (time.monotonic() - started)
+
+
+async def _settled_writes(audit: AuditLog) -> list[Request]:
+    """The operator's writes until it has asked for nothing but its Lease for a while."""
+    seen, quiet_since = -1, time.monotonic()
+    while time.monotonic() - quiet_since < SETTLED:
+        await asyncio.sleep(0.2)
+        requests = [r for r in audit.requests() if r.agent.startswith(OPERATOR_AGENTS) and r.resource != "leases"]
+        if len(requests) != seen:
+            seen, quiet_since = len(requests), time.monotonic()
+    return [write for agent in OPERATOR_AGENTS for write in audit.writes(agent)]
+
+
+def _create_to_job(requests: Sequence[Request]) -> Iterator[float]:
+    """Milliseconds from the answer to the create of a LongTask to the answer to the create of its Job."""
+    created = {r.name: r.answered for r in requests if r.verb == "create" and r.resource == names.TASK_PLURAL and r.ok}
+    for request in requests:
+        if request.verb == "create" and request.resource == "jobs" and request.ok:
+            task = request.name.rpartition("-")[0]
+            if task in created:
+                yield _milliseconds(created[task], request.answered)
+
+
+def _job_end_to_status(requests: Sequence[Request]) -> Iterator[float]:
+    """Milliseconds from the last status write of the Job to the last status write of its LongTask."""
+    ended = {r.name: r.answered for r in requests if r.resource == "jobs/status" and r.ok}
+    told = {r.name: r.answered for r in requests if r.resource == f"{names.TASK_PLURAL}/status" and r.ok}
+    for job, moment in ended.items():
+        task = job.rpartition("-")[0]
+        if task in told:
+            yield _milliseconds(moment, told[task])
+
+
+def _milliseconds(start: datetime, end: datetime) -> float:
+    return (end - start).total_seconds() * 1000
+
+
+def _percentiles(values: Iterator[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    if len(ordered) < 2:
+        return {}
+    cuts = statistics.quantiles(ordered, n=100, method="inclusive")
+    return {"p50": round(cuts[49], 1), "p99": round(cuts[98], 1), "n": len(ordered)}
+
+
+def _by_kind(writes: Sequence[Request], count: int) -> dict[str, float]:
+    kinds = sorted(f"{write.verb} {write.resource}" for write in writes)
+    return {kind: round(len(list(group)) / count, 2) for kind, group in itertools.groupby(kinds)}
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

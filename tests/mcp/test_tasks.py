@@ -1,0 +1,111 @@
+"""Looking again at the API server before a task is called unknown."""
+
+import asyncio
+import time
+
+import pytest
+
+from longtask_api.longtask import LongTask
+from longtask_api.tools import LABEL_REQUESTER, requester_label
+from longtask_mcp import tasks as tasks_module
+from longtask_mcp.cache import Cache
+from longtask_mcp.facts import owner
+from longtask_mcp.idempotency import Start
+from longtask_mcp.starting import document
+from longtask_mcp.tasks import AlreadyExists, Tasks
+from tests.mcp.objects import uid
+from tests.mcp.world import World
+
+
+@pytest.fixture
+def blind(world: World) -> Tasks:
+    """Tasks whose cache no watch fills."""
+    return Tasks(world.client, world.namespace, Cache[LongTask](owner))
+
+
+@pytest.fixture
+def lists(blind: Tasks, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The callers whose tasks were listed."""
+    listed: list[str] = []
+    really = blind._list
+
+    async def counted(principal: str) -> None:
+        listed.append(principal)
+        await really(principal)
+
+    monkeypatch.setattr(blind, "_list", counted)
+    return listed
+
+
+async def started(world: World, key: str, principal: str = "carol") -> LongTask:
+    start = Start(principal, "model-training", {"model_name": "digits"}, key)
+    return LongTask.from_api(await world.post(world.tasks_path, document(start, start.task_name(0))))
+
+
+async def test_a_task_that_the_cache_does_not_have_is_found_at_the_api_server(world: World, blind: Tasks) -> None:
+    task = await started(world, "find")
+    assert await blind.find("carol", task.metadata.uid) == task
+    assert blind.cache.get(task.metadata.uid) == task
+
+
+async def test_the_tasks_of_others_are_not_found_and_not_even_read(world: World, blind: Tasks) -> None:
+    task = await started(world, "foreign")
+    assert await blind.find("dave", task.metadata.uid) is None
+    assert blind.cache.get(task.metadata.uid) is None
+
+
+async def test_a_long_list_is_read_to_its_end(world: World, blind: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks_module, "PAGE_SIZE", 2)
+    made = [await started(world, f"many-{number}", "erin") for number in range(5)]
+    await blind.find("erin", made[0].metadata.uid)
+    assert {task.metadata.uid for task in blind.cache.of("erin")} == {task.metadata.uid for task in made}
+
+
+async def test_guessing_ids_costs_one_list_a_second(world: World, blind: Tasks, lists: list[str]) -> None:
+    began = time.monotonic()
+    found = await asyncio.gather(*(blind.find("carol", uid(number)) for number in range(50)))
+    found += [await blind.find("carol", uid(99))]
+    assert set(found) == {None}
+    assert len(lists) <= 1 + (time.monotonic() - began) / tasks_module.LOOK_AGAIN_SECONDS
+
+
+async def test_what_is_no_id_costs_nothing(blind: Tasks, lists: list[str]) -> None:
+    for guess in ("model-training-7x2k9", "../longtasks", "", "8F3C0000-0000-4000-8000-000000000001"):
+        assert await blind.find("carol", guess) is None
+    assert lists == []
+
+
+async def test_one_caller_s_guesses_do_not_delay_another(world: World, blind: Tasks) -> None:
+    task = await started(world, "undelayed", "frank")
+    await blind.find("carol", uid(1))
+    guessing = asyncio.create_task(blind.find("carol", uid(2)))
+    found = await asyncio.wait_for(blind.find("frank", task.metadata.uid), tasks_module.LOOK_AGAIN_SECONDS / 2)
+    assert found == task
+    assert not guessing.done()
+    await guessing
+
+
+async def test_a_second_create_of_a_name_is_told_apart(world: World, blind: Tasks) -> None:
+    task = await started(world, "twice")
+    start = Start("carol", "model-training", {"model_name": "digits"}, "twice")
+    with pytest.raises(AlreadyExists):
+        await blind.create(document(start, task.metadata.name))
+    assert await blind.read(task.metadata.name) == task
+    assert await blind.read("nobody-has-this-name") is None
+
+
+async def test_a_cancel_never_reaches_another_task_of_the_same_name(world: World, blind: Tasks) -> None:
+    old = await started(world, "reborn")
+    blind.cache.put(old)
+    await world.delete(f"{world.tasks_path}/{old.metadata.name}")
+    reborn = await started(world, "reborn")
+    assert reborn.metadata.name == old.metadata.name
+    assert await blind.cancel(old) is None
+    assert not (await world.task(reborn.metadata.uid)).spec.cancel_requested
+    await world.delete(f"{world.tasks_path}/{old.metadata.name}")
+    assert await blind.cancel(reborn) is None
+
+
+async def test_a_task_carries_the_label_by_which_it_is_found(world: World) -> None:
+    task = await started(world, "labelled")
+    assert task.metadata.labels[LABEL_REQUESTER] == requester_label("carol")
