@@ -51,12 +51,8 @@ class Replica:
             return False
 
     async def closed(self) -> bool:
-        """Whether nobody listens any more."""
-        try:
-            await self.operations("healthz")
-        except httpx2.TransportError:
-            return True
-        return False
+        """Whether both listeners have ended, with every connection."""
+        return self.log().count("Finished server process") == 2
 
     async def operations(self, page: str) -> httpx2.Response:
         return await self.http.get(f"http://127.0.0.1:{self.metrics_port}/{page}")

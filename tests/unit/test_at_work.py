@@ -1,0 +1,386 @@
+"""A task whose Job has not ended: it starts, runs, is retried, is held."""
+
+from typing import Any
+
+import pytest
+
+from longtask_api.conditions import find
+from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus, Phase
+from longtask_operator.planning.plan import plan
+from longtask_operator.planning.world import World
+from tests.unit.given import (
+    JOB_REF,
+    JOB_UID,
+    SNAPSHOT,
+    Step,
+    at,
+    at_work,
+    attempt,
+    ended_pod,
+    held,
+    job,
+    pod,
+    running_pod,
+    status,
+    step,
+    task,
+    world,
+    written,
+)
+
+WAITING = "waiting for the pod to start"
+PENDING = status(Phase.PENDING)
+SILENT = (
+    "NodeLost: node node-1 does not answer, so it is not known whether pod pod-a still works; nothing is started "
+    "beside it. Bring the node back, or delete it (kubectl delete node node-1), or taint it "
+    "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute: then the next attempt starts."
+)
+QUOTA = 'Error creating: pods "x" is forbidden: exceeded quota: pods, used: 2, limited: 2'
+SECURITY = 'Error creating: pods "x" is forbidden: violates PodSecurity "restricted:latest"'
+
+
+def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) -> World:
+    spec = {key: known.pop(key) for key in ("suspend", "cancel_requested") if key in known}
+    return world(task(before, **spec), now, **{"job": job()} | known)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param(_given(1), Step("Pending", WAITING, again=2, deferred=True), id="no-pod-yet-quiet"),
+        pytest.param(
+            _given(1, pods=(pod(),)), Step("Pending", WAITING, again=2, deferred=True), id="pod-not-started-quiet"
+        ),
+        pytest.param(_given(1, PENDING), Step("Pending", WAITING, again=11), id="not-quiet-once-job-ref-is-written"),
+        pytest.param(_given(2), Step("Pending", WAITING, again=12), id="no-pod"),
+        pytest.param(_given(2, pods=(pod(),)), Step("Pending", WAITING, again=601), id="pod-not-started"),
+        pytest.param(
+            _given(1, pods=(pod(waiting_reason="ErrImagePull", waiting_message="no such tag"),)),
+            Step("Pending", "ImagePullBackOff: the container cannot start: no such tag", again=601),
+            id="trouble-is-told-at-once",
+        ),
+        pytest.param(
+            _given(30, PENDING, warnings=(QUOTA,)),
+            Step("Pending", f"QuotaExceeded: the namespace refuses the pod: {QUOTA}", again=40),
+            id="quota-refuses-the-pod",
+        ),
+        pytest.param(
+            _given(599, PENDING, warnings=(QUOTA,)),
+            Step("Pending", f"QuotaExceeded: the namespace refuses the pod: {QUOTA}", again=600),
+            id="quota-refuses-the-pod-and-time-is-nearly-over",
+        ),
+        pytest.param(_given(3, pods=(running_pod(),)), Step("Running", "running", again=3602), id="running"),
+        pytest.param(
+            _given(1.5, pods=(running_pod(created=0),)), Step("Running", "running", again=3601), id="running-at-once"
+        ),
+        pytest.param(
+            _given(
+                90,
+                at_work(
+                    attempt_count=2,
+                    attempts=[attempt(end_time=at(50), reason="Error"), attempt(2, "b", 61)],
+                ),
+                pods=(ended_pod(exit_code=1), running_pod("b", 60)),
+            ),
+            Step("Running", "running, attempt 2", again=3602),
+            id="running-again",
+        ),
+        pytest.param(
+            _given(90, at_work(), pods=(running_pod(deleted=at(70)),)),
+            Step("Running", "running", again=100),
+            id="overdue-but-not-silent-yet",
+        ),
+        pytest.param(
+            _given(100, at_work(), pods=(running_pod(deleted=at(70)),)),
+            Step("Running", SILENT, again=3602),
+            id="node-lost",
+        ),
+        pytest.param(
+            _given(100, PENDING, pods=(pod(deleted=at(70)),)), Step("Running", SILENT), id="node-lost-before-the-start"
+        ),
+        pytest.param(
+            _given(100, PENDING, pods=(pod(deleted=at(70), node=None),)),
+            Step("Pending", WAITING, again=601),
+            id="no-node-that-could-be-lost",
+        ),
+        pytest.param(
+            _given(100, at_work(), pods=(ended_pod(exit_code=1, ended=99),)),
+            Step("Running", "", again=101, deferred=True),
+            id="attempt-just-ended-quiet",
+        ),
+        pytest.param(
+            _given(101, at_work(), pods=(ended_pod(exit_code=1, ended=99),)),
+            Step("Pending", "attempt 1 ended (Error); starting the next one", again=111),
+            id="between-attempts",
+        ),
+        pytest.param(
+            _given(101, at_work(), pods=(ended_pod(ended=99),)),
+            Step("Running", "the work is done; waiting for its Job to say so", again=3602),
+            id="done-but-the-job-does-not-know",
+        ),
+        pytest.param(
+            _given(101, at_work(), pods=(ended_pod(exit_code=1, ended=60), pod("b", 70))),
+            Step("Pending", WAITING, again=670),
+            id="next-pod-not-started",
+        ),
+        pytest.param(
+            _given(50, at_work(), job=job(snapshot=None), pods=(running_pod(),)),
+            Step("Running", "running", again=3602),
+            id="a-job-without-its-annotation-has-the-stored-snapshot",
+        ),
+        pytest.param(
+            _given(50, job=job(snapshot=None), pods=(running_pod(),)),
+            Step(None, None),
+            id="nothing-is-known-of-the-template",
+        ),
+    ],
+)
+def test_the_next_step_at_work(given: World, expected: Step) -> None:
+    assert step(plan(given)) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "reason", "message"),
+    [
+        pytest.param(_given(600, PENDING), "StartTimeout", "no pod started to work within 600 s", id="no-pod"),
+        pytest.param(
+            _given(601, PENDING, pods=(pod(),)), "StartTimeout", "no pod started to work within 600 s", id="silent-pod"
+        ),
+        pytest.param(
+            _given(601, PENDING, pods=(pod(node=None, unschedulable="0/3 nodes are available"),)),
+            "Unschedulable",
+            "no node takes the pod: 0/3 nodes are available; gave up after 600 s",
+            id="unschedulable",
+        ),
+        pytest.param(
+            _given(601, PENDING, pods=(pod(waiting_reason="ImagePullBackOff", waiting_message="no such tag"),)),
+            "ImagePullBackOff",
+            "the container cannot start: no such tag; gave up after 600 s",
+            id="image",
+        ),
+        pytest.param(
+            _given(601, PENDING, pods=(pod(waiting_reason="CreateContainerConfigError"),)),
+            "CreateContainerConfigError",
+            "the container cannot start: CreateContainerConfigError; gave up after 600 s",
+            id="config",
+        ),
+        pytest.param(
+            _given(600, PENDING, warnings=("old", QUOTA)),
+            "QuotaExceeded",
+            f"the namespace refuses the pod: {QUOTA}; gave up after 600 s",
+            id="quota",
+        ),
+        pytest.param(
+            _given(600, PENDING, warnings=(SECURITY,)),
+            "PodSecurityViolation",
+            f"the namespace refuses the pod: {SECURITY}; gave up after 600 s",
+            id="pod-security",
+        ),
+        pytest.param(
+            _given(670, at_work(), pods=(ended_pod(exit_code=1, ended=60), pod("b", 70))),
+            "StartTimeout",
+            "no pod started to work within 600 s",
+            id="a-later-attempt-has-its-own-time",
+        ),
+    ],
+)
+def test_work_that_never_starts_ends(given: World, reason: str, message: str) -> None:
+    after = plan(given)
+    assert after.status.phase is Phase.FAILED
+    assert after.status.failure is not None
+    assert (after.status.failure.reason, after.status.failure.message) == (reason, message)
+    assert after.status.failure.hint
+    assert after.status.completion_time == given.now
+
+
+def test_a_very_long_trouble_is_cut_to_what_a_status_holds() -> None:
+    trouble = pod(waiting_reason="ErrImagePull", waiting_message="x" * 5000)
+    waiting, ended = (plan(_given(now, PENDING, pods=(trouble,))).status for now in (30, 601))
+    assert len(waiting.message or "") == 4096
+    assert ended.failure is not None
+    assert len(ended.failure.message) == 4096
+
+
+def test_a_started_task_is_accepted_and_bound_to_its_job_and_snapshot() -> None:
+    after = plan(_given(3, pods=(running_pod(),))).status
+    assert (after.job_ref, after.template_snapshot, after.observed_generation) == (JOB_REF, SNAPSHOT, 1)
+    accepted, succeeded = (find(after.conditions, kind) for kind in ("Accepted", "Succeeded"))
+    assert accepted is not None
+    assert succeeded is not None
+    assert (accepted.status, accepted.reason) == ("True", "Accepted")
+    assert (succeeded.status, succeeded.reason) == ("Unknown", "Running")
+    assert (after.start_time, after.active_since, after.attempt_count) == (at(2), at(2), 1)
+
+
+@pytest.mark.parametrize(("disruptions", "phase"), [(2, Phase.RUNNING), (3, Phase.FAILED)])
+def test_more_disruptions_than_the_template_allows_end_the_task(disruptions: int, phase: Phase) -> None:
+    before = at_work(disruption_count=disruptions, attempt_count=4, attempts=[attempt(4)])
+    after = plan(_given(50, before, pods=(running_pod(),))).status
+    assert after.phase is phase
+    if phase is Phase.FAILED:
+        assert after.failure is not None
+        assert after.failure.reason == "TooManyDisruptions"
+        assert after.failure.message == "the cluster took the pod away 3 times; the template allows 2"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param(
+            _given(50, at_work(), suspend=True, pods=(running_pod(),)),
+            Step("Running", "running", (f"suspend {JOB_UID}",)),
+            id="asked-to-hold",
+        ),
+        pytest.param(
+            _given(50, at_work(), suspend=True, job=job(suspend=True), pods=(running_pod(deleted=at(80)),)),
+            Step("Running", "suspending: waiting for the pod to end", again=60),
+            id="pod-still-ends",
+        ),
+        pytest.param(
+            _given(50, at_work(), suspend=True, job=job(suspend=True, terminating=1)),
+            Step("Running", "suspending: waiting for the pod to end", again=60),
+            id="pod-not-seen-still-ends",
+        ),
+        pytest.param(
+            _given(110, at_work(), suspend=True, job=job(suspend=True), pods=(running_pod(deleted=at(80)),)),
+            Step("Running", SILENT.removeprefix("NodeLost: ").partition(". Bring")[0], again=120),
+            id="node-lost-while-suspending",
+        ),
+        pytest.param(
+            _given(90, at_work(), suspend=True, job=job(suspend=True), pods=(running_pod(gone=True, deleted=at(80)),)),
+            Step("Suspended", "suspended; set spec.suspend to false to go on"),
+            id="held",
+        ),
+        pytest.param(
+            _given(5, suspend=True, job=job(suspend=True)),
+            Step("Suspended", "suspended; set spec.suspend to false to go on"),
+            id="held-from-the-start",
+        ),
+        pytest.param(
+            _given(900, held(90), job=job(suspend=True)),
+            Step("Pending", WAITING, (f"resume {JOB_UID}",), again=690),
+            id="asked-to-go-on",
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="defect: a task that was held before its first start for longer than startTimeoutSeconds fails "
+                "with StartTimeout when it is resumed, because _state counts from the start of the suspension. "
+                "Answer the SetSuspend branch without the start timeout (look again in LOOK_AGAIN).",
+            ),
+        ),
+        pytest.param(
+            _given(200, held(90), job=job(suspend=True)),
+            Step("Pending", WAITING, (f"resume {JOB_UID}",), again=210),
+            id="asked-to-go-on-soon",
+        ),
+        pytest.param(
+            _given(
+                900,
+                held(90, attempt_count=1, attempts=[attempt(end_time=at(80), reason="Suspended")]),
+                job=job(suspend=True),
+            ),
+            Step("Pending", "attempt 1 ended (Suspended); starting the next one", (f"resume {JOB_UID}",), again=910),
+            id="asked-to-go-on-after-an-attempt",
+        ),
+        pytest.param(
+            _given(900, held(90), pods=(running_pod("b", 890),)),
+            Step("Running", "running", again=891 + 3600),
+            id="goes-on",
+        ),
+    ],
+)
+def test_the_next_step_of_a_task_that_is_held_or_let_go(given: World, expected: Step) -> None:
+    actual = step(plan(given))
+    assert (actual.phase, actual.message, actual.actions) == (expected.phase, expected.message, expected.actions)
+    if expected.actions == ():
+        assert actual.again == expected.again
+
+
+def test_a_held_task_fails_no_start_timeout_when_it_is_let_go_on_time_again() -> None:
+    let_go = written(task(held(90)), plan(_given(900, held(90), pods=())))
+    resumed = find(let_go.status.conditions, ConditionType.SUSPENDED)
+    assert resumed is not None
+    assert (resumed.status, resumed.reason, resumed.last_transition_time) == ("False", "Resumed", at(900))
+    assert plan(world(let_go, 1499, job=job())).status.phase is Phase.PENDING
+    assert plan(world(let_go, 1500, job=job())).status.phase is Phase.FAILED
+
+
+def test_the_suspended_condition_says_since_when() -> None:
+    suspended = job(suspend=True, suspended_since=at(80))
+    after = plan(_given(90, at_work(), suspend=True, job=suspended, pods=())).status
+    condition = find(after.conditions, ConditionType.SUSPENDED)
+    assert condition is not None
+    assert (condition.status, condition.reason, condition.last_transition_time) == ("True", "Suspended", at(90))
+
+
+def test_a_task_that_was_never_held_has_no_suspended_condition() -> None:
+    assert find(plan(_given(3, pods=(running_pod(),))).status.conditions, ConditionType.SUSPENDED) is None
+
+
+def test_what_the_work_reported_is_kept() -> None:
+    told = {"attempt": 1, "sequence": 5, "message": "epoch 6"}
+    before = LongTaskStatus.from_api(at_work().to_api() | {"progress": told})
+    assert plan(_given(50, before, pods=(running_pod(),))).status.progress == before.progress
+
+
+def _after_hold(now: float, stored: LongTaskStatus) -> LongTask:
+    return written(task(stored), plan(_given(now, stored)))
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="defect: once there was an attempt, _between_attempts answers before the start timeout and the warnings "
+    "are looked at, so a pod that quota or Pod Security refuses after a resume (or a retry) is waited for without "
+    "end and without a word; after a resume not even the deadline runs. Use _between_attempts only within QUIET, "
+    "else look at not_created(world.warnings) and count startTimeout from max(resumed, last end).",
+)
+@pytest.mark.parametrize(
+    "stored",
+    [
+        pytest.param(
+            held(90, attempt_count=1, attempts=[attempt(end_time=at(80), reason="Suspended")]), id="after-a-resume"
+        ),
+        pytest.param(at_work(attempts=[attempt(end_time=at(80), reason="Evicted")]), id="after-an-eviction"),
+    ],
+)
+def test_an_attempt_whose_pod_cannot_be_created_tells_why_and_ends(stored: LongTaskStatus) -> None:
+    waiting = _after_hold(100, stored)
+    told = plan(world(waiting, 200, job=job(), warnings=(QUOTA,))).status
+    assert (told.message or "").startswith("QuotaExceeded")
+    ended = plan(world(waiting, 1500, job=job(), warnings=(QUOTA,))).status
+    assert ended.failure is not None
+    assert ended.failure.reason == "QuotaExceeded"
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="defect: an attempt that ended without a finish time (pod deleted, evicted before it started, init "
+    "container failed) gets `now` as its end, and since a deferred status is not stored, every look defers again: the "
+    "status stays stale for the whole retry gap, with a look every 2 s. Defer only once, e.g. only when the end is "
+    "the container's own finish time.",
+)
+@pytest.mark.parametrize(
+    "ended",
+    [
+        pytest.param(running_pod(gone=True), id="deleted"),
+        pytest.param(pod(phase="Failed", failed_init_container="fetch"), id="init-container-failed"),
+    ],
+)
+def test_an_attempt_that_left_no_finish_time_is_told_of_all_the_same(ended: Any) -> None:
+    before = at_work() if ended.started else PENDING
+    first = plan(_given(60, before, pods=(ended,)))
+    assert first.defer_status
+    assert not plan(_given(62, before, pods=(ended,))).defer_status
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="defect: a Job of the same name and owner but another uid (kubectl replace --force) takes the place of the "
+    "one in jobRef; the status write is refused by the fence for ever. In plan, take a Job whose uid is not jobRef's "
+    "for no Job.",
+)
+def test_a_job_that_is_not_the_one_in_job_ref_does_not_take_its_place() -> None:
+    other = job(uid="22222222-2222-4333-8444-555555555555")
+    after = plan(_given(50, at_work(), job=other)).status
+    assert after.job_ref == JOB_REF
+    assert after.failure is not None
+    assert after.failure.reason == "JobLost"
