@@ -38,7 +38,7 @@ async def measure(count: int, running: int) -> dict[str, Any]:
         try:
             return await _measure(api, namespace, count, running)
         finally:
-            await api.request("DELETE", f"/api/v1/namespaces/{namespace}")
+            await _remove(api, namespace)
 
 
 async def _measure(api: ClusterApi, namespace: str, count: int, running: int) -> dict[str, Any]:
@@ -91,6 +91,20 @@ async def _namespace(api: ClusterApi) -> str:
         await api.request("PATCH", path + query, document, "application/apply-patch+yaml")
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "longtask-bench-"}}
     return str((await api.request("POST", "/api/v1/namespaces", body))["metadata"]["name"])
+
+
+async def _remove(api: ClusterApi, namespace: str) -> None:
+    """Delete the namespace and wait for its end: the fake nodes must be there to let go of its pods."""
+    path = f"/api/v1/namespaces/{namespace}"
+    await api.request("DELETE", path)
+    deadline = time.monotonic() + 300
+    while any(
+        item["metadata"]["name"] == namespace for item in (await api.request("GET", "/api/v1/namespaces"))["items"]
+    ):
+        if time.monotonic() > deadline:
+            _say(f"namespace {namespace} is still being deleted")
+            return
+        await asyncio.sleep(1)
 
 
 async def _raw(api: ClusterApi, namespace: str, count: int) -> float:

@@ -32,7 +32,8 @@ def repeated(task: LongTask, title: str, now: datetime) -> Answer:
     how = "a new idempotency_key" if task.spec.idempotency_key else "an idempotency_key of your choice"
     return Answer(
         f"{title} task was already started {duration(age(task, now))} ago with task ID: {task.metadata.uid}. "
-        f"No second one was started. {status(task, now).text} To run it a second time on purpose, pass {how}.",
+        f"No second one was started. Its status: {status(task, now).text} "
+        f"To run it a second time on purpose, pass {how}.",
         envelope(task, now),
     )
 

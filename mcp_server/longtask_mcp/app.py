@@ -48,7 +48,6 @@ log = logging.getLogger(__name__)
 class Server:
     """The parts that start and stop together."""
 
-    settings: Settings
     tasks: Tasks
     reflectors: tuple[Reflector[LongTask], Reflector[LongTaskTemplate]]
     starter: Starter
@@ -81,7 +80,10 @@ async def run(settings: Settings) -> None:
             await asyncio.sleep(settings.drain_seconds)
             for listener in listeners:
                 listener.should_exit = True
-            await asyncio.gather(*serving, server.starter.drain(settings.stop_timeout_seconds))
+            finishing = group.create_task(server.starter.drain(settings.stop_timeout_seconds))
+            await asyncio.wait(serving)
+            log.info("connections are closed; finishing starts whose callers have gone")
+            await finishing
             for task in following:
                 task.cancel()
     log.info("stopped")
@@ -107,7 +109,6 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
         calls = Calls(tasks, templates, starter, Waiting(tasks.cache, stopping), task_api)
         server = LongTaskServer(calls, templates, metrics, __version__)
         yield Server(
-            settings=settings,
             tasks=tasks,
             reflectors=(
                 Reflector(

@@ -10,6 +10,7 @@ from longtask_api import names
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask, LongTaskStatus
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus
+from longtask_operator.planning.diagnosis import Refusal
 from longtask_operator.planning.observed import JobView, PodView, job_view, pod_view, task_of_job
 from longtask_operator.planning.world import Action, CreateJob, DeleteJob, DeleteTask, SetSuspend, StopPod, StopRetries
 from longtask_runtime.kube import APPLY_PATCH, JSON_PATCH, KubeError, Verb, read_text, request
@@ -62,12 +63,15 @@ class Cluster:
             return None
         return job_view(document) if uid in (None, document["metadata"]["uid"]) else None
 
-    async def job_warnings(self, job_uid: str) -> tuple[str, ...]:
-        """Messages of the Warning events about the Job, oldest first."""
-        selector = f"involvedObject.uid={job_uid},type=Warning"
+    async def refusals(self, job_uid: str) -> tuple[Refusal, ...]:
+        """The pods that the Job controller tried in vain to create for the Job."""
+        selector = f"involvedObject.uid={job_uid},reason=FailedCreate"
         found, _ = await self._list(f"{self._core}/events", {"fieldSelector": selector})
-        found.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
-        return tuple(event.get("message") or "" for event in found)
+        return tuple(
+            Refusal(datetime.fromisoformat(moment), event.get("message") or "")
+            for event in found
+            if (moment := event.get("lastTimestamp") or event.get("eventTime"))
+        )
 
     async def read_log(self, pod: PodView, lines: int, limit_bytes: int | None = None) -> str | None:
         """The last lines of the log of the container that does the work; None when there is none to be had."""

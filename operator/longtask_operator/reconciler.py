@@ -13,7 +13,7 @@ from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster, owned
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning import diagnosis, narration
-from longtask_operator.planning.diagnosis import Trouble
+from longtask_operator.planning.diagnosis import Refusal, Trouble
 from longtask_operator.planning.observed import JobView, PodView
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.world import CreateJob, Plan, Policy, World
@@ -53,11 +53,10 @@ class Reconciler:
 
     async def _gather(self, task: LongTask) -> World:
         world = World(task=task, now=datetime.now(UTC), policy=self._policy)
-        job = self._cache.jobs.get(task.metadata.uid)
+        job, reference = self._cache.jobs.get(task.metadata.uid), task.status.job_ref
         if task.is_terminal:
             return replace(world, job=job)
-        reference = task.status.job_ref
-        if job is None and reference is not None:
+        if reference is not None and (job is None or job.uid != reference.uid):
             job = await self._cluster.get_job(reference.name, reference.uid)
             if job is not None:
                 self._cache.put_job(job)
@@ -72,7 +71,7 @@ class Reconciler:
             live, _ = await self._cluster.list_pods(task.metadata.uid)
             pods = tuple(pod for pod in live if pod.job_uid == job.uid) or pods
         return replace(
-            world, job=job, pods=pods, warnings=await self._warnings(world, job, pods), log=await self._log(job, pods)
+            world, job=job, pods=pods, refusals=await self._refusals(world, job, pods), log=await self._log(job, pods)
         )
 
     async def _parameters(
@@ -85,7 +84,7 @@ class Reconciler:
         except InvalidParameters as refused:
             return Failure(
                 reason="InvalidParameters",
-                message=f"parameters do not fit template {template.metadata.name}: {refused}"[:4096],
+                message=diagnosis.fitted(f"parameters do not fit template {template.metadata.name}: {refused}"),
                 hint="Correct them as the template's parametersSchema says, and start again.",
             )
         except ValidationTimeout as late:
@@ -95,9 +94,10 @@ class Reconciler:
                 hint="Simplify the patterns in the template's parametersSchema.",
             )
 
-    async def _warnings(self, world: World, job: JobView, pods: tuple[PodView, ...]) -> tuple[str, ...]:
-        overdue = not pods and not job.finished and not job.suspend and world.now > job.created + POD_SHOULD_BE_THERE
-        return await self._cluster.job_warnings(job.uid) if overdue else ()
+    async def _refusals(self, world: World, job: JobView, pods: tuple[PodView, ...]) -> tuple[Refusal, ...]:
+        podless = not job.finished and not job.suspend and all(pod.ended for pod in pods)
+        overdue = podless and world.now > job.created + POD_SHOULD_BE_THERE
+        return await self._cluster.refusals(job.uid) if overdue else ()
 
     async def _log(self, job: JobView, pods: tuple[PodView, ...]) -> str | None:
         if job.failed_reason is None or not pods or pods[-1].gone:

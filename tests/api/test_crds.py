@@ -7,9 +7,9 @@ import pytest
 
 from longtask_api import crd, generate, names
 from tests.api.conftest import MakeTask
-from tests.api.kube import CRDS, Kube
 from tests.api.objects import RUNNING, task, template
 from tests.api.writes import Change
+from tests.kube import CRDS, Kube
 
 NAMES = [f"{names.TASK_PLURAL}.{names.GROUP}", f"{names.TEMPLATE_PLURAL}.{names.GROUP}"]
 

@@ -8,8 +8,8 @@ import pytest
 
 from longtask_api import names
 from tests.api.conftest import MakeTask
-from tests.api.kube import Answer, Kube
 from tests.api.objects import task, template
+from tests.kube import Answer, Kube
 
 TASK_NAME = "the name of a LongTask has at most 52 characters, of a-z, 0-9 and '-', and starts with a letter"
 TEMPLATE_NAME = (

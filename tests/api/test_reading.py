@@ -10,8 +10,8 @@ from longtask_api import crd, names
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from tests.api.conftest import MakeTask
-from tests.api.kube import Kube, eventually
 from tests.api.objects import FAILED, RUNNING, SUCCEEDED, condition, task, template
+from tests.kube import Kube, eventually
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 KINDS = [(LongTask, crd.task_crd()), (LongTaskTemplate, crd.template_crd())]

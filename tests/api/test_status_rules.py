@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import MakeTask
-from tests.api.kube import Kube
 from tests.api.objects import CANCELLED_AT_ONCE, FAILED, JOB, LATER, PROGRESS, RUNNING, SUCCEEDED, condition, task
 from tests.api.writes import REMOVED, VERBS, Change
+from tests.kube import Kube
 
 PHASE = (
     "the task has ended: its phase never changes again and its status stays; "

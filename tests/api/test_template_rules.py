@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import MakeTask
-from tests.api.kube import Kube
 from tests.api.objects import template
 from tests.api.test_create import CREATES
 from tests.api.writes import REMOVED, VERBS, Change
+from tests.kube import Kube
 
 DEADLINE = "activeDeadlineSeconds (86400 when not given) is more than maxActiveDeadlineSeconds: set it to at most that"
 HOUR = {"activeDeadlineSeconds": 3600, "maxActiveDeadlineSeconds": 3600}

@@ -12,9 +12,9 @@ import pytest
 
 from longtask_api import names
 from tests.api.conftest import MakeTask
-from tests.api.kube import Kube
 from tests.api.objects import SUCCEEDED, task
 from tests.api.writes import Change, Stored
+from tests.kube import Kube
 
 
 def _posted(kube: Kube, name: str, value: Any) -> Any:

@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.api.kube import Answer, Kube
+from tests.kube import Answer, Kube
 
 REMOVED: Final = object()
 

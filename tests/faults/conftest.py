@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.kube import Kube
 from tests.faults.proxy import Door, open_door
 from tests.faults.runs import Runs, counted
+from tests.kube import Kube
 from tests.operator.process import OperatorProcess
 from tests.operator.tasks import Tasks, template_spec
-
-pytest_plugins = ["tests.api.conftest"]
 
 
 @pytest.fixture

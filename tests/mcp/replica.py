@@ -51,8 +51,8 @@ class Replica:
             return False
 
     async def closed(self) -> bool:
-        """Whether both listeners have ended, with every connection."""
-        return self.log().count("Finished server process") == 2
+        """Whether nobody is listened to any more, and every connection has ended."""
+        return "connections are closed" in self.log()
 
     async def operations(self, page: str) -> httpx2.Response:
         return await self.http.get(f"http://127.0.0.1:{self.metrics_port}/{page}")

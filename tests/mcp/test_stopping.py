@@ -67,7 +67,7 @@ async def test_a_start_is_finished_although_its_caller_has_gone(
                 await hasty.post(mortal.url, headers=headers, json=body)
         assert await mortal.metric("longtask_mcp_starts_in_flight") == 1
         mortal.terminate()
-        await eventually(mortal.closed, "both listeners closed")
+        await eventually(mortal.closed, "its connections closed")
         assert await world.tasks(key) == []
         for process in held:
             os.kill(process, signal.SIGCONT)

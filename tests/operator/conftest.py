@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.kube import Kube
+from tests.kube import Kube
 from tests.operator.process import OperatorProcess
 from tests.operator.tasks import Tasks
-
-pytest_plugins = ["tests.api.conftest"]
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from longtask_api import names
-from tests.api.kube import Kube, eventually
+from tests.kube import Kube, eventually
 
 IMAGE = os.environ.get("IMAGE", "localhost/longtask:dev")
 """An image with python3 that the cluster's nodes have or can pull."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from longtask_api import names
-from tests.api.kube import eventually
+from tests.kube import eventually
 from tests.operator.tasks import Tasks, container, template_spec
 
 pytestmark = pytest.mark.cluster

@@ -136,7 +136,8 @@ def status(phase: Phase, *others: Condition, **fields: Any) -> LongTaskStatus:
 def at_work(**fields: Any) -> LongTaskStatus:
     """The status of a task whose first attempt, in pod a, works since 2."""
     return status(
-        Phase.RUNNING, **{"active_since": at(2), "start_time": at(2), "attempt_count": 1, "attempts": [attempt()]} | fields
+        Phase.RUNNING,
+        **{"active_since": at(2), "start_time": at(2), "attempt_count": 1, "attempts": [attempt()]} | fields,
     )
 
 
@@ -213,7 +214,9 @@ def running_pod(letter: str = "a", created: float = 1, **fields: Any) -> PodView
     return pod(letter, created, **{"phase": "Running", "running_since": at(created + 1)} | fields)
 
 
-def ended_pod(letter: str = "a", created: float = 1, *, ended: float = 50, exit_code: int = 0, **fields: Any) -> PodView:
+def ended_pod(
+    letter: str = "a", created: float = 1, *, ended: float = 50, exit_code: int = 0, **fields: Any
+) -> PodView:
     """A pod whose container has ended; `fields` may name the message, signal and reason of the container."""
     told = {
         "message": fields.pop("told", ""),
@@ -221,7 +224,9 @@ def ended_pod(letter: str = "a", created: float = 1, *, ended: float = 50, exit_
         "reason": fields.pop("why", "Error" if exit_code else "Completed"),
     }
     termination = Termination(exit_code=exit_code, started=at(created + 1), finished=at(ended), **told)
-    return pod(letter, created, **{"phase": "Failed" if exit_code else "Succeeded", "termination": termination} | fields)
+    return pod(
+        letter, created, **{"phase": "Failed" if exit_code else "Succeeded", "termination": termination} | fields
+    )
 
 
 def world(task: LongTask, now: float, **known: Any) -> World:

@@ -295,7 +295,7 @@ def test_the_next_step_of_a_task_that_is_held_or_let_go(given: World, expected: 
         assert actual.again == expected.again
 
 
-def test_a_held_task_fails_no_start_timeout_when_it_is_let_go_on_time_again() -> None:
+def test_the_start_timeout_of_a_task_that_was_let_go_counts_from_then() -> None:
     let_go = written(task(held(90)), plan(_given(900, held(90), pods=())))
     resumed = find(let_go.status.conditions, ConditionType.SUSPENDED)
     assert resumed is not None
@@ -322,7 +322,7 @@ def test_what_the_work_reported_is_kept() -> None:
     assert plan(_given(50, before, pods=(running_pod(),))).status.progress == before.progress
 
 
-def _after_hold(now: float, stored: LongTaskStatus) -> LongTask:
+def _seen_at_work_again(now: float, stored: LongTaskStatus) -> LongTask:
     return written(task(stored), plan(_given(now, stored)))
 
 
@@ -343,7 +343,7 @@ def _after_hold(now: float, stored: LongTaskStatus) -> LongTask:
     ],
 )
 def test_an_attempt_whose_pod_cannot_be_created_tells_why_and_ends(stored: LongTaskStatus) -> None:
-    waiting = _after_hold(100, stored)
+    waiting = _seen_at_work_again(100, stored)
     told = plan(world(waiting, 200, job=job(), warnings=(QUOTA,))).status
     assert (told.message or "").startswith("QuotaExceeded")
     ended = plan(world(waiting, 1500, job=job(), warnings=(QUOTA,))).status

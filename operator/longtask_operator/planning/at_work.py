@@ -1,9 +1,9 @@
 """A task whose Job has not ended: it starts, runs, is held, or is being stopped."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase, TemplateSnapshot
+from longtask_api.longtask import Attempt, ConditionType, Failure, LongTaskStatus, Phase, TemplateSnapshot
 from longtask_operator.planning import activity, diagnosis, statuses
 from longtask_operator.planning.diagnosis import Trouble
 from longtask_operator.planning.observed import JobView, PodView
@@ -28,7 +28,7 @@ def at_work(world: World, job: JobView, status: LongTaskStatus, snapshot: Templa
         stopping = statuses.unfinished(world, status, Phase.RUNNING if running else Phase.PENDING, "cancelling")
         return Plan(stopping, _stop(job, world.pods), look_again=world.now + LOOK_AGAIN)
     if task.spec.suspend != job.suspend:
-        return replace(_state(world, job, status, snapshot, live), actions=(SetSuspend(job, task.spec.suspend),))
+        return Plan(task.status, (SetSuspend(job, task.spec.suspend),), look_again=world.now + LOOK_AGAIN)
     if job.suspend:
         return _held(world, job, status, live)
     status = statuses.with_condition_if_set(world, status, ConditionType.SUSPENDED, "False", "Resumed")
@@ -80,35 +80,55 @@ def _state(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
         message = "running" if number == 1 else f"running, attempt {number}"
         overdue = [pod.deleted + NODE_SILENCE for pod in live if pod.deleted is not None]
         return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=min(overdue, default=None))
-    if not live and status.attempt_count:
-        return _between_attempts(world, status)
-    trouble = diagnosis.not_starting(live[-1]) if live else diagnosis.not_created(world.warnings)
-    since = max([pod.created for pod in live], default=statuses.resumed(status) or job.created)
+    return _starting(world, job, status, snapshot, live)
+
+
+def _starting(
+    world: World, job: JobView, status: LongTaskStatus, snapshot: TemplateSnapshot, live: list[PodView]
+) -> Plan:
+    """No pod works: the first one is on its way, or the next one, or the Job is about to end."""
+    last = status.attempts[-1] if status.attempts else None
+    settled = _settled(world, last)
+    if not live and settled is not None:
+        return Plan(status, look_again=settled, defer_status=True)
+    if not live and last is not None and last.reason == "Completed":
+        return Plan(
+            statuses.unfinished(world, status, Phase.RUNNING, "the work is done; waiting for its Job to say so")
+        )
+    resumed = statuses.resumed(status) or job.created
+    ended = last.end_time if last is not None and last.end_time is not None else job.created
+    since = live[-1].created if live else max(job.created, resumed, ended)
+    trouble = diagnosis.not_starting(live[-1]) if live else diagnosis.not_created(world.refusals, since)
+    retry_gap = not live and ended > resumed and trouble is None
     give_up = since + timedelta(seconds=snapshot.start_timeout_seconds)
-    if world.now >= give_up:
+    if world.now >= give_up and not retry_gap:
         return _never_started(world, status, snapshot, trouble)
-    message = f"{trouble.reason}: {trouble.message}" if trouble else "waiting for the pod to start"
+    message = _waiting_message(status, last, trouble, live)
     quiet_until = job.created + QUIET
     quiet = trouble is None and world.now < quiet_until and world.task.status.job_ref is None
-    again = give_up if live else min(give_up, world.now + LOOK_AGAIN)
+    again = give_up if live else world.now + LOOK_AGAIN
     return Plan(
-        statuses.unfinished(world, status, Phase.PENDING, message[:4096]),
+        statuses.unfinished(world, status, Phase.PENDING, message),
         look_again=quiet_until if quiet else again,
         defer_status=quiet,
     )
 
 
-def _between_attempts(world: World, status: LongTaskStatus) -> Plan:
-    """The newest pod has ended: the Job is about to end too, or to start the next one."""
-    last = status.attempts[-1] if status.attempts else None
-    if last is not None and last.end_time is not None and world.now < last.end_time + QUIET:
-        return Plan(status, look_again=last.end_time + QUIET, defer_status=True)
-    if last is not None and last.reason == "Completed":
-        message = "the work is done; waiting for its Job to say so"
-        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message))
-    reason = last.reason if last else "unknown"
-    message = f"attempt {status.attempt_count} ended ({reason}); starting the next one"
-    return Plan(statuses.unfinished(world, status, Phase.PENDING, message), look_again=world.now + LOOK_AGAIN)
+def _settled(world: World, last: Attempt | None) -> datetime | None:
+    """Until when it may be left open what follows the end of the attempt's container; None when it is not."""
+    pod = next((pod for pod in world.pods if last is not None and pod.uid == last.pod_uid), None)
+    if pod is None or pod.termination is None or pod.termination.finished is None:
+        return None
+    until = pod.termination.finished + QUIET
+    return until if world.now < until else None
+
+
+def _waiting_message(status: LongTaskStatus, last: Attempt | None, trouble: Trouble | None, live: list[PodView]) -> str:
+    if trouble is not None:
+        return f"{trouble.reason}: {trouble.message}"
+    if last is not None and not live:
+        return f"attempt {status.attempt_count} ended ({last.reason}); starting the next one"
+    return "waiting for the pod to start"
 
 
 def _silent_node(world: World, live: list[PodView]) -> Trouble | None:
@@ -127,8 +147,8 @@ def _never_started(world: World, status: LongTaskStatus, snapshot: TemplateSnaps
             hint="See `kubectl get events` in the task namespace, or raise startTimeoutSeconds in the template.",
         )
     else:
-        message = f"{trouble.message}; gave up after {seconds} s"
-        failure = Failure(reason=trouble.reason, message=message[:4096], hint=trouble.hint)
+        message = f"gave up after {seconds} s: {trouble.message}"
+        failure = Failure(reason=trouble.reason, message=diagnosis.fitted(message), hint=trouble.hint)
     return statuses.ended(world, status, Phase.FAILED, failure=failure, at=world.now)
 
 

@@ -6,7 +6,7 @@ from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.planning import statuses
 from longtask_operator.planning.build_job import build_job, take_snapshot
-from longtask_operator.planning.diagnosis import Trouble
+from longtask_operator.planning.diagnosis import Trouble, fitted
 from longtask_operator.planning.world import LOOK_AGAIN, QUIET, TEMPLATE_WAIT, CreateJob, Plan, World
 
 
@@ -52,7 +52,7 @@ def _wait_for_template(world: World, status: LongTaskStatus) -> Plan:
         hint = f"Correct it: kubectl describe longtasktemplate {name}."
     give_up, quiet_until = statuses.created(world) + TEMPLATE_WAIT, statuses.created(world) + QUIET
     if world.now >= give_up:
-        return _refused(world, status, Failure(reason=reason, message=message, hint=hint))
+        return _refused(world, status, Failure(reason=reason, message=fitted(message), hint=hint))
     waiting = statuses.with_condition(world, status, ConditionType.ACCEPTED, "Unknown", reason, message)
     waiting = statuses.unfinished(world, waiting, Phase.PENDING, f"waiting: {message}")
     quiet = world.now < quiet_until
@@ -62,10 +62,10 @@ def _wait_for_template(world: World, status: LongTaskStatus) -> Plan:
 def _job_refused(world: World, status: LongTaskStatus, template: LongTaskTemplate, trouble: Trouble) -> Plan:
     give_up = statuses.created(world) + timedelta(seconds=template.spec.start_timeout_seconds)
     if world.job_refused_for_good or world.now >= give_up:
-        failure = Failure(reason=trouble.reason, message=trouble.message[:4096], hint=trouble.hint)
+        failure = Failure(reason=trouble.reason, message=fitted(trouble.message), hint=trouble.hint)
         return _refused(world, status, failure)
     return Plan(
-        statuses.unfinished(world, status, Phase.PENDING, f"{trouble.reason}: {trouble.message}"[:4096]),
+        statuses.unfinished(world, status, Phase.PENDING, f"{trouble.reason}: {trouble.message}"),
         look_again=min(give_up, world.now + LOOK_AGAIN),
     )
 

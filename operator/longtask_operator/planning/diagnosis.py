@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from longtask_api.longtask import Failure
 from longtask_operator.planning.observed import JobView, PodView
 
 LOG_TAIL_LIMIT = 8192
-"""Characters; the CRD's limit."""
+TEXT_LIMIT = 4096
+"""Characters; the CRD's limits of a log tail and of a message."""
 
 DISRUPTIONS = {
     "EvictionByEvictionAPI": "Evicted",
@@ -26,6 +28,14 @@ class Trouble:
     reason: str
     message: str
     hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A pod that the API server would not let the Job controller create."""
+
+    at: datetime
+    message: str
 
 
 IMAGE_HINT = "Check the image's name and tag in the LongTaskTemplate, and that the node may pull it."
@@ -56,11 +66,12 @@ def not_starting(pod: PodView) -> Trouble | None:
     return None
 
 
-def not_created(warnings: Sequence[str]) -> Trouble | None:
-    """Why the Job controller could not create a pod, from the newest Warning event of the Job."""
-    if not warnings:
+def not_created(refusals: Sequence[Refusal], since: datetime) -> Trouble | None:
+    """Why the Job controller could not create a pod, from the newest refusal that is not older than `since`."""
+    newest = max(refusals, key=lambda refusal: refusal.at, default=None)
+    if newest is None or newest.at < since:
         return None
-    message = warnings[-1]
+    message = newest.message
     if "violates PodSecurity" in message:
         return Trouble("PodSecurityViolation", f"the namespace refuses the pod: {message}", POD_SECURITY_HINT)
     if "exceeded quota" in message or "must specify limits" in message:
@@ -116,7 +127,7 @@ def failure(job: JobView, pod: PodView | None, log: str | None, *, total_deadlin
         message, hint = over.message, over.hint or ""
     return Failure(
         reason=reason,
-        message=message[:4096],
+        message=fitted(message),
         exit_code=ended.exit_code if ended else None,
         signal=ended.signal if ended else None,
         log_tail=tail,
@@ -156,6 +167,14 @@ def _explain(reason: str, pod: PodView, told: str) -> tuple[str, str]:
         return (pod.message or "the pod failed", "Start it again.")
     how = f"killed by signal {ended.signal}" if ended.signal else f"exit code {ended.exit_code}"
     return (f"{how}: {told}" if told else how, "The log tail shows what happened; correct it and start again.")
+
+
+def fitted(text: str) -> str:
+    """The text as a status field takes it: where it is too long the middle goes, and a mark says so."""
+    if len(text) <= TEXT_LIMIT:
+        return text
+    half = TEXT_LIMIT // 2 - 4
+    return f"{text[:half]} [...] {text[-half:]}"
 
 
 def log_tail(log: str | None) -> str | None:

@@ -8,15 +8,16 @@ from longtask_operator.planning.world import Plan, World
 
 def plan(world: World) -> Plan:
     """The next step for the task. Running it again, or after a crash at any point, is right."""
-    status = world.task.status
-    if world.task.metadata.deletion_timestamp is not None:
-        return Plan(status)
-    if world.task.is_terminal:
+    task = world.task
+    reference = task.status.job_ref
+    if task.metadata.deletion_timestamp is not None:
+        return Plan(task.status)
+    if task.is_terminal:
         return after_end.after_end(world)
-    if world.job is not None:
+    if world.job is not None and (reference is None or world.job.uid == reference.uid):
         return _with_job(world, world.job)
-    if status.job_ref is not None:
-        return at_end.job_gone(world, status.job_ref)
+    if reference is not None:
+        return at_end.job_gone(world, reference)
     return before_start.before_start(world)
 
 

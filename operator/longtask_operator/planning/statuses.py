@@ -5,6 +5,7 @@ from datetime import datetime
 from longtask_api.conditions import Condition, ConditionStatus, merged
 from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase, Result
 from longtask_operator.planning import activity, attempts
+from longtask_operator.planning.diagnosis import fitted
 from longtask_operator.planning.observed import PodView
 from longtask_operator.planning.world import Plan, World
 
@@ -23,12 +24,12 @@ def ended(
     reason = failure.reason if failure else "Completed"
     text = message or (f"{failure.reason}: {failure.message}" if failure else "completed")
     status = activity.paused(status, at)
-    status = with_condition(world, status, ConditionType.SUCCEEDED, succeeded, reason, text[:4096])
+    status = with_condition(world, status, ConditionType.SUCCEEDED, succeeded, reason, text)
     return Plan(
         status.model_copy(
             update={
                 "phase": phase,
-                "message": text[:4096],
+                "message": fitted(text),
                 "completion_time": at,
                 "result": result,
                 "failure": failure,
@@ -39,7 +40,7 @@ def ended(
 
 def unfinished(world: World, status: LongTaskStatus, phase: Phase, message: str) -> LongTaskStatus:
     status = with_condition(world, status, ConditionType.SUCCEEDED, "Unknown", phase.value, "")
-    return status.model_copy(update={"phase": phase, "message": message})
+    return status.model_copy(update={"phase": phase, "message": fitted(message)})
 
 
 def cancelled(when: str) -> Failure:
@@ -65,7 +66,8 @@ def recorded(world: World, status: LongTaskStatus, *, suspended: bool) -> LongTa
 def with_condition(
     world: World, status: LongTaskStatus, type_: str, value: ConditionStatus, reason: str, message: str
 ) -> LongTaskStatus:
-    condition = merged(status.conditions, type_, value, reason, message, world.task.metadata.generation, world.now)
+    generation = world.task.metadata.generation
+    condition = merged(status.conditions, type_, value, reason, fitted(message), generation, world.now)
     others: list[Condition] = [c for c in status.conditions if c.type != type_]
     return status.model_copy(update={"conditions": sorted([*others, condition], key=lambda c: c.type)})
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from longtask_api.longtask import Failure, LongTask, LongTaskStatus
 from longtask_api.template import LongTaskTemplate
-from longtask_operator.planning.diagnosis import Trouble
+from longtask_operator.planning.diagnosis import Refusal, Trouble
 from longtask_operator.planning.observed import JobView, PodView
 
 TEMPLATE_WAIT = timedelta(seconds=60)
@@ -89,8 +89,8 @@ class World:
     """Why the API server would not create the Job."""
     job_refused_for_good: bool = False
     pods: tuple[PodView, ...] = ()
-    warnings: tuple[str, ...] = ()
-    """Messages of the Job's Warning events, oldest first; looked up only where no pod exists."""
+    refusals: tuple[Refusal, ...] = ()
+    """Pods that could not be created; looked up only where no pod lives."""
     log: str | None = None
     """Log of the newest pod; looked up only when the Job has failed."""
 

@@ -1,0 +1,170 @@
+"""LongTask as its chart installs it, and the agents that use it from outside."""
+
+import itertools
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from longtask_api import names
+from longtask_runtime import kube
+from tests.e2e.programs import kubectl, run
+from tests.e2e.templates import TEMPLATES
+from tests.e2e.tunnels import Tunnels
+from tests.mcp.replica import Agent, agent
+from tests.mcp.world import World, eventually
+
+CHART = Path(__file__).resolve().parents[2] / "charts" / "longtask"
+RELEASE, SYSTEM, TASKS, AGENTS = "longtask", "longtask-system", "longtask-tasks", "e2e-agents"
+CALLERS = ("alice", "bob")
+MCP_PORT, SERVICE_PORT = 8080, 80
+
+Document = dict[str, Any]
+
+
+@dataclass
+class Installation:
+    """The release, two callers with tokens, and the templates of TEMPLATES."""
+
+    world: World
+    tunnels: Tunnels
+    tokens: dict[str, str] = field(default_factory=dict)
+    turns: Iterator[int] = field(default_factory=itertools.count)
+
+    @asynccontextmanager
+    async def session(self, caller: str, *, era: str = "auto", pod: str | None = None) -> AsyncIterator[Agent]:
+        """A new MCP session of a caller: with the MCP server's pod of that name, else with each in turn."""
+        if pod is None:
+            pods = await self.pods_of("mcp")
+            pod = pods[next(self.turns) % len(pods)]
+        async with agent(await self.url(f"pod/{pod}"), self.tokens[caller], era) as session:
+            yield session
+
+    async def url(self, target: str) -> str:
+        """Where the MCP endpoint of a pod or of the Service can be reached."""
+        port = SERVICE_PORT if target.startswith("service/") else MCP_PORT
+        return f"{await self.tunnels.url(target, port)}/mcp"
+
+    async def pods_of(self, component: str) -> list[str]:
+        """The names of the pods of `mcp` or `operator` that are ready and stay."""
+        selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component={component}"
+        return sorted(
+            pod["metadata"]["name"]
+            for pod in await self._listed(f"/api/v1/namespaces/{SYSTEM}/pods", selector)
+            if "deletionTimestamp" not in pod["metadata"]
+            and any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"]["conditions"])
+        )
+
+    async def all_ready(self, component: str, replicas: int = 2) -> list[str]:
+        """The pods of `mcp` or `operator`, as soon as there are that many."""
+
+        async def complete() -> list[str]:
+            pods = await self.pods_of(component)
+            return pods if len(pods) == replicas else []
+
+        return await eventually(complete, f"{replicas} ready pods of {component}", 90)
+
+    async def jobs(self, **labels: str) -> list[Document]:
+        """The Jobs of the task namespace with these labels, such as task_uid."""
+        return await self._listed(f"/apis/batch/v1/namespaces/{TASKS}/jobs", _selector(labels))
+
+    async def pods(self, **labels: str) -> list[Document]:
+        """The pods of the task namespace with these labels."""
+        return await self._listed(f"/api/v1/namespaces/{TASKS}/pods", _selector(labels))
+
+    async def ran_once(self, uid: str) -> bool:
+        """Whether the task has exactly one Job and one pod."""
+        return [len(await self.jobs(task_uid=uid)), len(await self.pods(task_uid=uid))] == [1, 1]
+
+    async def nothing_left(self, uid: str) -> bool:
+        """Whether the task has neither Job nor pod."""
+        return not await self.jobs(task_uid=uid) and not await self.pods(task_uid=uid)
+
+    async def patch(self, name: str, **spec: Any) -> None:
+        """Change the spec of a task, as a person would."""
+        patch = json.dumps({"spec": spec})
+        (await kubectl("patch", "-n", TASKS, "longtask", name, "--type=merge", f"--patch={patch}")).done()
+
+    async def _listed(self, path: str, selector: str) -> list[Document]:
+        answer = await kube.request(self.world.client, "GET", path, query={"labelSelector": selector})
+        items: list[Document] = answer["items"]
+        return items
+
+
+@asynccontextmanager
+async def installed(folder: Path) -> AsyncIterator[Installation]:
+    """Install or upgrade the release, and remove, at the end, all but the release."""
+    async with await kube.connect("longtask-tests") as client:
+        installation = Installation(World(client, TASKS), Tunnels(SYSTEM, folder))
+        await _remove_leftovers()
+        try:
+            await _install(installation)
+            yield installation
+        finally:
+            await installation.tunnels.close()
+            await _remove_leftovers()
+
+
+async def _install(installation: Installation) -> None:
+    (await kubectl("apply", "-f", "-", stdin=json.dumps(_agents()))).done()
+    repository, _, tag = os.environ.get("IMAGE", "localhost/longtask:dev").rpartition(":")
+    values = {
+        "image": {"repository": repository, "tag": tag},
+        "agents": [{"namespace": AGENTS, "serviceAccount": caller} for caller in CALLERS],
+        "mcp": {"replicas": 2},
+        "operator": {"replicas": 2},
+        # Another image may have come under the same tag: new pods, in any case.
+        "pods": {"annotations": {"longtask.dev/tested-at": str(time.time())}},
+    }
+    command = ("upgrade", "--install", RELEASE, str(CHART), "-n", SYSTEM, "--create-namespace", "--values", "-")
+    # Somebody may have applied the CRDs by hand on a cluster for tests.
+    (await run("helm", *command, "--take-ownership", "--wait", "--timeout=3m", stdin=json.dumps(values))).done()
+    (await kubectl("apply", "-n", TASKS, "-f", "-", stdin=json.dumps(_templates()))).done()
+    ready = [f"longtasktemplate/{name}" for name in TEMPLATES]
+    (await kubectl("wait", "-n", TASKS, "--for=condition=Ready", *ready, "--timeout=60s")).done()
+    world = World(installation.world.client, AGENTS)
+    installation.tokens |= {caller: await world.token(caller) for caller in CALLERS}
+    wanted = {names.tool_name(name) for name in TEMPLATES}
+    for pod in await installation.all_ready("mcp"):
+        async with installation.session("alice", pod=pod) as session:
+
+            async def complete(session: Agent = session) -> bool:
+                return wanted <= set(await session.tool_names())
+
+            await eventually(complete, f"all tools on {pod}")
+
+
+async def _remove_leftovers() -> None:
+    chosen = f"{names.LABEL_TEMPLATE} in ({','.join(TEMPLATES)})"
+    for command in (
+        ("-n", TASKS, "longtasks", "-l", chosen),
+        ("-n", TASKS, "longtasktemplates", *TEMPLATES),
+        ("namespace", AGENTS),
+    ):
+        ran = await kubectl("delete", "--ignore-not-found", "--wait=false", *command)
+        no_definitions_yet = "the server doesn't have a resource type" in ran.text
+        assert ran.code == 0 or no_definitions_yet, ran.text
+
+
+def _agents() -> Document:
+    accounts = [_document("v1", "ServiceAccount", caller, namespace=AGENTS) for caller in CALLERS]
+    return {"apiVersion": "v1", "kind": "List", "items": [_document("v1", "Namespace", AGENTS), *accounts]}
+
+
+def _templates() -> Document:
+    items = [
+        {**_document(names.API_VERSION, names.TEMPLATE_KIND, name), "spec": spec} for name, spec in TEMPLATES.items()
+    ]
+    return {"apiVersion": "v1", "kind": "List", "items": items}
+
+
+def _document(api_version: str, kind: str, name: str, **metadata: str) -> Document:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, **metadata}}
+
+
+def _selector(labels: dict[str, str]) -> str:
+    return ",".join(f"{names.GROUP}/{key.replace('_', '-')}={value}" for key, value in labels.items())

@@ -1,0 +1,71 @@
+"""Templates are tools, from the moment that they are Ready to the moment that they are gone."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from longtask_api import names
+from tests.e2e.conftest import Session
+from tests.e2e.installation import TASKS
+from tests.e2e.programs import kubectl
+from tests.mcp.world import eventually
+from tests.operator.tasks import container, template_spec
+
+FRESH, BROKEN = "e2e-fresh", "e2e-privileged"
+
+
+@pytest.fixture(autouse=True)
+async def gone() -> AsyncIterator[None]:
+    yield
+    (await kubectl("delete", "-n", TASKS, "--ignore-not-found", "longtasktemplates", FRESH, BROKEN)).done()
+
+
+async def apply(name: str, spec: dict[str, Any]) -> None:
+    metadata = {"name": name}
+    document = {"apiVersion": names.API_VERSION, "kind": names.TEMPLATE_KIND, "metadata": metadata, "spec": spec}
+    (await kubectl("apply", "-n", TASKS, "-f", "-", stdin=json.dumps(document))).done()
+
+
+async def test_a_template_that_comes_and_goes_is_a_tool_that_comes_and_goes_in_a_session(as_alice: Session) -> None:
+    async with as_alice() as agent:
+
+        async def there() -> bool:
+            return "e2e_fresh" in await agent.tool_names()
+
+        async def not_there() -> bool:
+            return not await there()
+
+        assert await not_there()
+        await apply(FRESH, template_spec(title="Fresh Work", description="Does something new."))
+        await eventually(there, "the tool")
+        [tool] = [each for each in (await agent.client.list_tools()).tools if each.name == "e2e_fresh"]
+        assert tool.title == "Fresh Work"
+        assert (tool.description or "").startswith("Does something new.")
+        assert tool.input_schema["properties"].keys() == {"code", "wait_seconds", "idempotency_key"}
+        (await kubectl("delete", "-n", TASKS, "longtasktemplate", FRESH)).done()
+        await eventually(not_there, "no tool any more")
+        refused = await agent.call("e2e_fresh", code="pass")
+    assert refused.error
+    assert refused.text.startswith("There is no tool 'e2e_fresh' (any more).")
+
+
+async def test_a_template_that_is_not_ready_is_no_tool_and_the_list_says_why(as_alice: Session) -> None:
+    privileged = container(securityContext={"privileged": True})
+    await apply(BROKEN, template_spec({"containers": [privileged]}))
+    (await kubectl("wait", "-n", TASKS, "--for=condition=Ready=False", f"ltt/{BROKEN}", "--timeout=60s")).done()
+    async with as_alice() as agent:
+
+        async def judged() -> str | None:
+            listed = (await agent.call("list_templates")).envelope.get("not_available", [])
+            reason = next((each["reason"] for each in listed if each["template"] == BROKEN), None)
+            return reason if reason and "has not been checked yet" not in reason else None
+
+        reason = await eventually(judged, "why it is not available")
+        refused = await agent.call("start_task", template=BROKEN, parameters={"code": "pass"})
+        assert "e2e_privileged" not in await agent.tool_names()
+    assert reason.startswith("PodSecurityViolation: ")
+    assert "privileged" in reason
+    assert refused.error
+    assert refused.text == f"template: {BROKEN} cannot be started now: {reason}"

@@ -1,0 +1,41 @@
+"""A crowd of tasks at once."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from longtask_api import names
+from tests.e2e.conftest import Session
+from tests.e2e.installation import Installation
+from tests.mcp.world import eventually
+
+COUNT = 100
+
+
+async def test_a_hundred_tasks_at_once_all_end_each_with_one_job_and_one_pod(
+    installation: Installation, as_alice: Session, new_key: Callable[[], str]
+) -> None:
+    one, other = await installation.all_ready("mcp")
+    began = time.monotonic()
+    async with as_alice(pod=one) as here, as_alice(pod=other) as there:
+        calls = [
+            agent.call("e2e_number", number=number, idempotency_key=new_key())
+            for agent, number in zip([here, there] * (COUNT // 2), range(COUNT), strict=True)
+        ]
+        started = [reply.task_id for reply in await asyncio.gather(*calls)]
+        answered = time.monotonic() - began
+
+        async def all_ended() -> bool:
+            listed = await here.call("list_tasks", template="e2e-number", limit=COUNT)
+            states = {each["task_id"]: each["status"] for each in listed.envelope["tasks"]}
+            return all(states[task_id] not in ("started", "running") for task_id in started)
+
+        await eventually(all_ended, f"the end of {COUNT} tasks", 240)
+        print(f"{COUNT} tasks: handles after {answered:.1f} s, all ended after {time.monotonic() - began:.1f} s")
+        results = await asyncio.gather(*(there.call("get_task_results", task_id=task_id) for task_id in started))
+    assert [reply.envelope.get("result") for reply in results] == list(range(COUNT))
+    assert {reply.envelope["attempts"] for reply in results} == {1}
+    for documents in (await installation.jobs(template="e2e-number"), await installation.pods(template="e2e-number")):
+        owners = Counter(each["metadata"]["labels"][names.LABEL_TASK_UID] for each in documents)
+        assert {task_id: owners[task_id] for task_id in started} == dict.fromkeys(started, 1)

@@ -1,0 +1,63 @@
+"""Every process of LongTask goes away in mid-task; the task does not notice, and its result is there."""
+
+import asyncio
+from collections.abc import Callable
+
+from mcp import MCPError
+
+from tests.e2e.conftest import Session
+from tests.e2e.following import Wait, asleep, ended, told
+from tests.e2e.installation import SYSTEM, Installation
+from tests.e2e.programs import kubectl
+from tests.mcp.replica import Reply
+
+
+async def test_operators_that_vanish_in_mid_task_lose_nothing_and_run_nothing_twice(
+    installation: Installation, as_alice: Session, new_key: Callable[[], str]
+) -> None:
+    before = await installation.all_ready("operator")
+    async with as_alice() as agent:
+        running = await agent.call("e2e_python", code=asleep(6, "first"), idempotency_key=new_key())
+        await told(agent, running.task_id, "running")
+        (await kubectl("delete", "pod", "-n", SYSTEM, *before, "--grace-period=0", "--force")).done()
+        without = await agent.call("e2e_python", code=asleep(0, "second"), idempotency_key=new_key())
+        assert not without.error, without.text
+        replies = [await ended(agent, task.task_id) for task in (running, without)]
+    assert [reply.envelope["result"] for reply in replies] == ["first", "second"]
+    assert [reply.envelope["attempts"] for reply in replies] == [1, 1]
+    assert [await installation.ran_once(task.task_id) for task in (running, without)] == [True, True]
+    assert not set(before) & set(await installation.all_ready("operator"))
+
+
+async def test_servers_that_restart_under_a_wait_answer_it_and_a_new_session_reads_the_result(
+    installation: Installation, as_alice: Session, new_key: Callable[[], str]
+) -> None:
+    stopped, killed = before = await installation.all_ready("mcp")
+    async with as_alice(pod=stopped) as agent:
+        task = await agent.call("e2e_python", code=asleep(15, "still here"), idempotency_key=new_key())
+    waits = {pod: Wait() for pod in before}
+    calls = {pod: asyncio.create_task(waited(as_alice, pod, wait, task.task_id)) for pod, wait in waits.items()}
+    await asyncio.wait_for(asyncio.gather(*(wait.first.wait() for wait in waits.values())), 30)
+    (await kubectl("delete", "pod", "-n", SYSTEM, stopped, "--wait=false")).done()
+    (await kubectl("delete", "pod", "-n", SYSTEM, killed, "--grace-period=0", "--force")).done()
+    answer = await asyncio.wait_for(calls[stopped], 30)
+    assert isinstance(answer, Reply), answer
+    assert answer.text.startswith("server restarting; call again. The task is not affected: ")
+    other = await asyncio.wait_for(calls[killed], 30)
+    assert isinstance(other, MCPError) or "server restarting; call again" in other.text, other
+    assert not set(before) & set(await installation.all_ready("mcp"))
+    async with as_alice() as agent:
+        listed = await agent.call("list_tasks")
+        reply = await ended(agent, task.task_id)
+    assert task.task_id in listed.text
+    assert reply.envelope["result"] == "still here"
+    assert await installation.ran_once(task.task_id)
+
+
+async def waited(as_alice: Session, pod: str, wait: Wait, task_id: str) -> Reply | MCPError:
+    """What a wait through that pod answered, or the error that the client gave."""
+    async with as_alice(pod=pod) as agent:
+        try:
+            return await wait.call(agent, task_id)
+        except MCPError as error:
+            return error
