@@ -29,7 +29,7 @@ def main() -> None:
         *("helm", "upgrade", "--install", "longtask", "charts/longtask", "-n", SYSTEM, "--create-namespace"),
         *("--set", f"image.repository={repository},image.tag={tag}"),
         *("--set", f"agents[0].namespace={AGENTS},agents[0].serviceAccount={AGENT}"),
-        *("--wait", "--timeout", "3m"),
+        *("--take-ownership", "--wait", "--timeout", "3m"),  # whoever applied the CRDs before
         show_output=False,
     )
     if again:  # the image may be a new one under the same name

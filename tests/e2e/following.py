@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.mcp.replica import Agent, Reply
-from tests.mcp.world import eventually
 
 WRITE = "open('/dev/termination-log', 'w').write"
 FOR_LONG = "import time; print('working', flush=True); time.sleep(600)"
@@ -27,16 +28,18 @@ async def ended(agent: Agent, task_id: str, seconds: float = 120) -> Reply:
     raise AssertionError(f"not ended after {seconds} s: {reply.text}")
 
 
-async def told(agent: Agent, task_id: str, part: str, seconds: float = 60) -> Reply:
+async def told(agent: Agent, task_id: str, part: str) -> Reply:
     """What check_task_status says as soon as it contains `part`."""
+    return await answered(agent, "check_task_status", lambda reply: part in reply.text, task_id=task_id)
 
-    async def look() -> Reply | None:
-        nonlocal reply
-        reply = await agent.call("check_task_status", task_id=task_id)
-        return reply if part in reply.text else None
 
-    reply: Reply | None = None
-    return await eventually(look, f"{part!r} in {reply}", seconds)
+async def answered(agent: Agent, tool: str, when: Callable[[Reply], bool], /, **arguments: Any) -> Reply:
+    """The first answer of a tool that is as wanted; fails after a minute with what was answered last."""
+    deadline = time.monotonic() + 60
+    while not when(reply := await agent.call(tool, **arguments)):
+        assert time.monotonic() < deadline, f"{tool} still answers: {reply.text}"
+        await asyncio.sleep(0.1)
+    return reply
 
 
 @dataclass

@@ -8,8 +8,10 @@ import pytest
 
 from longtask_api import names
 from tests.e2e.conftest import Session
+from tests.e2e.following import answered
 from tests.e2e.installation import TASKS
 from tests.e2e.programs import kubectl
+from tests.mcp.replica import Reply
 from tests.mcp.world import eventually
 from tests.operator.tasks import container, template_spec
 
@@ -26,6 +28,15 @@ async def apply(name: str, spec: dict[str, Any]) -> None:
     metadata = {"name": name}
     document = {"apiVersion": names.API_VERSION, "kind": names.TEMPLATE_KIND, "metadata": metadata, "spec": spec}
     (await kubectl("apply", "-n", TASKS, "-f", "-", stdin=json.dumps(document))).done()
+
+
+def reasons(listed: Reply) -> list[str]:
+    """Why list_templates says that BROKEN is not available."""
+    return [each["reason"] for each in listed.envelope.get("not_available", []) if each["template"] == BROKEN]
+
+
+def is_judged(listed: Reply) -> bool:
+    return any("has not been checked yet" not in reason for reason in reasons(listed))
 
 
 async def test_a_template_that_comes_and_goes_is_a_tool_that_comes_and_goes_in_a_session(as_alice: Session) -> None:
@@ -56,13 +67,8 @@ async def test_a_template_that_is_not_ready_is_no_tool_and_the_list_says_why(as_
     await apply(BROKEN, template_spec({"containers": [privileged]}))
     (await kubectl("wait", "-n", TASKS, "--for=condition=Ready=False", f"ltt/{BROKEN}", "--timeout=60s")).done()
     async with as_alice() as agent:
-
-        async def judged() -> str | None:
-            listed = (await agent.call("list_templates")).envelope.get("not_available", [])
-            reason = next((each["reason"] for each in listed if each["template"] == BROKEN), None)
-            return reason if reason and "has not been checked yet" not in reason else None
-
-        reason = await eventually(judged, "why it is not available")
+        listed = await answered(agent, "list_templates", is_judged)
+        [reason] = reasons(listed)
         refused = await agent.call("start_task", template=BROKEN, parameters={"code": "pass"})
         assert "e2e_privileged" not in await agent.tool_names()
     assert reason.startswith("PodSecurityViolation: ")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.e2e.conftest import Session
-from tests.e2e.following import FOR_LONG, asleep, ended, told
+from tests.e2e.following import FOR_LONG, answered, asleep, ended, told
 from tests.e2e.installation import TASKS, Installation
 from tests.e2e.programs import kubectl
 from tests.mcp.replica import Reply
@@ -57,11 +57,7 @@ async def test_a_running_task_is_cancelled_and_keeps_its_log(
 ) -> None:
     async with as_alice() as agent:
         task = await agent.call("e2e_python", code=FOR_LONG, idempotency_key=new_key())
-
-        async def at_work() -> bool:
-            return "working" in (await agent.call("get_task_logs", task_id=task.task_id)).text
-
-        await eventually(at_work, "its log", 60)
+        await answered(agent, "get_task_logs", lambda log: "working" in log.text, task_id=task.task_id)
         await agent.call("cancel_task", task_id=task.task_id)
         reply = await ended(agent, task.task_id)
         log = await agent.call("get_task_logs", task_id=task.task_id)
@@ -80,12 +76,7 @@ async def test_a_task_deleted_in_mid_run_is_not_found_and_leaves_nothing(
         task = await agent.call("e2e_python", code=FOR_LONG, idempotency_key=new_key())
         await told(agent, task.task_id, "running")
         (await kubectl("delete", "-n", TASKS, "longtask", task.envelope["name"])).done()
-
-        async def gone() -> Reply | None:
-            reply = await agent.call("check_task_status", task_id=task.task_id)
-            return reply if reply.error else None
-
-        answer = await eventually(gone, "not found")
+        answer = await answered(agent, "check_task_status", lambda reply: reply.error, task_id=task.task_id)
         listed = await agent.call("list_tasks")
     assert answer.text.startswith(f"task not found: {task.task_id}. Ids are never guessed: call list_tasks")
     assert task.task_id not in listed.text

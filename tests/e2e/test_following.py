@@ -1,13 +1,13 @@
 """Following work that goes on: its log, its progress, its place in the list."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Session
-from tests.e2e.following import WRITE, Wait, ended
+from tests.e2e.following import WRITE, Wait, answered, ended
 from tests.mcp.replica import Reply
-from tests.mcp.world import eventually
 
 CODE = f"""
 import time
@@ -28,12 +28,8 @@ async def task_id(as_alice: Session, new_key: Callable[[], str]) -> str:
 
 async def test_the_log_can_be_read_while_the_work_goes_on(as_alice: Session, task_id: str) -> None:
     async with as_alice() as agent:
-
-        async def log() -> Reply | None:
-            reply = await agent.call("get_task_logs", task_id=task_id, tail_lines=2)
-            return reply if "line 299" in reply.text else None
-
-        reply = await eventually(log, "a log", 60)
+        last = {"task_id": task_id, "tail_lines": 2}
+        reply = await answered(agent, "get_task_logs", lambda log: "line 299" in log.text, **last)
     assert reply.envelope["source"] == "live"
     assert reply.envelope["text"].split("\n")[:2] == ["line 298", "line 299"]
     assert reply.text.startswith("Log of the running attempt (attempt 1, pod ")
@@ -83,7 +79,8 @@ async def test_a_list_comes_in_pages_that_miss_and_repeat_nothing(
         await agent.call("e2e_number", number=1, idempotency_key=new_key())
         await ended(agent, task_id)
         whole = await agent.call("list_tasks", status="completed", template="e2e-python", limit=100)
-        seen, cursor = [], None
+        seen: list[dict[str, Any]] = []
+        cursor = None
         while cursor is not None or not seen:
             page = await agent.call("list_tasks", status="completed", template="e2e-python", limit=3, cursor=cursor)
             seen += page.envelope["tasks"]

@@ -43,11 +43,17 @@ async def _opened(namespace: str, target: str, port: int, log: Path) -> _Tunnel:
     with log.open("wb") as output:
         process = await _port_forward(namespace, target, port, output)
 
-    async def forwarding() -> re.Match[str] | None:
-        assert process.returncode is None, f"port-forward to {target} ended: {log.read_text()}"
-        return re.search(r"Forwarding from 127\.0\.0\.1:(\d+)", log.read_text())
+    async def forwarding() -> int:
+        text = _read(log)
+        assert process.returncode is None, f"port-forward to {target} ended: {text}"
+        port = re.search(r"Forwarding from 127\.0\.0\.1:(\d+)", text)
+        return int(port[1]) if port else 0
 
-    return _Tunnel(process, int((await eventually(forwarding, f"a tunnel to {target}"))[1]))
+    return _Tunnel(process, await eventually(forwarding, f"a tunnel to {target}"))
+
+
+def _read(log: Path) -> str:
+    return log.read_text()
 
 
 async def _port_forward(namespace: str, target: str, port: int, output: IO[bytes]) -> asyncio.subprocess.Process:

@@ -1,6 +1,7 @@
 """One operator process and one namespace for all tests of this folder."""
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 from tests.kube import Kube
 from tests.operator.process import OperatorProcess
 from tests.operator.tasks import Tasks
+
+READER = "reader"
+"""The service account that may use the task API."""
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +33,8 @@ def namespace(new_namespace: Callable[[], Kube]) -> Kube:
 def operator(namespace: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
     """A running operator; its log must not hold a failed step that nothing explains."""
     log: Path = tmp_path_factory.mktemp("operator") / "log"
-    process = OperatorProcess(namespace.namespace, log).start()
+    readers = json.dumps([f"system:serviceaccount:{namespace.namespace}:{READER}"])
+    process = OperatorProcess(namespace.namespace, log, settings={"TASK_API_READERS": readers}).start()
     yield process
     assert process.stop() == 0, log.read_text()[-3000:]
 
