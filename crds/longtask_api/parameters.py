@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
@@ -20,6 +21,10 @@ from longtask_api.tools import RESERVED_ARGUMENTS
 
 PROPERTY_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")
 MAX_ERRORS = 10
+MAX_DEPTH = 100
+MAX_MESSAGE = 1000
+SHOWN = 100
+"""Characters of a wrong value, and of a message about it."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,11 @@ def check_schema(schema: Mapping[str, Any]) -> list[str]:
 
 def complete(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters with the schema's defaults filled in. Raises InvalidParameters when they do not fit."""
+    unwritable = [ParameterError(path, problem) for path, problem in _unwritable(parameters, "", MAX_DEPTH)]
+    if unwritable:
+        raise InvalidParameters(unwritable[:MAX_ERRORS])
     completed: dict[str, Any] = deepcopy(dict(parameters))
-    _fill_defaults(schema, completed)
+    _fill_defaults(schema, schema, completed)
     size = len(json.dumps(completed, ensure_ascii=False).encode())
     if size > names.MAX_PARAMETERS_BYTES:
         raise InvalidParameters(
@@ -74,7 +82,8 @@ def complete(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[s
             ]
         )
     validator = Draft202012Validator(_closed(schema), registry=Registry())
-    errors = [_readable(error) for error in sorted(validator.iter_errors(completed), key=_position)]
+    found = sorted(validator.iter_errors(completed), key=_position)
+    errors = list(dict.fromkeys(each for error in found for each in _readable(error)))
     errors += [ParameterError(path, "holds a NUL character") for path in _nul_paths(completed, "")]
     if errors:
         raise InvalidParameters(errors[:MAX_ERRORS])
@@ -113,8 +122,10 @@ def _reference_problems(schema: Mapping[str, Any]) -> Iterator[str]:
     for node in _subschemas(schema):
         for keyword in ("$ref", "$dynamicRef"):
             target = node.get(keyword)
-            if isinstance(target, str) and not target.startswith("#"):
+            if isinstance(target, str) and target != "#" and not target.startswith("#/"):
                 yield f"{keyword} {target!r}: only references inside the schema (#/$defs/...) are followed"
+            elif isinstance(target, str) and not isinstance(_target(schema, target), Mapping):
+                yield f"{keyword} {target!r} leads to nothing in the schema"
             elif isinstance(target, str) and _is_recursive(schema, target):
                 yield f"{keyword} {target!r} leads back to itself: tool schemas are flat, so it cannot be written out"
 
@@ -134,10 +145,11 @@ def _is_recursive(schema: Mapping[str, Any], reference: str) -> bool:
 
 
 def _target(schema: Mapping[str, Any], reference: str) -> Any:
+    """What a local reference leads to; None where that is nothing."""
     node: Any = schema
-    for part in reference.removeprefix("#").strip("/").split("/"):
+    for part in unquote(reference.removeprefix("#")).split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
-        node = node.get(key) if isinstance(node, Mapping) and part else node
+        node = node.get(key) if isinstance(node, Mapping) else None
     return node
 
 
@@ -158,35 +170,77 @@ def _closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**schema, "additionalProperties": False}
 
 
-def _fill_defaults(schema: Any, value: dict[str, Any]) -> None:
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    for name, child in (properties or {}).items():
-        if not isinstance(child, Mapping):
-            continue
-        if name not in value and "default" in child:
-            value[name] = deepcopy(child["default"])
+def _fill_defaults(root: Mapping[str, Any], schema: Mapping[str, Any], value: dict[str, Any]) -> None:
+    for name, child in (schema.get("properties") or {}).items():
+        child_schema = _resolved(root, child)
+        if name not in value and "default" in child_schema:
+            value[name] = deepcopy(child_schema["default"])
         if isinstance(value.get(name), dict):
-            _fill_defaults(child, value[name])
+            _fill_defaults(root, child_schema, value[name])
+
+
+def _resolved(root: Mapping[str, Any], schema: Any) -> Mapping[str, Any]:
+    """The schema with what its local reference leads to; what stands beside the reference wins."""
+    if not isinstance(schema, Mapping):
+        return {}
+    reference = schema.get("$ref")
+    if not isinstance(reference, str) or _is_recursive(root, reference):
+        return schema
+    return {**_resolved(root, _target(root, reference)), **schema}
 
 
 def _position(error: ValidationError) -> str:
     return error.json_path
 
 
-def _readable(error: ValidationError) -> ParameterError:
-    path = error.json_path.removeprefix("$").removeprefix(".")
-    message = error.message if len(error.message) <= 300 else f"{error.message[:300]}..."
+def _readable(error: ValidationError) -> list[ParameterError]:
+    """What jsonschema found, told by the parameter that it is about."""
+    path = ""
+    for part in error.absolute_path:
+        path = f"{path}[{part}]" if isinstance(part, int) else _joined(path, part)
+    instance: Any = error.instance
+    wanted: Any = error.validator_value
+    schema: Any = error.schema
     if error.validator == "required":
-        message = f"{message}; see the template's parametersSchema"
-    return ParameterError(path, message)
+        missing = [name for name in wanted if name not in instance]
+        return [ParameterError(_joined(path, name), "is required") for name in missing]
+    if error.validator == "additionalProperties" and wanted is False:
+        known = schema.get("properties") or {}
+        allowed = f"allowed are {', '.join(known)}" if known else "none is allowed here"
+        strange = [name for name in instance if name not in known]
+        return [ParameterError(_joined(path, name[:64]), f"no such parameter; {allowed}") for name in strange]
+    shown = repr(instance)
+    short = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}... ({len(shown)} characters)"
+    return [ParameterError(path, error.message.replace(shown, short)[:MAX_MESSAGE])]
+
+
+def _unwritable(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
+    """(path, problem) of what cannot be written as JSON, or not be read again."""
+    if depth == 0:
+        yield path, f"is nested deeper than {MAX_DEPTH} levels"
+    elif isinstance(value, str):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            yield path, "holds half a surrogate pair, which is no character"
+    elif isinstance(value, Mapping):
+        for key, child in value.items():
+            yield from _unwritable(key, path, depth)
+            yield from _unwritable(child, _joined(path, key), depth - 1)
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _unwritable(child, f"{path}[{index}]", depth - 1)
 
 
 def _nul_paths(value: Any, path: str) -> Iterator[str]:
+    """Where a NUL stands: no environment variable can hold one."""
     if isinstance(value, str) and "\0" in value:
         yield path
     elif isinstance(value, Mapping):
         for key, child in value.items():
-            yield from _nul_paths(child, f"{path}.{key}" if path else str(key))
+            yield from _nul_paths(child, _joined(path, str(key)))
     elif isinstance(value, list):
         for index, child in enumerate(value):
             yield from _nul_paths(child, f"{path}[{index}]")
+
+
+def _joined(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key

@@ -15,7 +15,7 @@ from longtask_api.template import LongTaskTemplate
 from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp.cache import Cache
 from longtask_mcp.catalogue import not_ready_reason
-from longtask_mcp.errors import StartRefused
+from longtask_mcp.errors import AgentError, StartRefused
 from longtask_mcp.idempotency import Relation, Start, canonical
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.tasks import AlreadyExists, Tasks
@@ -74,8 +74,9 @@ class Starter:
 
     def _finished(self, running: asyncio.Task[Started]) -> None:
         self._in_flight.discard(running)
-        if not running.cancelled() and running.exception() is not None:
-            log.debug("a start ended with %r", running.exception())
+        error = None if running.cancelled() else running.exception()
+        if error is not None and not isinstance(error, AgentError):
+            log.error("a start crashed", exc_info=error)
 
     async def _counted(self, principal: str, template: str, parameters: dict[str, Any], key: str | None) -> Started:
         known = template if self._templates.named(template) else "unknown"

@@ -25,7 +25,7 @@ from longtask_operator.task_api import task_api
 from longtask_operator.templates import TemplateReconciler
 from longtask_operator.watches import Key, Watches
 from longtask_operator.workqueue import WorkQueue
-from longtask_runtime import kube, logs
+from longtask_runtime import environment, kube, logs
 from longtask_runtime.authentication import TokenReviewer
 from longtask_runtime.serving import serve
 from longtask_runtime.validation import Validator
@@ -39,7 +39,7 @@ STUCK_AFTER = 30.0
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    settings = Settings()
+    settings = environment.read(Settings)
     logs.configure(settings.log_level)
     uvloop.run(Operator(settings).run())
 

@@ -42,7 +42,7 @@ def problems_of(template: LongTaskTemplate) -> list[str]:
     if names.tool_name(template.metadata.name) in FIXED_TOOLS:
         problems.append(f"the name {template.metadata.name!r} is that of one of LongTask's own tools; choose another")
     pod = template.spec.pod_template.spec.to_api()
-    for container in [*pod.get("initContainers", []), *pod["containers"]]:
+    for container in [*(pod.get("initContainers") or []), *pod["containers"]]:
         for variable in container.get("env") or []:
             if str(variable.get("name", "")).startswith("LONGTASK_"):
                 problems.append(

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -19,7 +20,9 @@ from tests.mcp.replica import Agent, agent
 from tests.mcp.world import World, eventually
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "longtask"
-RELEASE, SYSTEM, TASKS, AGENTS = "longtask", "longtask-system", "longtask-tasks", "e2e-agents"
+RELEASE, SYSTEM, TASKS = "longtask", "longtask-system", "longtask-tasks"
+AGENTS = f"e2e-agents-{secrets.token_hex(4)}"
+"""The namespace of the callers; another one each time, so that they are new callers and have no tasks yet."""
 CALLERS = ("alice", "bob")
 MCP_PORT, SERVICE_PORT = 8080, 80
 

@@ -51,7 +51,7 @@ def nested(levels: int) -> Any:
         ("start_task", {"template": "model-trainig"}, "template: there is no template 'model-trainig'. Available: "),
         ("start_task", {"template": "../model-training"}, "template: there is no template '../model-training'"),
         ("start_task", {"template": "model-training", "parameters": "{}"}, "parameters: Input should be a valid dict"),
-        ("start_task", {"template": "model-training", "parameters": {"x": 1}}, "'x' was unexpected"),
+        ("start_task", {"template": "model-training", "parameters": {"x": 1}}, "x: no such parameter"),
         ("start_task", {"parameters": {}}, "template: Field required"),
         ("start_task", {"template": "model-training", "wait": 5}, "wait: no such argument; allowed are"),
         ("check_task_status", {"task_id": "../../longtasks/x"}, "task not found: ../../longtasks/x. Ids are never"),

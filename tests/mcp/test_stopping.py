@@ -44,7 +44,7 @@ async def test_a_wait_is_answered_and_the_task_can_be_asked_elsewhere(
     assert not result.is_error
     assert result.structured_content is not None
     assert "server restarting; call again." in result.content[0].text  # type: ignore[union-attr]
-    assert await mortal.stopped() == 0
+    assert await mortal.stopped() == 0, mortal.log()
     assert "ERROR" not in mortal.log()
     async with agent(replica.url, alice, era) as session:
         status = await session.call("check_task_status", task_id=result.structured_content["task_id"])
@@ -71,13 +71,13 @@ async def test_a_start_is_finished_although_its_caller_has_gone(
         assert await world.tasks(key) == []
         for process in held:
             os.kill(process, signal.SIGCONT)
-        assert await mortal.stopped() == 0
+        assert await mortal.stopped() == 0, mortal.log()
     assert len(await world.tasks(key)) == 1
 
 
-async def test_an_idle_server_stops_with_code_0_within_its_drain_time(mortal: Replica) -> None:
+async def test_an_idle_server_stops_with_code_0_long_before_its_timeout(mortal: Replica) -> None:
     began = time.monotonic()
     mortal.terminate()
-    assert await mortal.stopped() == 0
-    assert time.monotonic() - began < 5
+    assert await mortal.stopped() == 0, mortal.log()
+    assert time.monotonic() - began < 10, mortal.log()
     assert '"message": "stopped"' in mortal.log()

@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from longtask_api.longtask import LongTask, LongTaskStatus, TemplateSnapshot
+from longtask_api.conditions import find
+from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus, TemplateSnapshot
 
 
 def limit(task: LongTask, snapshot: TemplateSnapshot) -> int:
@@ -16,6 +17,17 @@ def deadline(status: LongTaskStatus, seconds: int) -> datetime | None:
     if status.active_since is None:
         return None
     return status.active_since + timedelta(seconds=seconds - (status.active_seconds or 0))
+
+
+def opened(status: LongTaskStatus, now: datetime) -> LongTaskStatus:
+    """The status with the active period open that its attempts tell of: from the first that started since the task
+    was last held."""
+    held = find(status.conditions, ConditionType.SUSPENDED)
+    starts = [attempt.start_time for attempt in status.attempts if attempt.start_time is not None]
+    since_held = [start for start in starts if start <= now and (held is None or start >= held.last_transition_time)]
+    if status.active_since is not None or not since_held:
+        return status
+    return status.model_copy(update={"active_since": min(since_held)})
 
 
 def paused(status: LongTaskStatus, at: datetime) -> LongTaskStatus:

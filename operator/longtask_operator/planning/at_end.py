@@ -1,5 +1,7 @@
 """A task whose Job has ended, or is gone: what came of it."""
 
+from datetime import datetime
+
 from longtask_api.longtask import Failure, JobRef, LongTaskStatus, Phase, Result, TemplateSnapshot
 from longtask_operator.planning import activity, diagnosis, statuses
 from longtask_operator.planning.observed import JobView
@@ -12,10 +14,11 @@ def job_gone(world: World, job: JobRef) -> Plan:
     if any(pod.job_uid == job.uid and not pod.ended for pod in world.pods):
         message = "the Job is gone; waiting for its pods to end"
         return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=world.now + LOOK_AGAIN)
+    if any(pod.job_uid == job.uid and pod.phase == "Succeeded" for pod in world.pods):
+        return completed(world, world.now, status)
     if world.task.spec.cancel_requested:
-        return statuses.ended(
-            world, status, Phase.CANCELLED, failure=statuses.cancelled("and its Job was removed"), at=world.now
-        )
+        failure = statuses.cancelled("and its Job was removed")
+        return statuses.ended(world, status, Phase.CANCELLED, failure=failure, at=world.now)
     snapshot = status.template_snapshot
     seconds = activity.limit(world.task, snapshot) if snapshot else 0
     end = activity.deadline(status, seconds)
@@ -30,8 +33,7 @@ def job_gone(world: World, job: JobRef) -> Plan:
     return statuses.ended(world, status, Phase.FAILED, failure=failure, at=world.now)
 
 
-def completed(world: World, job: JobView, status: LongTaskStatus) -> Plan:
-    at = job.finished_at or world.now
+def completed(world: World, at: datetime, status: LongTaskStatus) -> Plan:
     pod = next((pod for pod in statuses.newest_first(world.pods) if pod.phase == "Succeeded"), None)
     if pod is None:
         note = "completed, but its pod was gone before the result could be read"
@@ -51,8 +53,11 @@ def failed(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
     seconds = activity.limit(world.task, snapshot)
     end = activity.deadline(status, seconds)
     stopped = pod is not None and pod.deadline == 1
-    total = seconds if stopped and end is not None and at >= end else None
-    failure = diagnosis.failure(job, pod, world.log, total_deadline=total)
+    over = end is not None and at >= end
+    failure = diagnosis.failure(job, pod, world.log, total_deadline=seconds if over and stopped else None)
+    if over and not stopped and failure.reason != "DeadlineExceeded":
+        message = f"{failure.message}; there was no further attempt, as activeDeadlineSeconds ({seconds} s) was over"
+        failure = failure.model_copy(update={"message": diagnosis.fitted(message)})
     if world.task.spec.cancel_requested:
         cancelled = statuses.cancelled("while it ran").model_copy(
             update={"log_tail": failure.log_tail, "exit_code": failure.exit_code, "signal": failure.signal}

@@ -23,26 +23,28 @@ from longtask_operator.planning.world import (
 
 def at_work(world: World, job: JobView, status: LongTaskStatus, snapshot: TemplateSnapshot) -> Plan:
     task, live = world.task, [pod for pod in world.pods if not pod.ended]
-    running = [pod for pod in live if pod.started is not None]
     if task.spec.cancel_requested:
-        stopping = statuses.unfinished(world, status, Phase.RUNNING if running else Phase.PENDING, "cancelling")
-        return Plan(stopping, _stop(job, world.pods), look_again=world.now + LOOK_AGAIN)
+        phase = Phase.RUNNING if any(pod.started for pod in live) else Phase.PENDING
+        return _stopping(world, job, status, phase, "cancelling")
     if task.spec.suspend != job.suspend:
         return Plan(task.status, (SetSuspend(job, task.spec.suspend),), look_again=world.now + LOOK_AGAIN)
     if job.suspend:
         return _held(world, job, status, live)
     status = statuses.with_condition_if_set(world, status, ConditionType.SUSPENDED, "False", "Resumed")
-    if status.active_since is None and running:
-        status = status.model_copy(update={"active_since": min(pod.started or world.now for pod in running)})
     end = activity.deadline(status, activity.limit(task, snapshot))
     if end is not None and world.now >= end:
-        message = "stopping: activeDeadlineSeconds is over"
-        stopping = statuses.unfinished(world, status, Phase.RUNNING, message)
-        return Plan(stopping, _stop(job, world.pods), look_again=world.now + LOOK_AGAIN)
+        return _stopping(world, job, status, Phase.RUNNING, "stopping: activeDeadlineSeconds is over")
     if (status.disruption_count or 0) > snapshot.max_disruptions:
         return _too_many_disruptions(world, status, snapshot)
     after = _state(world, job, status, snapshot, live)
     return replace(after, look_again=min((t for t in (after.look_again, end) if t is not None), default=None))
+
+
+def _stopping(world: World, job: JobView, status: LongTaskStatus, phase: Phase, why: str) -> Plan:
+    silent = _silent_node(world, [pod for pod in world.pods if not pod.ended])
+    message = f"{why}, but {silent.message}. {silent.hint}" if silent else why
+    stopping = statuses.unfinished(world, status, phase, message)
+    return Plan(stopping, _stop(job, world.pods), look_again=world.now + LOOK_AGAIN)
 
 
 def _stop(job: JobView, pods: tuple[PodView, ...]) -> tuple[Action, ...]:
@@ -119,8 +121,8 @@ def _settled(world: World, last: Attempt | None) -> datetime | None:
     pod = next((pod for pod in world.pods if last is not None and pod.uid == last.pod_uid), None)
     if pod is None or pod.termination is None or pod.termination.finished is None:
         return None
-    until = pod.termination.finished + QUIET
-    return until if world.now < until else None
+    finished = pod.termination.finished
+    return finished + QUIET if finished <= world.now < finished + QUIET else None
 
 
 def _waiting_message(status: LongTaskStatus, last: Attempt | None, trouble: Trouble | None, live: list[PodView]) -> str:

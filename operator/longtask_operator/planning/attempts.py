@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from longtask_api.longtask import Attempt, LongTaskStatus
-from longtask_operator.planning.diagnosis import DISRUPTIONS, attempt_reason
+from longtask_operator.planning.diagnosis import attempt_reason
 from longtask_operator.planning.observed import PodView
 
 KEPT = 20
@@ -29,7 +29,7 @@ def record(status: LongTaskStatus, pods: Sequence[PodView], *, suspended: bool, 
     """Merge. A pod counts once it started or ended; one that is never seen again ended when that was noticed."""
     known = {attempt.pod_uid: attempt for attempt in status.attempts}
     count, disruptions = status.attempt_count or 0, status.disruption_count or 0
-    oldest = status.attempts[0].start_time if len(status.attempts) == KEPT else None
+    oldest = _oldest_kept(status, pods)
     seen = set[str]()
     for pod in sorted(pods, key=lambda pod: (pod.created, pod.name)):
         seen.add(pod.uid)
@@ -40,10 +40,10 @@ def record(status: LongTaskStatus, pods: Sequence[PodView], *, suspended: bool, 
             continue
         if before is None:
             count += 1
-        attempt = _attempt(pod, before.number if before else count, suspended=suspended, now=now)
+        attempt = _attempt(pod, before, before.number if before else count, suspended=suspended, now=now)
         if before is not None and before.end_time is not None:
             continue
-        if attempt.end_time is not None and attempt.reason in (*DISRUPTIONS.values(), "Disrupted"):
+        if attempt.end_time is not None and pod.disruption is not None and attempt.reason != "Suspended":
             disruptions += 1
         known[pod.uid] = attempt
     for uid, attempt in known.items():
@@ -55,14 +55,23 @@ def record(status: LongTaskStatus, pods: Sequence[PodView], *, suspended: bool, 
     return Attempts(count, disruptions, newest)
 
 
-def _attempt(pod: PodView, number: int, *, suspended: bool, now: datetime) -> Attempt:
+def _oldest_kept(status: LongTaskStatus, pods: Sequence[PodView]) -> datetime | None:
+    """Pods that were created before this are of attempts that are counted but no longer kept; None if all are kept."""
+    if len(status.attempts) < KEPT:
+        return None
+    oldest = status.attempts[0]
+    created = next((pod.created for pod in pods if pod.uid == oldest.pod_uid), None)
+    return created or oldest.start_time or oldest.end_time
+
+
+def _attempt(pod: PodView, before: Attempt | None, number: int, *, suspended: bool, now: datetime) -> Attempt:
     ended = pod.ended or (pod.termination is not None)
     return Attempt(
         number=number,
         pod_name=pod.name,
         pod_uid=pod.uid,
         node_name=pod.node,
-        start_time=pod.started,
+        start_time=pod.started or (before.start_time if before else None),
         end_time=_end(pod, now) if ended else None,
         reason=attempt_reason(pod, suspended=suspended) if ended else None,
         exit_code=pod.termination.exit_code if pod.termination else None,

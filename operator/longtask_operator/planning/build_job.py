@@ -69,9 +69,9 @@ def build_pod(template: LongTaskTemplate, labels: Mapping[str, str], variables: 
     source = template.spec.pod_template
     spec = source.spec.to_api()
     spec["restartPolicy"] = "Never"
-    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+    for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
         # Ours first: $(LONGTASK_PARAM_X) in the author's own variables refers to variables before it.
-        container["env"] = [*variables, *container.get("env", [])]
+        container["env"] = [*variables, *(container.get("env") or [])]
         container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     return {
         "metadata": {
@@ -83,7 +83,7 @@ def build_pod(template: LongTaskTemplate, labels: Mapping[str, str], variables: 
 
 
 def environment(task_uid: str, template: LongTaskTemplate, parameters: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The variables every container gets.
+    """The variables every container gets; only declared parameters have one of their own, as their names are checked.
 
     Kubernetes expands $(NAME) in values, so every `$` is doubled: a parameter could otherwise read the pod's own
     variables, secrets among them. A scalar parameter that was not given comes as the empty string, because an
@@ -91,8 +91,8 @@ def environment(task_uid: str, template: LongTaskTemplate, parameters: Mapping[s
     """
     text = json.dumps(parameters, ensure_ascii=False, separators=(",", ":"))
     variables = {names.ENV_ID: task_uid, names.ENV_PARAMETERS: text}
-    declared: Mapping[str, Any] = template.spec.parameters_schema.get("properties", {})
-    for name in [*declared, *(name for name in parameters if name not in declared)]:
+    declared: Mapping[str, Any] = template.spec.parameters_schema.get("properties") or {}
+    for name in declared:
         value = parameters.get(name)
         if not isinstance(value, dict | list):
             variables[environment_name(name)] = _scalar(value)

@@ -1,5 +1,6 @@
 """Why a pod does not start, or why it failed, in words that a person or an agent can act on. Pure."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,10 +104,16 @@ def attempt_reason(pod: PodView, *, suspended: bool) -> str | None:
     if pod.disruption is not None:
         return DISRUPTIONS.get(pod.disruption, "Disrupted")
     if pod.reason:
-        return pod.reason
+        return _one_word(pod.reason)
     if pod.termination is not None:
-        return pod.termination.reason
+        return _one_word(pod.termination.reason)
     return "Deleted" if pod.gone else "Error"
+
+
+def _one_word(reason: str) -> str:
+    """The reason as a condition takes it; kubelet also says things like `OutOfnvidia.com/gpu`."""
+    word = re.sub(r"[^A-Za-z0-9]", "", reason)[:64]
+    return word if word[:1].isalpha() else "Error"
 
 
 def failure(job: JobView, pod: PodView | None, log: str | None, *, total_deadline: int | None) -> Failure:
@@ -120,7 +127,7 @@ def failure(job: JobView, pod: PodView | None, log: str | None, *, total_deadlin
     ended = pod.termination
     tail = log_tail(log if log else ended.message if ended else None)
     reason = attempt_reason(pod, suspended=False) or "Error"
-    told = ended.message.strip() if ended and ended.message and ended.message.strip() not in (log or "") else ""
+    told = _last_words(ended.message if ended else "", log)
     message, hint = _explain(reason, pod, told)
     if reason == "DeadlineExceeded" and total_deadline is not None:
         over = over_total_deadline(total_deadline)
@@ -133,6 +140,15 @@ def failure(job: JobView, pod: PodView | None, log: str | None, *, total_deadlin
         log_tail=tail,
         hint=hint,
     )
+
+
+def _last_words(message: str, log: str | None) -> str:
+    """What the work said of its end: its own termination message, else the last line of its log."""
+    own = message.strip()
+    if own and own not in (log or ""):
+        return own
+    lines = (log or own).rstrip().splitlines()
+    return lines[-1].strip() if lines else ""
 
 
 def over_total_deadline(seconds: int) -> Failure:
@@ -156,6 +172,11 @@ def _explain(reason: str, pod: PodView, told: str) -> tuple[str, str]:
         return (
             f"the attempt took longer than the template's deadline for one attempt ({pod.deadline} s)",
             "Give it less to do, or raise podTemplate.spec.activeDeadlineSeconds in the LongTaskTemplate.",
+        )
+    if pod.disruption is None and pod.reason == "Evicted":
+        return (
+            f"kubelet evicted the pod: {pod.message or 'it used too much of the node'}",
+            "The work used more local storage or memory than it may: raise limits or the emptyDir sizeLimit.",
         )
     if reason in DISRUPTIONS.values():
         return (f"the pod was taken away by the cluster: {pod.message or reason}", "Start it again.")

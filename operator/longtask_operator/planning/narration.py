@@ -5,7 +5,8 @@ The happy path needs none: conditions and attempts tell it, and each Event is on
 
 from collections.abc import Iterator
 
-from longtask_api.longtask import LongTaskStatus, Phase
+from longtask_api.conditions import is_true
+from longtask_api.longtask import ConditionType, LongTaskStatus, Phase
 
 
 def events(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[tuple[str, str, str]]:
@@ -24,5 +25,9 @@ def events(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[tuple[str,
         yield "Normal", "Cancelled", message
     elif after.phase is Phase.SUSPENDED:
         yield "Normal", "Suspended", message
-    elif before.phase is Phase.SUSPENDED:
+    elif _held(before) and not _held(after):
         yield "Normal", "Resumed", message
+
+
+def _held(status: LongTaskStatus) -> bool:
+    return is_true(status.conditions, ConditionType.SUSPENDED)

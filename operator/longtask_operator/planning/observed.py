@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from longtask_api import names
 from longtask_api.longtask import TemplateSnapshot
 
@@ -122,7 +124,7 @@ def pod_view(document: Mapping[str, Any], *, gone: bool = False) -> PodView:
     first = spec["containers"][0]
     container = _named(status.get("containerStatuses"), first["name"])
     state = container.get("state") or {}
-    waiting = state.get("waiting") or _init_waiting(status) or {}
+    waiting = _init_waiting(status) or state.get("waiting") or {}
     return PodView(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -162,8 +164,11 @@ def task_of_job(metadata: Mapping[str, Any]) -> bool:
 
 
 def _snapshot(annotations: Mapping[str, str]) -> TemplateSnapshot | None:
-    text = annotations.get(names.ANNOTATION_SNAPSHOT)
-    return TemplateSnapshot.model_validate_json(text) if text else None
+    """None also where it cannot be read, edited by hand perhaps: status has it too, once the first write was made."""
+    try:
+        return TemplateSnapshot.model_validate_json(annotations.get(names.ANNOTATION_SNAPSHOT, ""))
+    except ValidationError:
+        return None
 
 
 def _named(statuses: Iterable[Mapping[str, Any]] | None, name: str) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """The next step for a task."""
 
 from longtask_api.longtask import ConditionType, JobRef
-from longtask_operator.planning import after_end, at_end, at_work, before_start, statuses
+from longtask_operator.planning import activity, after_end, at_end, at_work, before_start, statuses
 from longtask_operator.planning.observed import JobView
 from longtask_operator.planning.world import Plan, World
 
@@ -29,9 +29,9 @@ def _with_job(world: World, job: JobView) -> Plan:
         update={"job_ref": JobRef(name=job.name, uid=job.uid), "template_snapshot": snapshot}
     )
     status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "True", "Accepted", "")
-    status = statuses.recorded(world, status, suspended=job.suspend)
+    status = activity.opened(statuses.recorded(world, status, suspended=job.suspend), world.now)
     if job.complete:
-        return at_end.completed(world, job, status)
+        return at_end.completed(world, job.finished_at or world.now, status)
     if job.failed_reason is not None:
         return at_end.failed(world, job, status, snapshot)
     return at_work.at_work(world, job, status, snapshot)

@@ -11,6 +11,10 @@ LARGEST_INTEGER = 2**63 - 1
 """JSON storage of the API server keeps larger ones as floating point."""
 
 
+MAX_DEPTH = 100
+"""Levels of nesting; some readers of JSON take no more than a few hundred."""
+
+
 def read_result(message: str) -> Result | Failure:
     """JSON gives a value, other text a text, nothing an empty result; a message that was cut gives a Failure.
 
@@ -30,9 +34,9 @@ def read_result(message: str) -> Result | Failure:
         return Result()
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Result(text=message)
-    if value is None or not _storable(value):
+    if value is None or not _storable(value, MAX_DEPTH):
         return Result(text=message)
     summary = value.get("summary") if isinstance(value, dict) else None
     return Result(
@@ -46,8 +50,8 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _storable(value: Any) -> bool:
-    """Whether the API server gives back the same value."""
+def _storable(value: Any, depth: int) -> bool:
+    """Whether the API server gives back the same value, and every reader can take it."""
     if isinstance(value, str):
         return not any("\ud800" <= character <= "\udfff" for character in value)
     if value is None or isinstance(value, bool):
@@ -56,9 +60,11 @@ def _storable(value: Any) -> bool:
         return abs(value) <= LARGEST_INTEGER
     if isinstance(value, float):
         return math.isfinite(value)
+    if depth == 0:
+        return False
     if isinstance(value, dict):
-        return all(_storable(key) and _storable(child) for key, child in value.items())
-    return all(_storable(child) for child in value)
+        return all(_storable(key, depth) and _storable(child, depth - 1) for key, child in value.items())
+    return all(_storable(child, depth - 1) for child in value)
 
 
 def _artifacts(value: Any) -> list[Artifact]:
