@@ -23,7 +23,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_mcp.cache import Cache
 from longtask_mcp.calls import Calls
-from longtask_mcp.facts import owner
+from longtask_mcp.contract.facts import owner
 from longtask_mcp.gate import Gate
 from longtask_mcp.identity import Identified, KubernetesIdentity, anonymous
 from longtask_mcp.metrics import Metrics

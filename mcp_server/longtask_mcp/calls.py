@@ -9,10 +9,10 @@ from longtask_api import names
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_api.tools import RESERVED_ARGUMENTS
-from longtask_mcp import answers, arguments, listing, logs
-from longtask_mcp.answers import Answer
 from longtask_mcp.cache import Cache
-from longtask_mcp.errors import AgentError, TaskNotFound
+from longtask_mcp.contract import answers, arguments, listing, logs
+from longtask_mcp.contract.answers import Answer
+from longtask_mcp.contract.errors import AgentError, TaskNotFound
 from longtask_mcp.starting import Starter
 from longtask_mcp.task_api import LogUnavailable, TaskApi
 from longtask_mcp.tasks import Tasks

@@ -9,10 +9,10 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import CallToolResult, InputRequiredResult, TextContent, Tool
 
 from longtask_api.template import LongTaskTemplate
-from longtask_mcp import catalogue
 from longtask_mcp.cache import Cache
 from longtask_mcp.calls import Call, Calls
-from longtask_mcp.errors import AgentError
+from longtask_mcp.contract import catalogue
+from longtask_mcp.contract.errors import AgentError
 from longtask_mcp.identity import caller_of
 from longtask_mcp.metrics import Metrics
 

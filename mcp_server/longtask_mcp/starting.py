@@ -14,9 +14,9 @@ from longtask_api.parameters import InvalidParameters
 from longtask_api.template import LongTaskTemplate
 from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp.cache import Cache
-from longtask_mcp.catalogue import not_ready_reason
-from longtask_mcp.errors import AgentError, StartRefused
-from longtask_mcp.idempotency import Relation, Start, canonical
+from longtask_mcp.contract.catalogue import not_ready_reason
+from longtask_mcp.contract.errors import AgentError, StartRefused
+from longtask_mcp.contract.idempotency import Relation, Start, canonical
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.tasks import AlreadyExists, Tasks
 from longtask_runtime.validation import ValidationTimeout, Validator

@@ -7,7 +7,7 @@ from typing import Self
 import httpx2
 from pydantic import ValidationError
 
-from longtask_mcp.logs import TaskLog
+from longtask_mcp.contract.logs import TaskLog
 
 TIMEOUT_SECONDS = 20.0
 

@@ -14,8 +14,8 @@ from longtask_api import names
 from longtask_api.longtask import LongTask
 from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp.cache import Cache
-from longtask_mcp.errors import KubernetesRefused, KubernetesUnavailable
-from longtask_mcp.facts import owner
+from longtask_mcp.contract.errors import KubernetesRefused, KubernetesUnavailable
+from longtask_mcp.contract.facts import owner
 from longtask_runtime import kube
 
 LOOK_AGAIN_SECONDS = 1.0

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from longtask_api.longtask import LongTask
-from longtask_mcp.answers import going
 from longtask_mcp.cache import Cache, version
+from longtask_mcp.contract.answers import going
 
 HEARTBEAT_SECONDS = 5.0
 SMALLEST_STEP = 0.001

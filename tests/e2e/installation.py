@@ -23,7 +23,7 @@ CHART = Path(__file__).resolve().parents[2] / "charts" / "longtask"
 RELEASE, SYSTEM, TASKS = "longtask", "longtask-system", "longtask-tasks"
 AGENTS = f"e2e-agents-{secrets.token_hex(4)}"
 """The namespace of the callers; another one each time, so that they are new callers and have no tasks yet."""
-CALLERS = ("alice", "bob")
+CALLERS, OUTSIDER = ("alice", "bob"), "mallory"
 MCP_PORT, SERVICE_PORT = 8080, 80
 
 Document = dict[str, Any]
@@ -31,7 +31,7 @@ Document = dict[str, Any]
 
 @dataclass
 class Installation:
-    """The release, two callers with tokens, and the templates of TEMPLATES."""
+    """The release with the templates of TEMPLATES, and the tokens of two callers and of somebody who may do nothing."""
 
     world: World
     tunnels: Tunnels
@@ -130,7 +130,7 @@ async def _install(installation: Installation) -> None:
     ready = [f"longtasktemplate/{name}" for name in TEMPLATES]
     (await kubectl("wait", "-n", TASKS, "--for=condition=Ready", *ready, "--timeout=60s")).done()
     world = World(installation.world.client, AGENTS)
-    installation.tokens |= {caller: await world.token(caller) for caller in CALLERS}
+    installation.tokens |= {account: await world.token(account) for account in (*CALLERS, OUTSIDER)}
     wanted = {names.tool_name(name) for name in TEMPLATES}
     for pod in await installation.all_ready("mcp"):
         async with installation.session("alice", pod=pod) as session:
@@ -154,7 +154,7 @@ async def _remove_leftovers() -> None:
 
 
 def _agents() -> Document:
-    accounts = [_document("v1", "ServiceAccount", caller, namespace=AGENTS) for caller in CALLERS]
+    accounts = [_document("v1", "ServiceAccount", name, namespace=AGENTS) for name in (*CALLERS, OUTSIDER)]
     return {"apiVersion": "v1", "kind": "List", "items": [_document("v1", "Namespace", AGENTS), *accounts]}
 
 

@@ -3,11 +3,12 @@
 import uuid
 from collections.abc import Callable
 
+import httpx2
 import pytest
 
 from tests.e2e.conftest import Session
 from tests.e2e.following import FOR_LONG, told
-from tests.e2e.installation import Installation
+from tests.e2e.installation import AGENTS, OUTSIDER, Installation
 from tests.mcp.replica import Reply
 
 
@@ -67,3 +68,11 @@ async def test_the_same_key_of_another_caller_is_another_start(
     assert hers.envelope["status"] == "running"
     assert "cancelled" not in hers.text
     assert foreign.error
+
+
+async def test_an_account_that_the_chart_does_not_list_is_refused_by_name(installation: Installation) -> None:
+    headers = {"Authorization": f"Bearer {installation.tokens[OUTSIDER]}"}
+    async with httpx2.AsyncClient(headers=headers, trust_env=False, timeout=20) as http:
+        response = await http.post(await installation.url("service/longtask-mcp"), json={})
+    assert response.status_code == 403
+    assert f"system:serviceaccount:{AGENTS}:{OUTSIDER} may not create longtasks" in response.text

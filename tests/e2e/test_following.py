@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Session
-from tests.e2e.following import WRITE, Wait, answered, ended
+from tests.e2e.following import WRITE, Wait, answered, asleep, ended
 from tests.mcp.replica import Reply
 
 CODE = f"""
@@ -52,6 +52,16 @@ async def test_a_wait_brings_progress_notifications_and_then_the_result(as_alice
     assert values == sorted(set(values))
     assert wait.heard[0][2].startswith(f"task ID {task_id}: ")
     assert "running" in wait.heard[-1][2]
+
+
+async def test_a_start_that_waits_answers_with_the_handle_and_the_result(
+    as_alice: Session, new_key: Callable[[], str]
+) -> None:
+    async with as_alice() as agent:
+        reply = await agent.call("e2e_python", code=asleep(0, "at once"), idempotency_key=new_key(), wait_seconds=50)
+    assert f"initiated with task ID: {reply.task_id}." in reply.text
+    assert reply.text.endswith("Result:\nat once")
+    assert reply.envelope["result"] == "at once"
 
 
 async def test_the_log_can_be_read_after_the_end(as_alice: Session, task_id: str) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from longtask_mcp import answers
-from longtask_mcp.errors import BadArguments
-from longtask_mcp.paging import PAGE_CHARACTERS
+from longtask_mcp.contract import answers
+from longtask_mcp.contract.errors import BadArguments
+from longtask_mcp.contract.paging import PAGE_CHARACTERS
 from tests.mcp.objects import NOW, UID, ago, task
 
 RUNNING = {

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from longtask_mcp import arguments
-from longtask_mcp.errors import BadArguments
+from longtask_mcp.contract import arguments
+from longtask_mcp.contract.errors import BadArguments
 
 
 @pytest.mark.parametrize(

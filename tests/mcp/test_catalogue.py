@@ -8,8 +8,8 @@ import pytest
 from mcp_types import Tool
 
 from longtask_api.tools import FIXED_TOOLS, RESERVED_ARGUMENTS
-from longtask_mcp import catalogue
-from longtask_mcp.arguments import Reserved
+from longtask_mcp.contract import catalogue
+from longtask_mcp.contract.arguments import Reserved
 from tests.mcp.objects import template
 
 RESERVED = catalogue.start_schema({"type": "object"})["properties"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from longtask_api.tools import FIXED_TOOLS, LABEL_REQUESTER, requester_label
-from longtask_mcp.catalogue import FIXED
+from longtask_mcp.contract.catalogue import FIXED
 from tests.mcp.replica import ERAS, Agent, Replica, agent
 from tests.mcp.world import NOW, World, eventually
 

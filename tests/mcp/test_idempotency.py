@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from longtask_api import names
-from longtask_mcp.facts import age
-from longtask_mcp.idempotency import Relation, Start, canonical
+from longtask_mcp.contract.facts import age
+from longtask_mcp.contract.idempotency import Relation, Start, canonical
 from tests.mcp.objects import NOW, ago, task
 
 KEYED = Start("alice", "model-training", {"epochs": 10}, "nightly")

@@ -3,9 +3,9 @@
 import pytest
 
 from longtask_api.longtask import LongTask
-from longtask_mcp.arguments import ListTasks
-from longtask_mcp.errors import BadArguments
-from longtask_mcp.listing import task_list, template_list
+from longtask_mcp.contract.arguments import ListTasks
+from longtask_mcp.contract.errors import BadArguments
+from longtask_mcp.contract.listing import task_list, template_list
 from tests.mcp.objects import NOW, ago, task, template, uid
 
 RUNNING = {"phase": "Running"}

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from longtask_mcp.logs import MAX_LOG_CHARACTERS, TaskLog, kept_log, live_log
+from longtask_mcp.contract.logs import MAX_LOG_CHARACTERS, TaskLog, kept_log, live_log
 from longtask_mcp.task_api import LogUnavailable, TaskApi
 from tests.mcp.objects import UID, task
 from tests.mcp.replica import free_port

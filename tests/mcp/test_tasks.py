@@ -9,8 +9,8 @@ from longtask_api.longtask import LongTask
 from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp import tasks as tasks_module
 from longtask_mcp.cache import Cache
-from longtask_mcp.facts import owner
-from longtask_mcp.idempotency import Start
+from longtask_mcp.contract.facts import owner
+from longtask_mcp.contract.idempotency import Start
 from longtask_mcp.starting import document
 from longtask_mcp.tasks import AlreadyExists, Tasks
 from tests.mcp.objects import uid

@@ -26,7 +26,8 @@ def _stored(attempts: Attempts) -> LongTaskStatus:
 
 
 def _evicted(letter: str = "a", created: float = 1, **fields: Any) -> PodView:
-    return ended_pod(letter, created, **{"exit_code": 143, "disruption": "EvictionByEvictionAPI"} | fields)
+    given: dict[str, Any] = {"exit_code": 143, "disruption": "EvictionByEvictionAPI"}
+    return ended_pod(letter, created, **given | fields)
 
 
 @pytest.mark.parametrize(

@@ -203,11 +203,6 @@ def test_waiting_keeps_the_time_since_when_it_waits() -> None:
     assert accepted.last_transition_time == at(2)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="defect: a template's Ready message may have 4,096 characters; with the prefix the Condition and the "
-    "Failure refuse it and plan raises, so the task stays without a status for ever. Cut it in _wait_for_template.",
-)
 @pytest.mark.parametrize(("now", "phase"), [(2, Phase.PENDING), (60, Phase.FAILED)])
 def test_a_template_with_a_very_long_explanation_is_waited_for_like_any_other(now: float, phase: Phase) -> None:
     given = world(task(), now, template=template(ready=False, why="x" * 4096))

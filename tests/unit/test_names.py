@@ -31,6 +31,6 @@ def test_the_variable_of_a_parameter(parameter: str, variable: str) -> None:
 
 def test_the_label_of_a_requester_is_the_same_everywhere_and_fits_a_label() -> None:
     label = tools.requester_label("system:serviceaccount:agents:researcher")
-    assert label == "d6d4d6dc9e9a9ecd"
+    assert label == "32b24e8c7f070371"
     assert re.fullmatch("[0-9a-f]{16}", label)
     assert label != tools.requester_label("system:serviceaccount:agents:writer")

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from longtask_api.longtask import LongTask
-from longtask_mcp.facts import age, owner
+from longtask_mcp.contract.facts import age, owner
 
 KEYED_WINDOW = timedelta(hours=24)
 UNKEYED_WINDOW = timedelta(seconds=60)

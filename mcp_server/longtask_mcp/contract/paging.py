@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from longtask_api.longtask import Result
-from longtask_mcp.errors import BadArguments
+from longtask_mcp.contract.errors import BadArguments
 
 PAGE_CHARACTERS = 20_000
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask, Phase, Progress
-from longtask_mcp.facts import check_seconds, status_word
-from longtask_mcp.paging import Page, result_value
+from longtask_mcp.contract.facts import check_seconds, status_word
+from longtask_mcp.contract.paging import Page, result_value
 
 
 def envelope(task: LongTask, now: datetime, shown: Page | None = None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from longtask_mcp.errors import BadArguments
+from longtask_mcp.contract.errors import BadArguments
 
 MAX_WAIT_SECONDS = 50
 """Clients give up on a call after 60 seconds."""

@@ -9,7 +9,7 @@ from longtask_api import names
 from longtask_api.conditions import find
 from longtask_api.template import LongTaskTemplate, TemplateConditionType
 from longtask_api.tools import FIXED_TOOLS
-from longtask_mcp import arguments
+from longtask_mcp.contract import arguments
 
 MAX_SCHEMA_NODES = 5000
 """A schema that grows beyond this when its references are written out is shown as an open object."""

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from longtask_api.longtask import LongTask, Phase
-from longtask_mcp.envelope import envelope
-from longtask_mcp.facts import CHECK_SECONDS, MIN_CHECK_SECONDS, age, check_seconds, status_word, time_left
-from longtask_mcp.paging import page, result_text
+from longtask_mcp.contract.envelope import envelope
+from longtask_mcp.contract.facts import CHECK_SECONDS, MIN_CHECK_SECONDS, age, check_seconds, status_word, time_left
+from longtask_mcp.contract.paging import page, result_text
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from longtask_api import names
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
-from longtask_mcp import arguments
-from longtask_mcp.answers import Answer, duration, going
-from longtask_mcp.catalogue import not_ready_reason
-from longtask_mcp.errors import BadArguments
-from longtask_mcp.facts import age, status_word
+from longtask_mcp.contract import arguments
+from longtask_mcp.contract.answers import Answer, duration, going
+from longtask_mcp.contract.catalogue import not_ready_reason
+from longtask_mcp.contract.errors import BadArguments
+from longtask_mcp.contract.facts import age, status_word
 
 Position = tuple[datetime, str]
 

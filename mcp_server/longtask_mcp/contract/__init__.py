@@ -1,0 +1,1 @@
+"""What agents may say and what they are told: tools, arguments, answers. Pure."""

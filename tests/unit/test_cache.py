@@ -1,0 +1,216 @@
+"""What the watches have told."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from longtask_api.longtask import Failure, LongTask, Phase, Result
+from longtask_operator import cache as module
+from longtask_operator.cache import Cache, slim
+from longtask_operator.planning.observed import PodView
+from tests.unit.given import (
+    JOB_UID,
+    TASK_UID,
+    at_work,
+    attempt,
+    held,
+    job,
+    pod,
+    running_pod,
+    status,
+    task,
+    template,
+)
+
+
+def _task(version: int, uid: str = TASK_UID, **fields: Any) -> LongTask:
+    built = task(**fields)
+    metadata = built.metadata.model_copy(update={"uid": uid, "resource_version": str(version)})
+    return built.model_copy(update={"metadata": metadata})
+
+
+def _pods(cache: Cache) -> list[PodView]:
+    return list(cache.pods_of(JOB_UID))
+
+
+@pytest.mark.parametrize(
+    ("versions", "kept", "news"),
+    [([1], 1, True), ([1, 2], 2, True), ([2, 1], 2, False), ([2, 2], 2, True), ([9, 10], 10, True)],
+)
+def test_a_task_is_never_replaced_by_an_older_version(versions: list[int], kept: int, news: bool) -> None:
+    cache = Cache()
+    answers = [cache.put_task(_task(version)) for version in versions]
+    assert cache.tasks[TASK_UID].metadata.resource_version == str(kept)
+    assert answers[-1] is news
+
+
+@pytest.mark.parametrize(("versions", "kept"), [([1, 2], 2), ([2, 1], 2), ([9, 10], 10), ([10, 9], 10)])
+def test_no_object_is_replaced_by_an_older_version(versions: list[int], kept: int) -> None:
+    cache = Cache()
+    for version in versions:
+        cache.put_template(template(version=version))
+        cache.put_job(job(resource_version=version))
+        cache.put_pod(pod(resource_version=version))
+    assert cache.templates["training"].metadata.resource_version == str(kept)
+    assert cache.jobs[TASK_UID].resource_version == kept
+    assert [known.resource_version for known in _pods(cache)] == [kept]
+
+
+def test_the_same_version_of_a_job_or_pod_may_say_more() -> None:
+    cache = Cache()
+    for suspend in (False, True):
+        cache.put_job(job(suspend=suspend))
+    assert cache.jobs[TASK_UID].suspend
+
+
+def test_a_task_that_is_gone_does_not_come_back() -> None:
+    cache = Cache()
+    cache.put_task(_task(1))
+    cache.drop_task(TASK_UID)
+    assert cache.put_task(_task(2)) is False
+    assert cache.tasks == {}
+
+
+def test_another_task_of_the_same_name_is_another_task() -> None:
+    cache = Cache()
+    cache.put_task(_task(1))
+    cache.drop_task(TASK_UID)
+    assert cache.put_task(_task(2, "another-uid"))
+    assert list(cache.tasks) == ["another-uid"]
+
+
+def test_a_task_can_be_dropped_before_it_was_seen() -> None:
+    cache = Cache()
+    cache.drop_task(TASK_UID)
+    assert cache.put_task(_task(1)) is False
+
+
+def test_a_job_that_is_gone_does_not_come_back() -> None:
+    cache = Cache()
+    cache.put_job(job())
+    cache.drop_job(job(resource_version=2))
+    cache.put_job(job(resource_version=3))
+    assert cache.jobs == {}
+
+
+def test_a_job_that_is_gone_takes_no_other_job_with_it() -> None:
+    cache = Cache()
+    cache.put_job(job(uid="new"))
+    cache.drop_job(job(uid="old"))
+    assert cache.jobs[TASK_UID].uid == "new"
+
+
+def test_another_job_of_the_same_task_takes_the_place_of_the_first_whatever_its_version() -> None:
+    cache = Cache()
+    cache.put_job(job(uid="old", resource_version=9))
+    cache.put_job(job(uid="new", resource_version=1))
+    assert cache.jobs[TASK_UID].uid == "new"
+
+
+def test_a_pod_that_is_gone_stays_as_it_was_last_seen() -> None:
+    cache = Cache()
+    gone = running_pod(resource_version=2, gone=True)
+    cache.put_pod(gone)
+    cache.put_pod(running_pod(resource_version=3))
+    assert _pods(cache) == [gone]
+
+
+def test_a_pod_that_a_list_does_not_show_is_gone_at_the_same_version() -> None:
+    cache = Cache()
+    cache.put_pod(running_pod())
+    cache.put_pod(replace(running_pod(), gone=True))
+    assert _pods(cache)[0].gone
+
+
+def test_pods_come_oldest_first_and_by_name_at_one_age() -> None:
+    cache = Cache()
+    for one in (pod("c", 2), pod("b", 1), pod("a", 1), pod("d", 1, job_uid="of-another")):
+        cache.put_pod(one)
+    assert [known.name for known in _pods(cache)] == ["pod-a", "pod-b", "pod-c"]
+
+
+def test_asking_for_pods_of_an_unknown_job_leaves_nothing_behind() -> None:
+    cache = Cache()
+    assert cache.pods_of("unknown") == ()
+    assert dict(cache.pods) == {}
+
+
+@pytest.mark.parametrize(
+    ("job_gone", "pods_gone", "kept"), [(True, True, 0), (True, False, 2), (False, True, 2), (False, False, 2)]
+)
+def test_pods_are_forgotten_when_they_and_their_job_are_gone(job_gone: bool, pods_gone: bool, kept: int) -> None:
+    cache = Cache()
+    cache.put_job(job())
+    cache.put_pod(pod("a", gone=True))
+    cache.put_pod(pod("b", gone=pods_gone))
+    if job_gone:
+        cache.drop_job(job())
+    else:
+        cache.sweep_pods(JOB_UID)
+    assert len(_pods(cache)) == kept
+
+
+def test_the_last_pod_that_goes_after_its_job_sweeps_them_all() -> None:
+    cache = Cache()
+    cache.put_job(job())
+    cache.put_pod(pod("a", gone=True))
+    cache.put_pod(pod("b"))
+    cache.drop_job(job())
+    cache.put_pod(pod("b", gone=True))
+    cache.sweep_pods(JOB_UID)
+    assert _pods(cache) == []
+
+
+@pytest.mark.parametrize(
+    ("waiting", "expected"),
+    [
+        (task(), True),
+        (task(status(Phase.PENDING, job_ref=None)), True),
+        (task(status(Phase.PENDING)), False),
+        (task(status(Phase.FAILED, job_ref=None)), False),
+    ],
+    ids=["new", "waits-for-its-template", "has-its-job", "was-refused"],
+)
+def test_who_waits_for_a_template(waiting: LongTask, expected: bool) -> None:
+    cache = Cache()
+    cache.put_task(waiting)
+    assert [known.metadata.uid for known in cache.waiting_for("training")] == ([TASK_UID] if expected else [])
+    assert cache.waiting_for("other") == []
+
+
+def test_graves_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TOMBSTONES", 2)
+    cache = Cache()
+    for uid in ("a", "b", "c"):
+        cache.drop_task(uid)
+    assert [cache.put_task(_task(1, uid)) for uid in ("a", "b", "c")] == [True, False, False]
+
+
+@pytest.mark.parametrize("unfinished", [task(), task(at_work()), task(held(5), parameters={"epochs": 3})])
+def test_a_task_that_has_not_ended_is_kept_whole(unfinished: LongTask) -> None:
+    assert slim(unfinished) is unfinished
+
+
+def test_of_an_ended_task_only_what_decisions_need_is_kept() -> None:
+    ended = status(
+        Phase.FAILED,
+        attempts=[attempt()],
+        result=Result(value=7),
+        failure=Failure(reason="Error", message="x", log_tail="y"),
+    )
+    kept = slim(task(ended, parameters={"epochs": 3}, ttl_seconds_after_finished=60))
+    assert (kept.spec.parameters, kept.status.result, kept.status.failure, kept.status.attempts) == ({}, None, None, [])
+    assert (kept.is_terminal, kept.status.completion_time, kept.spec.ttl_seconds_after_finished) == (
+        True,
+        ended.completion_time,
+        60,
+    )
+    assert (kept.status.template_snapshot, kept.status.job_ref) == (ended.template_snapshot, ended.job_ref)
+
+
+def test_the_cache_keeps_ended_tasks_slim() -> None:
+    cache = Cache()
+    cache.put_task(task(status(Phase.SUCCEEDED, result=Result(value=7)), parameters={"epochs": 3}))
+    assert cache.tasks[TASK_UID].status.result is None
+    assert cache.tasks[TASK_UID].spec.parameters == {}

@@ -1,0 +1,248 @@
+"""Why work does not start, or why it failed."""
+
+from typing import Any
+
+import pytest
+
+from longtask_operator.planning import diagnosis
+from longtask_operator.planning.diagnosis import LOG_TAIL_LIMIT, Refusal, Trouble
+from longtask_operator.planning.observed import PodView
+from tests.unit.given import at, ended_pod, job, pod, running_pod
+
+FAILED = job(failed_reason="BackoffLimitExceeded", failed_message="Job has reached the specified backoff limit")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (pod(), None),
+        (pod(waiting_reason="ContainerCreating"), None),
+        (pod(waiting_reason="PodInitializing"), None),
+        (
+            pod(unschedulable="0/3 nodes"),
+            Trouble("Unschedulable", "no node takes the pod: 0/3 nodes", diagnosis.UNSCHEDULABLE_HINT),
+        ),
+        (
+            pod(waiting_reason="ErrImagePull", waiting_message="no such tag"),
+            Trouble("ImagePullBackOff", "the container cannot start: no such tag", diagnosis.IMAGE_HINT),
+        ),
+        (
+            pod(waiting_reason="ImagePullBackOff"),
+            Trouble("ImagePullBackOff", "the container cannot start: ImagePullBackOff", diagnosis.IMAGE_HINT),
+        ),
+        (
+            pod(waiting_reason="ErrImageNeverPull"),
+            Trouble("ErrImageNeverPull", "the container cannot start: ErrImageNeverPull", diagnosis.IMAGE_HINT),
+        ),
+        (
+            pod(waiting_reason="InvalidImageName"),
+            Trouble("InvalidImageName", "the container cannot start: InvalidImageName", diagnosis.IMAGE_HINT),
+        ),
+        (
+            pod(waiting_reason="CreateContainerConfigError", waiting_message='secret "x" not found'),
+            Trouble(
+                "CreateContainerConfigError",
+                'the container cannot start: secret "x" not found',
+                diagnosis.CONFIG_HINT,
+            ),
+        ),
+    ],
+)
+def test_what_keeps_a_pod_from_starting(given: PodView, expected: Trouble | None) -> None:
+    assert diagnosis.not_starting(given) == expected
+
+
+@pytest.mark.parametrize("reason", ["CreateContainerError", "RunContainerError"])
+def test_a_container_that_cannot_be_run_has_a_hint(reason: str) -> None:
+    trouble = diagnosis.not_starting(pod(waiting_reason=reason))
+    assert trouble is not None
+    assert trouble.reason == reason
+    assert trouble.hint.startswith("Check ")
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "hint"),
+    [
+        ("violates PodSecurity restricted", "PodSecurityViolation", diagnosis.POD_SECURITY_HINT),
+        ("exceeded quota: pods", "QuotaExceeded", diagnosis.QUOTA_HINT),
+        ("failed quota: x: must specify limits.memory", "QuotaExceeded", diagnosis.QUOTA_HINT),
+        ("admission webhook denied the request", "PodRefused", diagnosis.TEMPLATE_HINT),
+    ],
+)
+def test_why_no_pod_was_created(message: str, reason: str, hint: str) -> None:
+    trouble = diagnosis.not_created([Refusal(at(10), message)], at(5))
+    assert trouble is not None
+    assert (trouble.reason, trouble.hint) == (reason, hint)
+    assert trouble.message.endswith(f": {message}")
+
+
+@pytest.mark.parametrize(
+    ("refusals", "expected"),
+    [
+        ([], None),
+        ([Refusal(at(9), "old")], None),
+        ([Refusal(at(10), "just now")], "the pod could not be created: just now"),
+        (
+            [Refusal(at(30), "newest"), Refusal(at(20), "newer"), Refusal(at(9), "old")],
+            "the pod could not be created: newest",
+        ),
+    ],
+)
+def test_the_newest_refusal_that_is_not_too_old_counts(refusals: list[Refusal], expected: str | None) -> None:
+    trouble = diagnosis.not_created(refusals, at(10))
+    assert (trouble.message if trouble else None) == expected
+
+
+@pytest.mark.parametrize("length", [0, 4096, 4097, 100_000])
+def test_a_text_is_made_to_fit_a_status_field(length: int) -> None:
+    text = "a" * (length // 2) + "z" * (length - length // 2)
+    fitted = diagnosis.fitted(text)
+    assert len(fitted) <= 4096
+    assert (fitted[:1], fitted[-1:]) == (text[:1], text[-1:])
+    assert (fitted == text) is (length <= 4096)
+    assert (" [...] " in fitted) is (length > 4096)
+
+
+@pytest.mark.parametrize(
+    ("given", "suspended", "expected"),
+    [
+        (running_pod(), False, None),
+        (running_pod(deleted=at(80)), True, None),
+        (running_pod(gone=True), False, "Deleted"),
+        (running_pod(gone=True, deleted=at(80)), True, "Suspended"),
+        (running_pod(gone=True), True, "Deleted"),
+        (ended_pod(), False, "Completed"),
+        (ended_pod(phase="Running"), False, "Completed"),
+        (ended_pod(deleted=at(80)), True, "Suspended"),
+        (ended_pod(exit_code=137, why="OOMKilled"), False, "OOMKilled"),
+        (ended_pod(exit_code=137, why="OOMKilled", disruption="EvictionByEvictionAPI"), False, "OOMKilled"),
+        (ended_pod(exit_code=143, disruption="EvictionByEvictionAPI"), False, "Evicted"),
+        (ended_pod(exit_code=143, disruption="TerminationByKubelet", reason="Evicted"), False, "Evicted"),
+        (ended_pod(exit_code=143, disruption="PreemptionByScheduler"), False, "Preempted"),
+        (ended_pod(exit_code=143, disruption="DeletionByTaintManager"), False, "NodeLost"),
+        (running_pod(gone=True, disruption="DeletionByPodGC"), False, "NodeLost"),
+        (ended_pod(exit_code=143, disruption="SomethingNew"), False, "Disrupted"),
+        (ended_pod(exit_code=137, reason="DeadlineExceeded"), False, "DeadlineExceeded"),
+        (ended_pod(exit_code=0, phase="Failed", reason="DeadlineExceeded"), False, "DeadlineExceeded"),
+        (ended_pod(exit_code=128, why="StartError"), False, "StartError"),
+        (pod(phase="Failed"), False, "Error"),
+        (pod(phase="Failed", reason="UnexpectedAdmissionError"), False, "UnexpectedAdmissionError"),
+    ],
+)
+def test_why_an_attempt_ended(given: PodView, suspended: bool, expected: str | None) -> None:
+    assert diagnosis.attempt_reason(given, suspended=suspended) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "message", "hint"),
+    [
+        (ended_pod(exit_code=3), "exit code 3", "The log tail shows"),
+        (ended_pod(exit_code=139, signal=11), "killed by signal 11", "The log tail shows"),
+        (ended_pod(exit_code=3, told=" no such file\n"), "exit code 3: no such file", "The log tail shows"),
+        (ended_pod(exit_code=139, signal=11, told="bad"), "killed by signal 11: bad", "The log tail shows"),
+        (ended_pod(exit_code=137, why="OOMKilled"), "the work used more memory than it may have", "Start again with"),
+        (
+            ended_pod(exit_code=143, disruption="PreemptionByScheduler", message="for a pod of higher priority"),
+            "the pod was taken away by the cluster: for a pod of higher priority",
+            "Start it again.",
+        ),
+        (
+            ended_pod(exit_code=143, disruption="PreemptionByScheduler"),
+            "the pod was taken away by the cluster: Preempted",
+            "Start it again.",
+        ),
+        (running_pod(gone=True), "somebody deleted the pod", "Start it again."),
+        (pod(phase="Failed", failed_init_container="fetch"), "init container fetch failed", "See its log"),
+        (pod(phase="Failed", message="Pod was rejected"), "Pod was rejected", "Start it again."),
+        (pod(phase="Failed"), "the pod failed", "Start it again."),
+        (
+            ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=30),
+            "the attempt took longer than the template's deadline for one attempt (30 s)",
+            "Give it less to do",
+        ),
+    ],
+)
+def test_why_a_job_failed(given: PodView, message: str, hint: str) -> None:
+    failure = diagnosis.failure(FAILED, given, None, total_deadline=None)
+    assert failure.message == message
+    assert (failure.hint or "").startswith(hint)
+
+
+def test_without_a_pod_the_job_itself_is_asked() -> None:
+    failure = diagnosis.failure(FAILED, None, None, total_deadline=None)
+    assert (failure.reason, failure.message) == (
+        "BackoffLimitExceeded",
+        "Job has reached the specified backoff limit",
+    )
+    nameless = diagnosis.failure(job(failed_reason=""), None, None, total_deadline=None)
+    assert (nameless.reason, nameless.message) == (
+        "JobFailed",
+        "the Job failed and none of its pods is left to say why",
+    )
+
+
+@pytest.mark.parametrize(
+    ("log", "told", "tail", "message"),
+    [
+        ("epoch 1\nepoch 2\n", "", "epoch 1\nepoch 2", "exit code 3: epoch 2"),
+        (None, "epoch 2", "epoch 2", "exit code 3: epoch 2"),
+        ("", "epoch 2", "epoch 2", "exit code 3: epoch 2"),
+        ("a\nepoch 1\nepoch 2\n", "epoch 1\nepoch 2", "a\nepoch 1\nepoch 2", "exit code 3: epoch 2"),
+        ("epoch 1", "out of disk", "epoch 1", "exit code 3: out of disk"),
+        (None, "", None, "exit code 3"),
+        ("\n \n", "", None, "exit code 3"),
+    ],
+)
+def test_the_last_words_are_the_works_own_else_the_last_line_of_its_log(
+    log: str | None, told: str, tail: str | None, message: str
+) -> None:
+    failure = diagnosis.failure(FAILED, ended_pod(exit_code=3, told=told), log, total_deadline=None)
+    assert (failure.log_tail, failure.message, failure.exit_code) == (tail, message, 3)
+
+
+def test_a_stop_for_the_total_deadline_is_told_as_such() -> None:
+    stopped = ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1)
+    failure = diagnosis.failure(FAILED, stopped, "log", total_deadline=60)
+    assert failure.message == "the work was active for longer than its activeDeadlineSeconds (60 s)"
+    assert failure.hint == "Give it less to do, or more time: activeDeadlineSeconds of the LongTaskTemplate."
+    assert (failure.reason, failure.exit_code, failure.log_tail) == ("DeadlineExceeded", 137, "log")
+
+
+def test_a_failure_of_its_own_is_not_put_on_the_total_deadline() -> None:
+    failure = diagnosis.failure(FAILED, ended_pod(exit_code=3), None, total_deadline=60)
+    assert (failure.reason, failure.message) == ("Error", "exit code 3")
+
+
+def test_a_very_long_message_is_cut() -> None:
+    failure = diagnosis.failure(FAILED, ended_pod(exit_code=3, told="x" * 5000), "log", total_deadline=None)
+    assert 4000 < len(failure.message) <= 4096
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        (None, None),
+        ("", None),
+        ("  \n", None),
+        ("a\nb\n\n", "a\nb"),
+        ("x" * LOG_TAIL_LIMIT + "\n", "x" * LOG_TAIL_LIMIT),
+        ("x" * (LOG_TAIL_LIMIT + 1), "x" * LOG_TAIL_LIMIT),
+        ("cut " * 3000 + "\nlast line", "last line"),
+        ("first\n" + "x" * LOG_TAIL_LIMIT, "x" * LOG_TAIL_LIMIT),
+    ],
+    ids=["none", "empty", "blank", "short", "just-fits", "one-long-line", "whole-lines", "last-line-just-fits"],
+)
+def test_the_tail_of_a_log_is_its_last_whole_lines(log: str | None, expected: str | None) -> None:
+    assert diagnosis.log_tail(log) == expected
+
+
+def test_a_lost_node_is_named_with_what_to_do() -> None:
+    trouble = diagnosis.lost_node(running_pod())
+    assert trouble.reason == "NodeLost"
+    assert "node-1" in trouble.message
+    assert "kubectl delete node node-1" in trouble.hint
+
+
+@pytest.mark.parametrize("given", [running_pod(), ended_pod(exit_code=3), pod(phase="Failed")])
+def test_a_failure_always_has_a_hint(given: Any) -> None:
+    assert diagnosis.failure(FAILED, given, None, total_deadline=None).hint

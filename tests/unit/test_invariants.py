@@ -1,0 +1,279 @@
+"""What holds for every plan, over many made worlds: all combinations of what can be known of a task."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+
+from longtask_api.conditions import find
+from longtask_api.longtask import TERMINAL_PHASES, Failure, LongTaskStatus, Phase, Progress, Result
+from longtask_operator.cluster import owned
+from longtask_operator.planning.diagnosis import Refusal, Trouble
+from longtask_operator.planning.observed import JobView, PodView
+from longtask_operator.planning.plan import plan
+from longtask_operator.planning.world import (
+    CreateJob,
+    DeleteJob,
+    DeleteTask,
+    Plan,
+    SetSuspend,
+    StopPod,
+    StopRetries,
+    World,
+)
+from tests.unit.given import (
+    JOB_REF,
+    at,
+    at_work,
+    attempt,
+    condition,
+    ended_pod,
+    held,
+    job,
+    pod,
+    running_pod,
+    status,
+    task,
+    template,
+    world,
+    written,
+)
+
+TIMES = (1.5, 61, 100, 700, 100_000)
+SPECS: tuple[dict[str, Any], ...] = ({}, {"suspend": True}, {"cancel_requested": True}, {"active_deadline_seconds": 50})
+WAITING = LongTaskStatus(
+    phase=Phase.PENDING,
+    message="waiting",
+    conditions=[condition("Accepted", "Unknown"), condition("Succeeded", "Unknown", "Pending")],
+)
+TOLD = Progress(attempt=1, sequence=3, message="epoch 3")
+STARTED = (
+    status(Phase.PENDING),
+    at_work(progress=TOLD),
+    at_work(attempt_count=2, attempts=[attempt(end_time=at(30), reason="Error"), attempt(2, "b", 41)]),
+    held(60, attempt_count=1, attempts=[attempt(end_time=at(50), reason="Suspended")], active_seconds=48),
+)
+ENDED = (
+    status(Phase.SUCCEEDED, result=Result(value=1)),
+    status(Phase.FAILED),
+    status(Phase.CANCELLED, job_ref=None, template_snapshot=None),
+)
+JOBS = (
+    None,
+    job(),
+    job(failures=1, backoff_limit=0),
+    job(suspend=True),
+    job(suspend=True, suspended_since=at(50), terminating=1),
+    job(complete=True, finished_at=at(60)),
+    job(failed_reason="BackoffLimitExceeded", finished_at=at(60), failures=1),
+    job(deleting=True),
+    job(uid="of-another-job"),
+)
+PODS: tuple[tuple[PodView, ...], ...] = (
+    (),
+    (pod(node=None, unschedulable="0/3 nodes"),),
+    (pod(waiting_reason="ErrImagePull"),),
+    (running_pod(),),
+    (running_pod(deleted=at(40), deadline=1),),
+    (running_pod(gone=True),),
+    (ended_pod(told='{"a": 1}'),),
+    (ended_pod(exit_code=1, ended=30), running_pod("b", 40)),
+    (ended_pod(exit_code=143, disruption="EvictionByEvictionAPI", gone=True), pod("b", 60)),
+    tuple(ended_pod(f"{n:02}", n, exit_code=143, disruption="PreemptionByScheduler") for n in range(1, 24)),
+)
+REFUSALS = ((), (Refusal(at(90), "exceeded quota: pods"),))
+
+
+def _before_the_start() -> Iterator[World]:
+    templates = (
+        None,
+        template(),
+        template(ready=False, why="no"),
+        template({"maxActiveDeadlineSeconds": 10, "activeDeadlineSeconds": 10}),
+    )
+    parameters: tuple[Any, ...] = (None, {}, Failure(reason="InvalidParameters", message="no"))
+    refusals = (
+        (None, False),
+        (Trouble("QuotaExceeded", "full", "Wait."), False),
+        (Trouble("JobRefused", "no", "?"), True),
+    )
+    for stored, spec, now, source, values, (refused, for_good) in product(
+        (LongTaskStatus(), WAITING), SPECS, TIMES, templates, parameters, refusals
+    ):
+        yield world(
+            task(stored, **spec),
+            now,
+            template=source,
+            parameters=values,
+            job_refused=refused,
+            job_refused_for_good=for_good,
+        )
+
+
+def _with_a_job() -> Iterator[World]:
+    for stored, spec, now, known, pods in product((*STARTED, LongTaskStatus()), SPECS, TIMES, JOBS, PODS):
+        if known is not None or stored.job_ref is not None:
+            yield world(task(stored, **spec), now, job=known, pods=pods)
+    for stored, spec, now, refusals in product(STARTED, SPECS, TIMES, REFUSALS):
+        yield world(task(stored, **spec), now, job=job(), refusals=refusals)
+
+
+def _after_the_end() -> Iterator[World]:
+    for stored, spec, now, known, pods in product(ENDED, SPECS, TIMES, JOBS, PODS[:4]):
+        yield world(task(stored, **spec), now, job=known, pods=pods, template=template(), parameters={})
+
+
+@pytest.fixture(scope="module")
+def before_the_start() -> list[tuple[World, Plan]]:
+    return [(given, plan(given)) for given in _before_the_start()]
+
+
+@pytest.fixture(scope="module")
+def at_work_or_held() -> list[tuple[World, Plan]]:
+    return [(given, plan(given)) for given in _with_a_job()]
+
+
+@pytest.fixture(scope="module")
+def after_the_end() -> list[tuple[World, Plan]]:
+    return [(given, plan(given)) for given in _after_the_end()]
+
+
+@pytest.fixture(scope="module")
+def everything(
+    before_the_start: list[tuple[World, Plan]],
+    at_work_or_held: list[tuple[World, Plan]],
+    after_the_end: list[tuple[World, Plan]],
+) -> list[tuple[World, Plan]]:
+    return [*before_the_start, *at_work_or_held, *after_the_end]
+
+
+def test_there_are_many_worlds_of_every_phase(everything: list[tuple[World, Plan]]) -> None:
+    assert len(everything) > 5000
+    assert {after.status.phase for _, after in everything} >= {
+        None,
+        Phase.PENDING,
+        Phase.RUNNING,
+        Phase.SUSPENDED,
+        Phase.SUCCEEDED,
+        Phase.FAILED,
+        Phase.CANCELLED,
+    }
+    assert {type(action) for _, after in everything for action in after.actions} == {
+        CreateJob,
+        SetSuspend,
+        StopRetries,
+        StopPod,
+        DeleteJob,
+        DeleteTask,
+    }
+
+
+def test_an_ended_task_never_changes(after_the_end: list[tuple[World, Plan]]) -> None:
+    for given, after in after_the_end:
+        assert after.status == given.task.status, given
+
+
+def test_planning_again_at_once_wants_nothing_more(everything: list[tuple[World, Plan]]) -> None:
+    for given, after in everything:
+        stored = written(given.task, after)
+        again = plan(replace(given, task=stored))
+        if not stored.is_terminal:
+            assert owned(again.status) == owned(after.status), given
+            assert again.actions == after.actions, given
+
+
+def test_what_ended_stays_ended_when_it_is_planned_again(everything: list[tuple[World, Plan]]) -> None:
+    for given, after in everything:
+        if after.status.phase in TERMINAL_PHASES:
+            stored = written(given.task, after)
+            assert plan(replace(given, task=stored, now=at(500_000))).status == stored.status, given
+
+
+def test_a_job_is_only_created_where_there_is_none_and_never_was(everything: list[tuple[World, Plan]]) -> None:
+    for given, after in everything:
+        if any(isinstance(action, CreateJob) for action in after.actions):
+            assert given.job is None, given
+            assert given.task.status.job_ref is None, given
+            assert not given.task.is_terminal, given
+            assert not given.task.spec.cancel_requested, given
+            assert len(after.actions) == 1, given
+
+
+def test_the_phase_says_what_the_succeeded_condition_says(everything: list[tuple[World, Plan]]) -> None:
+    expected = {None: None, Phase.SUCCEEDED: "True", Phase.FAILED: "False", Phase.CANCELLED: "False"}
+    for given, after in everything:
+        succeeded = find(after.status.conditions, "Succeeded")
+        value = succeeded.status if succeeded else None
+        assert value == expected.get(after.status.phase, "Unknown"), given
+
+
+def test_each_condition_is_there_once_and_in_order(everything: list[tuple[World, Plan]]) -> None:
+    for given, after in everything:
+        types = [known.type for known in after.status.conditions]
+        assert types == sorted(set(types)), given
+
+
+def test_result_failure_and_times_belong_to_the_phase(everything: list[tuple[World, Plan]]) -> None:
+    for given, after in everything:
+        phase = after.status.phase
+        assert (after.status.completion_time is not None) == (phase in TERMINAL_PHASES), given
+        assert (after.status.result is not None) == (phase is Phase.SUCCEEDED), given
+        assert (after.status.failure is not None) == (phase in (Phase.FAILED, Phase.CANCELLED)), given
+        if phase in TERMINAL_PHASES or phase is Phase.SUSPENDED:
+            assert after.status.active_since is None, given
+
+
+def test_the_job_of_a_task_never_changes(everything: list[tuple[World, Plan]]) -> None:
+    for given, after in everything:
+        if given.task.status.job_ref is not None:
+            assert after.status.job_ref == given.task.status.job_ref == JOB_REF, given
+
+
+def test_progress_is_left_to_whoever_tells_it(everything: list[tuple[World, Plan]]) -> None:
+    for given, after in everything:
+        assert after.status.progress == given.task.status.progress, given
+
+
+def test_a_task_is_cancelled_only_on_request_and_only_when_no_pod_of_it_works(
+    at_work_or_held: list[tuple[World, Plan]],
+) -> None:
+    for given, after in at_work_or_held:
+        if after.status.phase is Phase.CANCELLED:
+            assert given.task.spec.cancel_requested, given
+            gone = given.job is None or given.job.uid != JOB_REF.uid
+            assert not gone or all(known.ended for known in given.pods), given
+
+
+def test_actions_are_about_what_is_there(everything: list[tuple[World, Plan]]) -> None:
+    for given, after in everything:
+        for action in after.actions:
+            match action:
+                case DeleteJob(uid=uid) | StopRetries(job=JobView(uid=uid)):
+                    assert given.job is not None, given
+                    assert (uid, given.job.deleting) == (given.job.uid, False), given
+                case SetSuspend(known, suspend):
+                    assert known == given.job, given
+                    assert suspend == given.task.spec.suspend != known.suspend, given
+                case StopPod(stopped):
+                    assert stopped in given.pods, given
+                    assert not stopped.ended, given
+
+
+def test_a_time_to_look_again_lies_ahead(everything: list[tuple[World, Plan]]) -> None:
+    for given, after in everything:
+        assert after.look_again is None or after.look_again > given.now, given
+
+
+def test_a_status_that_may_wait_says_until_when_and_that_is_soon(everything: list[tuple[World, Plan]]) -> None:
+    for given, after in everything:
+        if after.defer_status and given.now > at(50):
+            assert after.look_again is not None, given
+            assert (after.look_again - given.now).total_seconds() <= 2, given
+
+
+def test_no_plan_counts_attempts_down(at_work_or_held: list[tuple[World, Plan]]) -> None:
+    for given, after in at_work_or_held:
+        assert (after.status.attempt_count or 0) >= (given.task.status.attempt_count or 0), given
+        assert len(after.status.attempts) <= 20, given

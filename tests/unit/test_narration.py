@@ -1,0 +1,104 @@
+"""The Events that a change of status is worth."""
+
+import pytest
+
+from longtask_api.longtask import Failure, LongTaskStatus, Phase
+from longtask_operator.planning.narration import events
+from tests.unit.given import at, attempt
+
+ENDED = attempt(end_time=at(50), reason="OOMKilled", exit_code=137)
+
+
+def _status(phase: Phase | None, message: str = "so it is", **fields: object) -> LongTaskStatus:
+    return LongTaskStatus.model_validate({"phase": phase, "message": message} | fields)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        pytest.param(_status(None), _status(Phase.PENDING), [], id="pending"),
+        pytest.param(_status(Phase.PENDING), _status(Phase.RUNNING), [], id="running"),
+        pytest.param(_status(Phase.RUNNING), _status(Phase.SUCCEEDED), [], id="succeeded"),
+        pytest.param(_status(Phase.RUNNING), _status(Phase.RUNNING, "other"), [], id="only-the-message"),
+        pytest.param(
+            _status(Phase.RUNNING),
+            _status(Phase.FAILED, failure=Failure(reason="OOMKilled", message="x")),
+            [("Warning", "OOMKilled", "so it is")],
+            id="failed",
+        ),
+        pytest.param(
+            _status(Phase.RUNNING),
+            _status(Phase.FAILED),
+            [("Warning", "Failed", "so it is")],
+            id="failed-without-a-word",
+        ),
+        pytest.param(
+            _status(Phase.RUNNING), _status(Phase.CANCELLED), [("Normal", "Cancelled", "so it is")], id="cancelled"
+        ),
+        pytest.param(
+            _status(Phase.SUSPENDED),
+            _status(Phase.CANCELLED),
+            [("Normal", "Cancelled", "so it is")],
+            id="cancelled-while-suspended",
+        ),
+        pytest.param(
+            _status(Phase.SUSPENDED),
+            _status(Phase.FAILED),
+            [("Warning", "Failed", "so it is")],
+            id="failed-while-suspended",
+        ),
+        pytest.param(
+            _status(Phase.RUNNING), _status(Phase.SUSPENDED), [("Normal", "Suspended", "so it is")], id="suspended"
+        ),
+        pytest.param(
+            _status(Phase.SUSPENDED), _status(Phase.PENDING), [("Normal", "Resumed", "so it is")], id="resumed"
+        ),
+        pytest.param(
+            _status(Phase.SUSPENDED), _status(Phase.RUNNING), [("Normal", "Resumed", "so it is")], id="resumed-at-once"
+        ),
+        pytest.param(_status(Phase.SUSPENDED), _status(Phase.SUSPENDED), [], id="still-suspended"),
+        pytest.param(
+            _status(Phase.RUNNING, attempts=[attempt()]),
+            _status(Phase.RUNNING, attempts=[ENDED, attempt(2, "b")]),
+            [("Warning", "AttemptEnded", "attempt 1 (pod-a): OOMKilled, exit code 137")],
+            id="attempt-ended",
+        ),
+        pytest.param(
+            _status(Phase.PENDING),
+            _status(Phase.PENDING, attempts=[attempt(start=None, end_time=at(50), reason="Evicted")]),
+            [("Warning", "AttemptEnded", "attempt 1 (pod-a): Evicted")],
+            id="attempt-ended-without-exit-code",
+        ),
+        pytest.param(
+            _status(Phase.RUNNING, attempts=[ENDED]), _status(Phase.RUNNING, attempts=[ENDED]), [], id="told-already"
+        ),
+        pytest.param(
+            _status(Phase.RUNNING, attempts=[attempt()]),
+            _status(Phase.SUCCEEDED, attempts=[attempt(end_time=at(50), reason="Completed", exit_code=0)]),
+            [],
+            id="attempt-completed",
+        ),
+        pytest.param(
+            _status(Phase.RUNNING, attempts=[attempt()]),
+            _status(Phase.FAILED, attempts=[ENDED], failure=Failure(reason="OOMKilled", message="x")),
+            [
+                ("Warning", "AttemptEnded", "attempt 1 (pod-a): OOMKilled, exit code 137"),
+                ("Warning", "OOMKilled", "so it is"),
+            ],
+            id="last-attempt-ended",
+        ),
+        pytest.param(
+            _status(Phase.SUSPENDED),
+            _status(Phase.SUCCEEDED),
+            [],
+            id="completed-while-suspended",
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="defect: work that completes in the moment it is suspended gives an Event `Resumed: completed`. "
+                "Say Resumed only when the new phase is Pending or Running.",
+            ),
+        ),
+    ],
+)
+def test_what_is_told(before: LongTaskStatus, after: LongTaskStatus, expected: list[tuple[str, str, str]]) -> None:
+    assert list(events(before, after)) == expected

@@ -1,0 +1,328 @@
+"""Reading Jobs and pods as the API server gives them."""
+
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from longtask_api import names
+from longtask_operator.planning.observed import (
+    JobView,
+    PodView,
+    Termination,
+    controller_uid,
+    job_view,
+    pod_view,
+    task_of_job,
+)
+from tests.unit.given import JOB_UID, SNAPSHOT, TASK_UID, job, pod, running_pod
+
+LABELS = {
+    "app.kubernetes.io/managed-by": "longtask",
+    "batch.kubernetes.io/controller-uid": JOB_UID,
+    "longtask.dev/task": "training-1",
+    "longtask.dev/task-uid": TASK_UID,
+}
+JOB: dict[str, Any] = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {
+        "name": "training-1-8f3c2a1b",
+        "namespace": "tasks",
+        "uid": JOB_UID,
+        "resourceVersion": "4711",
+        "generation": 1,
+        "creationTimestamp": "2026-03-01T10:00:00Z",
+        "labels": LABELS,
+        "annotations": {names.ANNOTATION_SNAPSHOT: SNAPSHOT.model_dump_json(exclude_none=True)},
+        "ownerReferences": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "not-the-controller"},
+            {
+                "apiVersion": "longtask.dev/v1alpha1",
+                "kind": "LongTask",
+                "name": "training-1",
+                "uid": TASK_UID,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            },
+        ],
+    },
+    "spec": {"parallelism": 1, "completions": 1, "backoffLimit": 3, "suspend": False, "podReplacementPolicy": "Failed"},
+    "status": {"active": 1, "ready": 0, "terminating": 0, "uncountedTerminatedPods": {}},
+}
+POD: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {
+        "name": "pod-a",
+        "uid": "uid-a",
+        "resourceVersion": "4712",
+        "creationTimestamp": "2026-03-01T10:00:01Z",
+        "labels": LABELS,
+        "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "x", "uid": JOB_UID, "controller": True}],
+        "finalizers": ["batch.kubernetes.io/job-tracking"],
+    },
+    "spec": {
+        "nodeName": "node-1",
+        "restartPolicy": "Never",
+        "containers": [
+            {"name": "main", "image": "training:1", "resources": {"limits": {"memory": "2Gi"}}},
+            {"name": "sidecar", "image": "sidecar:1", "resources": {}},
+        ],
+    },
+    "status": {
+        "phase": "Running",
+        "conditions": [
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-03-01T10:00:01Z"},
+            {"type": "Ready", "status": "True", "lastTransitionTime": "2026-03-01T10:00:02Z"},
+        ],
+        "containerStatuses": [
+            {"name": "sidecar", "state": {"running": {"startedAt": "2026-03-01T10:00:09Z"}}},
+            {"name": "main", "state": {"running": {"startedAt": "2026-03-01T10:00:02Z"}}},
+        ],
+    },
+}
+
+
+def _time(second: int) -> datetime:
+    return datetime(2026, 3, 1, 10, 0, second, tzinfo=UTC)
+
+
+def _condition(type_: str, status: str = "True", **fields: str) -> dict[str, str]:
+    return {"type": type_, "status": status, "lastTransitionTime": "2026-03-01T10:00:30Z"} | fields
+
+
+def _job(part: str = "status", **fields: Any) -> JobView:
+    document = deepcopy(JOB)
+    document[part] |= fields
+    return job_view(document)
+
+
+def _pod(part: str = "status", **fields: Any) -> PodView:
+    document = deepcopy(POD)
+    document[part] |= fields
+    return pod_view(document)
+
+
+def _with_state(state: dict[str, Any], **fields: Any) -> PodView:
+    return _pod(containerStatuses=[{"name": "main", "state": state}], **fields)
+
+
+def test_a_job_at_work() -> None:
+    assert job_view(JOB) == job(resource_version=4711)
+
+
+def test_a_pod_at_work() -> None:
+    assert pod_view(POD) == running_pod(resource_version=4712, memory_limit="2Gi")
+
+
+def test_objects_without_a_status_have_not_begun() -> None:
+    fresh_job, fresh_pod = ({key: document[key] for key in ("metadata", "spec")} for document in (JOB, POD))
+    assert job_view(fresh_job) == job(resource_version=4711)
+    assert pod_view(fresh_pod) == pod(resource_version=4712, memory_limit="2Gi")
+
+
+@pytest.mark.parametrize(
+    ("part", "fields", "seen"),
+    [
+        ("metadata", {"deletionTimestamp": "2026-03-01T10:00:30Z"}, {"deleting": True}),
+        ("metadata", {"annotations": {}}, {"snapshot": None}),
+        ("metadata", {"annotations": None}, {"snapshot": None}),
+        ("metadata", {"ownerReferences": []}, {"owner_uid": ""}),
+        ("spec", {"suspend": True}, {"suspend": True}),
+        ("spec", {"backoffLimit": 0}, {"backoff_limit": 0}),
+        ("status", {"failed": 2, "terminating": 1}, {"failures": 2, "terminating": 1}),
+        ("status", {"conditions": None}, {"finished": False}),
+        ("status", {"conditions": [_condition("Suspended")]}, {"suspended_since": _time(30)}),
+        ("status", {"conditions": [_condition("Suspended", "False")]}, {"suspended_since": None}),
+        (
+            "status",
+            {"conditions": [_condition("SuccessCriteriaMet"), _condition("Complete")]},
+            {"complete": True, "finished": True, "finished_at": _time(30), "failed_reason": None},
+        ),
+        ("status", {"conditions": [_condition("SuccessCriteriaMet")]}, {"complete": False, "finished": False}),
+        ("status", {"conditions": [_condition("FailureTarget", reason="X")]}, {"finished": False, "finished_at": None}),
+        (
+            "status",
+            {"conditions": [_condition("Failed", reason="BackoffLimitExceeded", message="too many")]},
+            {
+                "failed_reason": "BackoffLimitExceeded",
+                "failed_message": "too many",
+                "finished": True,
+                "complete": False,
+                "finished_at": _time(30),
+            },
+        ),
+        ("status", {"conditions": [_condition("Failed")]}, {"failed_reason": "Failed", "finished": True}),
+        ("status", {"conditions": [_condition("Failed", "False")]}, {"failed_reason": None, "finished": False}),
+    ],
+)
+def test_what_is_seen_of_a_job(part: str, fields: dict[str, Any], seen: dict[str, Any]) -> None:
+    view = _job(part, **fields)
+    assert {name: getattr(view, name) for name in seen} == seen
+
+
+def test_a_job_without_a_backoff_limit_has_the_one_of_kubernetes() -> None:
+    document = deepcopy(JOB)
+    del document["spec"]["backoffLimit"]
+    assert job_view(document).backoff_limit == 6
+
+
+UNSCHEDULABLE = _condition("PodScheduled", "False", reason="Unschedulable", message="0/3 nodes are available")
+INIT_BROKEN = {"name": "fetch", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}}
+INIT_FAILED = {"name": "fetch", "state": {"terminated": {"exitCode": 2}}}
+INIT_DONE = {"name": "fetch", "state": {"terminated": {"exitCode": 0}}}
+INITIALIZING = {"waiting": {"reason": "PodInitializing"}}
+
+
+@pytest.mark.parametrize(
+    ("part", "fields", "seen"),
+    [
+        ("metadata", {"deletionTimestamp": "2026-03-01T10:00:30Z"}, {"deleted": _time(30)}),
+        ("spec", {"nodeName": None}, {"node": None}),
+        ("spec", {"activeDeadlineSeconds": 1}, {"deadline": 1}),
+        ("spec", {"containers": [{"name": "main", "resources": {"limits": {}}}]}, {"memory_limit": None}),
+        ("spec", {"containers": [{"name": "main", "resources": None}]}, {"memory_limit": None}),
+        ("status", {"phase": "Succeeded"}, {"ended": True}),
+        ("status", {"phase": "Failed"}, {"ended": True}),
+        ("status", {"phase": "Pending"}, {"ended": False}),
+        ("status", {"phase": "Unknown"}, {"ended": False}),
+        (
+            "status",
+            {"reason": "Evicted", "message": "low on memory"},
+            {"reason": "Evicted", "message": "low on memory"},
+        ),
+        ("status", {"conditions": [UNSCHEDULABLE]}, {"unschedulable": "0/3 nodes are available"}),
+        (
+            "status",
+            {"conditions": [_condition("PodScheduled", "False", reason="Unschedulable")]},
+            {"unschedulable": "no node fits"},
+        ),
+        (
+            "status",
+            {"conditions": [_condition("PodScheduled", "False", reason="SchedulingGated")]},
+            {"unschedulable": None},
+        ),
+        (
+            "status",
+            {"conditions": [_condition("DisruptionTarget", reason="PreemptionByScheduler")]},
+            {"disruption": "PreemptionByScheduler"},
+        ),
+        (
+            "status",
+            {"conditions": [_condition("DisruptionTarget", "False", reason="PreemptionByScheduler")]},
+            {"disruption": None},
+        ),
+        ("status", {"containerStatuses": None}, {"started": None, "waiting_reason": None}),
+        ("status", {"containerStatuses": [{"name": "main"}]}, {"started": None}),
+        (
+            "status",
+            {"containerStatuses": [], "initContainerStatuses": [INIT_BROKEN]},
+            {"waiting_reason": "ImagePullBackOff", "waiting_message": "no such tag"},
+        ),
+        (
+            "status",
+            {"containerStatuses": [], "initContainerStatuses": [{"name": "fetch", "state": INITIALIZING}, INIT_BROKEN]},
+            {"waiting_reason": "ImagePullBackOff"},
+        ),
+        ("status", {"initContainerStatuses": [INIT_DONE, INIT_FAILED]}, {"failed_init_container": "fetch"}),
+        ("status", {"initContainerStatuses": [INIT_DONE]}, {"failed_init_container": None}),
+        ("status", {"initContainerStatuses": [{"name": "fetch"}]}, {"failed_init_container": None}),
+    ],
+)
+def test_what_is_seen_of_a_pod(part: str, fields: dict[str, Any], seen: dict[str, Any]) -> None:
+    view = _pod(part, **fields)
+    assert {name: getattr(view, name) for name in seen} == seen
+
+
+def test_a_pod_that_is_gone_has_ended_whatever_it_did() -> None:
+    view = pod_view(POD, gone=True)
+    assert (view.gone, view.ended, view.phase) == (True, True, "Running")
+
+
+def test_a_container_that_waits_says_why() -> None:
+    view = _with_state({"waiting": {"reason": "ErrImagePull", "message": "no such tag"}}, phase="Pending")
+    assert (view.waiting_reason, view.waiting_message, view.started) == ("ErrImagePull", "no such tag", None)
+
+
+@pytest.mark.parametrize(
+    ("terminated", "expected"),
+    [
+        pytest.param(
+            {
+                "exitCode": 1,
+                "reason": "Error",
+                "message": "Traceback",
+                "startedAt": "2026-03-01T10:00:02Z",
+                "finishedAt": "2026-03-01T10:00:50Z",
+            },
+            Termination(1, None, "Error", "Traceback", _time(2), _time(50)),
+            id="error",
+        ),
+        pytest.param({"exitCode": 0}, Termination(0, None, "Completed", "", None, None), id="completed-without-reason"),
+        pytest.param({"exitCode": 2}, Termination(2, None, "Error", "", None, None), id="failed-without-reason"),
+        pytest.param({"exitCode": 128}, Termination(128, None, "Error", "", None, None), id="128-is-no-signal"),
+        pytest.param({"exitCode": 129}, Termination(129, 1, "Error", "", None, None), id="129-is-signal-1"),
+        pytest.param({"exitCode": 192}, Termination(192, 64, "Error", "", None, None), id="192-is-signal-64"),
+        pytest.param({"exitCode": 193}, Termination(193, None, "Error", "", None, None), id="193-is-no-signal"),
+        pytest.param({"exitCode": 255}, Termination(255, None, "Error", "", None, None), id="255-is-no-signal"),
+        pytest.param(
+            {"exitCode": 137, "signal": 15, "reason": "OOMKilled"},
+            Termination(137, 15, "OOMKilled", "", None, None),
+            id="a-signal-that-is-told-counts",
+        ),
+        pytest.param(
+            {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": None, "finishedAt": None},
+            Termination(137, 9, "ContainerStatusUnknown", "", None, None),
+            id="lost-container",
+        ),
+    ],
+)
+def test_how_a_container_ended(terminated: dict[str, Any], expected: Termination) -> None:
+    view = _with_state({"terminated": terminated})
+    assert view.termination == expected
+    assert view.started == expected.started
+
+
+@pytest.mark.parametrize(
+    ("owners", "expected"),
+    [
+        (None, ""),
+        ([], ""),
+        ([{"uid": "a"}], ""),
+        ([{"uid": "a", "controller": False}, {"uid": "b", "controller": True}], "b"),
+    ],
+)
+def test_the_controller_is_the_owner_that_controls(owners: Any, expected: str) -> None:
+    assert controller_uid({"ownerReferences": owners}) == expected
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [({"labels": LABELS}, True), ({"labels": {"app": "x"}}, False), ({"labels": None}, False), ({}, False)],
+)
+def test_only_jobs_and_pods_with_our_label_are_ours(metadata: dict[str, Any], expected: bool) -> None:
+    assert task_of_job(metadata) is expected
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="defect: while an init container waits, kubelet shows the first container as waiting for PodInitializing, "
+    "which hides why the init container does not start: such a task ends as StartTimeout without a reason. Ask "
+    "_init_waiting first, or leave PodInitializing out of the container's own state.",
+)
+def test_an_init_container_that_cannot_start_is_not_hidden_by_the_one_that_waits_for_it() -> None:
+    view = _with_state(INITIALIZING, phase="Pending", initContainerStatuses=[INIT_BROKEN])
+    assert (view.waiting_reason, view.waiting_message) == ("ImagePullBackOff", "no such tag")
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="defect: one Job whose snapshot cannot be read (edited by hand, or written by a version that had fewer "
+    "fields) raises in job_view, so list_jobs and with it every resync of all tasks fails. Give None: plan then uses "
+    "status.templateSnapshot.",
+)
+@pytest.mark.parametrize("text", ["{}", "not JSON", '{"generation": 3}', "null"])
+def test_a_snapshot_that_cannot_be_read_is_none(text: str) -> None:
+    assert _job("metadata", annotations={names.ANNOTATION_SNAPSHOT: text}).snapshot is None
