@@ -74,6 +74,7 @@ async def _measure(api: ClusterApi, namespace: str, count: int, running: int) ->
         "ratio": round(tasks_per_s / raw_per_s, 2),
         "writes_per_task": round(len(writes) / count, 2),
         "writes_by_kind": _by_kind(writes, count),
+        "reads_by_kind": _by_kind([r for r in requests if _is_operator(r) and r.verb in ("get", "list")], count),
         "operator_cpu_ms_per_task": round(cpu / count * 1000, 1),
         "operator_rss_mb": round(rss),
         "create_to_job_ms": _percentiles(_create_to_job(requests)),
@@ -176,7 +177,7 @@ async def _settled_writes(audit: AuditLog) -> list[Request]:
     seen, quiet_since = -1, time.monotonic()
     while time.monotonic() - quiet_since < SETTLED:
         await asyncio.sleep(0.2)
-        requests = [r for r in audit.requests() if r.agent.startswith(OPERATOR_AGENTS) and r.resource != "leases"]
+        requests = [request for request in audit.requests() if _is_operator(request)]
         if len(requests) != seen:
             seen, quiet_since = len(requests), time.monotonic()
     return [write for agent in OPERATOR_AGENTS for write in audit.writes(agent)]
@@ -212,6 +213,10 @@ def _percentiles(values: Iterator[float]) -> dict[str, float]:
         return {}
     cuts = statistics.quantiles(ordered, n=100, method="inclusive")
     return {"p50": round(cuts[49], 1), "p99": round(cuts[98], 1), "n": len(ordered)}
+
+
+def _is_operator(request: Request) -> bool:
+    return request.agent.startswith(OPERATOR_AGENTS) and request.resource != "leases"
 
 
 def _by_kind(writes: Sequence[Request], count: int) -> dict[str, float]:

@@ -61,7 +61,6 @@ def check_schema(schema: Mapping[str, Any]) -> list[str]:
     return [
         *_property_problems(schema.get("properties", {})),
         *_reference_problems(schema),
-        *_pattern_problems(schema),
     ]
 
 
@@ -149,18 +148,11 @@ def _target(schema: Mapping[str, Any], reference: str) -> Any:
     node: Any = schema
     for part in unquote(reference.removeprefix("#")).split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
-        node = node.get(key) if isinstance(node, Mapping) else None
+        if isinstance(node, list) and key.isdecimal() and int(key) < len(node):
+            node = node[int(key)]
+        else:
+            node = node.get(key) if isinstance(node, Mapping) else None
     return node
-
-
-def _pattern_problems(schema: Mapping[str, Any]) -> Iterator[str]:
-    for node in _subschemas(schema):
-        pattern = node.get("pattern")
-        if isinstance(pattern, str):
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                yield f"pattern {pattern!r} cannot be read: {error}"
 
 
 def _closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -207,7 +199,9 @@ def _readable(error: ValidationError) -> list[ParameterError]:
     if error.validator == "additionalProperties" and wanted is False:
         known = schema.get("properties") or {}
         allowed = f"allowed are {', '.join(known)}" if known else "none is allowed here"
-        strange = [name for name in instance if name not in known]
+        patterns = schema.get("patternProperties") or {}
+        named = [name for name in instance if name not in known]
+        strange = [name for name in named if not any(re.search(pattern, name) for pattern in patterns)]
         return [ParameterError(_joined(path, name[:64]), f"no such parameter; {allowed}") for name in strange]
     shown = repr(instance)
     short = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}... ({len(shown)} characters)"

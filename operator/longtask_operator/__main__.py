@@ -23,9 +23,9 @@ from longtask_operator.reconciler import Reconciler
 from longtask_operator.settings import Settings
 from longtask_operator.task_api import task_api
 from longtask_operator.templates import TemplateReconciler
-from longtask_operator.watches import Key, Watches
+from longtask_operator.watches import Key, Watches, kopf_settings
 from longtask_operator.workqueue import WorkQueue
-from longtask_runtime import environment, kube, logs
+from longtask_runtime import depth, environment, kube, logs
 from longtask_runtime.authentication import TokenReviewer
 from longtask_runtime.serving import serve
 from longtask_runtime.validation import Validator
@@ -41,6 +41,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT."""
     settings = environment.read(Settings)
     logs.configure(settings.log_level)
+    depth.make_room()
     uvloop.run(Operator(settings).run())
 
 
@@ -130,14 +131,9 @@ class Operator:
     async def _watch(self, watches: Watches, watching: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()
         watches.register(registry)
-        options = kopf.OperatorSettings()
-        options.posting.enabled = False
-        options.scanning.disabled = True
-        options.networking.enforce_retry_after = True
-        options.queueing.idle_timeout = 0.1
         await kopf.operator(
             registry=registry,
-            settings=options,
+            settings=kopf_settings(),
             standalone=True,
             namespaces=[self._settings.namespace],
             ready_flag=watching,

@@ -23,7 +23,8 @@ from longtask_runtime.validation import ValidationTimeout, Validator
 logger = logging.getLogger(__name__)
 
 LOG_LINES = 60
-POD_SHOULD_BE_THERE = timedelta(seconds=3)
+POD_SHOULD_BE_THERE = timedelta(seconds=10)
+"""A Job without a pod for so long is worth a look at its Events, which is a costly list for the API server."""
 
 
 class Reconciler:

@@ -78,6 +78,7 @@ BAD_OBJECTS: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.usefixtures("installation")
 @pytest.mark.parametrize("name", BAD_OBJECTS)
 async def test_kubectl_refuses_a(name: str) -> None:
     kind, spec, told = BAD_OBJECTS[name]
@@ -88,6 +89,7 @@ async def test_kubectl_refuses_a(name: str) -> None:
     assert (await kubectl("get", "-n", TASKS, kind, "e2e-bad")).code != 0
 
 
+@pytest.mark.usefixtures("installation")
 async def test_kubectl_refuses_a_task_whose_name_leaves_its_place() -> None:
     metadata = {"name": "../e2e-bad"}
     spec = {"templateRef": {"name": "e2e-number"}}

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from mcp import MCPError
 
 from tests.e2e.conftest import Session
 from tests.e2e.following import Wait, asleep, ended, told
 from tests.e2e.installation import SYSTEM, Installation
 from tests.e2e.programs import kubectl
-from tests.mcp.replica import Reply
+from tests.mcp.replica import ERAS, Reply
 
 
 async def test_operators_that_vanish_in_mid_task_lose_nothing_and_run_nothing_twice(
@@ -34,7 +35,8 @@ async def test_servers_that_restart_under_a_wait_answer_it_and_a_new_session_rea
 ) -> None:
     stopped, killed = before = await installation.all_ready("mcp")
     async with as_alice(pod=stopped) as agent:
-        task = await agent.call("e2e_python", code=asleep(15, "still here"), idempotency_key=new_key())
+        task = await agent.call("e2e_python", code=asleep(8, "still here"), idempotency_key=new_key())
+        await told(agent, task.task_id, "running")
     ways = [(stopped, "auto"), (stopped, "legacy"), (killed, "auto")]
     waits = [Wait() for _ in ways]
     calls = [
@@ -55,6 +57,25 @@ async def test_servers_that_restart_under_a_wait_answer_it_and_a_new_session_rea
         reply = await ended(agent, task.task_id)
     assert task.task_id in listed.text
     assert reply.envelope["result"] == "still here"
+    assert await installation.ran_once(task.task_id)
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_connection_that_breaks_under_a_wait_is_a_clean_error_and_the_task_goes_on(
+    installation: Installation, as_alice: Session, new_key: Callable[[], str], era: str
+) -> None:
+    [pod, _] = await installation.all_ready("mcp")
+    async with as_alice(pod=pod) as agent:
+        task = await agent.call("e2e_python", code=asleep(3, "unimpressed"), idempotency_key=new_key())
+    wait = Wait()
+    call = asyncio.create_task(waited(as_alice, wait, task.task_id, pod=pod, era=era))
+    await asyncio.wait_for(wait.first.wait(), 30)
+    await installation.tunnels.cut(f"pod/{pod}")
+    outcome = await asyncio.wait_for(call, 10)
+    assert isinstance(outcome, MCPError)
+    async with as_alice(pod=pod, era=era) as agent:
+        reply = await ended(agent, task.task_id)
+    assert reply.envelope["result"] == "unimpressed"
     assert await installation.ran_once(task.task_id)
 
 

@@ -25,6 +25,12 @@ class Tunnels:
             tunnel = self._open[target] = await _opened(self._namespace, target, port, log)
         return f"http://127.0.0.1:{tunnel.port}"
 
+    async def cut(self, target: str) -> None:
+        """Break the tunnel to a target, with every connection in it, as a network that fails does."""
+        process = self._open[target].process
+        process.kill()
+        await process.wait()
+
     async def close(self) -> None:
         """End them all."""
         for tunnel in self._open.values():

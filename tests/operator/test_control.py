@@ -1,5 +1,6 @@
 """What people can do to a task while it lives: suspend, resume, cancel, delete; and what becomes of it then."""
 
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -249,3 +250,31 @@ def test_work_is_refused_for_quota_with_that_reason_and_starts_when_there_is_roo
     tasks.wait_message(name, "QuotaExceeded")
     tasks.kube.request("DELETE", f"{path}/{template}").done()
     tasks.wait(name, "Succeeded", seconds=90)
+
+
+def test_parameters_nested_deeper_than_anybody_reads_are_refused_and_harm_nobody_else(
+    tasks: Tasks, unique: Callable[[str], str]
+) -> None:
+    name, other = unique("deep"), unique("beside-deep")
+    nested = "[" * 9000 + "]" * 9000
+    spec = f'{{"templateRef": {{"name": "job"}}, "parameters": {{"code": {nested}}}}}'
+    head = f'"apiVersion": "{names.API_VERSION}", "kind": "{names.TASK_KIND}", "metadata": {{"name": "{name}"}}'
+    body = f'{{{head}, "spec": {spec}}}'
+    created = subprocess.run(
+        ["kubectl", "create", "--raw", tasks.kube.path(names.TASK_PLURAL), "-f", "-"],
+        input=body,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert created.returncode == 0, created.stderr
+    tasks.run(other, "job", QUICK)
+    tasks.wait(other, "Succeeded")
+
+    def reason() -> str:
+        path = "{.status.failure.message}"
+        command = ["kubectl", "get", "longtask", name, "-n", tasks.kube.namespace, "-o", f"jsonpath={path}"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    eventually(reason, lambda told: "nested deeper than 100 levels" in told)
+    tasks.delete(name)

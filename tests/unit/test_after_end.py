@@ -57,6 +57,10 @@ def test_a_task_that_never_had_a_template_is_kept_for_thirty_days() -> None:
     assert step(plan(world(task(refused), 61))).again == 60 + 30 * 86400
 
 
+def test_an_ended_task_without_its_end_is_kept_from_now_on() -> None:
+    assert step(plan(world(task(LongTaskStatus(phase=Phase.FAILED)), 61))).again == 61 + 30 * 86400
+
+
 def test_a_task_that_is_being_deleted_is_left_alone() -> None:
     given = world(task(status(Phase.SUCCEEDED), deleted=200), EXPIRES, job=DONE)
     assert step(plan(given)) == Step("Succeeded", "")

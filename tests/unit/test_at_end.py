@@ -82,6 +82,16 @@ def test_a_job_that_does_not_say_when_it_ended_has_ended_now() -> None:
     assert after.completion_time == at(60)
 
 
+def test_a_failed_job_that_does_not_say_when_has_failed_now() -> None:
+    after = plan(_ended(job=job(failed_reason="BackoffLimitExceeded"), pods=(ended_pod(exit_code=1),))).status
+    assert after.completion_time == at(60)
+
+
+def test_the_first_start_stays_although_its_attempt_is_not_kept_any_more() -> None:
+    before = at_work(start_time=at(2), attempt_count=30, attempts=[attempt(30, "c", 40)])
+    assert plan(_ended(before, job=COMPLETE, pods=(ended_pod("c", 39),))).status.start_time == at(2)
+
+
 def test_a_result_that_was_cut_is_a_failure_and_never_half_a_result() -> None:
     after = plan(_ended(job=COMPLETE, pods=(ended_pod(told="x" * 4096),))).status
     assert (after.phase, after.result) == (Phase.FAILED, None)
@@ -253,12 +263,6 @@ def test_a_lost_job_ends_the_attempt_and_says_what_to_do() -> None:
     assert after.failure.hint == "Start it again. To end work, cancel the task instead of deleting its Job."
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="defect: kubelet names the resource in the reason of a pod it refuses (OutOfnvidia.com/gpu, "
-    "kubernetes#68002, #96506); as a Condition's reason it is refused, plan raises, and the task stays for ever. Make "
-    "reasons CamelCase and at most 64 long in attempt_reason (keep the original in the message).",
-)
 @pytest.mark.parametrize("reason", ["OutOfnvidia.com/gpu", "X" * 65])
 def test_a_pod_that_failed_for_a_reason_in_its_own_spelling_ends_the_task_too(reason: str) -> None:
     refused = pod(phase="Failed", reason=reason, message="Node didn't have enough resource: nvidia.com/gpu")
@@ -268,12 +272,6 @@ def test_a_pod_that_failed_for_a_reason_in_its_own_spelling_ends_the_task_too(re
     assert "nvidia.com/gpu" in after.failure.message
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="defect: actions come before the status write, so after a crash between the two a task that was stopped for "
-    "its total deadline has no activeSince, and the failure blames the template's deadline for one attempt (1 s). "
-    "Take the active period from the attempts when activeSince is missing.",
-)
 def test_a_stop_for_the_total_deadline_is_told_as_such_although_active_since_was_never_written() -> None:
     stopped = ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1)
     given = world(task(active_deadline_seconds=40), 60, job=FAILED, pods=(stopped,))
@@ -282,12 +280,6 @@ def test_a_stop_for_the_total_deadline_is_told_as_such_although_active_since_was
     assert failure.message == "the work was active for longer than its activeDeadlineSeconds (40 s)"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="ambiguity: when the total deadline ends a task between two attempts, the failure is that of the last "
-    "attempt alone: nothing says why the retries that the template promises did not come. Add it to the message when "
-    "the deadline is over at the end.",
-)
 def test_a_total_deadline_that_ends_a_task_between_attempts_is_told() -> None:
     before = at_work(attempts=[attempt(end_time=at(30), reason="Error")])
     given = _ended(
@@ -301,12 +293,6 @@ def test_a_total_deadline_that_ends_a_task_between_attempts_is_told() -> None:
     assert "activeDeadlineSeconds" in failure.message
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="defect: active time is only counted from when the operator saw a pod run in at_work; a task that ended "
-    "(or was held) before that, in two seconds or while the operator was down, has no activeSeconds. Set active_since "
-    "in plan._with_job, from the attempts, before the branches.",
-)
 @pytest.mark.parametrize(
     "given",
     [
@@ -327,12 +313,15 @@ def test_work_that_was_never_seen_running_has_its_active_time_too(given: World) 
     assert plan(given).status.active_seconds in (48, 50)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="ambiguity: a Job that was deleted after its pod had succeeded, before its Complete was seen, is JobLost "
-    "(`deleted before it ended`), although the pod that was seen holds the result. In job_gone, a pod with phase "
-    "Succeeded gives its result.",
-)
 def test_a_result_that_was_seen_is_not_lost_with_the_job() -> None:
     after = plan(_ended(pods=(ended_pod(told="7", gone=True),))).status
     assert after.result == Result(value=7)
+
+
+def test_a_cancel_that_removed_the_job_of_work_that_was_done_does_not_take_the_result() -> None:
+    after = plan(_ended(cancel_requested=True, pods=(ended_pod(told="7", gone=True),))).status
+    assert (after.phase, after.result) == (Phase.SUCCEEDED, Result(value=7))
+
+
+def test_work_that_was_never_seen_running_has_its_active_time_although_its_job_is_gone() -> None:
+    assert plan(_ended(status(Phase.PENDING), pods=(ended_pod(gone=True),))).status.active_seconds

@@ -359,10 +359,5 @@ def test_a_job_that_is_not_the_one_in_job_ref_does_not_take_its_place() -> None:
     assert after.failure.reason == "JobLost"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="defect (small): _settled trusts the node's clock; one that is a minute ahead keeps the end of an attempt "
-    "out of the status for a minute. Defer only while now < until <= now + QUIET.",
-)
 def test_a_node_whose_clock_is_ahead_does_not_hold_up_the_status() -> None:
     assert not plan(_given(100, at_work(), pods=(ended_pod(exit_code=1, ended=160),))).defer_status

@@ -126,7 +126,7 @@ def test_what_becomes_of_a_known_attempt(
         pytest.param([_evicted(disruption="SomethingNew")], 1, id="a-reason-that-is-not-known"),
         pytest.param([ended_pod(exit_code=1)], 0, id="own-failure"),
         pytest.param([running_pod(gone=True)], 0, id="deleted-by-hand"),
-        pytest.param([_evicted(exit_code=137, why="OOMKilled")], 0, id="out-of-memory-under-eviction"),
+        pytest.param([_evicted(exit_code=137, why="OOMKilled")], 1, id="out-of-memory-under-eviction"),
         pytest.param([_evicted("a"), _evicted("b", 60), running_pod("c", 90)], 2, id="several"),
         pytest.param(
             [pod(phase="Failed", reason="Evicted", disruption="TerminationByKubelet")], 1, id="before-it-started"
@@ -137,12 +137,6 @@ def test_how_many_disruptions_pods_are(pods: list[PodView], expected: int) -> No
     assert _recorded(NONE, pods).disruptions == expected
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="defect: an eviction for an emptyDir over its limit is the work's own fault, has no DisruptionTarget and "
-    "counts as a failure for the Job (facts/kubernetes.md), but attempts count it as a disruption, because the pod's "
-    "reason is Evicted too. Count by pod.disruption instead of by the reason's name; give it a hint of its own.",
-)
 def test_an_eviction_for_its_own_fault_is_no_disruption() -> None:
     evicted = ended_pod(
         exit_code=137, reason="Evicted", message='Usage of EmptyDir volume "x" exceeds the limit "1Gi".'
@@ -162,13 +156,6 @@ def test_an_eviction_for_its_own_fault_is_no_disruption() -> None:
         pytest.param(
             [pod(f"{n:02}", n, phase="Failed", disruption="TerminationByKubelet") for n in range(1, 31)],
             id="more-than-are-kept-and-none-started",
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="defect: attempts older than the 20 kept are known by the start of the oldest one; when that "
-                "one never started (rejected by kubelet, evicted while pending), all forgotten pods count again at "
-                "every look: counts grow, each status write causes the next, and maxDisruptions is soon passed. Tell "
-                "them by pod.created <= creation of the oldest kept one, or by number when its pod is seen.",
-            ),
         ),
     ],
 )
@@ -214,11 +201,6 @@ def test_the_first_start_is_the_earliest_that_is_known() -> None:
     assert _recorded(NONE, [pod(phase="Failed"), running_pod("b", 60), running_pod("c", 30)]).first_start == at(31)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="defect: when kubelet has lost the container (ContainerStatusUnknown) its end has no startedAt, and the "
-    "start that was recorded is overwritten with none. In record, keep before.start_time.",
-)
 def test_a_start_that_was_recorded_is_kept_when_the_container_is_lost() -> None:
     lost = Termination(
         exit_code=137, signal=9, reason="ContainerStatusUnknown", message="", started=None, finished=None

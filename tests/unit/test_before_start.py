@@ -186,7 +186,9 @@ def test_a_template_that_comes_in_time_starts_the_task() -> None:
 
 
 def test_the_planned_job_belongs_to_the_task_and_has_its_parameters() -> None:
-    given = world(task(), 1, template=template({"retry": {"limit": 7}}), parameters={"epochs": 3})
+    schema = {"type": "object", "properties": {"epochs": {"type": "integer"}}}
+    declared = template({"retry": {"limit": 7}, "parametersSchema": schema})
+    given = world(task(), 1, template=declared, parameters={"epochs": 3})
     (action,) = plan(given).actions
     assert isinstance(action, CreateJob)
     assert action.manifest["metadata"]["ownerReferences"][0]["uid"] == TASK_UID

@@ -4,13 +4,14 @@ import pytest
 
 from longtask_api.longtask import Failure, LongTaskStatus, Phase
 from longtask_operator.planning.narration import events
-from tests.unit.given import at, attempt
+from tests.unit.given import at, attempt, condition
 
 ENDED = attempt(end_time=at(50), reason="OOMKilled", exit_code=137)
 
 
-def _status(phase: Phase | None, message: str = "so it is", **fields: object) -> LongTaskStatus:
-    return LongTaskStatus.model_validate({"phase": phase, "message": message} | fields)
+def _status(phase: Phase | None, message: str = "so it is", held: bool = False, **fields: object) -> LongTaskStatus:
+    conditions = [condition("Suspended", "True" if held or phase is Phase.SUSPENDED else "False")]
+    return LongTaskStatus.model_validate({"phase": phase, "message": message, "conditions": conditions} | fields)
 
 
 @pytest.mark.parametrize(
@@ -87,17 +88,8 @@ def _status(phase: Phase | None, message: str = "so it is", **fields: object) ->
             ],
             id="last-attempt-ended",
         ),
-        pytest.param(
-            _status(Phase.SUSPENDED),
-            _status(Phase.SUCCEEDED),
-            [],
-            id="completed-while-suspended",
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="defect: work that completes in the moment it is suspended gives an Event `Resumed: completed`. "
-                "Say Resumed only when the new phase is Pending or Running.",
-            ),
-        ),
+        pytest.param(_status(Phase.SUSPENDED), _status(Phase.SUCCEEDED, held=True), [], id="completed-while-suspended"),
+        pytest.param(_status(Phase.SUSPENDED), _status(Phase.PENDING, held=True), [], id="cancelling-while-suspended"),
     ],
 )
 def test_what_is_told(before: LongTaskStatus, after: LongTaskStatus, expected: list[tuple[str, str, str]]) -> None:

@@ -306,23 +306,11 @@ def test_only_jobs_and_pods_with_our_label_are_ours(metadata: dict[str, Any], ex
     assert task_of_job(metadata) is expected
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="defect: while an init container waits, kubelet shows the first container as waiting for PodInitializing, "
-    "which hides why the init container does not start: such a task ends as StartTimeout without a reason. Ask "
-    "_init_waiting first, or leave PodInitializing out of the container's own state.",
-)
 def test_an_init_container_that_cannot_start_is_not_hidden_by_the_one_that_waits_for_it() -> None:
     view = _with_state(INITIALIZING, phase="Pending", initContainerStatuses=[INIT_BROKEN])
     assert (view.waiting_reason, view.waiting_message) == ("ImagePullBackOff", "no such tag")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="defect: one Job whose snapshot cannot be read (edited by hand, or written by a version that had fewer "
-    "fields) raises in job_view, so list_jobs and with it every resync of all tasks fails. Give None: plan then uses "
-    "status.templateSnapshot.",
-)
 @pytest.mark.parametrize("text", ["{}", "not JSON", '{"generation": 3}', "null"])
 def test_a_snapshot_that_cannot_be_read_is_none(text: str) -> None:
     assert _job("metadata", annotations={names.ANNOTATION_SNAPSHOT: text}).snapshot is None

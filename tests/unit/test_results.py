@@ -130,13 +130,13 @@ def test_a_result_is_stored_as_it_was_read(message: str) -> None:
     assert Result.from_api(json.loads(json.dumps(outcome.to_api()))) == outcome
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=RecursionError,
-    reason="defect: JSON nested deeper than Python's recursion limit raises RecursionError, so plan raises at every "
-    "look and the task never ends (an outcome chosen by what runs in the pod). Catch RecursionError as ValueError is, "
-    "for _storable too; better, refuse more than about 100 levels, which every reader can take.",
-)
 @pytest.mark.parametrize("levels", [500, 1000, 2000])
 def test_json_that_is_nested_very_deep_is_a_result_like_any_other(levels: int) -> None:
     assert isinstance(read_result("[" * levels + "]" * levels), Result)
+
+
+@pytest.mark.parametrize(("levels", "is_value"), [(100, True), (101, False)])
+def test_a_value_has_at_most_a_hundred_levels(levels: int, is_value: bool) -> None:
+    outcome = read_result("[" * levels + "]" * levels)
+    assert isinstance(outcome, Result)
+    assert (outcome.value is not None, outcome.text is None) == (is_value, is_value)

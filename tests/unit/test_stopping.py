@@ -125,25 +125,16 @@ def test_a_cancelled_task_has_not_ended_while_its_pod_works() -> None:
     assert after.failure is None
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="defect: the event of a suspended task that is cancelled reads `Resumed: cancelling`, because its phase "
-    "goes from Suspended to Pending. In narration, say Resumed only for phase Running or Pending without cancel "
-    "(e.g. when the Suspended condition turns False).",
-)
 def test_a_held_task_that_is_cancelled_is_not_called_resumed() -> None:
     after = plan(_cancelled(held(50), job=job(suspend=True))).status
     assert "Resumed" not in [reason for _, reason, _ in narration.events(held(50), after)]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="ambiguity: a task that is cancelled while its node is silent says `cancelling` for ever; the NodeLost "
-    "message with its hint would tell the person on call what to do. Use _silent_node in the cancel branch too.",
-)
 def test_a_cancel_that_waits_for_a_lost_node_says_so() -> None:
     given = _cancelled(at_work(), job=job(backoff_limit=0), pods=(running_pod(deleted=at(60), deadline=1),))
-    assert "NodeLost" in (plan(given).status.message or "")
+    message = plan(given).status.message or ""
+    assert message.startswith("cancelling, but node node-1 does not answer")
+    assert "kubectl delete node node-1" in message
 
 
 OVER = "stopping: activeDeadlineSeconds is over"
@@ -264,6 +255,27 @@ def test_the_limit_is_the_tasks_own_or_the_templates_and_at_most_the_maximum(
 ) -> None:
     snapshot = SNAPSHOT.model_copy(update={"max_active_deadline_seconds": maximum})
     assert activity.limit(task(active_deadline_seconds=own), snapshot) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        pytest.param(LongTaskStatus(), None, id="no-attempt"),
+        pytest.param(LongTaskStatus(attempts=[attempt()]), 2, id="running"),
+        pytest.param(LongTaskStatus(attempts=[attempt(end_time=at(50))]), 2, id="ended"),
+        pytest.param(LongTaskStatus(attempts=[attempt(1, "a", 20), attempt(2, "b", 10)]), 10, id="the-earliest"),
+        pytest.param(LongTaskStatus(attempts=[attempt(start=None), attempt(2, "b", 60)]), 60, id="one-never-started"),
+        pytest.param(LongTaskStatus(active_since=at(30), attempts=[attempt()]), 30, id="open-already"),
+        pytest.param(held(60, attempts=[attempt()]), None, id="held-since"),
+        pytest.param(held(60, attempts=[attempt(), attempt(2, "b", 70)]), 70, id="started-again-since"),
+        pytest.param(LongTaskStatus(attempts=[attempt(1, "a", 100)]), 100, id="just-now"),
+        pytest.param(LongTaskStatus(attempts=[attempt(1, "a", 101)]), None, id="a-node-whose-clock-is-ahead"),
+    ],
+)
+def test_the_active_period_begins_with_the_first_attempt_since_the_task_was_held(
+    before: LongTaskStatus, expected: float | None
+) -> None:
+    assert activity.opened(before, at(100)).active_since == (None if expected is None else at(expected))
 
 
 @pytest.mark.parametrize(

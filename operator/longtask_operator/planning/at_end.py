@@ -11,6 +11,7 @@ from longtask_operator.planning.world import LOOK_AGAIN, Plan, World
 
 def job_gone(world: World, job: JobRef) -> Plan:
     status = statuses.recorded(world, statuses.observed(world, world.task.status), suspended=False)
+    status = activity.opened(status, world.now)
     if any(pod.job_uid == job.uid and not pod.ended for pod in world.pods):
         message = "the Job is gone; waiting for its pods to end"
         return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=world.now + LOOK_AGAIN)

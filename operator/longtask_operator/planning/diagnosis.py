@@ -145,7 +145,7 @@ def failure(job: JobView, pod: PodView | None, log: str | None, *, total_deadlin
 def _last_words(message: str, log: str | None) -> str:
     """What the work said of its end: its own termination message, else the last line of its log."""
     own = message.strip()
-    if own and own not in (log or ""):
+    if own and log and own not in log:
         return own
     lines = (log or own).rstrip().splitlines()
     return lines[-1].strip() if lines else ""

@@ -1,5 +1,6 @@
 """The next step for a task."""
 
+from longtask_api.conditions import is_true
 from longtask_api.longtask import ConditionType, JobRef
 from longtask_operator.planning import activity, after_end, at_end, at_work, before_start, statuses
 from longtask_operator.planning.observed import JobView
@@ -29,7 +30,9 @@ def _with_job(world: World, job: JobView) -> Plan:
         update={"job_ref": JobRef(name=job.name, uid=job.uid), "template_snapshot": snapshot}
     )
     status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "True", "Accepted", "")
-    status = activity.opened(statuses.recorded(world, status, suspended=job.suspend), world.now)
+    status = statuses.recorded(world, status, suspended=job.suspend)
+    if not (job.suspend and is_true(status.conditions, ConditionType.SUSPENDED)):
+        status = activity.opened(status, world.now)
     if job.complete:
         return at_end.completed(world, job.finished_at or world.now, status)
     if job.failed_reason is not None:
