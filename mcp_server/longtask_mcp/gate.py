@@ -1,13 +1,17 @@
 """Requests that are refused before the MCP library reads them."""
 
+import logging
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 INVALID_REQUEST = -32600
 INTERNAL_ERROR = -32603
+
+log = logging.getLogger(__name__)
 
 
 def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -38,4 +42,7 @@ class Gate:
             text = f"the request has {length} bytes; at most {self._max_request_bytes} are read. Nothing was started."
             await refusal(413, text)(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            try:
+                await self._app(scope, receive, send)
+            except ClientDisconnect:
+                log.info("a client went away before its request was complete")

@@ -32,8 +32,13 @@ class TemplateReconciler:
             refusal = await self._cluster.try_pod(trial_pod(template))
             reason, problems = judge(refusal)
         status = status_of(template, reason, problems, datetime.now(UTC))
-        if status.to_api() != template.status.to_api():
+        if status.to_api() == template.status.to_api():
+            return
+        try:
             await self._cluster.write_template_status(template, status)
+        except KubeError as error:
+            if error.status not in (404, 409):  # gone, or changed: then its newer version is on its way
+                raise
 
 
 def problems_of(template: LongTaskTemplate) -> list[str]:
@@ -54,10 +59,10 @@ def problems_of(template: LongTaskTemplate) -> list[str]:
 
 
 def trial_pod(template: LongTaskTemplate) -> dict[str, object]:
-    """The pod as a task would have it, for a dry run."""
+    """The pod as a task would have it, for a dry run; its name does not change, so neither do the words about it."""
     labels = {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_TEMPLATE: template.metadata.name}
     pod = build_pod(template, labels, environment("dry-run", template, {}))
-    pod["metadata"]["generateName"] = f"{template.metadata.name}-"
+    pod["metadata"]["name"] = f"{template.metadata.name}-trial"
     return pod
 
 

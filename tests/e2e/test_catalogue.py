@@ -81,7 +81,6 @@ async def test_a_template_that_is_not_ready_is_no_tool_and_the_list_says_why(as_
     assert refused.text.startswith(f"template: {BROKEN} cannot be started now: PodSecurityViolation: ")
 
 
-@pytest.mark.xfail(strict=True, reason="the message that is stored has the trial pod's random name")
 async def test_a_template_that_is_not_ready_is_judged_once(
     installation: Installation, as_alice: Session, new_key: Callable[[], str]
 ) -> None:

@@ -74,7 +74,6 @@ async def test_a_running_task_is_cancelled_and_keeps_its_log(
     assert pod["status"]["phase"] == "Failed"
 
 
-@pytest.mark.xfail(strict=True, reason="answers.status leaves the log tail of a cancelled task out of the text")
 async def test_the_text_about_a_cancelled_task_ends_with_its_last_log(cancelled: Reply) -> None:
     assert "Last log:\nworking" in cancelled.text
 

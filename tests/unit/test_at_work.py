@@ -38,6 +38,8 @@ SILENT = (
 )
 QUOTA = 'Error creating: pods "x" is forbidden: exceeded quota: pods, used: 2, limited: 2'
 SECURITY = 'Error creating: pods "x" is forbidden: violates PodSecurity "restricted:latest"'
+QUOTA_TOLD = "Error creating: the pod is forbidden: exceeded quota: pods, limited: 2"
+SECURITY_TOLD = 'Error creating: the pod is forbidden: violates PodSecurity "restricted:latest"'
 
 
 def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) -> World:
@@ -62,12 +64,12 @@ def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) ->
         ),
         pytest.param(
             _given(30, PENDING, refusals=(Refusal(at(20), QUOTA),)),
-            Step("Pending", f"QuotaExceeded: the namespace refuses the pod: {QUOTA}", again=40),
+            Step("Pending", f"QuotaExceeded: the namespace refuses the pod: {QUOTA_TOLD}", again=40),
             id="quota-refuses-the-pod",
         ),
         pytest.param(
             _given(599, PENDING, refusals=(Refusal(at(0), QUOTA),)),
-            Step("Pending", f"QuotaExceeded: the namespace refuses the pod: {QUOTA}", again=609),
+            Step("Pending", f"QuotaExceeded: the namespace refuses the pod: {QUOTA_TOLD}", again=609),
             id="quota-refuses-the-pod-and-time-is-nearly-over",
         ),
         pytest.param(_given(3, pods=(running_pod(),)), Step("Running", "running", again=3602), id="running"),
@@ -168,13 +170,13 @@ def test_the_next_step_at_work(given: World, expected: Step) -> None:
         pytest.param(
             _given(600, PENDING, refusals=(Refusal(at(590), QUOTA), Refusal(at(10), SECURITY))),
             "QuotaExceeded",
-            f"gave up after 600 s: the namespace refuses the pod: {QUOTA}",
+            f"gave up after 600 s: the namespace refuses the pod: {QUOTA_TOLD}",
             id="quota",
         ),
         pytest.param(
             _given(600, PENDING, refusals=(Refusal(at(10), QUOTA), Refusal(at(590), SECURITY))),
             "PodSecurityViolation",
-            f"gave up after 600 s: the namespace refuses the pod: {SECURITY}",
+            f"gave up after 600 s: the namespace refuses the pod: {SECURITY_TOLD}",
             id="pod-security",
         ),
         pytest.param(
@@ -361,3 +363,11 @@ def test_a_job_that_is_not_the_one_in_job_ref_does_not_take_its_place() -> None:
 
 def test_a_node_whose_clock_is_ahead_does_not_hold_up_the_status() -> None:
     assert not plan(_given(100, at_work(), pods=(ended_pod(exit_code=1, ended=160),))).defer_status
+
+
+def test_each_refusal_of_the_next_try_is_told_in_the_same_words() -> None:
+    told = {
+        plan(_given(30, PENDING, refusals=(Refusal(at(20), said),))).status.message
+        for said in (QUOTA, QUOTA.replace('"x"', '"y"'), QUOTA.replace("used: 2", "used: 1"))
+    }
+    assert len(told) == 1

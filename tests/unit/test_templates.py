@@ -144,7 +144,7 @@ def test_the_title_is_made_from_the_name_where_the_author_gave_none(spec: dict[s
 def test_the_trial_pod_is_the_pod_of_a_task_without_parameters() -> None:
     schema = {"type": "object", "properties": {"epochs": {"type": "integer"}}}
     pod: Any = trial_pod(_template(parametersSchema=schema))
-    assert pod["metadata"]["generateName"] == "training-"
+    assert pod["metadata"]["name"] == "training-trial"
     assert pod["metadata"]["labels"]["longtask.dev/template"] == "training"
     assert "longtask.dev/task-uid" not in pod["metadata"]["labels"]
     assert pod["spec"]["restartPolicy"] == "Never"

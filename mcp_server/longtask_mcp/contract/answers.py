@@ -46,7 +46,7 @@ def status(task: LongTask, now: datetime) -> Answer:
         case "failed":
             text = _failed(task)
         case "cancelled":
-            text = f"cancelled{_after(task)}. {_logs_kept(task)}"
+            text = f"cancelled{_after(task)}.{_last_log(task)}{_logs_kept(task)}"
         case _:
             text = f"{_going_on(task, now)} Check again in {check_seconds(task, now)} s; do not start it again."
     return Answer(text, envelope(task, now))
@@ -153,9 +153,12 @@ def _failed(task: LongTask) -> str:
         text += f" Exit code {failure.exit_code}."
     if failure.hint:
         text += f" Hint: {failure.hint.rstrip('.')}."
-    if failure.log_tail:
-        text += f" Last log:\n{failure.log_tail.rstrip()}\n"
-    return f"{text.rstrip(' ')}{'' if text.endswith(chr(10)) else ' '}{_logs_kept(task)}"
+    return f"{text}{_last_log(task)}{_logs_kept(task)}"
+
+
+def _last_log(task: LongTask) -> str:
+    tail = task.status.failure.log_tail if task.status.failure else None
+    return f" Last log:\n{tail.rstrip()}\n" if tail else " "
 
 
 def _logs_kept(task: LongTask) -> str:

@@ -72,12 +72,18 @@ def not_created(refusals: Sequence[Refusal], since: datetime) -> Trouble | None:
     newest = max(refusals, key=lambda refusal: refusal.at, default=None)
     if newest is None or newest.at < since:
         return None
-    message = newest.message
+    message = _without_what_changes(newest.message)
     if "violates PodSecurity" in message:
         return Trouble("PodSecurityViolation", f"the namespace refuses the pod: {message}", POD_SECURITY_HINT)
     if "exceeded quota" in message or "must specify limits" in message:
         return Trouble("QuotaExceeded", f"the namespace refuses the pod: {message}", QUOTA_HINT)
     return Trouble("PodRefused", f"the pod could not be created: {message}", TEMPLATE_HINT)
+
+
+def _without_what_changes(message: str) -> str:
+    """The refusal without the name of the pod and what others use of the quota: each try would be news otherwise."""
+    message = re.sub(r'pods "[^"]*" is forbidden', "the pod is forbidden", message)
+    return re.sub(r"used: .*?, (?=limited: )", "", message)
 
 
 def lost_node(pod: PodView) -> Trouble:
