@@ -20,7 +20,7 @@ class TaskLog(BaseModel):
     """The end of what a task wrote; `live` says whether it may still write more."""
 
     text: str
-    attempt: int | None
+    attempt: int
     podName: str  # noqa: N815
     live: bool
 
@@ -55,8 +55,8 @@ def task_api(cluster: Cluster, cache: Cache, reviewer: TokenReviewer, readers: l
         for pod in reversed(pods):
             text = await cluster.read_log(pod, tail_lines, LOG_BYTES)
             if text is not None:
-                started = [known for known in cache.pods_of(job.uid) if known.started is not None]
-                number = next((n for n, known in enumerate(started, 1) if known.uid == pod.uid), None)
+                earlier = [each for each in cache.pods_of(job.uid) if each.started is not None and each.uid != pod.uid]
+                number = 1 + sum(each.created <= pod.created for each in earlier)
                 return TaskLog(text=text, attempt=number, podName=pod.name, live=not pod.ended)
         raise HTTPException(404, f"task {uid} has no pod with a log yet, or its pods are gone")
 
