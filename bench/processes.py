@@ -1,6 +1,7 @@
 """CPU time and memory of a process and its children, from /proc."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -13,6 +14,20 @@ def cpu_seconds(pid: int) -> float:
         fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / TICK
+
+
+def cpu_by_name(names: Iterable[str]) -> dict[str, float]:
+    """User and system time in seconds of all processes of these names, the cluster's among them."""
+    seconds = dict.fromkeys(names, 0.0)
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
+        except OSError:
+            continue  # it has ended
+        fields = rest.split()
+        if name in seconds:
+            seconds[name] += (int(fields[11]) + int(fields[12])) / TICK
+    return seconds
 
 
 def rss_megabytes(pid: int) -> float:

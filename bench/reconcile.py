@@ -14,11 +14,13 @@ from typing import Any
 
 from bench.audit import AuditLog, Request
 from bench.cluster_api import ClusterApi, Document, connect
-from bench.processes import cpu_seconds, rss_megabytes
+from bench.processes import cpu_by_name, cpu_seconds, rss_megabytes
 from longtask_api import crd, names
 from tests.operator.process import OperatorProcess
 
 OPERATOR_AGENTS = ("longtask-operator", "kopf")
+SERVERS = ("kube-apiserver", "etcd", "kube-controller", "kube-scheduler", "kwok")
+"""As /proc has their names, which it cuts at 15 characters."""
 BENCH_AGENT = "longtask-bench"
 POD: Document = {
     "restartPolicy": "Never",
@@ -42,7 +44,9 @@ async def measure(count: int, running: int) -> dict[str, Any]:
 
 
 async def _measure(api: ClusterApi, namespace: str, count: int, running: int) -> dict[str, Any]:
+    servers_before = cpu_by_name(SERVERS)
     raw_per_s = await _raw(api, namespace, count)
+    raw_cpu = _spent(servers_before, count)
     _say(f"raw Jobs: {raw_per_s:.1f}/s")
     log = Path(tempfile.mkdtemp()) / "operator.log"
     operator = await asyncio.to_thread(OperatorProcess(namespace, log).start)
@@ -52,7 +56,9 @@ async def _measure(api: ClusterApi, namespace: str, count: int, running: int) ->
         audit = AuditLog(audit_path, namespace)
         assert operator.process is not None
         cpu_before = cpu_seconds(operator.process.pid)
+        servers_before = cpu_by_name(SERVERS)
         tasks_per_s = await _tasks(api, namespace, count)
+        tasks_cpu = _spent(servers_before, count)
         cpu = cpu_seconds(operator.process.pid) - cpu_before
         rss = rss_megabytes(operator.process.pid)
         _say(f"LongTasks: {tasks_per_s:.1f}/s, {cpu / count * 1000:.1f} ms of operator CPU each, {rss:.0f} MB")
@@ -77,6 +83,8 @@ async def _measure(api: ClusterApi, namespace: str, count: int, running: int) ->
         "reads_by_kind": _by_kind([r for r in requests if _is_operator(r) and r.verb in ("get", "list")], count),
         "operator_cpu_ms_per_task": round(cpu / count * 1000, 1),
         "operator_rss_mb": round(rss),
+        "server_cpu_ms_per_raw_job": raw_cpu,
+        "server_cpu_ms_per_task": tasks_cpu,
         "create_to_job_ms": _percentiles(_create_to_job(requests)),
         "job_end_to_status_ms": _percentiles(_job_end_to_status(requests)),
         "cold_start_tasks": count + running,
@@ -217,6 +225,12 @@ def _percentiles(values: Iterator[float]) -> dict[str, float]:
 
 def _is_operator(request: Request) -> bool:
     return request.agent.startswith(OPERATOR_AGENTS) and request.resource != "leases"
+
+
+def _spent(before: dict[str, float], count: int) -> dict[str, float]:
+    """Milliseconds of CPU for each of `count` by each of the cluster's own processes since `before`."""
+    now = cpu_by_name(SERVERS)
+    return {name: round((now[name] - before[name]) / count * 1000, 1) for name in SERVERS}
 
 
 def _by_kind(writes: Sequence[Request], count: int) -> dict[str, float]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -80,13 +81,18 @@ def complete(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[s
                 )
             ]
         )
-    validator = Draft202012Validator(_closed(schema), registry=Registry())
-    found = sorted(validator.iter_errors(completed), key=_position)
+    found = sorted(_validator(json.dumps(_closed(schema))).iter_errors(completed), key=_position)
     errors = list(dict.fromkeys(each for error in found for each in _readable(error)))
     errors += [ParameterError(path, "holds a NUL character") for path in _nul_paths(completed, "")]
     if errors:
         raise InvalidParameters(errors[:MAX_ERRORS])
     return completed
+
+
+@lru_cache(maxsize=128)
+def _validator(schema_text: str) -> Draft202012Validator:
+    """A validator that follows no remote reference. Making one costs more than using it."""
+    return Draft202012Validator(json.loads(schema_text), registry=Registry())
 
 
 def environment_name(parameter: str) -> str:

@@ -33,6 +33,8 @@ async def connect(user_agent: str) -> ApiClient:
     """A client for the cluster this process runs in, or for the current context of KUBECONFIG."""
     configuration = Configuration()
     configuration.connection_pool_maxsize = 64
+    # Otherwise aiohttp reads ~/.netrc in a thread before every request.
+    configuration.client_session_kwargs = {"trust_env": False}
     if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
         config.load_incluster_config(client_configuration=configuration)
     else:
