@@ -42,14 +42,6 @@ class AuditLog:
                 if about.get("namespace") == self._namespace and entry["stage"] == "ResponseComplete":
                     yield _request(entry, about)
 
-    def writes(self, agent: str) -> list[Request]:
-        """The writes by one user agent; its Lease is not about any task and left out."""
-        return [
-            request
-            for request in self.requests()
-            if request.agent.startswith(agent) and request.verb in WRITES and request.resource != "leases"
-        ]
-
 
 def _request(entry: dict[str, Any], about: dict[str, Any]) -> Request:
     subresource = about.get("subresource")

@@ -33,16 +33,17 @@ class ClusterApi:
                 raise RuntimeError(f"{method} {path}: {answer.status} {document.get('message')}")
             return document
 
-    async def create_all(self, path: str, bodies: Iterable[Document]) -> None:
-        """Create them over CONNECTIONS connections at a time."""
+    async def create_all(self, path: str, bodies: Iterable[Document], pause: float = 0.0) -> None:
+        """Create them, over CONNECTIONS connections at a time, or one by one with a pause of so many seconds."""
         waiting = iter(bodies)
 
         async def worker() -> None:
             for body in waiting:
                 await self.request("POST", path, body)
+                await asyncio.sleep(pause)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(CONNECTIONS):
+            for _ in range(1 if pause else CONNECTIONS):
                 group.create_task(worker())
 
     async def until_all(self, path: str, count: int, ended: Callable[[Document], bool], version: str) -> None:

@@ -7,12 +7,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench.audit import AuditLog, Request
+from bench.audit import WRITES, AuditLog, Request
 from bench.cluster_api import ClusterApi, Document, connect
 from bench.processes import cpu_by_name, cpu_seconds, rss_megabytes
 from longtask_api import crd, names
@@ -29,6 +29,8 @@ POD: Document = {
     "automountServiceAccountToken": False,
     "containers": [{"name": "main", "image": "localhost/none:1"}],
 }
+PACED, PACE = 60, 0.25
+"""Tasks, and seconds between them, of the run without a queue."""
 SETTLED = 3.0
 """Seconds without any request of the operator after which a cold start counts as over."""
 
@@ -44,53 +46,88 @@ async def measure(count: int, running: int) -> dict[str, Any]:
 
 
 async def _measure(api: ClusterApi, namespace: str, count: int, running: int) -> dict[str, Any]:
-    servers_before = cpu_by_name(SERVERS)
-    raw_per_s = await _raw(api, namespace, count)
-    raw_cpu = _spent(servers_before, count)
-    _say(f"raw Jobs: {raw_per_s:.1f}/s")
+    raw = await _raw(api, namespace, count)
     log = Path(tempfile.mkdtemp()) / "operator.log"
     operator = await asyncio.to_thread(OperatorProcess(namespace, log).start)
-    audit_path = Path(os.environ["LONGTASK_AUDIT_LOG"])
     try:
         await _templates(api, namespace)
-        audit = AuditLog(audit_path, namespace)
-        assert operator.process is not None
-        cpu_before = cpu_seconds(operator.process.pid)
-        servers_before = cpu_by_name(SERVERS)
-        tasks_per_s = await _tasks(api, namespace, count)
-        tasks_cpu = _spent(servers_before, count)
-        cpu = cpu_seconds(operator.process.pid) - cpu_before
-        rss = rss_megabytes(operator.process.pid)
-        _say(f"LongTasks: {tasks_per_s:.1f}/s, {cpu / count * 1000:.1f} ms of operator CPU each, {rss:.0f} MB")
-        writes = [write for agent in OPERATOR_AGENTS for write in audit.writes(agent)]
-        requests = list(audit.requests())
+        burst = await _burst(api, namespace, operator, count)
+        paced = await _paced(api, namespace)
         await _still_running(api, namespace, running)
-        await asyncio.to_thread(operator.stop)
-        cold = AuditLog(audit_path, namespace)
-        started = time.monotonic()
-        await asyncio.to_thread(operator.start)
-        cold_start_ms = (time.monotonic() - started) * 1000
-        cold_writes = await _settled_writes(cold)
+        cold = await _cold_start(namespace, operator)
     finally:
         await asyncio.to_thread(operator.kill)
+    ratio = {"ratio": round(burst["tasks_per_s"] / raw["raw_per_s"], 2)}
+    return {"tasks": count, **raw, **burst, **ratio, "paced": paced, "cold_start_tasks": count + running, **cold}
+
+
+async def _raw(api: ClusterApi, namespace: str, count: int) -> dict[str, Any]:
+    """The floor: the same Jobs, made by hand."""
+    path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+    def job(number: int) -> Document:
+        spec = {"backoffLimit": 0, "template": {"spec": POD}}
+        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": f"raw-{number}"}, "spec": spec}
+
+    def complete(document: Document) -> bool:
+        conditions = document.get("status", {}).get("conditions", [])
+        return any(c["type"] == "Complete" and c["status"] == "True" for c in conditions)
+
+    before = cpu_by_name(SERVERS)
+    per_s = await _throughput(api, path, [job(number) for number in range(count)], complete)
+    _say(f"raw Jobs: {per_s:.1f}/s")
+    return {"raw_per_s": round(per_s, 1), "server_cpu_ms_per_raw_job": _spent(before, count)}
+
+
+async def _burst(api: ClusterApi, namespace: str, operator: OperatorProcess, count: int) -> dict[str, Any]:
+    """All tasks at once: what the machine can bear. Latencies are those of a queue of `count`."""
+    assert operator.process is not None
+    audit = _audit_log(namespace)
+    cpu_before, before = cpu_seconds(operator.process.pid), cpu_by_name(SERVERS)
+    per_s = await _tasks(api, namespace, [f"quick-{number}" for number in range(count)])
+    cpu = cpu_seconds(operator.process.pid) - cpu_before
+    spent, rss = _spent(before, count), rss_megabytes(operator.process.pid)
+    _say(f"LongTasks: {per_s:.1f}/s, {cpu / count * 1000:.1f} ms of operator CPU each, {rss:.0f} MB")
+    requests = list(audit.requests())
+    own = [request for request in requests if _is_operator(request)]
+    writes = [request for request in own if request.verb in WRITES]
     return {
-        "tasks": count,
-        "raw_per_s": round(raw_per_s, 1),
-        "tasks_per_s": round(tasks_per_s, 1),
-        "ratio": round(tasks_per_s / raw_per_s, 2),
+        "tasks_per_s": round(per_s, 1),
         "writes_per_task": round(len(writes) / count, 2),
         "writes_by_kind": _by_kind(writes, count),
-        "reads_by_kind": _by_kind([r for r in requests if _is_operator(r) and r.verb in ("get", "list")], count),
+        "reads_by_kind": _by_kind([request for request in own if request.verb in ("get", "list")], count),
         "operator_cpu_ms_per_task": round(cpu / count * 1000, 1),
         "operator_rss_mb": round(rss),
-        "server_cpu_ms_per_raw_job": raw_cpu,
-        "server_cpu_ms_per_task": tasks_cpu,
+        "server_cpu_ms_per_task": spent,
         "create_to_job_ms": _percentiles(_create_to_job(requests)),
         "job_end_to_status_ms": _percentiles(_job_end_to_status(requests)),
-        "cold_start_tasks": count + running,
-        "cold_start_ready_ms": round(cold_start_ms),
-        "cold_start_writes": len(cold_writes),
     }
+
+
+async def _paced(api: ClusterApi, namespace: str) -> dict[str, Any]:
+    """A task every PACE seconds: what one waits for when there is no queue."""
+    audit = _audit_log(namespace)
+    await _tasks(api, namespace, [f"paced-{number}" for number in range(PACED)], pause=PACE)
+    requests = list(audit.requests())
+    return {
+        "per_s": round(1 / PACE, 1),
+        "create_to_job_ms": _percentiles(_create_to_job(requests)),
+        "job_end_to_status_ms": _percentiles(_job_end_to_status(requests)),
+    }
+
+
+async def _cold_start(namespace: str, operator: OperatorProcess) -> dict[str, Any]:
+    """A restart over everything that is there."""
+    await asyncio.to_thread(operator.stop)
+    audit = _audit_log(namespace)
+    started = time.monotonic()
+    await asyncio.to_thread(operator.start)
+    ready = time.monotonic() - started
+    return {"cold_start_ready_ms": round(ready * 1000), "cold_start_writes": len(await _settled_writes(audit))}
+
+
+def _audit_log(namespace: str) -> AuditLog:
+    return AuditLog(Path(os.environ["LONGTASK_AUDIT_LOG"]), namespace)
 
 
 async def _namespace(api: ClusterApi) -> str:
@@ -114,20 +151,6 @@ async def _remove(api: ClusterApi, namespace: str) -> None:
             _say(f"namespace {namespace} is still being deleted")
             return
         await asyncio.sleep(1)
-
-
-async def _raw(api: ClusterApi, namespace: str, count: int) -> float:
-    path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
-
-    def job(number: int) -> Document:
-        spec = {"backoffLimit": 0, "template": {"spec": POD}}
-        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": f"raw-{number}"}, "spec": spec}
-
-    def complete(document: Document) -> bool:
-        conditions = document.get("status", {}).get("conditions", [])
-        return any(c["type"] == "Complete" and c["status"] == "True" for c in conditions)
-
-    return await _throughput(api, path, [job(number) for number in range(count)], complete)
 
 
 async def _templates(api: ClusterApi, namespace: str) -> None:
@@ -156,10 +179,10 @@ def _task(name: str, template: str) -> Document:
     }
 
 
-async def _tasks(api: ClusterApi, namespace: str, count: int) -> float:
+async def _tasks(api: ClusterApi, namespace: str, task_names: list[str], pause: float = 0.0) -> float:
     path = f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.TASK_PLURAL}"
-    bodies = [_task(f"quick-{number}", "quick") for number in range(count)]
-    return await _throughput(api, path, bodies, lambda task: task.get("status", {}).get("phase") == "Succeeded")
+    bodies = [_task(name, "quick") for name in task_names]
+    return await _throughput(api, path, bodies, lambda task: task.get("status", {}).get("phase") == "Succeeded", pause)
 
 
 async def _still_running(api: ClusterApi, namespace: str, count: int) -> None:
@@ -168,7 +191,9 @@ async def _still_running(api: ClusterApi, namespace: str, count: int) -> None:
     await _throughput(api, path, bodies, lambda task: task.get("status", {}).get("phase") == "Running")
 
 
-async def _throughput(api: ClusterApi, path: str, bodies: list[Document], ended: Any) -> float:
+async def _throughput(
+    api: ClusterApi, path: str, bodies: list[Document], ended: Callable[[Document], bool], pause: float = 0.0
+) -> float:
     wanted = {body["metadata"]["name"] for body in bodies}
     version = await api.version(path)
     started = time.monotonic()
@@ -176,7 +201,7 @@ async def _throughput(api: ClusterApi, path: str, bodies: list[Document], ended:
         group.create_task(
             api.until_all(path, len(bodies), lambda seen: seen["metadata"]["name"] in wanted and ended(seen), version)
         )
-        group.create_task(api.create_all(path, bodies))
+        group.create_task(api.create_all(path, bodies, pause))
     return len(bodies) / (time.monotonic() - started)
 
 
@@ -188,7 +213,7 @@ async def _settled_writes(audit: AuditLog) -> list[Request]:
         requests = [request for request in audit.requests() if _is_operator(request)]
         if len(requests) != seen:
             seen, quiet_since = len(requests), time.monotonic()
-    return [write for agent in OPERATOR_AGENTS for write in audit.writes(agent)]
+    return [request for request in requests if request.verb in WRITES]
 
 
 def _create_to_job(requests: Sequence[Request]) -> Iterator[float]:
