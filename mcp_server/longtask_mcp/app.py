@@ -4,17 +4,11 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import uvicorn
 from kubernetes.aio.client import ApiClient
 from mcp.server.transport_security import TransportSecuritySettings
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from longtask import __version__
@@ -35,11 +29,11 @@ from longtask_mcp.task_api import TaskApi
 from longtask_mcp.tasks import Tasks, collection_path
 from longtask_mcp.waiting import Waiting
 from longtask_runtime import kube
-from longtask_runtime.validation import ValidationTimeout, Validator
+from longtask_runtime.health import health_app
+from longtask_runtime.serving import serve
+from longtask_runtime.validation import Validator
 
 MCP_PATH = "/mcp"
-KEEP_ALIVE_SECONDS = 75
-"""Longer than agents pause between calls: a connection that is closed while a call is on its way fails the call."""
 
 log = logging.getLogger(__name__)
 
@@ -55,32 +49,35 @@ class Server:
     mcp: ASGIApp
     stopping: asyncio.Event
 
-    @property
-    def ready(self) -> bool:
-        """Whether calls should come here: both kinds are known, and the process is not stopping."""
-        return not self.stopping.is_set() and all(each.synced.is_set() for each in self.reflectors)
+    def not_ready(self) -> str | None:
+        """Why calls should not come here; None when they may."""
+        if self.stopping.is_set():
+            return "stopping"
+        listed = all(each.synced.is_set() for each in self.reflectors)
+        return None if listed else "tasks and templates are not listed yet"
 
 
 async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then stop: not ready, waits answered, starts finished, connections closed."""
     async with _assembled(settings) as server:
-        listeners = [
-            _Listener(server.mcp, settings.host, settings.port, settings.stop_timeout_seconds),
-            _Listener(_operations(server), settings.host, settings.metrics_port, settings.stop_timeout_seconds),
-        ]
+        health = health_app(lambda: None, server.not_ready, server.metrics.registry)
+        grace = settings.stop_timeout_seconds
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stopping.set)
         async with asyncio.TaskGroup() as group:
             following = [group.create_task(each.run()) for each in server.reflectors]
-            serving = [group.create_task(each.serve()) for each in listeners]
+            serving = [
+                group.create_task(serve(server.mcp, settings.port, settings.host, grace, lifespan="on")),
+                group.create_task(serve(health, settings.metrics_port, settings.host, grace)),
+            ]
             await server.stopping.wait()
             log.info("stopping: not ready any more, answering waits")
             server.tasks.cache.wake()
             await asyncio.sleep(settings.drain_seconds)
-            for listener in listeners:
-                listener.should_exit = True
-            finishing = group.create_task(server.starter.drain(settings.stop_timeout_seconds))
+            for task in serving:
+                task.cancel()
+            finishing = group.create_task(server.starter.drain(grace))
             await asyncio.wait(serving)
             log.info("connections are closed; finishing starts whose callers have gone")
             await finishing
@@ -94,8 +91,6 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(await kube.connect("longtask-mcp"))
         validator = await stack.enter_async_context(Validator(settings.validation_timeout_seconds))
-        with contextlib.suppress(ValidationTimeout):
-            await validator.complete({"type": "object"}, {})  # starts the worker, so that no agent waits for it
         task_api = None
         if settings.task_api_url is not None:
             task_api = await stack.enter_async_context(
@@ -149,48 +144,3 @@ def _endpoint(server: LongTaskServer, settings: Settings, client: ApiClient, met
         anonymous if settings.auth == "none" else KubernetesIdentity(client, settings.audience, settings.namespace)
     )
     return Identified(Gate(application, settings.max_request_bytes), identify, metrics)
-
-
-def _operations(server: Server) -> ASGIApp:
-    """Health and metrics, for the kubelet and Prometheus."""
-
-    async def healthz(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    async def readyz(_: Request) -> Response:
-        state = {
-            "stopping": server.stopping.is_set(),
-            "tasks": server.reflectors[0].synced.is_set(),
-            "templates": server.reflectors[1].synced.is_set(),
-        }
-        return JSONResponse(state, status_code=200 if server.ready else 503)
-
-    async def metrics(_: Request) -> Response:
-        return Response(generate_latest(server.metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    return Starlette(
-        routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)],
-    )
-
-
-class _Listener(uvicorn.Server):
-    """A uvicorn server that leaves the signals to `run`."""
-
-    def __init__(self, app: ASGIApp, host: str, port: int, stop_timeout: float) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                host=host,
-                port=port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                ws="none",
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=max(1, int(stop_timeout)),
-            )
-        )
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield

@@ -15,7 +15,6 @@ from fastapi import FastAPI
 from longtask_api.names import AUDIENCE_TASK_API
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import FIELD_MANAGER, Cluster
-from longtask_operator.health import health_app
 from longtask_operator.leader import Lease
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning.world import Policy
@@ -27,12 +26,15 @@ from longtask_operator.watches import Key, Watches, kopf_settings
 from longtask_operator.workqueue import WorkQueue
 from longtask_runtime import depth, environment, kube, logs
 from longtask_runtime.authentication import TokenReviewer
+from longtask_runtime.health import health_app
 from longtask_runtime.serving import serve
 from longtask_runtime.validation import Validator
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT = 1.0
+VALIDATION_SECONDS = 10.0
+"""More than the MCP server gives an agent: here nobody waits, and a task that is refused stays refused."""
 STUCK_AFTER = 30.0
 """Seconds without a heartbeat of the event loop after which the process should be restarted."""
 
@@ -61,7 +63,7 @@ class Operator:
         client = await kube.connect(FIELD_MANAGER)
         cluster = Cluster(client, settings.namespace)
         try:
-            async with Validator() as validator:
+            async with Validator(VALIDATION_SECONDS) as validator:
                 policy = Policy(job_retention=timedelta(seconds=settings.job_retention_seconds))
                 reconciler = Reconciler(cluster, self._cache, validator, policy)
                 templates = TemplateReconciler(cluster, self._cache)

@@ -53,13 +53,14 @@ class Lease:
         work = asyncio.ensure_future(lead())
         renewing = asyncio.create_task(self._renew())
         try:
-            await asyncio.wait({work, renewing}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({work, renewing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (work, renewing):
                 task.cancel()
             results = await asyncio.gather(work, renewing, return_exceptions=True)
-        self.is_leader = False
-        logger.warning("lost the lease", extra={"identity": self._identity})
+        if renewing in done:
+            self.is_leader = False
+            logger.warning("lost the lease", extra={"identity": self._identity})
         for result in results:
             if isinstance(result, Exception):
                 raise result
