@@ -54,8 +54,12 @@ cluster-down: ## End it and leave nothing behind
 	$(CLUSTER_CLI) down
 
 image: cluster-up ## Build the images and load them into the cluster
+ifeq ($(CLUSTER),existing)
+	@echo "CLUSTER=existing: its nodes pull $(IMAGE) and $(EXAMPLE_IMAGE); build them from Dockerfile and examples/model_training, push them, and name them in IMAGE and EXAMPLE_IMAGE"
+else
 	$(CLUSTER_CLI) image-build --tag $(IMAGE) .
 	$(CLUSTER_CLI) image-build --tag $(EXAMPLE_IMAGE) examples/model_training
+endif
 
 bench: $(VENV)/ready ## Measure against raw Jobs in the same run; writes bench/results/latest.json
 	$(CLUSTER_CLI) up --kwok
