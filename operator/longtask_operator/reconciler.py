@@ -14,7 +14,7 @@ from longtask_operator.cluster import Cluster, owned
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning import diagnosis, narration
 from longtask_operator.planning.diagnosis import Refusal, Trouble
-from longtask_operator.planning.observed import JobView, PodView
+from longtask_operator.planning.observed import JobView, PodView, end_is_seen
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.world import CreateJob, Plan, Policy, World
 from longtask_runtime.kube import KubeError
@@ -68,7 +68,7 @@ class Reconciler:
         pods = self._cache.pods_of(job_uid)
         if job is None:
             return replace(world, pods=pods)
-        if job.finished and not any(pod.phase in ("Succeeded", "Failed") for pod in pods):
+        if job.finished and not end_is_seen(job, pods):
             live, _ = await self._cluster.list_pods(task.metadata.uid)
             pods = tuple(pod for pod in live if pod.job_uid == job.uid) or pods
         return replace(

@@ -12,11 +12,12 @@ from longtask_operator.planning.observed import (
     PodView,
     Termination,
     controller_uid,
+    end_is_seen,
     job_view,
     pod_view,
     task_of_job,
 )
-from tests.unit.given import JOB_UID, SNAPSHOT, TASK_UID, job, pod, running_pod
+from tests.unit.given import JOB_UID, SNAPSHOT, TASK_UID, ended_pod, job, pod, running_pod
 
 LABELS = {
     "app.kubernetes.io/managed-by": "longtask",
@@ -314,3 +315,25 @@ def test_an_init_container_that_cannot_start_is_not_hidden_by_the_one_that_waits
 @pytest.mark.parametrize("text", ["{}", "not JSON", '{"generation": 3}', "null"])
 def test_a_snapshot_that_cannot_be_read_is_none(text: str) -> None:
     assert _job("metadata", annotations={names.ANNOTATION_SNAPSHOT: text}).snapshot is None
+
+
+ENDS: dict[str, tuple[JobView, tuple[PodView, ...], bool]] = {
+    "complete, its pod succeeded": (job(complete=True), (ended_pod(),), True),
+    "complete, no pod yet": (job(complete=True), (), False),
+    "complete, only the failed first attempt yet": (job(complete=True), (ended_pod(exit_code=1),), False),
+    "failed, its pod failed": (job(failed_reason="x", failures=1), (ended_pod(exit_code=1),), True),
+    "failed, its pod still seems to run": (job(failed_reason="x", failures=1), (running_pod(),), False),
+    "failed, no pod yet": (job(failed_reason="x", failures=1), (), False),
+    "failed, one of two attempts yet": (job(failed_reason="x", failures=2), (ended_pod(exit_code=1),), False),
+    "failed, only an evicted pod yet": (
+        job(failed_reason="x", failures=1),
+        (ended_pod(exit_code=143, disruption="EvictionByEvictionAPI"),),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_whether_the_pods_tell_how_a_job_ended(case: str) -> None:
+    given, pods, seen = ENDS[case]
+    assert end_is_seen(given, pods) is seen

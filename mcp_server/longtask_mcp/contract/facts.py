@@ -20,7 +20,6 @@ STATUS = {
     Phase.CANCELLED: "cancelled",
 }
 """The agent's word for each phase."""
-STATUS_WORDS = ("started", "running", "completed", "failed", "cancelled")
 
 
 def owner(task: LongTask) -> str:

@@ -152,6 +152,18 @@ def pod_view(document: Mapping[str, Any], *, gone: bool = False) -> PodView:
     )
 
 
+def end_is_seen(job: JobView, pods: Iterable[PodView]) -> bool:
+    """Whether the pods tell how a finished Job ended; the watch of pods may be behind that of Jobs.
+
+    A retried task has Failed pods long before the one that counts.
+    """
+    seen = list(pods)
+    if job.complete:
+        return any(pod.phase == "Succeeded" for pod in seen)
+    counted = sum(pod.phase == "Failed" and pod.disruption is None for pod in seen)
+    return all(pod.ended for pod in seen) and counted >= max(1, job.failures)
+
+
 def controller_uid(metadata: Mapping[str, Any]) -> str:
     """The uid of the controlling owner, empty where there is none."""
     owners: Iterable[Mapping[str, Any]] = metadata.get("ownerReferences") or []
