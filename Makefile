@@ -27,8 +27,8 @@ $(VENV)-strands/ready: requirements/strands.txt
 demo: $(VENV)/ready image ## A real training through MCP, from start to result; brings up what it needs
 	eval "$$($(CLUSTER_CLI) env)" && IMAGE=$(IMAGE) EXAMPLE_IMAGE=$(EXAMPLE_IMAGE) $(BIN)/python -m examples.demo
 
-test: lint unit $(VENV)-strands/ready image ## All tests, on a real cluster; brings up what it needs
-	eval "$$($(CLUSTER_CLI) env)" && IMAGE=$(IMAGE) EXAMPLE_IMAGE=$(EXAMPLE_IMAGE) $(BIN)/pytest -m cluster $(ARGS)
+test: lint $(VENV)-strands/ready image ## All tests, on a real cluster; brings up what it needs
+	eval "$$($(CLUSTER_CLI) env)" && IMAGE=$(IMAGE) EXAMPLE_IMAGE=$(EXAMPLE_IMAGE) $(BIN)/pytest $(ARGS)
 
 unit: $(VENV)/ready ## The tests that need no cluster; seconds
 	$(BIN)/pytest -m "not cluster" $(ARGS)
