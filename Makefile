@@ -39,13 +39,15 @@ lint: $(VENV)/ready ## Style, types, layers, and whether generated files are fre
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m longtask_api.generate --check
+	$(BIN)/python -m longtask_operator.task_api.document --check
 
 format: $(VENV)/ready ## Put the code into its standard form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(VENV)/ready ## Write crds/*.yaml, and the chart's copy, from the models
+generate: $(VENV)/ready ## Write crds/*.yaml, the chart's copy, and docs/task-api.json from the code
 	$(BIN)/python -m longtask_api.generate
+	$(BIN)/python -m longtask_operator.task_api.document
 
 cluster-up: ## A real Kubernetes on this machine (the first time: minutes); prints how to use it
 	$(CLUSTER_CLI) up

@@ -9,6 +9,7 @@ from pydantic import Field
 from longtask_api import names
 from longtask_api.base import ApiModel, ObjectMeta, Time
 from longtask_api.conditions import Condition
+from longtask_api.reports import MAX_QUESTIONS, Checkpoint, InputRequest, Progress, Result
 
 
 class Phase(StrEnum):
@@ -34,6 +35,8 @@ class ConditionType(StrEnum):
     """The template exists and the parameters fit it. Once True or False it does not change."""
     SUSPENDED = "Suspended"
     """Work is held: no pod runs until spec.suspend is false again."""
+    STALLED = "Stalled"
+    """The work has told nothing for longer than its template's stall.timeoutSeconds."""
     SUCCEEDED = "Succeeded"
     """Unknown while the work goes on; True or False when it has ended, for good."""
 
@@ -101,7 +104,7 @@ class LongTaskSpec(ApiModel):
     input_responses: Annotated[
         list[InputResponse],
         Field(
-            max_length=32,
+            max_length=MAX_QUESTIONS,
             description="Answers to the task's questions, one for each; they can be added, never changed or removed.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["requestId"]},
         ),
@@ -148,6 +151,38 @@ class Attempt(ApiModel):
     exit_code: Annotated[int | None, Field(description="The container's exit code.")] = None
 
 
+class StallAction(StrEnum):
+    """What happens to work that has stalled."""
+
+    NOTHING = "Nothing"
+    RETRY = "Retry"
+    FAIL = "Fail"
+
+
+class StallPolicy(ApiModel):
+    """When work that tells nothing counts as stalled, and what happens then."""
+
+    timeout_seconds: Annotated[
+        int,
+        Field(
+            ge=10, le=10**9, description="How long the work may tell nothing before it counts as stalled, in seconds."
+        ),
+    ]
+    action: Annotated[
+        StallAction,
+        Field(
+            description="Nothing: the Stalled condition says so. Retry: the attempt is ended and the next one starts, "
+            "as far as retry.limit allows. Fail: the task is ended."
+        ),
+    ] = StallAction.NOTHING
+    expect_reports: Annotated[
+        bool,
+        Field(
+            description="Count from the start of an attempt. False: work that has never told anything does not stall."
+        ),
+    ] = False
+
+
 class TemplateSnapshot(ApiModel):
     """What the task took from its template when it was accepted. Later edits of the template do not reach it."""
 
@@ -166,51 +201,7 @@ class TemplateSnapshot(ApiModel):
     ttl_seconds_after_finished: Annotated[
         int, Field(description="How long the record is kept after the work ended, in seconds.")
     ]
-
-
-class Progress(ApiModel):
-    """How far the work is, as its newest attempt last told."""
-
-    attempt: Annotated[int, Field(ge=1, description="The attempt that told.")]
-    sequence: Annotated[int, Field(ge=0, description="Rises with every report of an attempt.")]
-    fraction: Annotated[float | None, Field(ge=0, le=1, description="Done share of the work, 0 to 1.")] = None
-    current: Annotated[float | None, Field(description="Units done.")] = None
-    total: Annotated[float | None, Field(description="Units to do in all.")] = None
-    unit: Annotated[str | None, Field(max_length=32, description="What is counted: epoch, file, row.")] = None
-    message: Annotated[str | None, Field(max_length=1024, description="What the work is doing now.")] = None
-    display: Annotated[str | None, Field(max_length=64, description="The progress as kubectl get shows it.")] = None
-    updated_time: Annotated[Time | None, Field(description="When the report was received.")] = None
-
-
-class Artifact(ApiModel):
-    """Something the work left somewhere: a model, a table, a picture."""
-
-    name: Annotated[str, Field(max_length=253, description="What the author calls it.")]
-    uri: Annotated[str | None, Field(max_length=2048, description="Where it is.")] = None
-    size: Annotated[int | None, Field(ge=0, description="Bytes.")] = None
-    sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its bytes.")] = None
-
-
-class Result(ApiModel):
-    """What the work gave. Either value or text is set."""
-
-    value: Annotated[Any, Field(description="The result, when the work gave JSON.")] = None
-    text: Annotated[
-        str | None,
-        Field(
-            max_length=32768,
-            description="The result as written, when it was not JSON or held numbers that JSON storage would change.",
-        ),
-    ] = None
-    summary: Annotated[str | None, Field(max_length=1024, description="The result in a sentence.")] = None
-    artifacts: Annotated[
-        list[Artifact] | None,
-        Field(
-            max_length=64,
-            description="What the work left elsewhere.",
-            json_schema_extra={"x-kubernetes-list-type": "atomic"},
-        ),
-    ] = None
+    stall: Annotated[StallPolicy | None, Field(description="When the work counts as stalled, and what then.")] = None
 
 
 class Failure(ApiModel):
@@ -250,8 +241,8 @@ class LongTaskStatus(ApiModel):
         list[Condition],
         Field(
             max_length=16,
-            description="Accepted (template and parameters are good), Suspended (work is held), Succeeded (Unknown "
-            "while the work goes on, then True or False).",
+            description="Accepted (template and parameters are good), Suspended (work is held), Stalled (work tells "
+            "nothing), Succeeded (Unknown while the work goes on, then True or False).",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = []
@@ -281,8 +272,39 @@ class LongTaskStatus(ApiModel):
     template_snapshot: Annotated[
         TemplateSnapshot | None, Field(description="What was taken from the template when the task was accepted.")
     ] = None
-    progress: Annotated[Progress | None, Field(description="How far the work is.")] = None
-    result: Annotated[Result | None, Field(description="What the work gave.")] = None
+    progress: Annotated[
+        Progress | None,
+        Field(description="How far the work is.", json_schema_extra={"x-kubernetes-map-type": "atomic"}),
+    ] = None
+    last_report_time: Annotated[
+        Time | None, Field(description="When the work last told anything; written now and then, not at every report.")
+    ] = None
+    checkpoint: Annotated[
+        Checkpoint | None,
+        Field(
+            description="The state from which the next attempt goes on.",
+            json_schema_extra={"x-kubernetes-map-type": "atomic"},
+        ),
+    ] = None
+    input_requests: Annotated[
+        list[InputRequest],
+        Field(
+            max_length=MAX_QUESTIONS,
+            description="The work's questions, oldest first. Each is answered in spec.inputResponses.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+        ),
+    ] = []
+    result: Annotated[
+        Result | None,
+        Field(
+            description="What the work gave, or has handed in so far.",
+            json_schema_extra={"x-kubernetes-map-type": "atomic"},
+        ),
+    ] = None
+    log_tail: Annotated[
+        str | None,
+        Field(max_length=4096, description="The last lines of the log of a task that succeeded; else see failure."),
+    ] = None
     failure: Annotated[Failure | None, Field(description="Why the work failed.")] = None
 
 

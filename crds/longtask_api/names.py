@@ -18,13 +18,26 @@ LABEL_TASK_UID: Final = f"{GROUP}/task-uid"
 LABEL_TEMPLATE: Final = f"{GROUP}/template"
 ANNOTATION_SNAPSHOT: Final = f"{GROUP}/template-snapshot"
 """On the Job: what was taken from the template, as JSON, in the same write that starts the work."""
+ANNOTATION_RESULT_SCHEMA: Final = f"{GROUP}/result-schema"
+"""On the Job: the template's resultSchema, as JSON; absent where there is none."""
+ANNOTATION_SCHEMA_HASH: Final = f"{GROUP}/schema-hash"
+"""On templates that were made from code: of the code's parametersSchema and resultSchema. The pod gets it."""
 
 AUDIENCE_MCP: Final = f"{GROUP}/mcp"
 """Audience of the tokens that agents present to the MCP server."""
 AUDIENCE_TASK_API: Final = f"{GROUP}/task-api"
 """Audience of the token that the MCP server presents to the operator's task API."""
+AUDIENCE_REPORT: Final = f"{GROUP}/report"
+"""Audience of the token that a task's pod presents to the operator's task API."""
 
 ENV_ID: Final = "LONGTASK_ID"
+ENV_REPORT_URL: Final = "LONGTASK_REPORT_URL"
+"""Where a pod reports: the paths progress, heartbeat, checkpoint, result, artifacts, questions and attempt below it."""
+ENV_TOKEN_FILE: Final = "LONGTASK_TOKEN_FILE"  # noqa: S105
+ENV_SCHEMA_HASH: Final = "LONGTASK_SCHEMA_HASH"
+"""The template's ANNOTATION_SCHEMA_HASH; the SDK compares it with the code that runs."""
+REPORT_TOKEN_FOLDER: Final = "/var/run/secrets/longtask.dev/report"  # noqa: S105
+REPORT_TOKEN_VOLUME: Final = "longtask-report-token"  # noqa: S105
 ENV_PARAMETERS: Final = "LONGTASK_PARAMETERS"
 ENV_PARAMETER_PREFIX: Final = "LONGTASK_PARAM_"
 
@@ -34,6 +47,8 @@ MAX_TEMPLATE_NAME: Final = 40
 """Characters. Leaves room for `-` and the suffix of a task made from the template."""
 MAX_PARAMETERS_BYTES: Final = 64 * 1024
 """Of the JSON text. One environment string may have 131,071 bytes; doubling every `$` must still fit."""
+MAX_RESULT_SCHEMA_BYTES: Final = 64 * 1024
+"""Of the JSON text. It travels in an annotation of the Job; all of them together may have 256 KiB."""
 MAX_RESULT_BYTES: Final = 4096
 """Of a termination message; kubelet keeps only the tail of a longer one."""
 

@@ -1,4 +1,4 @@
-"""Parameters of a task against the JSON Schema (2020-12) of its template.
+"""Parameters of a task, and what it gives and is answered, against JSON Schemas (2020-12).
 
 Everything here is pure but may be slow for a hostile schema or value (a pattern can backtrack for minutes):
 servers call it through longtask_runtime.validation, which ends it after a time limit.
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -52,24 +53,29 @@ class InvalidParameters(ValueError):
 
 def check_schema(schema: Mapping[str, Any]) -> list[str]:
     """Why a template may not have this parametersSchema, one sentence each; empty when it may."""
+    problems = check_value_schema(schema)
+    if problems:
+        return problems
+    if schema.get("type") != "object":
+        return ['the schema\'s type must be "object": parameters have names']
+    return list(_property_problems(schema.get("properties", {})))
+
+
+def check_value_schema(schema: Mapping[str, Any]) -> list[str]:
+    """Why this is no schema for a result or an answer, one sentence each; empty when it is."""
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         where = ".".join(str(part) for part in error.absolute_path) or "the schema"
         return [f"not a JSON Schema (2020-12): {where}: {error.message}"]
-    if schema.get("type") != "object":
-        return ['the schema\'s type must be "object": parameters have names']
-    return [
-        *_property_problems(schema.get("properties", {})),
-        *_reference_problems(schema),
-    ]
+    return list(_reference_problems(schema))
 
 
 def complete(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters with the schema's defaults filled in. Raises InvalidParameters when they do not fit."""
-    unwritable = [ParameterError(path, problem) for path, problem in _unwritable(parameters, "", MAX_DEPTH)]
+    unwritable = _unwritable_errors(parameters)
     if unwritable:
-        raise InvalidParameters(unwritable[:MAX_ERRORS])
+        raise InvalidParameters(unwritable)
     completed: dict[str, Any] = deepcopy(dict(parameters))
     _fill_defaults(schema, schema, completed)
     size = len(json.dumps(completed, ensure_ascii=False).encode())
@@ -81,12 +87,29 @@ def complete(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[s
                 )
             ]
         )
-    found = sorted(_validator(json.dumps(_closed(schema))).iter_errors(completed), key=_position)
-    errors = list(dict.fromkeys(each for error in found for each in _readable(error)))
+    errors = _errors(_closed(schema), completed, "parameter")
     errors += [ParameterError(path, "holds a NUL character") for path in _nul_paths(completed, "")]
     if errors:
         raise InvalidParameters(errors[:MAX_ERRORS])
     return completed
+
+
+def mismatches(schema: Mapping[str, Any], value: Any) -> list[ParameterError]:
+    """How a JSON value does not fit a schema, at most 10 entries; empty when it fits.
+
+    The schema is one in which check_value_schema finds nothing wrong.
+    """
+    return _unwritable_errors(value) or _errors(schema, value, "property")[:MAX_ERRORS]
+
+
+def _unwritable_errors(value: Any) -> list[ParameterError]:
+    return [ParameterError(path, problem) for path, problem in islice(_unwritable(value, "", MAX_DEPTH), MAX_ERRORS)]
+
+
+def _errors(schema: Mapping[str, Any], value: Any, noun: str) -> list[ParameterError]:
+    """Everything that does not fit, by position; `noun` is what a name in an object is called."""
+    found = sorted(_validator(json.dumps(schema)).iter_errors(value), key=_position)
+    return list(dict.fromkeys(each for error in found for each in _readable(error, noun)))
 
 
 @lru_cache(maxsize=128)
@@ -187,12 +210,12 @@ def _resolved(root: Mapping[str, Any], schema: Any) -> Mapping[str, Any]:
     return {**_resolved(root, _target(root, reference)), **schema}
 
 
-def _position(error: ValidationError) -> str:
-    return error.json_path
+def _position(error: ValidationError) -> list[tuple[bool, str | int]]:
+    return [(isinstance(part, str), part) for part in error.absolute_path]
 
 
-def _readable(error: ValidationError) -> list[ParameterError]:
-    """What jsonschema found, told by the parameter that it is about."""
+def _readable(error: ValidationError, noun: str) -> list[ParameterError]:
+    """What jsonschema found, told by the path of what it is about."""
     path = ""
     for part in error.absolute_path:
         path = f"{path}[{part}]" if isinstance(part, int) else _joined(path, part)
@@ -208,7 +231,7 @@ def _readable(error: ValidationError) -> list[ParameterError]:
         patterns = schema.get("patternProperties") or {}
         named = [name for name in instance if name not in known]
         strange = [name for name in named if not any(re.search(pattern, name) for pattern in patterns)]
-        return [ParameterError(_joined(path, name[:64]), f"no such parameter; {allowed}") for name in strange]
+        return [ParameterError(_joined(path, name[:64]), f"no such {noun}; {allowed}") for name in strange]
     shown = repr(instance)
     short = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}... ({len(shown)} characters)"
     return [ParameterError(path, error.message.replace(shown, short)[:MAX_MESSAGE])]

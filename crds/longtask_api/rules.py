@@ -55,6 +55,16 @@ def _frozen(field: str) -> Rule:
     )
 
 
+def _forward(field: str) -> Rule:
+    new, old = f"self.status.{field}", f"oldSelf.status.{field}"
+    return Rule(
+        f"!(has(oldSelf.status) && has({old})) || (has(self.status) && has({new}) && ("
+        f"{new}.attempt > {old}.attempt || ({new}.attempt == {old}.attempt && {new}.sequence >= {old}.sequence)))",
+        f"{field} never goes back or away: its (attempt, sequence) is at least what is stored",
+        f".status.{field}",
+    )
+
+
 def _name_fits(limit: int, what: str) -> Rule:
     return Rule(
         f"size(self.metadata.name) <= {limit} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
@@ -87,12 +97,30 @@ TASK_RULES = (
         ".spec.inputResponses",
     ),
     Rule(
+        "!has(self.spec.inputResponses) || self.spec.inputResponses.all(new, "
+        "(has(oldSelf.spec.inputResponses) && oldSelf.spec.inputResponses.exists(old, old.requestId == new.requestId)) "
+        f"|| (!({_TERMINAL}) && has(self.status) && has(self.status.inputRequests) && "
+        "self.status.inputRequests.exists(asked, asked.id == new.requestId)))",
+        "an answer names, in requestId, a question of status.inputRequests, and is given before the task has ended",
+        ".spec.inputResponses",
+    ),
+    Rule(
+        "!has(self.spec.inputResponses) || !has(self.status) || !has(self.status.inputRequests) || "
+        "self.status.inputRequests.all(asked, !(has(asked.timedOut) && asked.timedOut) || "
+        "!self.spec.inputResponses.exists(given, given.requestId == asked.id))",
+        "a question that has timed out takes no answer, and one that has an answer does not time out",
+        ".spec.inputResponses",
+    ),
+    Rule(
         f"!({_TERMINAL}) || (has(self.status) && has(self.status.phase) && self.status.phase == oldSelf.status.phase)",
         "the task has ended: its phase never changes again and its status stays; "
         "create another LongTask to run the work again",
         ".status.phase",
     ),
-    *(_frozen(field) for field in ("result", "failure", "progress", "completionTime", "jobRef")),
+    *(
+        _frozen(field)
+        for field in ("result", "failure", "progress", "checkpoint", "inputRequests", "completionTime", "jobRef")
+    ),
     Rule(
         f"!({_TERMINAL}) || (has(self.status) && {_succeeded_condition('self')} == {_succeeded_condition('oldSelf')})",
         "the task has ended: its Succeeded condition never changes again",
@@ -104,14 +132,20 @@ TASK_RULES = (
         "jobRef never changes once it is set: a task has one Job",
         ".status.jobRef",
     ),
+    *(_forward(field) for field in ("progress", "checkpoint")),
     Rule(
-        "!(has(oldSelf.status) && has(oldSelf.status.progress)) || "
-        "(has(self.status) && has(self.status.progress) && ("
-        "self.status.progress.attempt > oldSelf.status.progress.attempt || "
-        "(self.status.progress.attempt == oldSelf.status.progress.attempt && "
-        "self.status.progress.sequence >= oldSelf.status.progress.sequence)))",
-        "progress never goes back or away: its (attempt, sequence) is at least what is stored",
-        ".status.progress",
+        "!(has(oldSelf.status) && has(oldSelf.status.result) && has(oldSelf.status.result.attempt)) || "
+        "!(has(self.status) && has(self.status.result) && has(self.status.result.attempt)) || "
+        "self.status.result.attempt >= oldSelf.status.result.attempt",
+        "a result never goes back to an earlier attempt's",
+        ".status.result",
+    ),
+    Rule(
+        "!(has(oldSelf.status) && has(oldSelf.status.inputRequests)) || oldSelf.status.inputRequests.all(old, "
+        "has(self.status) && has(self.status.inputRequests) && self.status.inputRequests.exists(new, "
+        "new.id == old.id && (!(has(old.timedOut) && old.timedOut) || (has(new.timedOut) && new.timedOut))))",
+        "a question that was asked stays, and one that timed out stays so",
+        ".status.inputRequests",
     ),
 )
 

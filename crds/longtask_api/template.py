@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from longtask_api import names
 from longtask_api.base import ApiModel, ObjectMeta
 from longtask_api.conditions import Condition, is_true
+from longtask_api.longtask import StallPolicy
 
 DEFAULT_ACTIVE_DEADLINE_SECONDS: Final = 86400
 
@@ -68,7 +69,8 @@ class PodTemplate(ApiModel):
         Field(
             description="A Kubernetes core/v1 PodSpec. Its activeDeadlineSeconds is the deadline of one attempt; "
             "restartPolicy is always Never. Parameters arrive in the environment: LONGTASK_PARAMETERS (JSON) and "
-            "LONGTASK_PARAM_<NAME> for each scalar one, so that args may say $(LONGTASK_PARAM_EPOCHS).",
+            "LONGTASK_PARAM_<NAME> for each scalar one, so that args may say $(LONGTASK_PARAM_EPOCHS); so do "
+            "LONGTASK_REPORT_URL and LONGTASK_TOKEN_FILE, for progress, checkpoints, questions and results.",
         ),
     ]
 
@@ -111,6 +113,14 @@ class LongTaskTemplateSpec(ApiModel):
             json_schema_extra={"x-kubernetes-map-type": "atomic"},
         ),
     ] = {"type": "object", "properties": {}}
+    result_schema: Annotated[
+        Mapping[str, Any] | None,
+        Field(
+            description="JSON Schema 2020-12 of the result. A result that does not fit fails the task, with the "
+            "mismatch told and the result kept. No remote $ref.",
+            json_schema_extra={"x-kubernetes-map-type": "atomic"},
+        ),
+    ] = None
     pod_template: Annotated[PodTemplate, Field(description="The pod that does the work.")]
     start_timeout_seconds: Annotated[
         int,
@@ -133,6 +143,9 @@ class LongTaskTemplateSpec(ApiModel):
         Field(ge=1, le=10**9, description="The longest activeDeadlineSeconds that a task may name, in seconds."),
     ] = None
     retry: Annotated[RetryPolicy, Field(description="What happens when an attempt fails.")] = RetryPolicy()
+    stall: Annotated[
+        StallPolicy | None, Field(description="When work that tells nothing counts as stalled; absent: never.")
+    ] = None
     ttl_seconds_after_finished: Annotated[
         int,
         Field(

@@ -15,6 +15,7 @@ FIXED_TOOLS: Final = frozenset(
         "list_tasks",
         "cancel_task",
         "get_task_logs",
+        "answer_task",
     }
 )
 """Tools that are always there. A template whose tool would have one of these names is refused."""

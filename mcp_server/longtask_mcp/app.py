@@ -15,6 +15,7 @@ from longtask import __version__
 from longtask_api import names
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
+from longtask_mcp.answering import Answering
 from longtask_mcp.cache import Cache
 from longtask_mcp.calls import Calls
 from longtask_mcp.contract.facts import owner
@@ -101,7 +102,7 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
         templates = Cache[LongTaskTemplate](lambda template: template.metadata.name)
         metrics = Metrics(lambda: len(tasks.cache))
         starter = Starter(tasks, templates, validator, metrics, settings.max_active_tasks_per_caller)
-        calls = Calls(tasks, templates, starter, Waiting(tasks.cache, stopping), task_api)
+        calls = Calls(tasks, templates, starter, Answering(tasks, validator), Waiting(tasks.cache, stopping), task_api)
         server = LongTaskServer(calls, templates, metrics, __version__)
         yield Server(
             tasks=tasks,

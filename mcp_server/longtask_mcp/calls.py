@@ -9,14 +9,17 @@ from longtask_api import names
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_api.tools import RESERVED_ARGUMENTS
+from longtask_mcp.answering import Answering
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract import answers, arguments, listing, logs
+from longtask_mcp.contract import answers, arguments, listing, logs, paging, results
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.errors import AgentError, TaskNotFound
 from longtask_mcp.starting import Starter
-from longtask_mcp.task_api import LogUnavailable, TaskApi
+from longtask_mcp.task_api import Absent, TaskApi, Unavailable
 from longtask_mcp.tasks import Tasks
 from longtask_mcp.waiting import Report, Waiting
+
+NOT_CONNECTED = "this server is not connected to the operator's task API"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Calls:
         tasks: Tasks,
         templates: Cache[LongTaskTemplate],
         starter: Starter,
+        answering: Answering,
         waiting: Waiting,
         task_api: TaskApi | None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -44,6 +48,7 @@ class Calls:
         self._tasks = tasks
         self._templates = templates
         self._starter = starter
+        self._answering = answering
         self._waiting = waiting
         self._task_api = task_api
         self._now = now
@@ -56,6 +61,7 @@ class Calls:
             "list_tasks": self._list_tasks,
             "cancel_task": self._cancel_task,
             "get_task_logs": self._get_task_logs,
+            "answer_task": self._answer_task,
         }
 
     def knows(self, tool: str) -> bool:
@@ -99,7 +105,7 @@ class Calls:
 
     async def _get_task_results(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.GetResults, call.arguments)
-        return answers.results(await self._own(call, wanted.task_id), self._now(), wanted.page)
+        return await self._results(await self._own(call, wanted.task_id), wanted.page, wanted.artifact)
 
     async def _wait_for_task(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.WaitForTask, call.arguments)
@@ -124,20 +130,47 @@ class Calls:
         wanted = arguments.read(arguments.GetLogs, call.arguments)
         task = await self._own(call, wanted.task_id)
         if self._task_api is None:
-            return logs.kept_log(task, "this server is not connected to the operator's log service")
+            return logs.kept_log(task, NOT_CONNECTED)
         try:
             return logs.live_log(task, await self._task_api.log(task.metadata.uid, wanted.tail_lines))
-        except LogUnavailable as unavailable:
+        except Unavailable as unavailable:
             return logs.kept_log(task, str(unavailable))
 
+    async def _answer_task(self, call: Call) -> Answer:
+        wanted = arguments.read(arguments.AnswerTask, call.arguments)
+        task = await self._own(call, wanted.task_id)
+        given = await self._answering.answer(task, wanted.question_id, wanted.answer)
+        if given is None:
+            raise self._not_found(call, wanted.task_id)
+        return answers.answered(given.task, given.question_id, given.text, self._now())
+
+    async def _results(self, task: LongTask, number: int = 1, artifact: str | None = None) -> Answer:
+        """Part `number` of the result or an artifact; of what is kept outside the task only that part is fetched."""
+        source = results.stored(task, artifact)
+        if source is None:
+            return results.results(task, self._now(), number)
+        if source.is_elsewhere:
+            return results.unreadable(task, self._now(), source, "the work left it elsewhere and only named it")
+        if self._task_api is None:
+            return results.unavailable(task, self._now(), source, number, NOT_CONNECTED)
+        try:
+            piece = await self._task_api.read(task.metadata.uid, source.artifact, *paging.window(number))
+            return results.part(task, self._now(), source, paging.page(piece.content, piece.size, number))
+        except Absent as absent:
+            return results.unreadable(task, self._now(), source, str(absent))
+        except Unavailable as unavailable:
+            return results.unavailable(task, self._now(), source, number, str(unavailable))
+        except UnicodeDecodeError:
+            return results.unreadable(task, self._now(), source, "it is not UTF-8 text")
+
     async def _wait(self, call: Call, task: LongTask, seconds: float) -> Answer:
-        waited = await self._waiting.until_ended(task, seconds, call.report)
+        waited = await self._waiting.until_news(task, seconds, call.report)
         if waited.task is None:
             raise self._not_found(call, task.metadata.uid)
         if waited.interrupted:
             return answers.restarting(answers.status(waited.task, self._now()))
         if waited.task.is_terminal:
-            return answers.results(waited.task, self._now())
+            return await self._results(waited.task)
         return answers.status(waited.task, self._now())
 
     async def _own(self, call: Call, task_id: str) -> LongTask:

@@ -19,7 +19,8 @@ from longtask_mcp.metrics import Metrics
 INSTRUCTIONS = (
     "Starts long-running work and keeps it: a start answers with a task ID at once, and the work goes on when you "
     "disconnect. Keep the task ID. Check with check_task_status, read the result with get_task_results. A lost task ID "
-    "is found with list_tasks. Do not start work again because it takes long."
+    "is found with list_tasks. A running task may ask a question: answer it with answer_task. Do not start work again "
+    "because it takes long."
 )
 
 log = logging.getLogger(__name__)

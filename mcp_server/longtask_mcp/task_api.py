@@ -1,19 +1,41 @@
-"""The operator's task API, which has what the MCP server may not read itself: the logs of pods."""
+"""The operator's task API, which has what the MCP server may not read itself: logs, large results, artifacts."""
 
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 import httpx2
 from pydantic import ValidationError
 
 from longtask_mcp.contract.logs import TaskLog
 
-TIMEOUT_SECONDS = 20.0
+LOG_SECONDS = 20.0
+READ_SECONDS = 8.0
+"""Together with the longest wait less than the 60 seconds after which clients give up."""
+UNREADABLE = "the operator's answer is not readable"
+CONTENT_RANGE = re.compile(r"bytes (?:(?P<first>\d{1,18})-\d{1,18}|\*)/(?P<size>\d{1,18})")
 
 
-class LogUnavailable(Exception):
-    """There is no log to be had; the text says why."""
+class Unavailable(Exception):
+    """The operator did not give what was asked for; the text says why."""
+
+
+class Absent(Unavailable):
+    """The operator does not have it (any more), so asking again is of no use."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Bytes from the place that was asked for, of something that has `size` bytes in all."""
+
+    content: bytes
+    size: int
 
 
 class TaskApi:
@@ -22,7 +44,7 @@ class TaskApi:
     def __init__(self, url: str, token_file: Path) -> None:
         """`token_file` is read for every request: the kubelet renews it."""
         self._token_file = token_file
-        self._client = httpx2.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS)
+        self._client = httpx2.AsyncClient(base_url=url, timeout=LOG_SECONDS)
 
     async def __aenter__(self) -> Self:
         await self._client.__aenter__()
@@ -34,26 +56,72 @@ class TaskApi:
         await self._client.__aexit__(kind, error, trace)
 
     async def log(self, uid: str, tail_lines: int) -> TaskLog:
-        """The last lines of a task's newest attempt. Raises LogUnavailable."""
-        try:
-            token = self._token_file.read_text().strip()
-            response = await self._client.get(
-                f"/v1/tasks/{uid}/logs",
-                params={"tail_lines": tail_lines},
-                headers={"Authorization": f"Bearer {token}"},
-            )
-        except (httpx2.HTTPError, OSError) as error:
-            raise LogUnavailable(f"the operator cannot be reached now ({type(error).__name__})") from error
+        """The last lines of a task's newest attempt. Raises Unavailable."""
+        async with self._get(f"/v1/tasks/{uid}/logs", LOG_SECONDS, {"tail_lines": str(tail_lines)}) as response:
+            await response.aread()
         if response.status_code != 200:
-            raise LogUnavailable(_detail(response))
+            raise _refusal(response)
         try:
             return TaskLog.model_validate_json(response.content)
         except ValidationError as error:
-            raise LogUnavailable("the operator's answer is not readable") from error
+            raise Unavailable(UNREADABLE) from error
+
+    async def read(self, uid: str, artifact: str | None, first: int, last: int) -> Piece:
+        """Bytes `first` to `last` of a task's stored result or artifact; fewer where it ends before, none beyond it.
+
+        No more than that is read, whatever the operator sends. Raises Unavailable.
+        """
+        what = "result" if artifact is None else f"artifacts/{quote(artifact, safe='')}"
+        path = f"/v1/tasks/{uid}/{what}"
+        headers = {"Range": f"bytes={first}-{last}", "Accept-Encoding": "identity"}
+        async with self._get(path, READ_SECONDS, headers=headers) as response:
+            if response.status_code == 206:
+                return _piece(response, first, last, await _at_most(response, last - first + 1))
+            if response.status_code == 416:
+                return _piece(response, first, last, b"")
+            if response.is_success:
+                raise Unavailable(UNREADABLE)
+            await response.aread()
+        raise _refusal(response)
+
+    @asynccontextmanager
+    async def _get(
+        self, path: str, seconds: float, params: dict[str, str] | None = None, headers: dict[str, str] | None = None
+    ) -> AsyncIterator[httpx2.Response]:
+        try:
+            token = self._token_file.read_text().strip()
+            authorized = {**(headers or {}), "Authorization": f"Bearer {token}"}
+            async with (
+                asyncio.timeout(seconds),
+                self._client.stream("GET", path, params=params, headers=authorized) as response,
+            ):
+                yield response
+        except (httpx2.HTTPError, OSError) as error:
+            raise Unavailable(f"the operator cannot be reached now ({type(error).__name__})") from error
 
 
-def _detail(response: httpx2.Response) -> str:
+async def _at_most(response: httpx2.Response, size: int) -> bytes:
+    content = bytearray()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > size:
+            raise Unavailable(UNREADABLE)
+    return bytes(content)
+
+
+def _piece(response: httpx2.Response, first: int, last: int, content: bytes) -> Piece:
+    """The piece, if it is the one that was asked for and whole (Content-Range: RFC 9110, section 14.4)."""
+    found = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    size = int(found["size"]) if found is not None else -1
+    begins = found["first"] if found is not None else None
+    if size < 0 or begins not in (None, str(first)) or len(content) != max(0, min(size, last + 1) - first):
+        raise Unavailable(UNREADABLE)
+    return Piece(content, size)
+
+
+def _refusal(response: httpx2.Response) -> Unavailable:
     try:
-        return str(response.json()["detail"])
+        detail = str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):
-        return f"the operator answered {response.status_code}"
+        detail = f"the operator answered {response.status_code}"
+    return Absent(detail) if response.status_code == 404 else Unavailable(detail)

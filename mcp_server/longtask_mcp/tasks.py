@@ -1,4 +1,4 @@
-"""LongTasks in the cluster: create, read, cancel, and look again for one that the cache does not have yet."""
+"""LongTasks in the cluster: create, read, cancel, answer, and look again for one that the cache does not have yet."""
 
 import asyncio
 import re
@@ -85,6 +85,23 @@ class Tasks:
                 return None
             raise KubernetesRefused(error.message) from error
 
+    async def respond(self, task: LongTask, question_id: str, answer: str) -> LongTask:
+        """Add an answer, as JSON text, to exactly this task as it was read. Whoever answers a question second is
+        refused by the API server.
+        """
+        response = {"requestId": question_id, "value": answer}
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": task.metadata.uid},
+            {"op": "add", "path": "/spec/inputResponses/-", "value": response}
+            if task.spec.input_responses
+            else {"op": "add", "path": "/spec/inputResponses", "value": [response]},
+        ]
+        path = f"{self._path}/{task.metadata.name}"
+        try:
+            return self._known(await self._patiently("PATCH", path, body=patch, content_type=kube.JSON_PATCH))
+        except kube.KubeError as error:
+            raise KubernetesRefused(error.message) from error
+
     async def find(self, principal: str, uid: str) -> LongTask | None:
         """The caller's task with that id; None when there is none, or when it is somebody else's.
 
@@ -133,7 +150,9 @@ class Tasks:
         return task
 
     async def _patiently(self, verb: kube.Verb, path: str, **options: Any) -> Any:
-        """Everything sent from here may be sent twice: names are deterministic and a cancel is one-way."""
+        """Everything sent from here may be sent twice: names are deterministic, a cancel is one-way, and a question
+        takes one answer.
+        """
         return await _twice(lambda: kube.request(self._client, verb, path, **options))
 
 

@@ -1,4 +1,4 @@
-"""Waiting for the end of a task, with progress notifications."""
+"""Waiting for the end of a task, or for a question of it, with progress notifications."""
 
 import asyncio
 import time
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from longtask_api.longtask import LongTask
 from longtask_mcp.cache import Cache, version
 from longtask_mcp.contract.answers import going
+from longtask_mcp.contract.questions import open_questions
 
 HEARTBEAT_SECONDS = 5.0
 SMALLEST_STEP = 0.001
@@ -26,19 +27,24 @@ class Waited:
 
 
 class Waiting:
-    """Waits over one cache until the task ends, the time is up, or `stopping` is set (and the cache woken)."""
+    """Waits over one cache until the task ends or asks something, the time is up, or `stopping` is set (and the cache
+    woken).
+    """
 
     def __init__(self, cache: Cache[LongTask], stopping: asyncio.Event) -> None:
         self._cache = cache
         self._stopping = stopping
 
-    async def until_ended(self, task: LongTask, seconds: float, report: Report) -> Waited:
-        """Wait at most `seconds`; tells of every change, and every 5 seconds that it still waits."""
+    async def until_news(self, task: LongTask, seconds: float, report: Report) -> Waited:
+        """Wait at most `seconds`; tells of every change, and every 5 seconds that it still waits.
+
+        A question that is open already does not end the wait: whoever waits on has left it to somebody else.
+        """
         deadline = time.monotonic() + seconds
-        uid, series = task.metadata.uid, Series()
+        uid, series, known = task.metadata.uid, Series(), _questions(task)
         current: LongTask | None = task
         prefix = f"task ID {uid}: "
-        while current is not None and not current.is_terminal:
+        while current is not None and not current.is_terminal and _questions(current) <= known:
             left = deadline - time.monotonic()
             if self._stopping.is_set():
                 return Waited(current, interrupted=True)
@@ -50,6 +56,10 @@ class Waiting:
             await self._cache.changed(uid, version(current), min(left, HEARTBEAT_SECONDS))
             current = self._cache.get(uid)
         return Waited(current)
+
+
+def _questions(task: LongTask) -> set[str]:
+    return {question.id for question in open_questions(task)}
 
 
 class Series:

@@ -5,14 +5,15 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
 import kopf
 import uvloop
-from fastapi import FastAPI
+from kubernetes.aio.client import ApiClient
+from starlette.types import ASGIApp
 
-from longtask_api.names import AUDIENCE_TASK_API
+from longtask_api.names import AUDIENCE_REPORT, AUDIENCE_TASK_API
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import FIELD_MANAGER, Cluster
 from longtask_operator.leader import Lease
@@ -20,7 +21,14 @@ from longtask_operator.metrics import METRICS
 from longtask_operator.planning.world import Policy
 from longtask_operator.reconciler import Reconciler
 from longtask_operator.settings import Settings
-from longtask_operator.task_api import task_api
+from longtask_operator.store.config_maps import ConfigMaps
+from longtask_operator.store.s3 import S3, S3Settings
+from longtask_operator.store.store import Store
+from longtask_operator.task_api.app import REPORT_PATH, Parts, task_api
+from longtask_operator.task_api.callers import Pods, Readers
+from longtask_operator.task_api.limits import Rate
+from longtask_operator.task_api.shelf import Shelf
+from longtask_operator.task_api.writes import Writes
 from longtask_operator.templates import TemplateReconciler
 from longtask_operator.watches import Key, Watches, kopf_settings
 from longtask_operator.workqueue import WorkQueue
@@ -35,6 +43,8 @@ logger = logging.getLogger(__name__)
 HEARTBEAT = 1.0
 VALIDATION_SECONDS = 10.0
 """More than the MCP server gives an agent: here nobody waits, and a task that is refused stays refused."""
+POD_TOKEN_SECONDS = 300.0
+"""How long it is remembered whose a pod's token is. Whether the pod may still report is looked up for each call."""
 STUCK_AFTER = 30.0
 """Seconds without a heartbeat of the event loop after which the process should be restarted."""
 
@@ -64,7 +74,9 @@ class Operator:
         cluster = Cluster(client, settings.namespace)
         try:
             async with Validator(VALIDATION_SECONDS) as validator:
-                policy = Policy(job_retention=timedelta(seconds=settings.job_retention_seconds))
+                policy = Policy(
+                    job_retention=timedelta(seconds=settings.job_retention_seconds), report_url=_report_url(settings)
+                )
                 reconciler = Reconciler(cluster, self._cache, validator, policy)
                 templates = TemplateReconciler(cluster, self._cache)
                 queue = self._queue(reconciler, templates)
@@ -76,10 +88,12 @@ class Operator:
                     settings.pod_name,
                     settings.lease_duration_seconds,
                 )
-                api = task_api(
-                    cluster, self._cache, TokenReviewer(client, AUDIENCE_TASK_API), settings.task_api_readers
+                writes = Writes(
+                    cluster, self._cache, settings.report_interval_seconds, settings.report_writes_per_second
                 )
-                await self._until_stopped(watches, lease, queue, api)
+                with _store(client, settings) as store:
+                    api = self._task_api(client, cluster, writes, store, validator)
+                    await self._until_stopped(watches, lease, queue, api, writes)
         finally:
             await client.close()
 
@@ -104,7 +118,27 @@ class Operator:
         queue = WorkQueue(work, failed, self._settings.workers)
         return queue
 
-    async def _until_stopped(self, watches: Watches, lease: Lease, queue: WorkQueue[Key], api: FastAPI) -> None:
+    def _task_api(
+        self, client: ApiClient, cluster: Cluster, writes: Writes, store: Store, validator: Validator
+    ) -> ASGIApp:
+        settings = self._settings
+        pods = TokenReviewer(client, AUDIENCE_REPORT, POD_TOKEN_SECONDS)
+        return task_api(
+            Parts(
+                cluster=cluster,
+                cache=self._cache,
+                pods=Pods(cluster, self._cache, pods, settings.namespace),
+                readers=Readers(TokenReviewer(client, AUDIENCE_TASK_API), settings.task_api_readers),
+                writes=writes,
+                shelf=Shelf(store),
+                validator=validator,
+                rate=Rate(settings.reports_per_second_per_task),
+            )
+        )
+
+    async def _until_stopped(
+        self, watches: Watches, lease: Lease, queue: WorkQueue[Key], api: ASGIApp, writes: Writes
+    ) -> None:
         settings = self._settings
         stop, watching = asyncio.Event(), asyncio.Event()
         tasks = {
@@ -113,6 +147,7 @@ class Operator:
                 "heartbeat": self._heartbeats(),
                 "health": serve(health_app(self._alive, self._ready), settings.health_port),
                 "task-api": serve(api, settings.task_api_port),
+                "reports": writes.run(),
                 "resync": self._resyncs(watches, watching),
                 "leader": lease.run(lambda: self._lead(queue, watches)),
             }.items()
@@ -126,6 +161,7 @@ class Operator:
         finally:
             # kopf goes last: when it ends, it cancels every task of the loop that it does not know.
             await _cancelled(*tasks)
+            await writes.flush()
             await _cancelled(kopf_task, stopped)
         if stopped not in done:
             raise RuntimeError(f"{', '.join(task.get_name() for task in done)} ended without being asked to")
@@ -173,6 +209,28 @@ class Operator:
         if self._stopping:
             return "stopping"
         return None if self._synced.is_set() else "the cache is not filled yet"
+
+
+@contextlib.contextmanager
+def _store(client: ApiClient, settings: Settings) -> Iterator[Store]:
+    """The store for what is too large for objects: ConfigMaps, and a bucket where one is set."""
+    config_maps = ConfigMaps(client, settings.namespace)
+    if settings.store_s3_bucket is None or settings.store_s3_region is None:
+        yield Store(config_maps, None, settings.store_max_bytes)
+        return
+    bucket = S3Settings(
+        bucket=settings.store_s3_bucket,
+        region=settings.store_s3_region,
+        prefix=settings.store_s3_prefix,
+        endpoint_url=settings.store_s3_endpoint_url,
+        path_style=settings.store_s3_path_style,
+    )
+    with contextlib.closing(S3(bucket, settings.namespace)) as s3:
+        yield Store(config_maps, s3, settings.store_max_bytes)
+
+
+def _report_url(settings: Settings) -> str | None:
+    return None if settings.task_api_url is None else f"{str(settings.task_api_url).rstrip('/')}{REPORT_PATH}"
 
 
 @contextlib.asynccontextmanager

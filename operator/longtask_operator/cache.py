@@ -1,5 +1,6 @@
 """What the watches have told, as little of it as decisions need, found by task."""
 
+import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ class Cache:
     pods: dict[str, dict[str, PodView]] = field(default_factory=lambda: defaultdict(dict))
     """By the uid of the owning Job, then by pod uid; pods that are gone stay until their Job is."""
     _buried: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _job_of_pod: dict[str, str] = field(default_factory=dict)
+    _waiting: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def put_task(self, task: LongTask) -> bool:
         """Whether it was news: an older version than the known one is not."""
@@ -32,6 +35,7 @@ class Cache:
         ):
             return False
         self.tasks[task.metadata.uid] = slim(task)
+        self._wake(task.metadata.uid)
         return True
 
     def put_template(self, template: LongTaskTemplate) -> None:
@@ -52,11 +56,26 @@ class Cache:
         known = self.pods[pod.job_uid].get(pod.uid)
         if known is None or (known.resource_version <= pod.resource_version and not known.gone):
             self.pods[pod.job_uid][pod.uid] = pod
+            self._job_of_pod[pod.uid] = pod.job_uid
+
+    def pod(self, uid: str) -> PodView | None:
+        """The pod of that uid; also one that is gone, for a while."""
+        return self.pods.get(self._job_of_pod.get(uid, ""), {}).get(uid)
+
+    async def changed(self, task: LongTask, at_most: float) -> None:
+        """Return when the task is no longer as given, or after `at_most` seconds."""
+        if self.tasks.get(task.metadata.uid) is not task:
+            return
+        try:
+            await asyncio.wait_for(self._waiting.setdefault(task.metadata.uid, asyncio.Event()).wait(), at_most)
+        except TimeoutError:
+            return
 
     def drop_task(self, uid: str) -> None:
         """It is gone for good; a late event must not bring it back."""
         self._bury(uid)
         self.tasks.pop(uid, None)
+        self._wake(uid)
 
     def drop_job(self, job: JobView) -> None:
         """It is gone; so are its pods, once they say so."""
@@ -69,7 +88,8 @@ class Cache:
     def sweep_pods(self, job_uid: str) -> None:
         """Forget the pods of a Job that is gone, once all of them are gone too."""
         if job_uid in self._buried and all(pod.gone for pod in self.pods.get(job_uid, {}).values()):
-            self.pods.pop(job_uid, None)
+            for uid in self.pods.pop(job_uid, {}):
+                self._job_of_pod.pop(uid, None)
 
     def pods_of(self, job_uid: str) -> tuple[PodView, ...]:
         """The pods of a Job, oldest first, those that are gone included."""
@@ -83,6 +103,11 @@ class Cache:
             for task in self.tasks.values()
             if task.spec.template_ref.name == template_name and task.status.job_ref is None and not task.is_terminal
         ]
+
+    def _wake(self, uid: str) -> None:
+        waiting = self._waiting.pop(uid, None)
+        if waiting is not None:
+            waiting.set()
 
     def _bury(self, uid: str) -> None:
         self._buried[uid] = None

@@ -1,6 +1,6 @@
 """Every request that the operator makes of the API server, apart from its watches."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,16 +8,21 @@ from kubernetes.aio.client import ApiClient
 
 from longtask_api import names
 from longtask_api.base import rfc3339
-from longtask_api.longtask import LongTask, LongTaskStatus
+from longtask_api.longtask import TERMINAL_PHASES, LongTask, LongTaskStatus
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus
 from longtask_operator.planning.diagnosis import Refusal
-from longtask_operator.planning.observed import JobView, PodView, job_view, pod_view, task_of_job
+from longtask_operator.planning.logs import LogTail, Tail
+from longtask_operator.planning.observed import JobView, PodUsage, PodView, job_view, pod_view, task_of_job, usage_view
 from longtask_operator.planning.world import Action, CreateJob, DeleteJob, DeleteTask, SetSuspend, StopPod, StopRetries
-from longtask_runtime.kube import APPLY_PATCH, JSON_PATCH, KubeError, Verb, read_text, request
+from longtask_runtime.kube import APPLY_PATCH, JSON_PATCH, KubeError, Verb, read_chunks, request
 
 FIELD_MANAGER = "longtask-operator"
+REPORT_MANAGER = "longtask-work"
+"""Whose fields are what the work told: the leader's applies leave them alone."""
 NO_LOG = "unable to retrieve container logs for "
 """What the API server answers, with status 200, when the container's log is gone."""
+LOG_TIMEOUT = 10.0
+"""Seconds. A node that is lost never answers."""
 PAGE = "500"
 
 
@@ -27,6 +32,7 @@ class Cluster:
     def __init__(self, client: ApiClient, namespace: str) -> None:
         self._client = client
         self._core = f"/api/v1/namespaces/{namespace}"
+        self._metrics = f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}"
         self._jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
         group = f"/apis/{names.API_VERSION}/namespaces/{namespace}"
         self._tasks = f"{group}/{names.TASK_PLURAL}"
@@ -63,6 +69,13 @@ class Cluster:
             return None
         return job_view(document) if uid in (None, document["metadata"]["uid"]) else None
 
+    async def get_pod(self, name: str, uid: str) -> PodView | None:
+        """The pod as it is now; None when it is gone, is another one, or works for no task."""
+        document = await self._get(f"{self._core}/pods/{name}")
+        if document is None or document["metadata"]["uid"] != uid or not task_of_job(document["metadata"]):
+            return None
+        return pod_view(document)
+
     async def refusals(self, job_uid: str) -> tuple[Refusal, ...]:
         """The pods that the Job controller tried in vain to create for the Job."""
         selector = f"involvedObject.uid={job_uid},reason=FailedCreate"
@@ -73,18 +86,35 @@ class Cluster:
             if (moment := event.get("lastTimestamp") or event.get("eventTime"))
         )
 
-    async def read_log(self, pod: PodView, lines: int, limit_bytes: int | None = None) -> str | None:
-        """The last lines of the log of the container that does the work; None when there is none to be had."""
-        query = {"container": pod.container, "tailLines": str(lines)}
-        if limit_bytes is not None:
-            query["limitBytes"] = str(limit_bytes)
+    async def read_log(self, pod: PodView, lines: int, limit: int) -> LogTail | None:
+        """The last lines, of the last `limit` bytes, of the log of the container that does the work; None when there
+        is no log to be had.
+
+        The stream is read to its end: `limitBytes` would keep the beginning of the lines that `tailLines` names.
+        """
+        tail = Tail(lines, limit)
+        query = {"container": pod.container, "tailLines": str(tail.lines_to_ask_for)}
         try:
-            text = await read_text(self._client, f"{self._core}/pods/{pod.name}/log", query=query)
+            async for chunk in read_chunks(
+                self._client, f"{self._core}/pods/{pod.name}/log", query=query, timeout=LOG_TIMEOUT
+            ):
+                tail.add(chunk)
         except KubeError as error:
             if error.status in (400, 404):
                 return None
             raise
-        return None if text.startswith(NO_LOG) else text
+        log = tail.end()
+        return None if log.text.startswith(NO_LOG) else log
+
+    async def pod_usage(self, pod: PodView) -> PodUsage | None:
+        """What the container that does the work uses now; None where nothing measures it, or we may not ask."""
+        try:
+            document = await request(self._client, "GET", f"{self._metrics}/pods/{pod.name}")
+        except KubeError as error:
+            if error.status in (403, 404, 503):
+                return None
+            raise
+        return usage_view(document, pod.container)
 
     async def act(self, task: LongTask, action: Action) -> JobView | None:
         """Carry out one action; the Job where one was created. Raises KubeError."""
@@ -117,6 +147,19 @@ class Cluster:
             "status": owned(status),
         }
         return LongTask.from_api(await self._apply_status(f"{self._tasks}/{task.metadata.name}/status", body))
+
+    async def report(self, task: LongTask, job_uid: str, changes: Sequence[Mapping[str, Any]]) -> LongTask:
+        """Store what the work told, as JSON patch operations on status, if the task still has this Job.
+
+        Raises KubeError: 404 when the task is gone; 422 when a test failed, or the API server holds something newer.
+        """
+        same_job = {"op": "test", "path": "/status/jobRef/uid", "value": job_uid}
+        patch = [_uid_is(task.metadata.uid), same_job, *changes]
+        path = f"{self._tasks}/{task.metadata.name}/status"
+        query = {"fieldManager": REPORT_MANAGER}
+        return LongTask.from_api(
+            await request(self._client, "PATCH", path, query=query, body=patch, content_type=JSON_PATCH)
+        )
 
     async def write_template_status(self, template: LongTaskTemplate, status: LongTaskTemplateStatus) -> None:
         """Store whether the template is Ready. Raises KubeError 409 when it has changed meanwhile."""
@@ -196,9 +239,14 @@ class Cluster:
             query["continue"] = token
 
 
+TOLD_BY_THE_WORK = frozenset({"progress", "last_report_time", "checkpoint", "input_requests"})
+"""Fields of status that the task API writes; an apply that named them would take them over."""
+
+
 def owned(status: LongTaskStatus) -> dict[str, Any]:
-    """The fields that the operator writes: all but progress, which is told by the work itself."""
-    return status.model_dump(mode="json", exclude_none=True, exclude={"progress"})
+    """The fields that the leader writes. The result is the work's too, until the task has ended."""
+    told = TOLD_BY_THE_WORK if status.phase in TERMINAL_PHASES else TOLD_BY_THE_WORK | {"result"}
+    return status.model_dump(mode="json", exclude_none=True, exclude=set(told))
 
 
 def _uid_is(uid: str) -> dict[str, str]:

@@ -30,6 +30,10 @@ class Metrics:
         self.reconcile_seconds = Histogram("longtask_reconcile_duration_seconds", "Time of one step.")
         self.queue_length = Gauge("longtask_queue_length", "Tasks and templates that wait for a step.")
         self.refused = Counter("longtask_task_api_refused", "Refused calls of the task API, by reason.", ["reason"])
+        self.report_writes = Counter("longtask_report_writes", "Status writes of what the work of tasks told.")
+        self.reports_dropped = Counter(
+            "longtask_reports_dropped", "Reports that were not stored: something newer was, or the task had changed."
+        )
         self.leader = Gauge("longtask_leader", "1 on the replica that decides.")
 
     def ended(self, task: LongTask, status: LongTaskStatus) -> None:

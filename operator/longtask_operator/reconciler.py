@@ -1,10 +1,13 @@
 """Carries a plan out: gathers what there is to know, asks `plan`, acts, writes the status at most once."""
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import aiohttp
 
 from longtask_api.longtask import Failure, LongTask, LongTaskStatus, Phase
 from longtask_api.parameters import InvalidParameters
@@ -12,10 +15,11 @@ from longtask_api.template import LongTaskTemplate
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster, owned
 from longtask_operator.metrics import METRICS
-from longtask_operator.planning import diagnosis, narration
+from longtask_operator.planning import diagnosis, narration, stall
 from longtask_operator.planning.diagnosis import Refusal, Trouble
-from longtask_operator.planning.observed import JobView, PodView, end_is_seen
+from longtask_operator.planning.observed import JobView, PodView, decisive_pod, end_is_seen, working_pod
 from longtask_operator.planning.plan import plan
+from longtask_operator.planning.results import checkable, final_result, was_handed_in
 from longtask_operator.planning.world import CreateJob, Plan, Policy, World
 from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import ValidationTimeout, Validator
@@ -23,6 +27,10 @@ from longtask_runtime.validation import ValidationTimeout, Validator
 logger = logging.getLogger(__name__)
 
 LOG_LINES = 60
+SHORT_LOG_LINES = 40
+LOG_BYTES = 32 * 1024
+LOG_PATIENCE = timedelta(seconds=60)
+"""How long the end of a failed task waits for a log that cannot be read: the node may be lost."""
 POD_SHOULD_BE_THERE = timedelta(seconds=10)
 """A Job without a pod for so long is worth a look at its Events, which is a costly list for the API server."""
 
@@ -46,6 +54,10 @@ class Reconciler:
             return None
         world = await self._gather(task)
         wanted = plan(world)
+        pod = working_pod(world.pods)
+        if pod is not None and stall.is_news(task.status, wanted.status):
+            world = replace(world, usage=await self._cluster.pod_usage(pod))
+            wanted = plan(world)
         for action in wanted.actions:
             if isinstance(action, CreateJob):
                 return await self._start(world, action)
@@ -71,8 +83,14 @@ class Reconciler:
         if job.finished and not end_is_seen(job, pods):
             live, _ = await self._cluster.list_pods(task.metadata.uid)
             pods = tuple(pod for pod in live if pod.job_uid == job.uid) or pods
+        pod = decisive_pod(job, pods) if job.finished else None
         return replace(
-            world, job=job, pods=pods, refusals=await self._refusals(world, job, pods), log=await self._log(job, pods)
+            world,
+            job=job,
+            pods=pods,
+            refusals=await self._refusals(world, job, pods),
+            log=await self._log(world, job, pod),
+            mismatch=await self._mismatch(task, job, pod),
         )
 
     async def _parameters(
@@ -100,10 +118,33 @@ class Reconciler:
         overdue = podless and world.now > job.created + POD_SHOULD_BE_THERE
         return await self._cluster.refusals(job.uid) if overdue else ()
 
-    async def _log(self, job: JobView, pods: tuple[PodView, ...]) -> str | None:
-        if job.failed_reason is None or not pods or pods[-1].gone:
+    async def _log(self, world: World, job: JobView, pod: PodView | None) -> str | None:
+        """The end of the log of the pod that tells how the Job ended. That of a success is no reason to wait."""
+        if pod is None or pod.gone:
             return None
-        return await self._cluster.read_log(pods[-1], LOG_LINES)
+        lines = LOG_LINES if job.failed_reason is not None else SHORT_LOG_LINES
+        try:
+            log = await self._cluster.read_log(pod, lines, LOG_BYTES)
+        except (KubeError, aiohttp.ClientError, TimeoutError) as error:
+            if job.failed_reason is not None and world.now < (job.finished_at or world.now) + LOG_PATIENCE:
+                raise
+            logger.warning("no log of pod %s: %s", pod.name, error, extra={"task_uid": world.task.metadata.uid})
+            return None
+        return log.text if log is not None else None
+
+    async def _mismatch(self, task: LongTask, job: JobView, pod: PodView | None) -> str | None:
+        """How the result on the termination message does not fit; one that was handed in was checked then."""
+        if not job.complete or job.result_schema is None:
+            return None
+        result = final_result(task.status, pod)
+        if isinstance(result, Failure) or was_handed_in(result):
+            return None
+        try:
+            schema = json.loads(job.result_schema)
+            problems = await self._validator.mismatches(schema, checkable(result), "result")
+        except ValidationTimeout as late:
+            return str(late)
+        return diagnosis.fitted("; ".join(str(problem) for problem in problems)) or None
 
     async def _start(self, world: World, action: CreateJob) -> float | None:
         """Create the Job, if the task itself, read live, still has none: a cache may be late, a leader may be old."""

@@ -1,9 +1,9 @@
 """All settings of the operator, from LONGTASK_OPERATOR_* variables; each appears in the chart's values."""
 
 import socket
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import AnyHttpUrl, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -24,6 +24,28 @@ class Settings(BaseSettings):
     task_api_readers: list[str] = Field(
         default=[], description="User names that may read any task's log: the MCP server's service account."
     )
+    task_api_url: AnyHttpUrl | None = Field(
+        default=None, description="Where pods reach the task API; without it they cannot report."
+    )
+    report_interval_seconds: float = Field(
+        default=5, gt=0, le=3600, description="The least time between two writes of a task's progress, in seconds."
+    )
+    report_writes_per_second: float = Field(
+        default=50, gt=0, description="Writes of progress of all tasks together; more tasks are written less often."
+    )
+    reports_per_second_per_task: float = Field(
+        default=10, gt=0, description="Calls of the task API that one task may make; more get 429."
+    )
+    store_max_bytes: int = Field(
+        default=2**30, gt=0, description="The largest result, checkpoint or artifact that is kept in S3, in bytes."
+    )
+    store_s3_bucket: str | None = Field(
+        default=None, min_length=1, description="Bucket for what is too large for a ConfigMap."
+    )
+    store_s3_prefix: str = Field(default="longtask", description="What the keys in the bucket begin with.")
+    store_s3_region: str | None = Field(default=None, description="Region of the bucket.")
+    store_s3_endpoint_url: str | None = Field(default=None, description="Endpoint of an S3-compatible service.")
+    store_s3_path_style: bool = Field(default=False, description="Name the bucket in the path, not in the host.")
     job_retention_seconds: int = Field(
         default=3600, ge=0, description="How long the Job and pods of a finished task are kept, in seconds."
     )
@@ -32,3 +54,9 @@ class Settings(BaseSettings):
     )
     workers: int = Field(default=8, ge=1, le=64, description="Tasks that are worked on at the same time.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="after")
+    def _a_bucket_has_a_region(self) -> Self:
+        if self.store_s3_bucket is not None and self.store_s3_region is None:
+            raise ValueError("store_s3_bucket is set, so store_s3_region must be too: there is no default region")
+        return self

@@ -1,15 +1,17 @@
 """Decides whether a template is Ready. What the API server would say of its pod is asked by a dry run."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from longtask_api import names
 from longtask_api.conditions import ConditionStatus, merged
-from longtask_api.parameters import check_schema
+from longtask_api.parameters import check_schema, check_value_schema
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus, TemplateConditionType, spec_hash
 from longtask_api.tools import FIXED_TOOLS
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
-from longtask_operator.planning.build_job import build_pod, environment
+from longtask_operator.planning.build_job import build_pod, compact_json, environment
 from longtask_runtime.kube import KubeError
 
 LISTED = 5
@@ -44,6 +46,7 @@ class TemplateReconciler:
 def problems_of(template: LongTaskTemplate) -> list[str]:
     """What is wrong with the template in itself, one sentence each."""
     problems = check_schema(template.spec.parameters_schema)
+    problems += [f"resultSchema: {problem}" for problem in _result_schema_problems(template.spec.result_schema)]
     if names.tool_name(template.metadata.name) in FIXED_TOOLS:
         problems.append(f"the name {template.metadata.name!r} is that of one of LongTask's own tools; choose another")
     pod = template.spec.pod_template.spec.to_api()
@@ -55,13 +58,24 @@ def problems_of(template: LongTaskTemplate) -> list[str]:
                 )
     if pod.get("restartPolicy", "Never") != "Never":
         problems.append("podTemplate.spec.restartPolicy must be Never or absent: retries are the Job's")
+    if any(volume.get("name") == names.REPORT_TOKEN_VOLUME for volume in pod.get("volumes") or []):
+        problems.append(f"volume {names.REPORT_TOKEN_VOLUME!r} is LongTask's own; rename it")
     return problems
+
+
+def _result_schema_problems(schema: Mapping[str, Any] | None) -> list[str]:
+    if schema is None:
+        return []
+    size = len(compact_json(schema).encode())
+    if size > names.MAX_RESULT_SCHEMA_BYTES:
+        return [f"has {size} bytes as JSON; {names.MAX_RESULT_SCHEMA_BYTES} are allowed"]
+    return check_value_schema(schema)
 
 
 def trial_pod(template: LongTaskTemplate) -> dict[str, object]:
     """The pod as a task would have it, for a dry run; its name does not change, so neither do the words about it."""
     labels = {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_TEMPLATE: template.metadata.name}
-    pod = build_pod(template, labels, environment("dry-run", template, {}))
+    pod = build_pod(template, labels, environment("dry-run", template, {}, None))
     pod["metadata"]["name"] = f"{template.metadata.name}-trial"
     return pod
 

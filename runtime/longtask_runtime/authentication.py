@@ -1,7 +1,9 @@
 """Whose a bearer token is: the API server's TokenReview, for one audience, remembered for a few seconds."""
 
 import asyncio
+import base64
 import hashlib
+import json
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
@@ -16,7 +18,7 @@ from longtask_runtime import kube
 
 MEMORY_SECONDS = 10.0
 """How long an answer is reused. A token that is revoked works for so much longer."""
-MEMORY_ENTRIES = 4096
+MEMORY_ENTRIES = 16_384
 MAX_TOKEN_LENGTH = 16 * 1024
 RETRY_AFTER_SECONDS = 5
 
@@ -62,10 +64,11 @@ class TokenReviewer:
     (https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1/).
     """
 
-    def __init__(self, client: ApiClient, audience: str) -> None:
+    def __init__(self, client: ApiClient, audience: str, memory_seconds: float = MEMORY_SECONDS) -> None:
+        """`memory_seconds` is how long an answer is reused, at most until the token expires."""
         self._client = client
         self._audience = audience
-        self._known: Memory[str, Identity] = Memory()
+        self._known: Memory[str, Identity] = Memory(memory_seconds)
 
     async def review(self, token: str) -> Identity:
         """The holder of `token`. Raises Refused or Unavailable."""
@@ -73,6 +76,8 @@ class TokenReviewer:
             raise Refused(Reason.MISSING, f"a bearer token with audience {self._audience} is needed")
         if len(token) > MAX_TOKEN_LENGTH:
             raise Refused(Reason.INVALID, f"the token is longer than {MAX_TOKEN_LENGTH} characters")
+        if _expired(token):
+            return await self._ask(token)
         digest = hashlib.sha256(token.encode()).hexdigest()
         return await self._known.get(digest, lambda: self._ask(token))
 
@@ -109,6 +114,16 @@ def identity(status: Mapping[str, Any], audience: str) -> Identity:
     )
 
 
+def _expired(token: str) -> bool:
+    """Whether a JWT says that its time is over (RFC 7519, section 4.1.4); False for what cannot be read."""
+    try:
+        payload = token.split(".")[1]
+        expires = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
+        return float(expires) <= time.time()
+    except (ValueError, LookupError, TypeError):
+        return False
+
+
 async def submit_review(client: ApiClient, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """The status of a review object (TokenReview, SubjectAccessReview) that is POSTed to `path`.
 
@@ -130,16 +145,17 @@ async def submit_review(client: ApiClient, path: str, body: Mapping[str, Any]) -
 
 
 class Memory(Generic[Key, Value]):
-    """Remembers good answers for MEMORY_SECONDS; callers that ask the same at the same time share one question."""
+    """Remembers good answers for a while; callers that ask the same at the same time share one question."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, seconds: float = MEMORY_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
         self._clock = clock
         self._answers: OrderedDict[Key, tuple[float, asyncio.Task[Value]]] = OrderedDict()
 
     async def get(self, key: Key, ask: Callable[[], Awaitable[Value]]) -> Value:
         """The remembered answer, else that of `ask`. What `ask` raises is raised to all who wait and forgotten."""
         asked_at, task = self._answers.get(key, (0.0, None))
-        if task is None or self._clock() - asked_at > MEMORY_SECONDS:
+        if task is None or self._clock() - asked_at > self._seconds:
             task = asyncio.ensure_future(_awaited(ask))
             self._answers[key] = (self._clock(), task)
             self._answers.move_to_end(key)

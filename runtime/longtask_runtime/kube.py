@@ -3,11 +3,13 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client.rest import RESTResponse
 
 Verb = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
@@ -69,15 +71,37 @@ def yaml_text(body: Any) -> str:
     return re.sub("[\x7f-\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-async def read_text(client: ApiClient, path: str, *, query: Mapping[str, str] | None = None) -> str:
-    """The answer to a GET as text, for logs. Raises as `request` does."""
-    text = await _send(client, "GET", path, query, None, "application/json")
-    return text.decode("utf-8", errors="replace")
+async def read_chunks(
+    client: ApiClient, path: str, *, query: Mapping[str, str] | None = None, timeout: float = REQUEST_TIMEOUT
+) -> AsyncIterator[bytes]:
+    """The answer to a GET as it arrives, for what may be large: logs. `timeout` is for the whole of it, in seconds.
+
+    Raises as `request` does.
+    """
+    async with _answered(client, "GET", path, query, None, "application/json", timeout) as response:
+        async for chunk in response.response.content.iter_any():
+            yield chunk
 
 
 async def _send(
     client: ApiClient, verb: Verb, path: str, query: Mapping[str, str] | None, body: Any, content_type: str
 ) -> bytes:
+    async with _answered(client, verb, path, query, body, content_type, REQUEST_TIMEOUT) as response:
+        content: bytes = await response.read()
+    return content
+
+
+@asynccontextmanager
+async def _answered(
+    client: ApiClient,
+    verb: Verb,
+    path: str,
+    query: Mapping[str, str] | None,
+    body: Any,
+    content_type: str,
+    timeout: float,
+) -> AsyncIterator[RESTResponse]:
+    """A response that is no refusal; its connection is given back at the end, or closed if something is unread."""
     parameters = await client.param_serialize(
         method=verb,
         resource_path=path,
@@ -86,11 +110,11 @@ async def _send(
         body=body,
         auth_settings=["BearerToken"],
     )
-    response = await client.call_api(*parameters, _request_timeout=REQUEST_TIMEOUT)
-    content: bytes = await response.read()
-    if response.status >= 300:
-        raise _error(response.status, content)
-    return content
+    response = await client.call_api(*parameters, _request_timeout=timeout)
+    async with response.response:
+        if response.status >= 300:
+            raise _error(response.status, await response.read())
+        yield response
 
 
 def _error(status: int, content: bytes) -> KubeError:

@@ -5,18 +5,20 @@ whole server: validation runs in a worker process that is killed when its time i
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from multiprocessing import get_context
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pebble import ProcessPool
 
 from longtask_api import parameters
 
+T = TypeVar("T")
+
 
 class ValidationTimeout(Exception):
-    """The schema could not be checked against the parameters in time."""
+    """A value could not be checked against its schema in time; the text says what and how long that took."""
 
 
 class Validator:
@@ -43,8 +45,21 @@ class Validator:
 
         Raises longtask_api.parameters.InvalidParameters, or ValidationTimeout.
         """
-        future = self._pool.schedule(parameters.complete, args=[schema, values], timeout=self._timeout)
+        return await self._within_time("parameters", parameters.complete, schema, values)
+
+    async def mismatches(
+        self, schema: Mapping[str, Any], value: Any, what: str = "value"
+    ) -> list[parameters.ParameterError]:
+        """How a JSON value, called `what` in the error, does not fit a schema; empty when it fits.
+
+        Raises ValidationTimeout.
+        """
+        return await self._within_time(what, parameters.mismatches, schema, value)
+
+    async def _within_time(self, what: str, check: Callable[..., T], *arguments: Any) -> T:
+        future = self._pool.schedule(check, args=arguments, timeout=self._timeout)
         try:
-            return await asyncio.wrap_future(future)
+            checked: T = await asyncio.wrap_future(future)
         except TimeoutError:
-            raise ValidationTimeout(f"validating the parameters took more than {self._timeout} s") from None
+            raise ValidationTimeout(f"validating the {what} took more than {self._timeout} s") from None
+        return checked

@@ -48,8 +48,28 @@ PROGRESS: Final[dict[str, Any]] = {
     "total": 10,
     "unit": "epoch",
     "message": "val 0.81",
+    "metrics": {"loss": 0.25, "rows/s": 1200},
+    "memoryBytes": 1610612736,
     "display": "60% (6/10 epoch)",
+    "pace": 0.0015,
     "updatedTime": "2026-03-01T10:07:00Z",
+    "estimatedCompletionTime": "2026-03-01T10:11:30Z",
+}
+REFERENCE: Final[dict[str, Any]] = {"uri": "configmap:training-1-state", "size": 40960, "sha256": "cd34" * 16}
+CHECKPOINT: Final[dict[str, Any]] = {
+    "attempt": 2,
+    "sequence": 5,
+    "mediaType": "application/json",
+    "text": '{"epoch": 6}',
+    "savedTime": "2026-03-01T10:07:00Z",
+}
+QUESTION: Final[dict[str, Any]] = {
+    "id": "q1",
+    "message": "Train on the rows without a label, too?",
+    "answerSchema": '{"type": "boolean"}',
+    "default": "false",
+    "createdTime": "2026-03-01T10:06:00Z",
+    "expiresTime": "2026-03-01T10:36:00Z",
 }
 _STARTED: Final[dict[str, Any]] = {
     "observedGeneration": 1,
@@ -75,6 +95,9 @@ RUNNING: Final[dict[str, Any]] = _STARTED | {
     ],
     "activeSince": "2026-03-01T10:00:05Z",
     "progress": PROGRESS,
+    "lastReportTime": "2026-03-01T10:07:05Z",
+    "checkpoint": CHECKPOINT,
+    "inputRequests": [QUESTION],
 }
 SUCCEEDED: Final[dict[str, Any]] = _STARTED | {
     "phase": "Succeeded",
@@ -85,11 +108,17 @@ SUCCEEDED: Final[dict[str, Any]] = _STARTED | {
     "attemptCount": 1,
     "attempts": [ATTEMPT | {"endTime": "2026-03-01T10:12:05Z", "reason": "Completed", "exitCode": 0}],
     "progress": PROGRESS | {"fraction": 1, "current": 10, "message": "done", "display": "100% (10/10 epoch)"},
+    "lastReportTime": "2026-03-01T10:12:04Z",
+    "checkpoint": {key: CHECKPOINT[key] for key in ("attempt", "sequence", "savedTime")} | {"reference": REFERENCE},
+    "inputRequests": [QUESTION | {"timedOut": True}],
     "result": {
+        "attempt": 2,
+        "mediaType": "application/json",
         "value": {"score": 0.87, "epochs": [{"loss": 0.5}, {"loss": 0.25}]},
         "summary": "score 0.87",
         "artifacts": [{"name": "model", "uri": "s3://models/1", "size": 1024, "sha256": "ab12" * 16}],
     },
+    "logTail": "epoch 10/10 val 0.82",
 }
 FAILED: Final[dict[str, Any]] = _STARTED | {
     "phase": "Failed",

@@ -121,6 +121,25 @@ REFUSED = [
         "greater than or equal to 0",
         "spec.retry.limit",
     ),
+    Case(
+        "a stall without a time",
+        template("x", {"stall": {"action": "Retry"}}),
+        "Required value",
+        "spec.stall.timeoutSeconds",
+    ),
+    Case(
+        "a stall sooner than reports are written",
+        template("x", {"stall": {"timeoutSeconds": 9}}),
+        "greater than or equal to 10",
+        "spec.stall.timeoutSeconds",
+    ),
+    Case(
+        "a stall that restarts the node",
+        template("x", {"stall": {"timeoutSeconds": 60, "action": "Reboot"}}),
+        'supported values: "Nothing", "Retry", "Fail"',
+        "spec.stall.action",
+    ),
+    Case("a list for a schema", template("x", {"resultSchema": []}), "must be of type object", "spec.resultSchema"),
 ]
 
 
@@ -208,6 +227,12 @@ def test_defaults_of_a_template(a_template: MakeTask) -> None:
 
 def test_a_half_given_retry_is_completed(a_template: MakeTask) -> None:
     assert a_template({"retry": {"limit": 3}}).read()["spec"]["retry"] == {"limit": 3, "maxDisruptions": 10}
+
+
+def test_a_half_given_stall_is_completed(a_template: MakeTask) -> None:
+    completed = {"timeoutSeconds": 60, "action": "Nothing", "expectReports": False}
+
+    assert a_template({"stall": {"timeoutSeconds": 60}}).read()["spec"]["stall"] == completed
 
 
 def test_a_null_is_a_field_that_was_not_given(kube: Kube) -> None:

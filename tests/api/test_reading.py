@@ -23,7 +23,7 @@ NOT_READY = {"conditions": [condition("Ready", "False", "PodSecurity", "runs as 
 def test_a_stored_task_reads_as_the_model(a_task: MakeTask, status: dict[str, Any]) -> None:
     read = LongTask.from_api(a_task(status=status).read())
 
-    assert read.to_api()["status"] == {"attempts": [], "conditions": []} | status
+    assert read.to_api()["status"] == {"attempts": [], "conditions": [], "inputRequests": []} | status
 
 
 def test_a_stored_template_reads_as_the_model(a_template: MakeTask) -> None:
@@ -137,9 +137,16 @@ def test_kubectl_says_which_field_was_refused_and_what_to_do(shelf: Kube, kubect
         "longtask.spec",
         "longtask.spec.parameters",
         "longtask.status",
+        "longtask.status.progress",
+        "longtask.status.checkpoint",
+        "longtask.status.checkpoint.reference",
+        "longtask.status.inputRequests",
+        "longtask.status.result",
         "longtask.status.failure",
         "longtask.status.failure.hint",
         "longtask.status.result.value",
+        "longtasktemplate.spec.resultSchema",
+        "longtasktemplate.spec.stall",
         "longtasktemplate.spec.podTemplate.spec.containers",
     ],
 )
@@ -154,7 +161,7 @@ def test_kubectl_explain_tells_what_the_schema_says(kube: Kube, kubectl: Callabl
 
     told = " ".join(printed.split())
     assert " ".join(schema["description"].split()) in told
-    for name, child in schema.get("properties", {}).items():
+    for name, child in schema.get("items", schema).get("properties", {}).items():
         assert re.search(rf"^  {name}\t<", printed, re.MULTILINE)
         assert " ".join(child["description"].split()) in told
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import MakeTask
-from tests.api.objects import FAILED
+from tests.api.objects import FAILED, QUESTION
 from tests.api.writes import REMOVED, VERBS, Change
 
 TEMPLATE = "templateRef cannot change once the task exists: create another LongTask instead"
@@ -15,10 +15,15 @@ KEY = "idempotencyKey cannot change once the task exists: create another LongTas
 REQUESTER = "requester cannot change once the task exists: create another LongTask instead"
 CANCEL = "a cancel cannot be taken back: create another LongTask to run the work again"
 ANSWERS = "an answer that was given stays as it is: answers can only be added, one for each requestId"
+QUESTIONS = "an answer names, in requestId, a question of status.inputRequests, and is given before the task has ended"
+TIMED_OUT = "a question that has timed out takes no answer, and one that has an answer does not time out"
 
 ALICE = {"principal": "system:serviceaccount:agents:alice"}
 YES, NO = {"requestId": "q1", "value": "true"}, {"requestId": "q1", "value": "false"}
 BLUE = {"requestId": "q2", "value": '"blue"'}
+LATE = {"requestId": "late", "value": "1"}
+UNKNOWN = {"requestId": "q9", "value": "1"}
+ASKED = {"inputRequests": [QUESTION, QUESTION | {"id": "q2"}, QUESTION | {"id": "late", "timedOut": True}]}
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Case:
     change: Change
     given: dict[str, Any] = field(default_factory=dict)
     says: str = ""
+    status: dict[str, Any] | None = field(default_factory=lambda: ASKED)
 
 
 REFUSED = [
@@ -60,6 +66,13 @@ REFUSED = [
     Case("an answer replaced", Change("spec.inputResponses", [BLUE]), {"inputResponses": [YES]}, ANSWERS),
     Case("answers emptied", Change("spec.inputResponses", []), {"inputResponses": [YES]}, ANSWERS),
     Case("answers removed", Change("spec.inputResponses", REMOVED), {"inputResponses": [YES]}, ANSWERS),
+    Case("an answer before any question", Change("spec.inputResponses", [YES]), says=QUESTIONS, status=None),
+    Case("an answer to an unknown question", Change("spec.inputResponses", [UNKNOWN]), says=QUESTIONS),
+    Case("an unknown question beside a known one", Change("spec.inputResponses", [YES, UNKNOWN]), says=QUESTIONS),
+    Case("one unknown more", Change("spec.inputResponses", [YES, UNKNOWN]), {"inputResponses": [YES]}, QUESTIONS),
+    Case("an answer after the end", Change("spec.inputResponses", [YES]), says=QUESTIONS, status=FAILED | ASKED),
+    Case("an answer too late", Change("spec.inputResponses", [LATE]), says=TIMED_OUT),
+    Case("one too late beside one in time", Change("spec.inputResponses", [YES, LATE]), says=TIMED_OUT),
 ]
 
 ALLOWED = [
@@ -80,6 +93,9 @@ ALLOWED = [
     Case("one more answer, before", Change("spec.inputResponses", [BLUE, YES]), {"inputResponses": [YES]}),
     Case("answers in another order", Change("spec.inputResponses", [BLUE, YES]), {"inputResponses": [YES, BLUE]}),
     Case("no answers removed", Change("spec.inputResponses", REMOVED), {"inputResponses": []}),
+    Case(
+        "the same answer after the end", Change("spec.inputResponses", [YES]), {"inputResponses": [YES]}, status=FAILED
+    ),
     Case("a longer deadline", Change("spec.activeDeadlineSeconds", 7200), {"activeDeadlineSeconds": 3600}),
     Case("no deadline", Change("spec.activeDeadlineSeconds", REMOVED), {"activeDeadlineSeconds": 3600}),
     Case("a record kept longer", Change("spec.ttlSecondsAfterFinished", 7200), {"ttlSecondsAfterFinished": 60}),
@@ -89,7 +105,7 @@ ALLOWED = [
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.what)
 def test_refused(a_task: MakeTask, verb: str, case: Case) -> None:
-    stored = a_task(case.given)
+    stored = a_task(case.given, case.status)
     before = stored.read()
 
     answer = stored.write(verb, case.change)
@@ -102,7 +118,7 @@ def test_refused(a_task: MakeTask, verb: str, case: Case) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("case", ALLOWED, ids=lambda case: case.what)
 def test_allowed(a_task: MakeTask, verb: str, case: Case) -> None:
-    stored = a_task(case.given)
+    stored = a_task(case.given, case.status)
 
     stored.write(verb, case.change).done()
 
@@ -120,6 +136,26 @@ def test_a_task_that_has_ended_can_still_be_suspended_or_cancelled(a_task: MakeT
     stored.write(verb, Change(f"spec.{field_}", True)).done()
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_question_that_has_an_answer_does_not_time_out(a_task: MakeTask, verb: str) -> None:
+    """Whichever is written first counts: nobody is told that an answer was taken which the work never gets."""
+    stored = a_task(status={"inputRequests": [QUESTION]})
+    stored.write("merge patch", Change("spec.inputResponses", [YES])).done()
+
+    answer = stored.write(verb, Change("status.inputRequests", [QUESTION | {"timedOut": True}]))
+
+    assert answer.refusals == {TIMED_OUT: "spec.inputResponses"}
+
+
+def test_a_task_may_be_created_with_answers_to_the_questions_to_come(a_task: MakeTask) -> None:
+    """A record that is restored from a backup has its answers, and no status yet."""
+    stored = a_task({"inputResponses": [YES, UNKNOWN]})
+
+    stored.write("merge patch", Change("status", ASKED)).done()
+
+    assert stored.read()["spec"]["inputResponses"] == [YES, UNKNOWN]
+
+
 def test_a_question_is_answered_once(a_task: MakeTask) -> None:
     stored = a_task({"inputResponses": [YES]})
 
@@ -130,7 +166,7 @@ def test_a_question_is_answered_once(a_task: MakeTask) -> None:
 
 
 def test_two_servers_answer_two_questions_by_server_side_apply_and_both_answers_stay(a_task: MakeTask) -> None:
-    stored = a_task()
+    stored = a_task(status=ASKED)
     body = {key: value for key, value in stored.read().items() if key in ("apiVersion", "kind")}
 
     for manager, answer in (("one", YES), ("two", BLUE)):

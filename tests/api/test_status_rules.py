@@ -1,4 +1,4 @@
-"""The fence around status: what has ended stays as it ended, a task has one Job, and progress never goes back."""
+"""The fence around status: what has ended stays as it ended, a task has one Job, and reports never go back."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,20 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import MakeTask
-from tests.api.objects import CANCELLED_AT_ONCE, FAILED, JOB, LATER, PROGRESS, RUNNING, SUCCEEDED, condition, task
+from tests.api.objects import (
+    CANCELLED_AT_ONCE,
+    CHECKPOINT,
+    FAILED,
+    JOB,
+    LATER,
+    PROGRESS,
+    QUESTION,
+    REFERENCE,
+    RUNNING,
+    SUCCEEDED,
+    condition,
+    task,
+)
 from tests.api.writes import REMOVED, VERBS, Change
 from tests.kube import Kube
 
@@ -16,7 +29,8 @@ PHASE = (
 )
 CONDITION = "the task has ended: its Succeeded condition never changes again"
 JOB_REF = "jobRef never changes once it is set: a task has one Job"
-PROGRESS_BACK = "progress never goes back or away: its (attempt, sequence) is at least what is stored"
+RESULT_BACK = "a result never goes back to an earlier attempt's"
+QUESTION_GONE = "a question that was asked stays, and one that timed out stays so"
 
 ACCEPTED, HAS_SUCCEEDED = SUCCEEDED["conditions"]
 DELIVERED = condition("Delivered", reason="EventWritten")
@@ -28,6 +42,17 @@ SUCCEEDED_WITH_NULL = SUCCEEDED | {"result": {"value": None}}
 DELIVERY_FAILED = SUCCEEDED | {"conditions": [ACCEPTED, HAS_SUCCEEDED, NOT_DELIVERED]}
 ENDED_WITHOUT_CONDITIONS = {"phase": "Cancelled", "message": "cancelled"}
 QUEUED = {"phase": "Queued", "conditions": [condition("Accepted")]}
+STATE = CHECKPOINT["text"]
+BY_REFERENCE = {key: value for key, value in CHECKPOINT.items() if key != "text"} | {"reference": REFERENCE}
+COLOUR = QUESTION | {"id": "q2", "message": "Which colour?"}
+TIMED_OUT = QUESTION | {"timedOut": True}
+ASKED_TWICE = RUNNING | {"inputRequests": [TIMED_OUT, COLOUR]}
+HANDED_IN = RUNNING | {"result": {"attempt": 2, "value": 1}}
+
+
+def back(field: str) -> str:
+    """What is said of a report that is older than the one that is stored."""
+    return f"{field} never goes back or away: its (attempt, sequence) is at least what is stored"
 
 
 def frozen(field: str) -> str:
@@ -76,11 +101,30 @@ REFUSED = [
     Case("log tail removed", FAILED, Change("status.failure.logTail", REMOVED), frozen("failure")),
     Case("failure removed", FAILED, Change("status.failure", REMOVED), frozen("failure")),
     Case("a failure where none was", SUCCEEDED, Change("status.failure", FAILED["failure"]), frozen("failure")),
-    # progress, completionTime and jobRef after the end
+    # what the work told, completionTime and jobRef after the end
     Case("more progress", SUCCEEDED, Change("status.progress.sequence", 6), frozen("progress")),
     Case("other progress", SUCCEEDED, Change("status.progress.message", "late"), frozen("progress")),
     Case("the end's progress removed", SUCCEEDED, Change("status.progress", REMOVED), frozen("progress")),
     Case("progress where none was", CANCELLED_AT_ONCE, Change("status.progress", PROGRESS), frozen("progress")),
+    Case("a later checkpoint", FAILED, Change("status.checkpoint", CHECKPOINT), frozen("checkpoint")),
+    Case("another checkpoint", SUCCEEDED, Change("status.checkpoint.sequence", 6), frozen("checkpoint")),
+    Case("the last checkpoint removed", SUCCEEDED, Change("status.checkpoint", REMOVED), frozen("checkpoint")),
+    Case(
+        "a question after the end",
+        SUCCEEDED,
+        Change("status.inputRequests", [*SUCCEEDED["inputRequests"], COLOUR]),
+        frozen("inputRequests"),
+    ),
+    Case(
+        "the first question after the end", FAILED, Change("status.inputRequests", [QUESTION]), frozen("inputRequests")
+    ),
+    Case("questions removed after the end", SUCCEEDED, Change("status.inputRequests", []), frozen("inputRequests")),
+    Case(
+        "a question times out after the end",
+        FAILED | {"inputRequests": [QUESTION]},
+        Change("status.inputRequests", [TIMED_OUT]),
+        frozen("inputRequests"),
+    ),
     Case("another end", SUCCEEDED, Change("status.completionTime", LATER), frozen("completionTime")),
     Case("end removed", SUCCEEDED, Change("status.completionTime", REMOVED), frozen("completionTime")),
     Case("an end where none was", CANCELLED_AT_ONCE, Change("status.completionTime", LATER), frozen("completionTime")),
@@ -120,14 +164,37 @@ REFUSED = [
     Case("another Job of the same name", RUNNING, Change("status.jobRef.uid", OTHER_JOB["uid"]), JOB_REF),
     Case("Job removed", RUNNING, Change("status.jobRef", REMOVED), JOB_REF),
     Case("status of a running task removed", RUNNING, Change("status", REMOVED), JOB_REF),
-    Case("an earlier report", RUNNING, Change("status.progress.sequence", 4), PROGRESS_BACK),
+    Case("an earlier report", RUNNING, Change("status.progress.sequence", 4), back("progress")),
     Case(
         "a report of an earlier attempt",
         RUNNING,
         Change("status.progress", PROGRESS | {"attempt": 1, "sequence": 99}),
-        PROGRESS_BACK,
+        back("progress"),
     ),
-    Case("progress removed", RUNNING, Change("status.progress", REMOVED), PROGRESS_BACK),
+    Case("progress removed", RUNNING, Change("status.progress", REMOVED), back("progress")),
+    Case("status removed, progress", RUNNING, Change("status", REMOVED), back("progress")),
+    Case("an earlier checkpoint", RUNNING, Change("status.checkpoint.sequence", 4), back("checkpoint")),
+    Case(
+        "a checkpoint of an earlier attempt",
+        RUNNING,
+        Change("status.checkpoint", BY_REFERENCE | {"attempt": 1, "sequence": 99}),
+        back("checkpoint"),
+    ),
+    Case("checkpoint removed", RUNNING, Change("status.checkpoint", REMOVED), back("checkpoint")),
+    Case("status removed, checkpoint", RUNNING, Change("status", REMOVED), back("checkpoint")),
+    Case("a result of an earlier attempt", HANDED_IN, Change("status.result", {"attempt": 1, "value": 2}), RESULT_BACK),
+    Case("a question removed", ASKED_TWICE, Change("status.inputRequests", [TIMED_OUT]), QUESTION_GONE),
+    Case("a question replaced", RUNNING, Change("status.inputRequests", [COLOUR]), QUESTION_GONE),
+    Case("questions emptied", RUNNING, Change("status.inputRequests", []), QUESTION_GONE),
+    Case("questions removed", RUNNING, Change("status.inputRequests", REMOVED), QUESTION_GONE),
+    Case("status removed, questions", RUNNING, Change("status", REMOVED), QUESTION_GONE),
+    Case("time given back", ASKED_TWICE, Change("status.inputRequests", [QUESTION, COLOUR]), QUESTION_GONE),
+    Case(
+        "time given back by name",
+        ASKED_TWICE,
+        Change("status.inputRequests", [QUESTION | {"timedOut": False}, COLOUR]),
+        QUESTION_GONE,
+    ),
 ]
 
 ALLOWED = [
@@ -147,7 +214,30 @@ ALLOWED = [
         RUNNING,
         Change("status.progress", PROGRESS | {"attempt": 3, "sequence": 0}),
     ),
+    Case("the first checkpoint", PENDING, Change("status.checkpoint", CHECKPOINT)),
+    Case("a later checkpoint", RUNNING, Change("status.checkpoint.sequence", 6)),
+    Case("a large checkpoint", RUNNING, Change("status.checkpoint", BY_REFERENCE | {"sequence": 6})),
+    Case("the same checkpoint again", RUNNING, Change("status.checkpoint.text", STATE)),
+    Case(
+        "the first checkpoint of a later attempt",
+        RUNNING,
+        Change("status.checkpoint", CHECKPOINT | {"attempt": 3, "sequence": 0}),
+    ),
+    Case("the first question", PENDING, Change("status.inputRequests", [QUESTION])),
+    Case("one more question", RUNNING, Change("status.inputRequests", [QUESTION, COLOUR])),
+    Case("a question times out", RUNNING, Change("status.inputRequests", [TIMED_OUT])),
+    Case(
+        "the other question times out",
+        ASKED_TWICE,
+        Change("status.inputRequests", [TIMED_OUT, COLOUR | {"timedOut": True}]),
+    ),
+    Case(
+        "the same question in other words", RUNNING, Change("status.inputRequests", [QUESTION | {"message": "Well?"}])
+    ),
     Case("a result before the end", RUNNING, Change("status.result", {"value": 1})),
+    Case("the same attempt's other result", HANDED_IN, Change("status.result", {"attempt": 2, "text": "one"})),
+    Case("a later attempt's result", HANDED_IN, Change("status.result", {"attempt": 3, "reference": REFERENCE})),
+    Case("the termination message for what was handed in", HANDED_IN, Change("status.result", {"text": "done"})),
     Case("a failure before the end", RUNNING, Change("status.failure", {"reason": "Error", "message": "exit 1"})),
     Case("another result before the end", RUNNING | {"result": {"value": 1}}, Change("status.result", {"value": 2})),
     Case("conditions before the end", RUNNING, Change("status.conditions", [condition("Succeeded", "True", "Done")])),

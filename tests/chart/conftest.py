@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ KUBERNETES = "1.34.4"  # what `helm template` takes the cluster for
 RELEASE, SYSTEM, TASKS = "longtask", "longtask-system", "longtask-tasks"
 MCP = f"system:serviceaccount:{SYSTEM}:longtask-mcp"
 RESTORE = "system:serviceaccount:backup:restore"
+JOB_CONTROLLER = "system:kube-controller-manager"
 VALUES = {
     "agents": [{"namespace": "agents", "serviceAccount": "researcher"}],
     "requesters": {"additionalAccounts": [RESTORE]},
+    "jobController": {"additionalAccounts": [JOB_CONTROLLER]},
 }
 
 Document = dict[str, Any]
@@ -64,7 +67,9 @@ def render(helm: Run) -> Callable[..., list[Document]]:
 def install(helm: Run, kubectl: Run) -> Callable[..., None]:
     """Installs or upgrades the release, with more values if given, and waits until it is ready."""
     repository, _, tag = os.environ.get("IMAGE", "localhost/longtask:dev").rpartition(":")
-    values = VALUES | {"image": {"repository": repository, "tag": tag}}
+    # The tag says nothing about whether the image is the one that runs already.
+    pods = {"annotations": {"longtask.dev/tested-at": str(time.time())}}
+    values = VALUES | {"image": {"repository": repository, "tag": tag}, "pods": pods}
 
     def upgrade(**more: Any) -> None:
         command = ["upgrade", "--install", RELEASE, str(CHART), "-n", SYSTEM, "--create-namespace", "--values", "-"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from longtask_api import crd
+from longtask_api import crd, names
 from tests.chart.conftest import CHART, Document, Run
 
 Render = Callable[..., list[Document]]
@@ -46,7 +46,7 @@ def test_the_task_namespace_can_be_somebody_elses(render: Render) -> None:
 def test_cluster_scoped_objects_carry_the_releases_namespace(render: Render) -> None:
     kinds = ("ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
     named = [document["metadata"]["name"] for document in of_kind(render(), *kinds)]
-    assert len(named) == 6
+    assert len(named) == 8
     assert all(name.endswith(".longtask-system") for name in named)
 
 
@@ -92,6 +92,62 @@ def test_extra_variables_come_last_and_so_win(render: Render) -> None:
     assert mcp["spec"]["template"]["spec"]["containers"][0]["env"][-1:] == extra
 
 
+def operator_env(documents: list[Document]) -> dict[str, str]:
+    [operator] = [each for each in of_kind(documents, "Deployment") if each["metadata"]["name"] == "longtask-operator"]
+    [container] = operator["spec"]["template"]["spec"]["containers"]
+    return {each["name"].removeprefix("LONGTASK_OPERATOR_"): each.get("value", "") for each in container["env"]}
+
+
+def test_pods_of_tasks_report_where_the_operator_listens(render: Render) -> None:
+    documents = render()
+    [service] = [each for each in of_kind(documents, "Service") if each["metadata"]["name"].endswith("-task-api")]
+    [port] = service["spec"]["ports"]
+    host = f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
+    assert operator_env(documents)["TASK_API_URL"] == f"http://{host}:{port['port']}"
+
+
+def test_limits_of_reports_reach_the_operator(render: Render) -> None:
+    reports = {"intervalSeconds": 0.5, "maxWritesPerSecond": 1000, "maxPerSecondPerTask": 2}
+    env = operator_env(render({"operator": {"reports": reports, "store": {"maxBytes": 5368709120}}}))
+    assert env["REPORT_INTERVAL_SECONDS"] == "0.5"
+    assert env["REPORT_WRITES_PER_SECOND"] == "1000"
+    assert env["REPORTS_PER_SECOND_PER_TASK"] == "2"
+    assert env["STORE_MAX_BYTES"] == "5368709120"
+
+
+BUCKET = {"bucket": "results", "region": "eu-west-1"}
+BUCKET_ENV = {"BUCKET": "results", "REGION": "eu-west-1", "PREFIX": "longtask", "PATH_STYLE": "false"}
+
+
+@pytest.mark.parametrize(
+    ("s3", "expected"),
+    [
+        ({}, {}),
+        (BUCKET, BUCKET_ENV),
+        (BUCKET | {"prefix": "a/b"}, BUCKET_ENV | {"PREFIX": "a/b"}),
+        (
+            BUCKET | {"endpointURL": "http://minio.storage:9000", "pathStyle": True},
+            BUCKET_ENV | {"ENDPOINT_URL": "http://minio.storage:9000", "PATH_STYLE": "true"},
+        ),
+    ],
+)
+def test_the_bucket_reaches_the_operator_where_there_is_one(
+    render: Render, s3: dict[str, object], expected: dict[str, str]
+) -> None:
+    env = operator_env(render({"operator": {"store": {"s3": s3}}}))
+    found = {name.removeprefix("STORE_S3_"): value for name, value in env.items() if name.startswith("STORE_S3_")}
+    assert found == expected
+
+
+def test_the_operators_account_can_be_given_a_role_of_the_cloud(render: Render) -> None:
+    account = {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/a"}, "labels": {"use": "true"}}
+    documents = of_kind(render({"operator": {"serviceAccount": account}}), "ServiceAccount")
+    [operator] = [each for each in documents if each["metadata"]["name"] == "longtask-operator"]
+    assert operator["metadata"]["annotations"] == account["annotations"]
+    assert operator["metadata"]["labels"]["use"] == "true"
+    assert operator["metadata"]["labels"]["app.kubernetes.io/component"] == "operator"
+
+
 def test_metrics_are_found_by_a_pod_monitor_when_asked_for(render: Render) -> None:
     assert of_kind(render(), "PodMonitor") == []
     [monitor] = of_kind(render({"podMonitor": {"enabled": True, "labels": {"team": "ml"}}}), "PodMonitor")
@@ -103,6 +159,18 @@ def test_nobody_opens_a_connection_to_a_tasks_pod(render: Render) -> None:
         each for each in of_kind(render(), "NetworkPolicy") if each["metadata"]["namespace"] == "longtask-tasks"
     ]
     assert policy["spec"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
+
+
+def test_the_task_api_is_open_to_the_mcp_server_and_the_pods_of_tasks(render: Render) -> None:
+    [policy] = [each for each in of_kind(render(), "NetworkPolicy") if each["metadata"]["name"] == "longtask-operator"]
+    [rule] = [each for each in policy["spec"]["ingress"] if each["ports"] == [{"port": "task-api"}]]
+    mcp, tasks = rule["from"]
+    assert "namespaceSelector" not in mcp
+    assert mcp["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "mcp"
+    assert tasks == {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "longtask-tasks"}},
+        "podSelector": {"matchLabels": {names.LABEL_MANAGED_BY: names.MANAGED_BY}},
+    }
 
 
 def test_network_policies_can_be_left_out(render: Render) -> None:

@@ -20,6 +20,8 @@ OPERATOR = {
     "pods": (*READ, "create", "patch"),
     "pods/log": ("get",),
     "events": ("create", "list"),
+    "configmaps": ("get", "create", "update", "delete"),
+    "pods.metrics.k8s.io": ("get",),
     **REVIEWS,
 }
 LEASES = {"leases.coordination.k8s.io": ("create",), "leases.coordination.k8s.io longtask-operator": ("get", "update")}

@@ -47,10 +47,13 @@ def test_every_value_has_a_sentence() -> None:
 
 
 def test_the_schema_has_the_same_values() -> None:
-    assert set(SCHEMA["properties"]) - FREE == set(VALUES)
-    for name, child in SCHEMA["properties"].items():
-        if child.get("additionalProperties") is False:
-            assert set(child["properties"]) == set(VALUES[name]), name
+    def compare(schema: dict[str, Any], values: dict[str, Any], path: str) -> None:
+        assert set(schema["properties"]) - FREE == set(values), path
+        for name, child in schema["properties"].items():
+            if child.get("additionalProperties") is False:
+                compare(child, values[name], f"{path}.{name}")
+
+    compare(SCHEMA, VALUES, "")
 
 
 def test_every_value_of_the_schema_is_described() -> None:
@@ -73,6 +76,11 @@ def test_every_value_of_the_schema_is_described() -> None:
         ("mcp.resources.request.cpu=1", "additional properties 'request' not allowed"),
         ("agents[0].name=x", "additional properties 'name' not allowed"),
         ("agents[0].namespace=x", "missing property 'serviceAccount'"),
+        ("operator.store.s3.endpoint=x", "additional properties 'endpoint' not allowed"),
+        ("operator.store.s3.endpointURL=minio:9000", "does not match pattern"),
+        ("operator.store.s3.bucket=My_Bucket", "does not match pattern"),
+        ("operator.reports.intervalSeconds=0", "minimum"),
+        ("operator.store.maxBytes=1", "minimum"),
         ("image.digest=abc", "does not match pattern"),
         ("image.pullPolicy=Sometimes", "value must be one of"),
         ("logLevel=LOUD", "value must be one of"),
@@ -83,6 +91,12 @@ def test_a_value_that_is_none_is_refused_by_name(helm: Run, setting: str, compla
     ran = helm("template", str(CHART), "--kube-version", KUBERNETES, "--set", setting)
     assert ran.returncode != 0
     assert complaint in ran.stdout
+
+
+def test_a_bucket_wants_its_region(helm: Run) -> None:
+    ran = helm("template", str(CHART), "--kube-version", KUBERNETES, "--set", "operator.store.s3.bucket=results")
+    assert ran.returncode != 0
+    assert 'operator.store.s3.bucket is "results" and operator.store.s3.region is empty' in ran.stdout
 
 
 def test_the_release_may_not_live_where_tasks_do(helm: Run) -> None:

@@ -18,6 +18,7 @@ class Cluster:
     kubeconfig: Path
     bin: Path  # holds kubectl and helm
     audit_log: Path | None  # JSON lines of the API server, where we start it
+    host_address: str | None  # where pods reach this machine, if they can
 
     def exports(self) -> str:
         """Lines for a shell's `eval`."""
@@ -27,6 +28,7 @@ class Cluster:
                 f"export PATH='{self.bin}':\"$PATH\"",
                 f"export LONGTASK_CLUSTER_KIND='{self.kind}'",
                 f"export LONGTASK_AUDIT_LOG='{self.audit_log or ''}'",
+                f"export LONGTASK_HOST_ADDRESS='{self.host_address or ''}'",
             )
         )
 

@@ -14,7 +14,9 @@ def describe() -> Cluster:
     if not (kubeconfig := os.environ.get("KUBECONFIG")):
         raise ClusterError("CLUSTER=existing needs KUBECONFIG: the file that says where it is")
     path = Path(kubeconfig).absolute()
-    return Cluster(kind="existing", kubeconfig=path, bin=BIN, audit_log=None)
+    return Cluster(
+        kind="existing", kubeconfig=path, bin=BIN, audit_log=None, host_address=os.environ.get("LONGTASK_HOST_ADDRESS")
+    )
 
 
 def answers() -> bool:

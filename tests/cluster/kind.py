@@ -1,5 +1,6 @@
 """A cluster by kind (https://kind.sigs.k8s.io), where a Docker engine answers."""
 
+import json
 from pathlib import Path
 
 from tests.cluster import programs
@@ -15,7 +16,16 @@ _NAME = ("--name", CONTEXT)
 
 
 def describe() -> Cluster:
-    return Cluster(kind="kind", kubeconfig=KUBECONFIG, bin=BIN, audit_log=None)
+    return Cluster(kind="kind", kubeconfig=KUBECONFIG, bin=BIN, audit_log=None, host_address=_gateway())
+
+
+def _gateway() -> str | None:
+    """The address that this machine has in the network of the nodes, once there is one."""
+    try:
+        configs = json.loads(run(["docker", "network", "inspect", "kind", "--format", "{{json .IPAM.Config}}"]))
+    except ClusterError:
+        return None
+    return next((each["Gateway"] for each in configs if "." in each.get("Gateway", "")), None)
 
 
 def answers() -> bool:

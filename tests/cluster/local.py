@@ -40,7 +40,7 @@ _COMPLETE = RUN / "complete"  # written by the last step of `up`
 
 
 def describe() -> Cluster:
-    return Cluster(kind="local", kubeconfig=KUBECONFIG, bin=BIN, audit_log=AUDIT_LOG)
+    return Cluster(kind="local", kubeconfig=KUBECONFIG, bin=BIN, audit_log=AUDIT_LOG, host_address=addresses.HOST_IP)
 
 
 def answers() -> bool:

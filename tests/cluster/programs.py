@@ -64,6 +64,14 @@ def build_kwok() -> None:
         shutil.copyfile(file, KWOK_STAGES / file.name)
 
 
+def build_versitygw() -> None:
+    """Put versitygw, an S3 server over a folder (https://github.com/versity/versitygw), into BIN.
+
+    Its libraries are newer than Kubernetes', so it has a module of its own too.
+    """
+    _build(PROGRAMS / "versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"})
+
+
 def _build(module: Path, packages: dict[str, str]) -> bool:
     """Build what is missing or stale; whether anything was."""
     fingerprint = _fingerprint(module)

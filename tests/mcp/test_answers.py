@@ -1,13 +1,10 @@
 """What an agent reads about a task, for every state it can be in."""
 
-import json
 from typing import Any
 
 import pytest
 
 from longtask_mcp.contract import answers
-from longtask_mcp.contract.errors import BadArguments
-from longtask_mcp.contract.paging import PAGE_CHARACTERS
 from tests.mcp.objects import NOW, UID, ago, task
 
 RUNNING = {
@@ -25,6 +22,7 @@ RUNNING = {
         "display": "60%",
         "message": "epoch 6/10, val 0.81",
         "updatedTime": ago(minutes=0),
+        "estimatedCompletionTime": ago(minutes=-4),
     },
 }
 FAILED = {
@@ -74,7 +72,12 @@ CANCELLED = {"phase": "Cancelled", "startTime": ago(minutes=20), "completionTime
         ),
         (
             RUNNING | {"phase": "WaitingForInput"},
-            "running 60% (epoch 6/10, val 0.81), waiting for input. Check again in 60 s; do not start it again.",
+            "running 60% (epoch 6/10, val 0.81), its question was answered. Check again in 60 s; "
+            "do not start it again.",
+        ),
+        (
+            {"phase": "Succeeded", "result": {}},
+            "completed. The work gave no result.",
         ),
         (SUCCEEDED, "completed in 12 min. score 0.87. Read the result with get_task_results."),
         (
@@ -123,12 +126,15 @@ def test_the_envelope_of_a_running_task_has_the_progress_and_the_next_call() -> 
         "phase": "Running",
         "message": "Attempt 1 is running.",
         "progress": {
+            "attempt": 1,
             "fraction": 0.6,
             "current": 6,
             "total": 10,
             "unit": "epoch",
             "message": "epoch 6/10, val 0.81",
             "display": "60%",
+            "updated_at": ago(minutes=0),
+            "estimated_completion_at": ago(minutes=-4),
         },
         "created_at": ago(hours=1),
         "started_at": ago(minutes=6),
@@ -164,77 +170,6 @@ def test_a_repeated_start_says_how_old_the_task_is_and_how_to_run_it_again(key: 
     assert text.endswith(f"pass {way}.")
 
 
-@pytest.mark.parametrize(
-    ("status", "text"),
-    [
-        ({}, "task not completed. Current status: started, not running yet. Check again in 60 s."),
-        (
-            RUNNING,
-            "task not completed. Current status: running 60% (epoch 6/10, val 0.81), ~4 min left. Check again in 60 s.",
-        ),
-    ],
-)
-def test_results_that_are_not_there_yet_are_an_answer(status: dict[str, Any], text: str) -> None:
-    assert answers.results(task(status=status), NOW).text == text
-
-
-def test_results_of_a_failed_task_are_its_failure() -> None:
-    assert answers.results(task(status=FAILED), NOW) == answers.status(task(status=FAILED), NOW)
-
-
-def test_a_result_is_whole_in_text_and_envelope_with_its_nulls() -> None:
-    answer = answers.results(task(status=SUCCEEDED), NOW)
-    assert answer.text == 'completed in 12 min. score 0.87. Result:\n{"score": 0.87, "notes": null}'
-    assert answer.envelope["result"] == {"score": 0.87, "notes": None}
-    assert "next" not in answer.envelope
-    assert "pages" not in answer.envelope
-
-
-@pytest.mark.parametrize("value", [None, False, 0, "", [], "done"])
-def test_any_json_can_be_a_result(value: Any) -> None:
-    answer = answers.results(task(status=SUCCEEDED | {"result": {"value": value}}), NOW)
-    assert answer.envelope["result"] == value
-
-
-def test_a_text_result_and_its_artifacts_are_told() -> None:
-    artifact = {"name": "model", "uri": "s3://models/7", "sha256": "ab" * 32}
-    status = SUCCEEDED | {"result": {"text": "all good", "artifacts": [artifact]}}
-    answer = answers.results(task(status=status), NOW)
-    assert answer.text == (f"completed in 12 min. Artifact model s3://models/7 (sha256 {'ab' * 32}). Result:\nall good")
-    assert answer.envelope["artifacts"] == [artifact]
-
-
-def test_a_completed_task_without_a_result_says_so() -> None:
-    status = {key: value for key, value in SUCCEEDED.items() if key != "result"}
-    assert answers.results(task(status=status), NOW).text == "completed in 12 min. The work gave no result."
-
-
-def test_a_large_result_comes_in_parts_that_join_to_the_whole() -> None:
-    value = ["x" * 99] * 500
-    large = task(status=SUCCEEDED | {"result": {"value": value}})
-    first = answers.results(large, NOW)
-    assert "Part 1 of 3: call get_task_results with page=2." in first.text
-    assert first.envelope["next"] == {
-        "tool": "get_task_results",
-        "arguments": {"task_id": UID, "page": 2},
-        "after_seconds": 0,
-    }
-    pages = [answers.results(large, NOW, number).envelope for number in (1, 2, 3)]
-    assert json.loads("".join(page["result"] for page in pages)) == value
-    assert [(page["page"], page["pages"]) for page in pages] == [(1, 3), (2, 3), (3, 3)]
-    assert all(len(page["result"]) <= PAGE_CHARACTERS for page in pages)
-    assert "next" not in pages[2]
-
-
-@pytest.mark.parametrize("result", [{"value": 1}, None])
-def test_a_page_out_of_range_is_an_error(result: dict[str, Any] | None) -> None:
-    status = {key: value for key, value in SUCCEEDED.items() if key != "result"} | (
-        {"result": result} if result else {}
-    )
-    with pytest.raises(BadArguments, match=r"page: 2 is out of range; the result has 1 page\."):
-        answers.results(task(status=status), NOW, 2)
-
-
 def test_a_task_that_is_being_cancelled_says_so() -> None:
     text = answers.status(task({"cancelRequested": True}, RUNNING), NOW).text
     assert text.startswith("running 60% (epoch 6/10, val 0.81), being cancelled.")
@@ -255,22 +190,3 @@ def test_an_unknown_id_leads_to_the_list() -> None:
 def test_the_name_of_an_own_task_leads_to_its_id() -> None:
     text = answers.not_found("model-training-7x2k9", task())
     assert f"the name of one of your tasks; its task ID is {UID}" in text
-
-
-@pytest.mark.parametrize(
-    ("fraction", "elapsed", "seconds"), [(0.01, 60, 60), (0.5, 30, 30), (0.98, 300, 10), (0.1, 3600, 60)]
-)
-def test_short_work_is_checked_sooner(fraction: float, elapsed: float, seconds: int) -> None:
-    progress = {"attempt": 1, "sequence": 1, "fraction": fraction, "updatedTime": ago(seconds=0)}
-    running = task(status={"phase": "Running", "startTime": ago(seconds=elapsed), "progress": progress})
-    assert answers.status(running, NOW).envelope["next"]["after_seconds"] == seconds
-
-
-def test_the_estimate_counts_from_the_attempt_that_tells_progress() -> None:
-    attempts = [
-        {"number": 1, "podName": "a", "podUID": "a", "startTime": ago(hours=5)},
-        {"number": 2, "podName": "b", "podUID": "b", "startTime": ago(minutes=6)},
-    ]
-    progress = RUNNING["progress"] | {"attempt": 2}  # type: ignore[operator]
-    status = RUNNING | {"startTime": ago(hours=5), "attempts": attempts, "progress": progress}
-    assert "~4 min left" in answers.status(task(status=status), NOW).text

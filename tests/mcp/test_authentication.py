@@ -72,7 +72,7 @@ class Oracle:
 
 async def test_an_answer_is_reused_until_it_is_too_old() -> None:
     clock, oracle = Clock(), Oracle()
-    memory: Memory[str, int] = Memory(clock)
+    memory: Memory[str, int] = Memory(clock=clock)
     assert await memory.get("a", oracle) == 1
     clock.now += MEMORY_SECONDS
     assert await memory.get("a", oracle) == 1

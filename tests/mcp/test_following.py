@@ -201,7 +201,7 @@ async def test_a_large_result_is_read_page_by_page(
         assert first.envelope["result"] + second.envelope["result"] == "0123456789" * 3000
         third = await session.call("get_task_results", task_id=task_id, page=3)
         assert third.error
-        assert third.text == "page: 3 is out of range; the result has 2 pages."
+        assert third.text == "page: 3 is out of range; there are 2 pages."
 
 
 async def test_another_replica_answers_for_a_task_that_was_just_started(

@@ -2,22 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from longtask_mcp.contract.logs import MAX_LOG_CHARACTERS, TaskLog, kept_log, live_log
-from longtask_mcp.task_api import LogUnavailable, TaskApi
+from longtask_mcp.task_api import TaskApi, Unavailable
+from tests.mcp.fake_operator import FakeOperator, fake_operator
 from tests.mcp.objects import UID, task
 from tests.mcp.replica import free_port
-from tests.mcp.world import eventually
 
 FAILED = {"phase": "Failed", "failure": {"reason": "Error", "message": "x", "logTail": "last words"}}
 
@@ -47,8 +42,18 @@ def test_a_long_log_is_cut_at_its_beginning_and_says_how_much() -> None:
     assert answer.text.startswith("Log of the last attempt; the first 7 characters are left out")
 
 
-def test_without_the_operator_the_kept_tail_is_shown_as_such() -> None:
-    answer = kept_log(task(status=FAILED), "its pods are gone")
+def test_lines_that_the_operator_left_out_are_told() -> None:
+    answer = live_log(task(), TaskLog(text="epoch 9\n", truncated=True))
+    assert answer.text == (
+        "Log of the last attempt; earlier lines that were asked for are left out, because they are too large together:"
+        "\nepoch 9\n"
+    )
+    assert answer.envelope["truncated"] is True
+
+
+@pytest.mark.parametrize("status", [FAILED, {"phase": "Succeeded", "logTail": "last words"}], ids=["failed", "done"])
+def test_without_the_operator_the_kept_tail_is_shown_as_such(status: dict[str, Any]) -> None:
+    answer = kept_log(task(status=status), "its pods are gone")
     assert answer.text == "The end of the log, as kept in the task's record (its pods are gone):\nlast words"
     assert answer.envelope["source"] == "record"
 
@@ -59,34 +64,10 @@ def test_that_there_is_no_log_is_an_answer() -> None:
     assert answer.envelope["source"] == "none"
 
 
-@dataclass
-class Operator:
-    """The contract of the operator's task API: one route that gives what the test wants."""
-
-    url: str
-    answer: Response = field(default_factory=lambda: JSONResponse({}))
-    seen: list[Any] = field(default_factory=list)
-
-    async def logs(self, request: Request) -> Response:
-        self.seen.append((request.url.path, dict(request.query_params), request.headers["authorization"]))
-        return self.answer
-
-
 @pytest.fixture
-async def operator() -> AsyncIterator[Operator]:
-    port = free_port()
-    operator = Operator(f"http://127.0.0.1:{port}")
-    app = Starlette(routes=[Route("/v1/tasks/{uid}/logs", operator.logs)])
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, ws="none"))
-    serving = asyncio.create_task(server.serve())
-
-    async def started() -> bool:
-        return server.started
-
-    await eventually(started, "the listener")
-    yield operator
-    server.should_exit = True
-    await serving
+async def operator() -> AsyncIterator[FakeOperator]:
+    async with fake_operator() as operator:
+        yield operator
 
 
 @pytest.fixture
@@ -96,8 +77,8 @@ def token_file(tmp_path: Path) -> Path:
     return path
 
 
-async def test_the_log_is_asked_for_with_the_token_as_it_is_now(operator: Operator, token_file: Path) -> None:
-    operator.answer = JSONResponse({"text": "hello", "attempt": 1, "podName": "t-1", "live": False})
+async def test_the_log_is_asked_for_with_the_token_as_it_is_now(operator: FakeOperator, token_file: Path) -> None:
+    operator.log = JSONResponse({"text": "hello", "attempt": 1, "podName": "t-1", "live": False})
     async with TaskApi(f"{operator.url}/", token_file) as api:
         assert await api.log(UID, 50) == TaskLog(text="hello", attempt=1, podName="t-1", live=False)
         await asyncio.to_thread(token_file.write_text, "second\n")
@@ -118,17 +99,19 @@ async def test_the_log_is_asked_for_with_the_token_as_it_is_now(operator: Operat
         (JSONResponse({"lines": []}), "the operator's answer is not readable"),
     ],
 )
-async def test_why_there_is_no_log_is_told(operator: Operator, token_file: Path, answer: Response, told: str) -> None:
-    operator.answer = answer
+async def test_why_there_is_no_log_is_told(
+    operator: FakeOperator, token_file: Path, answer: Response, told: str
+) -> None:
+    operator.log = answer
     async with TaskApi(operator.url, token_file) as api:
-        with pytest.raises(LogUnavailable, match=told):
+        with pytest.raises(Unavailable, match=told):
             await api.log(UID, 50)
 
 
 async def test_an_operator_that_is_away_and_a_missing_token_are_told(token_file: Path, tmp_path: Path) -> None:
     async with TaskApi(f"http://127.0.0.1:{free_port()}", token_file) as api:
-        with pytest.raises(LogUnavailable, match="the operator cannot be reached now"):
+        with pytest.raises(Unavailable, match="the operator cannot be reached now"):
             await api.log(UID, 50)
     async with TaskApi("http://127.0.0.1:9", tmp_path / "none") as api:
-        with pytest.raises(LogUnavailable, match="FileNotFoundError"):
+        with pytest.raises(Unavailable, match="FileNotFoundError"):
             await api.log(UID, 50)

@@ -8,7 +8,7 @@ from longtask_api.longtask import LongTask
 from longtask_mcp.cache import Cache
 from longtask_mcp.contract.facts import owner
 from longtask_mcp.waiting import Series, Waiting
-from tests.mcp.objects import UID, task
+from tests.mcp.objects import UID, ago, task
 
 Told = list[tuple[float, float | None, str]]
 
@@ -16,6 +16,11 @@ Told = list[tuple[float, float | None, str]]
 def at(version: int, phase: str = "Running", fraction: float | None = None) -> LongTask:
     progress = {"progress": {"attempt": 1, "sequence": version, "fraction": fraction}} if fraction is not None else {}
     return task(status={"phase": phase, **progress}, resourceVersion=str(version))
+
+
+def asked(version: int, *questions: str) -> LongTask:
+    requests = [{"id": each, "message": "?", "createdTime": ago(minutes=1)} for each in questions]
+    return task(status={"phase": "WaitingForInput", "inputRequests": requests}, resourceVersion=str(version))
 
 
 def test_progress_is_the_real_one_and_rises_with_every_notification() -> None:
@@ -42,7 +47,7 @@ async def test_a_wait_tells_every_change_and_ends_with_the_task(cache: Cache[Lon
         told.append((value, total, message))
         cache.put(next(updates))
 
-    waited = await Waiting(cache, asyncio.Event()).until_ended(at(1), 30, report)
+    waited = await Waiting(cache, asyncio.Event()).until_news(at(1), 30, report)
     assert waited.task == at(3, "Succeeded")
     assert not waited.interrupted
     assert [message for _, _, message in told] == [f"task ID {UID}: running", "running 50%"]
@@ -50,9 +55,30 @@ async def test_a_wait_tells_every_change_and_ends_with_the_task(cache: Cache[Lon
 
 async def test_a_wait_that_is_over_gives_the_task_as_it_is(cache: Cache[LongTask]) -> None:
     cache.put(at(1))
-    waited = await Waiting(cache, asyncio.Event()).until_ended(at(1), 0, _silent)
+    waited = await Waiting(cache, asyncio.Event()).until_news(at(1), 0, _silent)
     assert waited.task == at(1)
     assert not waited.interrupted
+
+
+@pytest.mark.parametrize(
+    ("before", "updates", "end"),
+    [
+        (at(1), [asked(2, "a"), at(3, "Succeeded")], asked(2, "a")),
+        (asked(1, "a"), [asked(2, "a"), asked(3, "a", "b"), at(4, "Succeeded")], asked(3, "a", "b")),
+        (asked(1, "a"), [asked(2, "a"), at(3), at(4, "Succeeded")], at(4, "Succeeded")),
+    ],
+    ids=["the first", "another", "none but the one that is open"],
+)
+async def test_a_question_ends_the_wait_when_it_is_asked(
+    cache: Cache[LongTask], before: LongTask, updates: list[LongTask], end: LongTask
+) -> None:
+    cache.put(before)
+    coming = iter(updates)
+
+    async def report(*_: object) -> None:
+        cache.put(next(coming))
+
+    assert (await Waiting(cache, asyncio.Event()).until_news(before, 30, report)).task == end
 
 
 async def test_a_stopping_server_ends_its_waits(cache: Cache[LongTask]) -> None:
@@ -63,7 +89,7 @@ async def test_a_stopping_server_ends_its_waits(cache: Cache[LongTask]) -> None:
         stopping.set()
         asyncio.get_running_loop().call_soon(cache.wake)
 
-    waited = await asyncio.wait_for(Waiting(cache, stopping).until_ended(at(1), 30, stop), 5)
+    waited = await asyncio.wait_for(Waiting(cache, stopping).until_news(at(1), 30, stop), 5)
     assert waited.interrupted
     assert waited.task == at(1)
 
@@ -74,7 +100,7 @@ async def test_a_task_that_is_deleted_ends_the_wait(cache: Cache[LongTask]) -> N
     async def delete(*_: object) -> None:
         cache.remove(UID)
 
-    waited = await asyncio.wait_for(Waiting(cache, asyncio.Event()).until_ended(at(1), 30, delete), 5)
+    waited = await asyncio.wait_for(Waiting(cache, asyncio.Event()).until_news(at(1), 30, delete), 5)
     assert waited.task is None
 
 

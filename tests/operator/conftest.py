@@ -9,6 +9,7 @@ import pytest
 
 from tests.kube import Kube
 from tests.operator.process import OperatorProcess
+from tests.operator.reporting import Caller, reporter
 from tests.operator.tasks import Tasks
 
 READER = "reader"
@@ -50,3 +51,16 @@ def unique() -> Callable[[str], str]:
     """Makes a name of an object that no other test has."""
     numbers = itertools.count(1)
     return lambda prefix: f"{prefix}-{next(numbers)}"
+
+
+@pytest.fixture
+def pod_of(operator: OperatorProcess, tasks: Tasks) -> Callable[[str], Caller]:
+    """Waits until a task runs, and is its pod as a caller of the task API."""
+
+    def find(name: str) -> Caller:
+        tasks.wait(name, "Running")
+        uid = tasks.get(name)["metadata"]["uid"]
+        newest = max(tasks.pods(uid), key=lambda pod: pod["metadata"]["creationTimestamp"])
+        return reporter(operator, tasks.kube, newest)
+
+    return find

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Self
 
 ROOTS = ("crds", "operator", "mcp_server", "runtime", "sdk")
+HOST_ADDRESS = os.environ.get("LONGTASK_HOST_ADDRESS")
+"""Where pods reach this machine, if they can."""
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -44,6 +46,7 @@ class OperatorProcess:
             "HEALTH_PORT": str(self.health_port),
             "TASK_API_PORT": str(self.task_api_port),
             "LEASE_DURATION_SECONDS": "5",
+            **({"TASK_API_URL": f"http://{HOST_ADDRESS}:{self.task_api_port}"} if HOST_ADDRESS else {}),
             **self.settings,
         }
         environment = {
@@ -68,12 +71,13 @@ class OperatorProcess:
             assert time.monotonic() < deadline, f"not ready after {seconds} s: {self.log.read_text()[-3000:]}"
             time.sleep(0.05)
 
-    def metric(self, name: str) -> float:
-        """The value of a metric without labels."""
+    def metric(self, name: str, default: float | None = None) -> float:
+        """The value of a metric, whose labels are part of the name; `default` where it was never counted."""
         for line in self._get("/metrics").splitlines():
             if line.startswith(f"{name} "):
-                return float(line.split()[1])
-        raise AssertionError(f"no metric {name}")
+                return float(line.split()[-1])
+        assert default is not None, f"no metric {name}"
+        return default
 
     def kill(self) -> None:
         """SIGKILL: what a node failure or an OOM kill does."""

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -24,6 +25,7 @@ class Case:
     template: str = "plain"
     spec: dict[str, Any] = field(default_factory=dict)
     result: Any = None
+    log_tail: str | None = None
     failure: dict[str, Any] = field(default_factory=dict)
     attempts: list[str] | None = None
 
@@ -40,6 +42,8 @@ TEMPLATES = {
     "too-big": template_spec(
         {"containers": [container(resources={"requests": {"cpu": "1000"}})]}, startTimeoutSeconds=6
     ),
+    "numbered": template_spec(resultSchema={"type": "number"}),
+    "slow": template_spec(resultSchema={"pattern": "^(a+)+$"}),
     "limited": template_spec(activeDeadlineSeconds=60, maxActiveDeadlineSeconds=60),
 }
 
@@ -49,7 +53,44 @@ CASES = {
     ),
     "text-result": Case(f"{WRITE}('all is well')", "Succeeded", result={"text": "all is well"}),
     "no-result": Case("pass", "Succeeded", result={}),
-    "number-too-large": Case(f"{WRITE}('[{2**70}]')", "Succeeded", result={"text": f"[{2**70}]"}),
+    "log-of-a-success": Case(
+        "for n in range(100): print('line', n)",
+        "Succeeded",
+        result={},
+        log_tail="\n".join(f"line {n}" for n in range(60, 100)),
+    ),
+    "log-of-a-success-in-one-endless-line": Case(
+        "for n in range(1000): print('x' * 10_000, end='')", "Succeeded", result={}, log_tail="x" * 4096
+    ),
+    "log-of-a-success-in-half-a-character": Case(
+        "print('é' * 100_000); print('€' * 4096)", "Succeeded", result={}, log_tail="€" * 4096
+    ),
+    "result-that-fits": Case(f"{WRITE}('7')", "Succeeded", "numbered", result={"value": 7}),
+    "result-that-does-not-fit": Case(
+        f"print('done'); {WRITE}('[7]')",
+        "Failed",
+        "numbered",
+        result={"value": [7], "mismatch": "[7] is not of type 'number'"},
+        failure={
+            "reason": "InvalidResult",
+            "message": "the work succeeded but its result does not fit the template's resultSchema: "
+            "[7] is not of type 'number'",
+            "logTail": "done",
+        },
+    ),
+    "no-result-where-one-must-be": Case(
+        "pass",
+        "Failed",
+        "numbered",
+        result={"mismatch": "None is not of type 'number'"},
+        failure={"reason": "InvalidResult"},
+    ),
+    "result-that-takes-too-long-to-check": Case(
+        f"{WRITE}('\"' + 'a' * 40 + '!\"')", "Failed", "slow", result=ANY, failure={"reason": "InvalidResult"}
+    ),
+    "number-too-large": Case(
+        f"{WRITE}('[{2**70}]')", "Succeeded", result={"text": f"[{2**70}]", "mediaType": "application/json"}
+    ),
     "unicode-result": Case(f'{WRITE}(\'{{"ü": "😀"}}\')', "Succeeded", result={"value": {"ü": "😀"}}),
     "result-over-4096-bytes": Case(f"{WRITE}('x' * 5000)", "Failed", failure={"reason": "ResultTooLarge"}),
     "exit-code-with-log-tail": Case(
@@ -63,7 +104,9 @@ CASES = {
         failure={"message": "exit code 4: the disk is full", "logTail": "log"},
     ),
     "killed-by-signal": Case(
-        "import os; os._exit(134)", "Failed", failure={"exitCode": 134, "signal": 6, "message": "killed by signal 6"}
+        "import os; os._exit(134)",
+        "Failed",
+        failure={"exitCode": 134, "signal": 6, "message": "killed by SIGABRT (exit code 134)"},
     ),
     "retried-once": Case("raise SystemExit(5)", "Failed", "retried", attempts=["Error", "Error"]),
     "out-of-memory": Case(
@@ -122,6 +165,7 @@ def test_outcome(started: Tasks, name: str) -> None:
     assert succeeded["status"] == ("True" if case.phase == "Succeeded" else "False")
     assert status["completionTime"]
     assert status.get("result") == case.result
+    assert case.log_tail is None or status["logTail"] == case.log_tail
     for key, value in case.failure.items():
         assert status["failure"][key] == value, status["failure"]
     if case.phase == "Failed":

@@ -49,6 +49,10 @@ SNAPSHOT: Final = TemplateSnapshot(
 )
 
 
+WORKS_OWN: Final = ("progress", "lastReportTime", "checkpoint", "inputRequests", "result")
+"""What the task API writes: an apply that does not name it leaves it as it is."""
+
+
 def at(seconds: float) -> datetime:
     """So many seconds after ten."""
     return datetime(2026, 3, 1, 10, tzinfo=UTC) + timedelta(seconds=seconds)
@@ -177,6 +181,7 @@ def job(**fields: Any) -> JobView:
         finished_at=None,
         failures=0,
         snapshot=SNAPSHOT,
+        result_schema=None,
     )
     return replace(active, **fields)
 
@@ -187,6 +192,7 @@ def pod(letter: str = "a", created: float = 1, **fields: Any) -> PodView:
         name=f"pod-{letter}",
         uid=f"uid-{letter}",
         job_uid=JOB_UID,
+        task_uid=TASK_UID,
         resource_version=1,
         created=at(created),
         deleted=None,
@@ -238,8 +244,9 @@ def written(task: LongTask, plan: Plan) -> LongTask:
     """The task as the API server has it once the plan was carried out."""
     if plan.defer_status or task.is_terminal:
         return task
-    kept = {"progress": task.status.progress} if task.status.progress else {}
-    return task.model_copy(update={"status": LongTaskStatus.from_api(owned(plan.status) | kept)})
+    stored = task.status.model_dump(mode="json", exclude_none=True)
+    kept = {name: stored[name] for name in WORKS_OWN if name in stored}
+    return task.model_copy(update={"status": LongTaskStatus.from_api(kept | owned(plan.status))})
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from longtask_api.conditions import find
-from longtask_api.longtask import Artifact, Failure, LongTaskStatus, Phase, Result
+from longtask_api.longtask import Failure, LongTaskStatus, Phase
+from longtask_api.reports import Artifact, Progress, Result
+from longtask_operator.cluster import owned
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.world import World
 from tests.unit.given import (
@@ -23,6 +25,7 @@ from tests.unit.given import (
     step,
     task,
     world,
+    written,
 )
 
 COMPLETE = job(complete=True, finished_at=at(52))
@@ -200,9 +203,9 @@ def test_a_failed_job_is_explained(given: dict[str, Any], reason: str, message: 
 
 
 def test_a_failed_task_has_the_log_exit_code_and_hint() -> None:
-    failure = plan(_ended(job=FAILED, pods=(ended_pod(exit_code=143, signal=15),), log="a\nb\n")).status.failure
+    failure = plan(_ended(job=FAILED, pods=(ended_pod(exit_code=134, signal=6),), log="a\nb\n")).status.failure
     assert failure is not None
-    assert (failure.exit_code, failure.signal, failure.log_tail) == (143, 15, "a\nb")
+    assert (failure.exit_code, failure.signal, failure.log_tail) == (134, 6, "a\nb")
     assert failure.hint == "The log tail shows what happened; correct it and start again."
 
 
@@ -325,3 +328,120 @@ def test_a_cancel_that_removed_the_job_of_work_that_was_done_does_not_take_the_r
 
 def test_work_that_was_never_seen_running_has_its_active_time_although_its_job_is_gone() -> None:
     assert plan(_ended(status(Phase.PENDING), pods=(ended_pod(gone=True),))).status.active_seconds
+
+
+SCHEMA = '{"type": "object"}'
+HANDED_IN = Result(attempt=1, value={"score": 1}, artifacts=[Artifact(name="model", uri="configmap:m")])
+
+
+def test_what_the_successful_attempt_handed_in_is_the_result() -> None:
+    after = plan(_ended(at_work(result=HANDED_IN), job=COMPLETE, pods=(ended_pod(told="other"),)))
+    assert step(after) == Step("Succeeded", "completed")
+    assert after.status.result == HANDED_IN
+
+
+def test_a_result_that_was_handed_in_is_not_lost_with_its_pod() -> None:
+    after = plan(_ended(at_work(result=HANDED_IN), job=COMPLETE)).status
+    assert (after.phase, after.message, after.result) == (Phase.SUCCEEDED, "completed", HANDED_IN)
+
+
+def test_the_summary_that_was_handed_in_is_the_message() -> None:
+    told = HANDED_IN.model_copy(update={"summary": "score 1"})
+    assert plan(_ended(at_work(result=told), job=COMPLETE, pods=(ended_pod(),))).status.message == "score 1"
+
+
+@pytest.mark.parametrize(
+    ("stored", "told", "mismatch", "what", "kept"),
+    [
+        pytest.param(
+            HANDED_IN.model_copy(update={"mismatch": "score: is too small"}),
+            "",
+            None,
+            "result does not fit",
+            HANDED_IN.model_copy(update={"mismatch": "score: is too small"}),
+            id="handed-in",
+        ),
+        pytest.param(
+            None,
+            "7",
+            "score: is too small",
+            "result does not fit",
+            Result(value=7, mismatch="score: is too small"),
+            id="termination-message",
+        ),
+        pytest.param(
+            Result(artifacts=HANDED_IN.artifacts),
+            "",
+            "score: is too small",
+            "termination message is empty, which does not fit",
+            Result(mismatch="score: is too small", artifacts=HANDED_IN.artifacts),
+            id="nothing-given",
+        ),
+    ],
+)
+def test_a_result_that_does_not_fit_fails_the_task_and_is_kept(
+    stored: Result | None, told: str, mismatch: str | None, what: str, kept: Result
+) -> None:
+    after = plan(
+        _ended(
+            at_work(result=stored),
+            job=job(complete=True, finished_at=at(52), result_schema=SCHEMA),
+            pods=(ended_pod(told=told),),
+            mismatch=mismatch,
+            log="epoch 1\n",
+        )
+    ).status
+    message = f"the work succeeded but its {what} the template's resultSchema: score: is too small"
+    assert after.failure is not None
+    assert (after.phase, after.failure.reason, after.failure.message) == (Phase.FAILED, "InvalidResult", message)
+    assert after.failure.hint
+    assert (after.failure.log_tail, after.result) == ("epoch 1", kept)
+
+
+def test_the_mismatch_of_a_termination_message_says_nothing_of_what_was_handed_in() -> None:
+    given = _ended(at_work(result=HANDED_IN), job=COMPLETE, pods=(ended_pod(told="7"),), mismatch="is wrong")
+    assert plan(given).status.phase is Phase.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"job": FAILED, "pods": (ended_pod(exit_code=3),)}, id="failed"),
+        pytest.param({"job": FAILED, "pods": (ended_pod(exit_code=3),), "cancel_requested": True}, id="cancelled"),
+        pytest.param({"job": COMPLETE, "pods": (ended_pod("b", told="x" * 4096),)}, id="result-too-large"),
+        pytest.param({}, id="job-lost"),
+    ],
+)
+def test_what_was_handed_in_stays_where_the_task_did_not_succeed(given: dict[str, Any]) -> None:
+    stored = _ended(at_work(result=HANDED_IN), **given)
+    after = plan(stored)
+    assert after.status.phase in (Phase.FAILED, Phase.CANCELLED)
+    assert "result" not in owned(after.status)
+    assert written(stored.task, after).status.result == HANDED_IN
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        (None, None),
+        ("", None),
+        ("epoch 1\nepoch 2\n", "epoch 1\nepoch 2"),
+        ("x" * 3000 + "\n" + "y" * 1500 + "\n", "y" * 1500),
+        ("\U0001f600" * 5000, "\U0001f600" * 4096),
+    ],
+    ids=["none", "empty", "short", "whole-lines", "one-long-line"],
+)
+def test_a_task_that_succeeded_keeps_the_end_of_its_log(log: str | None, expected: str | None) -> None:
+    after = plan(_ended(job=COMPLETE, pods=(ended_pod(),), log=log)).status
+    assert (after.phase, after.log_tail) == (Phase.SUCCEEDED, expected)
+
+
+@pytest.mark.parametrize(
+    ("attempt_that_told", "known"), [(1, "limit 2Gi; 2000Mi at the last report"), (2, "limit 2Gi")]
+)
+def test_an_attempt_that_used_too_much_memory_says_what_it_told_itself(attempt_that_told: int, known: str) -> None:
+    told = Progress(attempt=attempt_that_told, sequence=1, memory_bytes=2000 * 2**20)
+    killed = ended_pod(exit_code=137, why="OOMKilled", memory_limit="2Gi")
+    failure = plan(_ended(at_work(progress=told), job=FAILED, pods=(killed,))).status.failure
+    assert failure is not None
+    assert failure.message == f"the work used more memory than it may have ({known})"

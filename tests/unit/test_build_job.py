@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from longtask_api.longtask import StallPolicy
 from longtask_api.template import LongTaskTemplate, spec_hash
 from longtask_operator.planning.build_job import build_job, environment, take_snapshot
 from longtask_operator.planning.observed import controller_uid, job_view, task_of_job
@@ -26,7 +27,7 @@ def _job(
     source: LongTaskTemplate | None = None, parameters: dict[str, Any] | None = None, **spec: Any
 ) -> dict[str, Any]:
     source = source or _template()
-    return build_job(task(**spec), source, take_snapshot(source), parameters or {})
+    return build_job(task(**spec), source, take_snapshot(source), parameters or {}, report_url=None)
 
 
 def _pod(source: LongTaskTemplate) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def _pod(source: LongTaskTemplate) -> dict[str, Any]:
 
 
 def _variables(properties: dict[str, Any], parameters: dict[str, Any]) -> dict[str, str]:
-    return {v["name"]: v["value"] for v in environment("uid-1", _template(properties=properties), parameters)}
+    return {v["name"]: v["value"] for v in environment("uid-1", _template(properties=properties), parameters, None)}
 
 
 def test_the_job_is_named_after_the_task_and_a_part_of_its_uid() -> None:
@@ -54,7 +55,7 @@ def test_the_job_is_controlled_by_the_task() -> None:
             "blockOwnerDeletion": True,
         }
     ]
-    assert controller_uid(_job()["metadata"]) == TASK_UID
+    assert controller_uid(_job()["metadata"], "LongTask") == TASK_UID
 
 
 def test_job_and_pod_are_found_by_their_labels() -> None:
@@ -152,7 +153,7 @@ def test_all_else_of_the_authors_pod_is_kept() -> None:
     pod = {"serviceAccountName": "trainer", "volumes": [{"name": "data", "emptyDir": {"sizeLimit": "1Gi"}}]}
     resources = {"limits": {"memory": "2Gi", "nvidia.com/gpu": 1}}
     built = _pod(_template(pod | {"containers": [MAIN | {"resources": resources}]}))
-    assert built["volumes"] == pod["volumes"]
+    assert built["volumes"][:-1] == pod["volumes"]
     assert built["serviceAccountName"] == "trainer"
     assert built["containers"][0]["resources"] == resources
     assert built["containers"][0]["image"] == "training:1"
@@ -177,6 +178,20 @@ def test_the_snapshot_travels_on_the_job() -> None:
     assert snapshot is not None
     assert (snapshot.start_timeout_seconds, snapshot.active_deadline_seconds) == (5, 6)
     assert (snapshot.max_active_deadline_seconds, snapshot.ttl_seconds_after_finished) == (7, 8)
+
+
+@pytest.mark.parametrize("stall", [None, {"timeoutSeconds": 60, "action": "Retry", "expectReports": True}])
+def test_the_snapshot_says_when_the_work_counts_as_stalled(stall: dict[str, Any] | None) -> None:
+    snapshot = take_snapshot(_template(stall=stall))
+    assert snapshot.stall == (None if stall is None else StallPolicy.from_api(stall))
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"), [(None, None), ({"title": "ü", "type": "number"}, '{"title":"ü","type":"number"}')]
+)
+def test_the_result_schema_travels_on_the_job(schema: dict[str, Any] | None, text: str | None) -> None:
+    annotations = _job(_template(resultSchema=schema))["metadata"]["annotations"]
+    assert annotations.get("longtask.dev/result-schema") == text
 
 
 def test_the_snapshot_says_which_template_it_was() -> None:
@@ -245,7 +260,9 @@ def test_the_order_is_ours_then_as_declared() -> None:
 
 
 def test_a_schema_without_properties_has_no_variables_of_its_own() -> None:
-    names = [v["name"] for v in environment("uid-1", template({"parametersSchema": {"type": "object"}}), {"x": 1})]
+    names = [
+        v["name"] for v in environment("uid-1", template({"parametersSchema": {"type": "object"}}), {"x": 1}, None)
+    ]
     assert names == ["LONGTASK_ID", "LONGTASK_PARAMETERS"]
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from longtask_api.longtask import Failure, LongTask, Phase, Result
+from longtask_api.longtask import Failure, LongTask, Phase
+from longtask_api.reports import Result
 from longtask_operator import cache as module
 from longtask_operator.cache import Cache, slim
 from longtask_operator.planning.observed import PodView

@@ -32,7 +32,7 @@ FAILED = job(failed_reason="BackoffLimitExceeded", failed_message="Job has reach
         ),
         (
             pod(waiting_reason="ErrImageNeverPull"),
-            Trouble("ErrImageNeverPull", "the container cannot start: ErrImageNeverPull", diagnosis.IMAGE_HINT),
+            Trouble("ErrImageNeverPull", "the container cannot start: ErrImageNeverPull", diagnosis.IMAGE_NEVER_HINT),
         ),
         (
             pod(waiting_reason="InvalidImageName"),
@@ -52,6 +52,52 @@ def test_what_keeps_a_pod_from_starting(given: PodView, expected: Trouble | None
     assert diagnosis.not_starting(given) == expected
 
 
+@pytest.mark.parametrize(
+    ("message", "hint"),
+    [
+        ("failed to resolve reference: docker.io/x:1: not found", diagnosis.IMAGE_NOT_FOUND_HINT),
+        ("manifest unknown: manifest unknown", diagnosis.IMAGE_NOT_FOUND_HINT),
+        ("pull access denied, repository does not exist or may require authorization", diagnosis.IMAGE_DENIED_HINT),
+        ("unexpected status: 401 Unauthorized", diagnosis.IMAGE_DENIED_HINT),
+        ("unexpected status: 403 Forbidden", diagnosis.IMAGE_DENIED_HINT),
+        ("dial tcp: lookup r.example: no such host", diagnosis.REGISTRY_HINT),
+        ("dial tcp 10.0.0.1:443: connect: connection refused", diagnosis.REGISTRY_HINT),
+        ("net/http: TLS handshake timeout", diagnosis.REGISTRY_HINT),
+        ("something new", diagnosis.IMAGE_HINT),
+    ],
+)
+def test_what_to_do_about_an_image_depends_on_why_it_cannot_be_pulled(message: str, hint: str) -> None:
+    trouble = diagnosis.not_starting(pod(waiting_reason="ErrImagePull", waiting_message=message))
+    assert trouble == Trouble("ImagePullBackOff", f"the container cannot start: {message}", hint)
+
+
+def test_a_failed_pull_and_the_wait_before_the_next_one_are_the_same_news() -> None:
+    failed = pod(waiting_reason="ErrImagePull", waiting_message='pulling "x:1": not found')
+    waits = 'Back-off pulling image "x:1": ErrImagePull: pulling "x:1": not found'
+    waiting = pod(waiting_reason="ImagePullBackOff", waiting_message=waits)
+    assert diagnosis.not_starting(failed) == diagnosis.not_starting(waiting)
+
+
+@pytest.mark.parametrize(
+    ("message", "hint"),
+    [
+        ("0/1 nodes are available: 1 Insufficient cpu.", diagnosis.UNSCHEDULABLE_HINT),
+        (
+            "0/2 nodes are available: 1 Insufficient memory, 1 node(s) had untolerated taint",
+            diagnosis.UNSCHEDULABLE_HINT,
+        ),
+        ("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.", diagnosis.PLACEMENT_HINT),
+        ("0/1 nodes are available: 1 node(s) had untolerated taint {gpu: true}.", diagnosis.PLACEMENT_HINT),
+        ('persistentvolumeclaim "data" not found', diagnosis.VOLUME_HINT),
+        ("pod has unbound immediate PersistentVolumeClaims", diagnosis.VOLUME_HINT),
+        ("something new", diagnosis.UNSCHEDULABLE_HINT),
+    ],
+)
+def test_what_to_do_about_a_pod_without_a_node_depends_on_what_the_scheduler_says(message: str, hint: str) -> None:
+    trouble = diagnosis.not_starting(pod(unschedulable=message))
+    assert trouble == Trouble("Unschedulable", f"no node takes the pod: {message}", hint)
+
+
 @pytest.mark.parametrize("reason", ["CreateContainerError", "RunContainerError"])
 def test_a_container_that_cannot_be_run_has_a_hint(reason: str) -> None:
     trouble = diagnosis.not_starting(pod(waiting_reason=reason))
@@ -65,7 +111,7 @@ def test_a_container_that_cannot_be_run_has_a_hint(reason: str) -> None:
     [
         ("violates PodSecurity restricted", "PodSecurityViolation", diagnosis.POD_SECURITY_HINT),
         ("exceeded quota: pods", "QuotaExceeded", diagnosis.QUOTA_HINT),
-        ("failed quota: x: must specify limits.memory", "QuotaExceeded", diagnosis.QUOTA_HINT),
+        ("failed quota: x: must specify limits.memory", "QuotaExceeded", diagnosis.NO_RESOURCES_HINT),
         ("admission webhook denied the request", "PodRefused", diagnosis.TEMPLATE_HINT),
     ],
 )
@@ -136,16 +182,44 @@ def test_a_text_is_made_to_fit_a_status_field(length: int) -> None:
     ],
 )
 def test_why_an_attempt_ended(given: PodView, suspended: bool, expected: str | None) -> None:
-    assert diagnosis.attempt_reason(given, suspended=suspended) == expected
+    assert diagnosis.attempt_reason(given, suspended=suspended, stalled=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "suspended", "expected"),
+    [
+        (ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1), False, "Stalled"),
+        (ended_pod(exit_code=137, why="OOMKilled", deadline=1), False, "OOMKilled"),
+        (ended_pod(exit_code=137, deleted=at(80), deadline=1), True, "Suspended"),
+        (ended_pod(), False, "Completed"),
+        (running_pod(deadline=1), False, None),
+    ],
+)
+def test_an_attempt_that_was_stopped_because_it_told_nothing(
+    given: PodView, suspended: bool, expected: str | None
+) -> None:
+    assert diagnosis.attempt_reason(given, suspended=suspended, stalled=True) == expected
 
 
 @pytest.mark.parametrize(
     ("given", "message", "hint"),
     [
         (ended_pod(exit_code=3), "exit code 3", "The log tail shows"),
-        (ended_pod(exit_code=139, signal=11), "killed by signal 11", "The log tail shows"),
+        (ended_pod(exit_code=139, signal=11), "killed by SIGSEGV (exit code 139)", "Native code crashed"),
+        (ended_pod(exit_code=137, signal=9), "killed by SIGKILL (exit code 137)", "Something killed it at once"),
+        (ended_pod(exit_code=134, signal=6), "killed by SIGABRT (exit code 134)", "The log tail shows"),
+        (ended_pod(exit_code=143, signal=15), "killed by SIGTERM (exit code 143)", "It was asked to stop"),
+        (ended_pod(exit_code=192, signal=64), "killed by SIGRTMAX (exit code 192)", "The log tail shows"),
+        (ended_pod(exit_code=165, signal=37), "killed by signal 37 (exit code 165)", "The log tail shows"),
+        (ended_pod(exit_code=127), "exit code 127", "Check that the command exists"),
+        (ended_pod(exit_code=126, told="denied"), "exit code 126: denied", "Check that the command exists"),
+        (ended_pod(exit_code=128, why="StartError", told="no such file"), "exit code 128: no such file", "Check that"),
         (ended_pod(exit_code=3, told=" no such file\n"), "exit code 3: no such file", "The log tail shows"),
-        (ended_pod(exit_code=139, signal=11, told="bad"), "killed by signal 11: bad", "The log tail shows"),
+        (
+            ended_pod(exit_code=134, signal=6, told="bad"),
+            "killed by SIGABRT (exit code 134): bad",
+            "The log tail shows",
+        ),
         (ended_pod(exit_code=137, why="OOMKilled"), "the work used more memory than it may have", "Start again with"),
         (
             ended_pod(exit_code=143, disruption="PreemptionByScheduler", message="for a pod of higher priority"),
@@ -165,8 +239,8 @@ def test_why_an_attempt_ended(given: PodView, suspended: bool, expected: str | N
         ),
         (
             ended_pod(exit_code=137, reason="Evicted", disruption="TerminationByKubelet", message="low on memory"),
-            "the pod was taken away by the cluster: low on memory",
-            "Start it again.",
+            "the node was short of something and its kubelet ended the pod: low on memory",
+            "Set resources.requests",
         ),
         (pod(phase="Failed", failed_init_container="fetch"), "init container fetch failed", "See its log"),
         (pod(phase="Failed", message="Pod was rejected"), "Pod was rejected", "Start it again."),
@@ -179,18 +253,43 @@ def test_why_an_attempt_ended(given: PodView, suspended: bool, expected: str | N
     ],
 )
 def test_why_a_job_failed(given: PodView, message: str, hint: str) -> None:
-    failure = diagnosis.failure(FAILED, given, None, total_deadline=None)
+    failure = diagnosis.failure(FAILED, given, None)
     assert failure.message == message
     assert (failure.hint or "").startswith(hint)
 
 
+@pytest.mark.parametrize(
+    ("limit", "memory", "known"),
+    [
+        ("512Mi", 498 * 2**20, " (limit 512Mi; 498Mi at the last report)"),
+        ("512Mi", None, " (limit 512Mi)"),
+        (None, 2**30, " (1024Mi at the last report)"),
+        ("1Gi", 0, " (limit 1Gi; 0Mi at the last report)"),
+        (None, None, ""),
+    ],
+)
+def test_too_much_memory_is_told_with_the_limit_and_what_was_used_last(
+    limit: str | None, memory: int | None, known: str
+) -> None:
+    killed = ended_pod(exit_code=137, why="OOMKilled", memory_limit=limit)
+    failure = diagnosis.failure(FAILED, killed, None, memory=memory)
+    assert failure.message == f"the work used more memory than it may have{known}"
+
+
+def test_a_stop_because_nothing_was_told_says_what_was_known_then() -> None:
+    stopped = ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1)
+    failure = diagnosis.failure(FAILED, stopped, "log", total_deadline=60, stalled="told nothing for 30 s")
+    assert (failure.reason, failure.message, failure.log_tail) == ("Stalled", "told nothing for 30 s", "log")
+    assert "stall.timeoutSeconds" in (failure.hint or "")
+
+
 def test_without_a_pod_the_job_itself_is_asked() -> None:
-    failure = diagnosis.failure(FAILED, None, None, total_deadline=None)
+    failure = diagnosis.failure(FAILED, None, None)
     assert (failure.reason, failure.message) == (
         "BackoffLimitExceeded",
         "Job has reached the specified backoff limit",
     )
-    nameless = diagnosis.failure(job(failed_reason=""), None, None, total_deadline=None)
+    nameless = diagnosis.failure(job(failed_reason=""), None, None)
     assert (nameless.reason, nameless.message) == (
         "JobFailed",
         "the Job failed and none of its pods is left to say why",
@@ -212,7 +311,7 @@ def test_without_a_pod_the_job_itself_is_asked() -> None:
 def test_the_last_words_are_the_works_own_else_the_last_line_of_its_log(
     log: str | None, told: str, tail: str | None, message: str
 ) -> None:
-    failure = diagnosis.failure(FAILED, ended_pod(exit_code=3, told=told), log, total_deadline=None)
+    failure = diagnosis.failure(FAILED, ended_pod(exit_code=3, told=told), log)
     assert (failure.log_tail, failure.message, failure.exit_code) == (tail, message, 3)
 
 
@@ -230,7 +329,7 @@ def test_a_failure_of_its_own_is_not_put_on_the_total_deadline() -> None:
 
 
 def test_a_very_long_message_is_cut() -> None:
-    failure = diagnosis.failure(FAILED, ended_pod(exit_code=3, told="x" * 5000), "log", total_deadline=None)
+    failure = diagnosis.failure(FAILED, ended_pod(exit_code=3, told="x" * 5000), "log")
     assert 4000 < len(failure.message) <= 4096
 
 
@@ -252,6 +351,10 @@ def test_the_tail_of_a_log_is_its_last_whole_lines(log: str | None, expected: st
     assert diagnosis.log_tail(log) == expected
 
 
+def test_the_tail_of_a_log_fits_a_shorter_field_too() -> None:
+    assert diagnosis.log_tail("one\ntwo\nthree\n", 9) == "two\nthree"
+
+
 def test_a_lost_node_is_named_with_what_to_do() -> None:
     trouble = diagnosis.lost_node(running_pod())
     assert trouble.reason == "NodeLost"
@@ -261,4 +364,4 @@ def test_a_lost_node_is_named_with_what_to_do() -> None:
 
 @pytest.mark.parametrize("given", [running_pod(), ended_pod(exit_code=3), pod(phase="Failed")])
 def test_a_failure_always_has_a_hint(given: Any) -> None:
-    assert diagnosis.failure(FAILED, given, None, total_deadline=None).hint
+    assert diagnosis.failure(FAILED, given, None).hint

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from longtask_api.conditions import find
-from longtask_api.longtask import TERMINAL_PHASES, Failure, LongTaskStatus, Phase, Progress, Result
+from longtask_api.conditions import find, is_true
+from longtask_api.longtask import TERMINAL_PHASES, Failure, LongTaskStatus, Phase, StallAction, StallPolicy
+from longtask_api.reports import InputRequest, Progress, Result
 from longtask_operator.cluster import owned
 from longtask_operator.planning.diagnosis import Refusal, Trouble
-from longtask_operator.planning.observed import JobView, PodView
+from longtask_operator.planning.observed import JobView, PodView, working_pod
 from longtask_operator.planning.plan import plan
+from longtask_operator.planning.questions import open_questions
+from longtask_operator.planning.stall import is_news
 from longtask_operator.planning.world import (
     CreateJob,
     DeleteJob,
@@ -25,6 +28,7 @@ from longtask_operator.planning.world import (
 )
 from tests.unit.given import (
     JOB_REF,
+    SNAPSHOT,
     at,
     at_work,
     attempt,
@@ -42,27 +46,43 @@ from tests.unit.given import (
 )
 
 TIMES = (1.5, 61, 100, 700, 100_000)
-SPECS: tuple[dict[str, Any], ...] = ({}, {"suspend": True}, {"cancel_requested": True}, {"active_deadline_seconds": 50})
+SPECS: tuple[dict[str, Any], ...] = (
+    {},
+    {"suspend": True},
+    {"cancel_requested": True},
+    {"active_deadline_seconds": 50},
+    {"input_responses": [{"request_id": "go-on", "value": "true"}]},
+)
 WAITING = LongTaskStatus(
     phase=Phase.PENDING,
     message="waiting",
     conditions=[condition("Accepted", "Unknown"), condition("Succeeded", "Unknown", "Pending")],
 )
 TOLD = Progress(attempt=1, sequence=3, message="epoch 3")
+ASKING = [InputRequest(id="go-on", message="Go on?", created_time=at(20))]
+HANDED_IN = Result(attempt=1, value=1)
+STALLED = condition("Stalled", "True", "NoReport", "told nothing", since=62)
 STARTED = (
     status(Phase.PENDING),
     at_work(progress=TOLD),
     at_work(attempt_count=2, attempts=[attempt(end_time=at(30), reason="Error"), attempt(2, "b", 41)]),
     held(60, attempt_count=1, attempts=[attempt(end_time=at(50), reason="Suspended")], active_seconds=48),
+    at_work(progress=TOLD, last_report_time=at(30), input_requests=ASKING, result=HANDED_IN),
+    status(Phase.RUNNING, STALLED, active_since=at(2), attempts=[attempt()], attempt_count=1, last_report_time=at(2)),
 )
 ENDED = (
-    status(Phase.SUCCEEDED, result=Result(value=1)),
+    status(Phase.SUCCEEDED, STALLED, result=Result(value=1), input_requests=ASKING, last_report_time=at(2)),
     status(Phase.FAILED),
     status(Phase.CANCELLED, job_ref=None, template_snapshot=None),
 )
+POLICIES = [StallPolicy(timeout_seconds=60, action=action) for action in StallAction]
+WATCHED, RETRIED, ENDED_AT_ONCE = (SNAPSHOT.model_copy(update={"stall": policy}) for policy in POLICIES)
 JOBS = (
     None,
     job(),
+    job(snapshot=WATCHED),
+    job(snapshot=RETRIED),
+    job(snapshot=ENDED_AT_ONCE),
     job(failures=1, backoff_limit=0),
     job(suspend=True),
     job(suspend=True, suspended_since=at(50), terminating=1),
@@ -155,6 +175,7 @@ def test_there_are_many_worlds_of_every_phase(everything: list[tuple[World, Plan
         None,
         Phase.PENDING,
         Phase.RUNNING,
+        Phase.WAITING_FOR_INPUT,
         Phase.SUSPENDED,
         Phase.SUCCEEDED,
         Phase.FAILED,
@@ -181,7 +202,8 @@ def test_planning_again_at_once_wants_nothing_more(everything: list[tuple[World,
         again = plan(replace(given, task=stored))
         if not stored.is_terminal:
             assert owned(again.status) == owned(after.status), given
-            assert again.actions == after.actions, given
+            decided = is_news(given.task.status, after.status)
+            assert again.actions == after.actions or (decided and not after.actions), given
 
 
 def test_what_ended_stays_ended_when_it_is_planned_again(everything: list[tuple[World, Plan]]) -> None:
@@ -219,7 +241,8 @@ def test_result_failure_and_times_belong_to_the_phase(everything: list[tuple[Wor
     for given, after in everything:
         phase = after.status.phase
         assert (after.status.completion_time is not None) == (phase in TERMINAL_PHASES), given
-        assert (after.status.result is not None) == (phase is Phase.SUCCEEDED), given
+        if phase is Phase.SUCCEEDED:
+            assert after.status.result is not None, given
         assert (after.status.failure is not None) == (phase in (Phase.FAILED, Phase.CANCELLED)), given
         if phase in TERMINAL_PHASES or phase is Phase.SUSPENDED:
             assert after.status.active_since is None, given
@@ -231,9 +254,54 @@ def test_the_job_of_a_task_never_changes(everything: list[tuple[World, Plan]]) -
             assert after.status.job_ref == given.task.status.job_ref == JOB_REF, given
 
 
-def test_progress_is_left_to_whoever_tells_it(everything: list[tuple[World, Plan]]) -> None:
+def test_what_the_work_tells_is_left_to_it(everything: list[tuple[World, Plan]]) -> None:
+    told = ("progress", "last_report_time", "checkpoint", "input_requests")
     for given, after in everything:
-        assert after.status.progress == given.task.status.progress, given
+        for name in told:
+            assert getattr(after.status, name) == getattr(given.task.status, name), given
+        assert not owned(after.status).keys() & set(told), given
+
+
+def test_what_was_handed_in_stays_and_counts_if_its_attempt_succeeded(everything: list[tuple[World, Plan]]) -> None:
+    for given, after in everything:
+        if given.task.status.result == HANDED_IN:
+            assert written(given.task, after).status.result in (HANDED_IN, Result()), given
+            succeeded = [known.uid for known in given.pods if known.phase == "Succeeded"]
+            if after.status.phase is not Phase.SUCCEEDED or succeeded == ["uid-a"]:
+                assert written(given.task, after).status.result == HANDED_IN, given
+
+
+def test_a_task_waits_for_input_only_with_an_open_question_and_a_pod_that_works(
+    everything: list[tuple[World, Plan]],
+) -> None:
+    for given, after in everything:
+        if after.status.phase is Phase.WAITING_FOR_INPUT:
+            assert open_questions(given.task, given.now), given
+            assert working_pod(given.pods), given
+            assert not after.actions, given
+
+
+def test_work_is_stopped_as_stalled_only_once_that_is_stored_and_while_it_may_work(
+    everything: list[tuple[World, Plan]],
+) -> None:
+    for given, after in everything:
+        stops = [action for action in after.actions if isinstance(action, StopPod | StopRetries)]
+        if stops and (after.status.message or "").startswith("stalled"):
+            assert is_true(given.task.status.conditions, "Stalled"), given
+            assert not given.task.is_terminal, given
+            assert not given.task.spec.suspend, given
+            assert given.job is not None, given
+            assert given.job.snapshot in (RETRIED, ENDED_AT_ONCE), given
+            assert working_pod(given.pods), given
+
+
+def test_work_that_waits_is_held_or_has_ended_never_begins_to_stall(everything: list[tuple[World, Plan]]) -> None:
+    for given, after in everything:
+        if is_news(given.task.status, after.status):
+            assert not open_questions(given.task, given.now), given
+            assert after.status.phase is Phase.RUNNING, given
+            assert working_pod(given.pods), given
+            assert not after.actions, given
 
 
 def test_a_task_is_cancelled_only_on_request_and_only_when_no_pod_of_it_works(

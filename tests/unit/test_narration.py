@@ -2,6 +2,7 @@
 
 import pytest
 
+from longtask_api.conditions import Condition
 from longtask_api.longtask import Failure, LongTaskStatus, Phase
 from longtask_operator.planning.narration import events
 from tests.unit.given import at, attempt, condition
@@ -12,6 +13,13 @@ ENDED = attempt(end_time=at(50), reason="OOMKilled", exit_code=137)
 def _status(phase: Phase | None, message: str = "so it is", held: bool = False, **fields: object) -> LongTaskStatus:
     conditions = [condition("Suspended", "True" if held or phase is Phase.SUSPENDED else "False")]
     return LongTaskStatus.model_validate({"phase": phase, "message": message, "conditions": conditions} | fields)
+
+
+def _with(status: LongTaskStatus, condition: Condition) -> LongTaskStatus:
+    return status.model_copy(update={"conditions": [*status.conditions, condition]})
+
+
+STALLED = condition("Stalled", "True", "NoReport", "told nothing for 60 s")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +95,43 @@ def _status(phase: Phase | None, message: str = "so it is", held: bool = False, 
                 ("Warning", "OOMKilled", "so it is"),
             ],
             id="last-attempt-ended",
+        ),
+        pytest.param(
+            _status(Phase.RUNNING),
+            _status(Phase.WAITING_FOR_INPUT, "waiting for input: Go on?"),
+            [("Normal", "InputRequested", "waiting for input: Go on?")],
+            id="asks",
+        ),
+        pytest.param(_status(Phase.WAITING_FOR_INPUT), _status(Phase.RUNNING), [], id="answered"),
+        pytest.param(
+            _status(Phase.WAITING_FOR_INPUT), _status(Phase.WAITING_FOR_INPUT, "other"), [], id="asks-something-else"
+        ),
+        pytest.param(
+            _status(Phase.RUNNING),
+            _with(_status(Phase.RUNNING), STALLED),
+            [("Warning", "Stalled", "told nothing for 60 s")],
+            id="stalled",
+        ),
+        pytest.param(
+            _with(_status(Phase.RUNNING), STALLED), _with(_status(Phase.RUNNING), STALLED), [], id="still-stalled"
+        ),
+        pytest.param(
+            _with(_status(Phase.RUNNING), STALLED),
+            _with(_status(Phase.RUNNING), condition("Stalled", "False", "Reporting")),
+            [],
+            id="tells-again",
+        ),
+        pytest.param(
+            _with(_status(Phase.RUNNING), condition("Succeeded", "Unknown", "Running")),
+            _with(_status(Phase.RUNNING, "NodeLost: node-1"), condition("Succeeded", "Unknown", "NodeLost")),
+            [("Warning", "NodeLost", "NodeLost: node-1")],
+            id="node-lost",
+        ),
+        pytest.param(
+            _with(_status(Phase.RUNNING), condition("Succeeded", "Unknown", "NodeLost")),
+            _with(_status(Phase.RUNNING), condition("Succeeded", "Unknown", "NodeLost")),
+            [],
+            id="node-still-lost",
         ),
         pytest.param(_status(Phase.SUSPENDED), _status(Phase.SUCCEEDED, held=True), [], id="completed-while-suspended"),
         pytest.param(_status(Phase.SUSPENDED), _status(Phase.PENDING, held=True), [], id="cancelling-while-suspended"),

@@ -12,10 +12,13 @@ from longtask_operator.planning.observed import (
     PodView,
     Termination,
     controller_uid,
+    decisive_pod,
     end_is_seen,
     job_view,
     pod_view,
     task_of_job,
+    usage_view,
+    working_pod,
 )
 from tests.unit.given import JOB_UID, SNAPSHOT, TASK_UID, ended_pod, job, pod, running_pod
 
@@ -247,6 +250,13 @@ def test_a_container_that_waits_says_why() -> None:
     assert (view.waiting_reason, view.waiting_message, view.started) == ("ErrImagePull", "no such tag", None)
 
 
+def test_a_container_that_could_not_be_started_has_no_start() -> None:
+    state = {"terminated": {"exitCode": 128, "reason": "StartError", "startedAt": "1970-01-01T00:00:00Z"}}
+    view = _with_state(state, phase="Failed")
+    assert view.started is None
+    assert view.termination is not None
+
+
 @pytest.mark.parametrize(
     ("terminated", "expected"),
     [
@@ -291,12 +301,13 @@ def test_how_a_container_ended(terminated: dict[str, Any], expected: Termination
     [
         (None, ""),
         ([], ""),
-        ([{"uid": "a"}], ""),
-        ([{"uid": "a", "controller": False}, {"uid": "b", "controller": True}], "b"),
+        ([{"kind": "Job", "uid": "a"}], ""),
+        ([{"kind": "Job", "uid": "a", "controller": False}, {"kind": "Job", "uid": "b", "controller": True}], "b"),
+        ([{"kind": "ConfigMap", "uid": "a", "controller": True}], ""),
     ],
 )
 def test_the_controller_is_the_owner_that_controls(owners: Any, expected: str) -> None:
-    assert controller_uid({"ownerReferences": owners}) == expected
+    assert controller_uid({"ownerReferences": owners}, "Job") == expected
 
 
 @pytest.mark.parametrize(
@@ -315,6 +326,66 @@ def test_an_init_container_that_cannot_start_is_not_hidden_by_the_one_that_waits
 @pytest.mark.parametrize("text", ["{}", "not JSON", '{"generation": 3}', "null"])
 def test_a_snapshot_that_cannot_be_read_is_none(text: str) -> None:
     assert _job("metadata", annotations={names.ANNOTATION_SNAPSHOT: text}).snapshot is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [('{"type": "number"}', '{"type": "number"}'), ("not JSON", None), ("7", None), ("", None)]
+)
+def test_a_result_schema_that_cannot_be_read_is_none(text: str, expected: str | None) -> None:
+    assert _job("metadata", annotations={names.ANNOTATION_RESULT_SCHEMA: text}).result_schema == expected
+
+
+@pytest.mark.parametrize(
+    ("cpu", "cores"),
+    [("2", 2.0), ("0", 0.0), ("250m", 0.25), ("1500u", 0.0015), ("3400000n", 0.0034), ("1.5", 1.5), ("x", None)],
+)
+def test_what_the_working_container_uses_is_read(cpu: str, cores: float | None) -> None:
+    containers = [{"name": name, "usage": {"cpu": used}} for name, used in (("log", "9"), ("main", cpu))]
+    usage = usage_view({"containers": containers}, "main")
+    assert (usage.cpu if usage else None) == (None if cores is None else pytest.approx(cores))
+
+
+@pytest.mark.parametrize("document", [{}, {"containers": None}, {"containers": [{"name": "log"}]}])
+def test_metrics_without_the_container_say_nothing(document: dict[str, Any]) -> None:
+    assert usage_view(document, "main") is None
+
+
+@pytest.mark.parametrize(
+    ("pods", "expected"),
+    [
+        ((), None),
+        ((pod(),), None),
+        ((ended_pod(),), None),
+        ((ended_pod(phase="Running"),), None),
+        ((running_pod(gone=True),), None),
+        ((running_pod(deleted=datetime(2026, 3, 1, tzinfo=UTC)),), None),
+        ((ended_pod(exit_code=1), running_pod("b", 60)), "pod-b"),
+        ((running_pod("b", 60), running_pod("a", 1)), "pod-b"),
+    ],
+)
+def test_which_pod_works(pods: tuple[PodView, ...], expected: str | None) -> None:
+    working = working_pod(pods)
+    assert (working.name if working else None) == expected
+
+
+FAILED_TWICE = (ended_pod("b", 20, exit_code=1), ended_pod("a", exit_code=1))
+
+
+@pytest.mark.parametrize(
+    ("given", "pods", "expected"),
+    [
+        (job(complete=True), (), None),
+        (job(complete=True), FAILED_TWICE, None),
+        (job(complete=True), (*FAILED_TWICE, ended_pod("c", 5)), "pod-c"),
+        (job(failed_reason="x"), FAILED_TWICE, "pod-b"),
+        (None, (*FAILED_TWICE, ended_pod("c", 5)), "pod-c"),
+    ],
+)
+def test_which_pod_tells_how_a_job_ended(
+    given: JobView | None, pods: tuple[PodView, ...], expected: str | None
+) -> None:
+    decisive = decisive_pod(given, pods)
+    assert (decisive.name if decisive else None) == expected
 
 
 ENDS: dict[str, tuple[JobView, tuple[PodView, ...], bool]] = {

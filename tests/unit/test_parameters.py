@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from longtask_api import names
-from longtask_api.parameters import InvalidParameters, ParameterError, check_schema, complete
+from longtask_api.parameters import InvalidParameters, ParameterError, check_schema, complete, mismatches
 
 
 def _schema(properties: dict[str, Any], **others: Any) -> dict[str, Any]:
@@ -248,6 +248,27 @@ def _errors(schema: Mapping[str, Any], given: Mapping[str, Any]) -> list[Paramet
 )
 def test_what_does_not_fit_is_told_with_its_place(schema: dict[str, Any], given: dict[str, Any], expected: str) -> None:
     assert [str(error) for error in _errors(schema, given)] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "expected"),
+    [
+        ({}, None, []),
+        ({"type": "boolean"}, True, []),
+        ({"type": "boolean"}, 1, ["1 is not of type 'boolean'"]),
+        ({"type": "array", "items": {"type": "integer"}}, [1, "x"], ["[1]: 'x' is not of type 'integer'"]),
+        (_schema({"a": {"default": 1}}), {"b": 1}, []),
+        (_schema({"a": {}}, required=["a"]), {}, ["a: is required"]),
+        (_schema({"a": {}}, additionalProperties=False), {"b": 1}, ["b: no such property; allowed are a"]),
+        (_schema({"a": {"$ref": "#/$defs/n"}}, **{"$defs": {"n": {"type": "null"}}}), {"a": None}, []),
+        ({}, ["a\0b"], []),
+        ({}, {"a": ["\udc00"]}, ["a[0]: holds half a surrogate pair, which is no character"]),
+        ({"items": {"type": "null"}}, [1] * 50, [f"[{n}]: 1 is not of type 'null'" for n in range(10)]),
+        ({}, ["\udc00"] * 50, [f"[{n}]: holds half a surrogate pair, which is no character" for n in range(10)]),
+    ],
+)
+def test_how_any_value_does_not_fit_its_schema(schema: dict[str, Any], value: Any, expected: list[str]) -> None:
+    assert [str(error) for error in mismatches(schema, value)] == expected
 
 
 def test_all_that_does_not_fit_is_told_in_order() -> None:

@@ -5,11 +5,19 @@ from typing import Any
 
 import pytest
 
-from longtask_api.longtask import Artifact, Failure, Result
-from longtask_operator.planning.results import read_result
+from longtask_api.longtask import Attempt, Failure
+from longtask_api.reports import Artifact, Reference, Result
+from longtask_operator.planning.observed import PodView
+from longtask_operator.planning.results import checkable, final_result, read_result
+from tests.unit.given import at_work, attempt, ended_pod
 
 LARGEST = 2**63 - 1
 SHA = "ab12" * 16
+
+
+def _json(text: str) -> Result:
+    """JSON that is kept as it was written."""
+    return Result(text=text, media_type="application/json")
 
 
 @pytest.mark.parametrize(
@@ -29,20 +37,20 @@ SHA = "ab12" * 16
         ("{}", Result(value={})),
         ('"text"', Result(value="text")),
         ('{"a": {"b": [1, null, "c"]}}', Result(value={"a": {"b": [1, None, "c"]}})),
-        ("null", Result(text="null")),
+        ("null", _json("null")),
         ("NaN", Result(text="NaN")),
         ("-Infinity", Result(text="-Infinity")),
         ('{"loss": NaN}', Result(text='{"loss": NaN}')),
-        ("1e999", Result(text="1e999")),
-        ('{"loss": [1e999]}', Result(text='{"loss": [1e999]}')),
+        ("1e999", _json("1e999")),
+        ('{"loss": [1e999]}', _json('{"loss": [1e999]}')),
         (str(LARGEST), Result(value=LARGEST)),
-        (str(LARGEST + 1), Result(text=str(LARGEST + 1))),
+        (str(LARGEST + 1), _json(str(LARGEST + 1))),
         (str(-LARGEST), Result(value=-LARGEST)),
-        (str(-LARGEST - 2), Result(text=str(-LARGEST - 2))),
-        (f'{{"n": [{LARGEST + 1}]}}', Result(text=f'{{"n": [{LARGEST + 1}]}}')),
-        (r'"\ud800"', Result(text=r'"\ud800"')),
-        (r'"\udfff"', Result(text=r'"\udfff"')),
-        (r'{"\udc00": 1}', Result(text=r'{"\udc00": 1}')),
+        (str(-LARGEST - 2), _json(str(-LARGEST - 2))),
+        (f'{{"n": [{LARGEST + 1}]}}', _json(f'{{"n": [{LARGEST + 1}]}}')),
+        (r'"\ud800"', _json(r'"\ud800"')),
+        (r'"\udfff"', _json(r'"\udfff"')),
+        (r'{"\udc00": 1}', _json(r'{"\udc00": 1}')),
         (r'["\ud7ff\ue000"]', Result(value=["\ud7ff\ue000"])),
         (r'"\ud83d\ude00"', Result(value="\U0001f600")),
         ('{"cut": tru', Result(text='{"cut": tru')),
@@ -50,7 +58,9 @@ SHA = "ab12" * 16
         ("{'a': 1}", Result(text="{'a': 1}")),
     ],
 )
-def test_json_is_a_value_and_all_else_is_text(message: str, expected: Result) -> None:
+def test_json_is_a_value_or_what_storage_would_change_its_text_and_all_else_is_text(
+    message: str, expected: Result
+) -> None:
     assert read_result(message) == expected
 
 
@@ -70,7 +80,7 @@ def test_a_message_that_may_have_been_cut_says_what_fits_and_keeps_its_tail() ->
     assert "4096 bytes or more" in outcome.message
     assert "4095 fit" in outcome.message
     assert outcome.log_tail == "y" * 2048
-    assert outcome.hint
+    assert "$LONGTASK_REPORT_URL/result" in (outcome.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -140,3 +150,77 @@ def test_a_value_has_at_most_a_hundred_levels(levels: int, is_value: bool) -> No
     outcome = read_result("[" * levels + "]" * levels)
     assert isinstance(outcome, Result)
     assert (outcome.value is not None, outcome.text is None) == (is_value, is_value)
+
+
+MODEL, TABLE = (Artifact(name=name, uri=f"s3://bucket/{name}") for name in ("model", "table"))
+HANDED_IN = Result(attempt=2, value={"score": 1}, artifacts=[MODEL])
+TWO = [attempt(exit_code=1, reason="Error"), attempt(2, "b", 30)]
+LARGE = Result(attempt=2, reference=Reference(uri="s3://bucket/r", size=7, sha256=SHA))
+
+
+@pytest.mark.parametrize(
+    ("stored", "pod", "expected"),
+    [
+        pytest.param(None, ended_pod("b", told="7"), Result(value=7), id="nothing-handed-in"),
+        pytest.param(HANDED_IN, ended_pod("b", told="7"), HANDED_IN, id="what-was-handed-in-wins"),
+        pytest.param(HANDED_IN, ended_pod("b", told="x" * 4096), HANDED_IN, id="also-over-a-message-that-was-cut"),
+        pytest.param(LARGE, ended_pod("b"), LARGE, id="a-reference-is-a-result"),
+        pytest.param(Result(attempt=2, text=""), ended_pod("b", told="7"), Result(attempt=2, text=""), id="empty-text"),
+        pytest.param(
+            HANDED_IN.model_copy(update={"attempt": 1}),
+            ended_pod("b", told="7"),
+            Result(value=7, artifacts=[MODEL]),
+            id="what-an-attempt-handed-in-that-failed-does-not-count-but-its-artifacts-stay",
+        ),
+        pytest.param(
+            Result(artifacts=[MODEL]),
+            ended_pod("b", told='{"artifacts": [{"name": "table", "uri": "s3://bucket/table"}]}'),
+            Result(value={"artifacts": [{"name": "table", "uri": "s3://bucket/table"}]}, artifacts=[MODEL, TABLE]),
+            id="uploaded-and-named-artifacts-are-merged",
+        ),
+        pytest.param(
+            Result(artifacts=[MODEL]),
+            ended_pod("b", told='{"artifact": {"name": "model", "size": 1}}'),
+            Result(value={"artifact": {"name": "model", "size": 1}}, artifacts=[Artifact(name="model", size=1)]),
+            id="by-name",
+        ),
+        pytest.param(HANDED_IN, ended_pod("c", told="7"), Result(value=7, artifacts=[MODEL]), id="not-recorded-pod"),
+        pytest.param(HANDED_IN, None, HANDED_IN, id="no-pod-but-the-last-attempt-handed-it-in"),
+    ],
+)
+def test_the_result_is_what_the_successful_attempt_handed_in_else_what_it_left(
+    stored: Result | None, pod: PodView | None, expected: Result
+) -> None:
+    assert final_result(at_work(result=stored, attempts=TWO), pod) == expected
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (attempt(2, "b", 30), HANDED_IN),
+        (attempt(2, "b", 30, reason="Completed", exit_code=0), HANDED_IN),
+        (attempt(2, "b", 30, reason="Error", exit_code=1), Result(artifacts=[MODEL])),
+        (attempt(3, "c", 60), Result(artifacts=[MODEL])),
+    ],
+)
+def test_without_a_pod_the_last_attempt_counts_unless_it_failed(last: Attempt, expected: Result) -> None:
+    assert final_result(at_work(result=HANDED_IN, attempts=[last]), None) == expected
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("", None),
+        ("null", None),
+        ("7", 7),
+        ("0", 0),
+        ("plain", "plain"),
+        ('"plain"', "plain"),
+        (str(2**70), 2**70),
+        ('{"a": null}', {"a": None}),
+    ],
+)
+def test_a_schema_sees_the_json_that_the_work_wrote(message: str, expected: Any) -> None:
+    outcome = read_result(message)
+    assert isinstance(outcome, Result)
+    assert checkable(outcome) == expected

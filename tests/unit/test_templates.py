@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from longtask_api import names
 from longtask_api.template import LongTaskTemplate, spec_hash
 from longtask_operator.templates import judge, problems_of, status_of, trial_pod
 from longtask_runtime.kube import KubeError
@@ -53,6 +54,36 @@ def _with_env(*variables: str) -> dict[str, Any]:
             ["podTemplate.spec.restartPolicy must be Never or absent: retries are the Job's"],
             id="restart-in-place",
         ),
+        pytest.param(_template(resultSchema={"type": "object"}), [], id="result-schema"),
+        pytest.param(_template(resultSchema={"type": "number"}), [], id="a-result-need-not-be-an-object"),
+        pytest.param(_template(resultSchema={}), [], id="any-result"),
+        pytest.param(
+            _template(resultSchema={"type": "objekt"}),
+            ["resultSchema: not a JSON Schema (2020-12): type: 'objekt' is not valid under any of the given schemas"],
+            id="no-result-schema",
+        ),
+        pytest.param(
+            _template(resultSchema={"$ref": "https://example.com/x"}),
+            [
+                "resultSchema: $ref 'https://example.com/x': only references inside the schema (#/$defs/...) are "
+                "followed"
+            ],
+            id="a-remote-result-schema",
+        ),
+        pytest.param(
+            _template(resultSchema={"description": "x" * (names.MAX_RESULT_SCHEMA_BYTES - 18)}), [], id="just-fits"
+        ),
+        pytest.param(
+            _template(resultSchema={"description": "x" * (names.MAX_RESULT_SCHEMA_BYTES - 17)}),
+            [f"resultSchema: has {names.MAX_RESULT_SCHEMA_BYTES + 1} bytes as JSON; 65536 are allowed"],
+            id="a-result-schema-that-is-too-large",
+        ),
+        pytest.param(
+            _template({"volumes": [{"name": "data"}, {"name": "longtask-report-token"}]}),
+            ["volume 'longtask-report-token' is LongTask's own; rename it"],
+            id="the-name-of-the-volume-for-the-token",
+        ),
+        pytest.param(_template({"volumes": None}), [], id="empty-volumes"),
     ],
 )
 def test_what_is_wrong_with_a_template_in_itself(given: LongTaskTemplate, expected: list[str]) -> None:

@@ -29,6 +29,18 @@ async def test_what_does_not_fit_comes_back_whole(validator: Validator) -> None:
     assert caught.value.errors == [ParameterError("epochs", "'x' is not of type 'integer'")]
 
 
+async def test_how_a_value_does_not_fit_comes_back_with_its_place(validator: Validator) -> None:
+    assert await validator.mismatches(EPOCHS, {"epochs": 1}) == []
+    assert await validator.mismatches(EPOCHS, {"epochs": "x"}) == [
+        ParameterError("epochs", "'x' is not of type 'integer'")
+    ]
+
+
+async def test_what_takes_for_ever_is_told_by_its_name(validator: Validator) -> None:
+    with pytest.raises(ValidationTimeout, match=r"validating the answer took more than 0.5 s"):
+        await validator.mismatches(BACKTRACKS, {"x": "a" * 60 + "!"}, "answer")
+
+
 async def test_a_pattern_that_backtracks_for_ever_ends_and_the_next_validation_works(validator: Validator) -> None:
     with pytest.raises(ValidationTimeout, match=r"more than 0.5 s"):
         await validator.complete(BACKTRACKS, {"x": "a" * 60 + "!"})

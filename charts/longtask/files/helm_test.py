@@ -1,4 +1,4 @@
-"""Run by `helm test`: starts a task from the template helm-test and waits until it has succeeded."""
+"""Run by `helm test`: starts a task from the template helm-test and waits until it has succeeded and told so."""
 
 import os
 import sys
@@ -25,10 +25,10 @@ def main() -> None:
         status = outcome(tasks, name)
     finally:
         tasks.delete_namespaced_custom_object(*API, name)
-    result = status.get("result", {}).get("value")
-    if status.get("phase") != "Succeeded" or result != {"answer": 42}:
-        sys.exit(f"the task should have succeeded with the answer 42; its status is {status}")
-    print(f"succeeded with {result}")
+    result, progress = status.get("result", {}).get("value"), status.get("progress", {}).get("message")
+    if status.get("phase") != "Succeeded" or result != {"answer": 42} or progress != "doubled":
+        sys.exit(f"the task should have told the progress 'doubled' and the answer 42; its status is {status}")
+    print(f"succeeded with {result} and the progress {progress!r}")
 
 
 def outcome(tasks: client.CustomObjectsApi, name: str) -> dict:

@@ -42,6 +42,31 @@ app.kubernetes.io/component: {{ last . }}
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "longtask.fullname" . }}-mcp
 {{- end }}
 
+{{- define "longtask.taskApiURL" -}}
+http://{{ include "longtask.fullname" . }}-task-api.{{ .Release.Namespace }}.svc:8082
+{{- end }}
+
+{{/* The operator's variables that name the bucket, where there is one. */}}
+{{- define "longtask.bucket" -}}
+{{- if .Values.operator.store.s3.bucket }}
+{{- if not .Values.operator.store.s3.region }}
+{{- fail (printf "operator.store.s3.bucket is %q and operator.store.s3.region is empty: name the bucket's region. Stores without regions mostly take us-east-1." .Values.operator.store.s3.bucket) }}
+{{- end -}}
+- name: LONGTASK_OPERATOR_STORE_S3_BUCKET
+  value: {{ .Values.operator.store.s3.bucket | quote }}
+- name: LONGTASK_OPERATOR_STORE_S3_PREFIX
+  value: {{ .Values.operator.store.s3.prefix | quote }}
+- name: LONGTASK_OPERATOR_STORE_S3_REGION
+  value: {{ .Values.operator.store.s3.region | quote }}
+{{- with .Values.operator.store.s3.endpointURL }}
+- name: LONGTASK_OPERATOR_STORE_S3_ENDPOINT_URL
+  value: {{ . | quote }}
+{{- end }}
+- name: LONGTASK_OPERATOR_STORE_S3_PATH_STYLE
+  value: {{ .Values.operator.store.s3.pathStyle | quote }}
+{{- end }}
+{{- end }}
+
 {{/* Pod Security "restricted", for a pod and for a container. */}}
 {{- define "longtask.podSecurityContext" -}}
 runAsNonRoot: true

@@ -1,13 +1,23 @@
 """What an agent is told about a task: one envelope, and a text that is complete without it. Pure."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from longtask_api.longtask import LongTask, Phase
+from longtask_api.longtask import LongTask
+from longtask_api.reports import Artifact, Reference
 from longtask_mcp.contract.envelope import envelope
-from longtask_mcp.contract.facts import CHECK_SECONDS, MIN_CHECK_SECONDS, age, check_seconds, status_word, time_left
-from longtask_mcp.contract.paging import page, result_text
+from longtask_mcp.contract.facts import (
+    CHECK_SECONDS,
+    MIN_CHECK_SECONDS,
+    age,
+    check_seconds,
+    duration,
+    has_result,
+    status_word,
+)
+from longtask_mcp.contract.questions import open_questions
+from longtask_mcp.contract.running import briefly, going_on
 
 
 @dataclass(frozen=True)
@@ -40,28 +50,25 @@ def repeated(task: LongTask, title: str, now: datetime) -> Answer:
 
 def status(task: LongTask, now: datetime) -> Answer:
     """How a task is, with the next step."""
-    match status_word(task):
-        case "completed":
-            text = f"{_completed(task)} Read the result with get_task_results."
-        case "failed":
-            text = _failed(task)
-        case "cancelled":
-            text = f"cancelled{_after(task)}.{_last_log(task)}{_logs_kept(task)}"
-        case _:
-            text = f"{_going_on(task, now)} Check again in {check_seconds(task, now)} s; do not start it again."
+    if not task.is_terminal:
+        again = "Do" if open_questions(task) else f"Check again in {check_seconds(task, now)} s; do"
+        text = f"{going_on(task, now)} {again} not start it again."
+    elif status_word(task) == "completed":
+        told = "Read the result with get_task_results." if has_result(task) else "The work gave no result."
+        text = f"{ended(task)} {told}"
+    else:
+        kept = " What it handed in as its result is kept: get_task_results reads it." if has_result(task) else ""
+        text = f"{ended(task)}{kept}{_last_log(task)}{_logs_kept(task)}"
     return Answer(text, envelope(task, now))
 
 
-def results(task: LongTask, now: datetime, number: int = 1) -> Answer:
-    """The result of a completed task, page by page; for any other task, how it is. Raises BadArguments
-    for a page that it does not have."""
-    match status_word(task):
-        case "completed":
-            return _result_page(task, now, number)
-        case "failed" | "cancelled":
-            return status(task, now)
-    text = f"task not completed. Current status: {_going_on(task, now)} Check again in {check_seconds(task, now)} s."
-    return Answer(text, envelope(task, now))
+def answered(task: LongTask, question_id: str, answer: str, now: datetime) -> Answer:
+    """An answer was given, now or by an earlier call; `answer` is its JSON text."""
+    soon = "" if task.is_terminal else " The work reads it within seconds."
+    return Answer(
+        f"Question {question_id} is answered with {answer}.{soon} The task: {status(task, now).text}",
+        envelope(task, now),
+    )
 
 
 def restarting(answer: Answer) -> Answer:
@@ -95,65 +102,52 @@ def not_found(task_id: str, namesake: LongTask | None) -> str:
 
 def going(task: LongTask, now: datetime) -> str:
     """Status and progress in a few words, for lists and notifications."""
-    word = status_word(task)
-    if word in ("started", "running"):
-        return _going_on(task, now).rstrip(".")
+    if not task.is_terminal:
+        return briefly(task, now)
     reason = f": {task.status.failure.reason}" if task.status.failure else ""
-    return f"{word}{_after(task)}{reason}"
+    return f"{status_word(task)}{_after(task)}{reason}"
 
 
-def duration(span: timedelta) -> str:
-    """A length of time in one unit: 45 s, 12 min, 5 h, 3 d."""
-    seconds = int(span.total_seconds())
-    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds // unit} {name}"
-    return f"{seconds // 86400} d"
+def ended(task: LongTask) -> str:
+    """How a task ended, in complete sentences: its result's summary and artifacts, or why it failed."""
+    match status_word(task):
+        case "completed":
+            summary = task.status.result.summary if task.status.result else None
+            return f"completed{_after(task)}.{f' {sentence(summary)}' if summary else ''}{_artifacts(task)}"
+        case "failed":
+            return f"{_failed(task)}{_artifacts(task)}"
+    return f"cancelled{_after(task)}.{_artifacts(task)}"
 
 
-def _going_on(task: LongTask, now: datetime) -> str:
-    """A sentence for a task that has not ended."""
-    progress, known, left = task.status.progress, task.status, time_left(task, now)
-    share = f"{int(progress.fraction * 100 + 1e-9)}%" if progress and progress.fraction is not None else ""
-    told = [text for text in (progress.display, progress.message) if text and text != share] if progress else []
-    details = told or ([known.message.rstrip(".")] if known.message else [])
-    parts = [" ".join([status_word(task), *([share] if share else [])])]
-    if details:
-        parts[0] += f" ({', '.join(details)})"
-    elif status_word(task) == "started":
-        parts.append("not running yet")
-    if task.spec.cancel_requested:
-        parts.append("being cancelled")
-    elif known.phase is Phase.SUSPENDED:
-        parts.append("suspended: held by an operator until it is resumed")
-    elif known.phase is Phase.WAITING_FOR_INPUT:
-        parts.append("waiting for input")
-    elif left is not None:
-        parts.append(f"~{duration(left)} left")
-    return ", ".join(parts) + "."
-
-
-def _completed(task: LongTask) -> str:
-    result = task.status.result
-    summary = f" {result.summary.rstrip('.')}." if result and result.summary else ""
-    artifacts = "".join(
-        f" Artifact {each.name}{f' {each.uri}' if each.uri else ''}{f' (sha256 {each.sha256})' if each.sha256 else ''}."
-        for each in ((result.artifacts if result else None) or [])
-    )
-    return f"completed{_after(task)}.{summary}{artifacts}"
+def sentence(text: str) -> str:
+    """The text with one full stop."""
+    return f"{text.rstrip('.')}."
 
 
 def _failed(task: LongTask) -> str:
     failure, attempts = task.status.failure, task.status.attempt_count or 0
     when = f"after {attempts} attempt{'s' * (attempts != 1)}" if attempts else "before it ran"
     if failure is None:
-        return f"failed {when}. Full log: get_task_logs."
-    text = f"failed {when}: {failure.reason}: {failure.message.rstrip('.')}."
+        return f"failed {when}."
+    text = f"failed {when}: {failure.reason}: {sentence(failure.message)}"
     if failure.exit_code is not None:
         text += f" Exit code {failure.exit_code}."
-    if failure.hint:
-        text += f" Hint: {failure.hint.rstrip('.')}."
-    return f"{text}{_last_log(task)}{_logs_kept(task)}"
+    return f"{text} Hint: {sentence(failure.hint)}" if failure.hint else text
+
+
+def _artifacts(task: LongTask) -> str:
+    artifacts = (task.status.result.artifacts if task.status.result else None) or []
+    told = "".join(f" Artifact {describe(each.name, each)}." for each in artifacts)
+    readable = any(each.uri and each.size is not None for each in artifacts)
+    return f"{told} Those that are text can be read with get_task_results(artifact=name)." if readable else told
+
+
+def describe(name: str, kept: Artifact | Reference) -> str:
+    """What is kept outside the object: where, and how to know it again."""
+    media_type = kept.media_type if isinstance(kept, Artifact) else None
+    size = f"{kept.size:,} bytes" if kept.size is not None else None
+    facts = ", ".join(each for each in (media_type, size, kept.sha256 and f"sha256 {kept.sha256}") if each)
+    return f"{name}{f' {kept.uri}' if kept.uri else ''}{f' ({facts})' if facts else ''}"
 
 
 def _last_log(task: LongTask) -> str:
@@ -168,17 +162,3 @@ def _logs_kept(task: LongTask) -> str:
 def _after(task: LongTask) -> str:
     begin, end = task.status.start_time, task.status.completion_time
     return f" in {duration(end - begin)}" if begin and end and end >= begin else ""
-
-
-def _result_page(task: LongTask, now: datetime, number: int) -> Answer:
-    result = task.status.result
-    if result is None:
-        text = f"{_completed(task)} The work gave no result."
-        page("", number)
-        return Answer(text, envelope(task, now))
-    shown = page(result_text(result), number)
-    text = f"{_completed(task)} Result:\n{shown.text}"
-    if shown.pages > 1:
-        more = f": call get_task_results with page={number + 1}" if number < shown.pages else ", the last one"
-        text = f"{_completed(task)} Part {number} of {shown.pages}{more}.\n{shown.text}"
-    return Answer(text, envelope(task, now, shown))

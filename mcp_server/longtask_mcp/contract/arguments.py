@@ -11,6 +11,7 @@ MAX_WAIT_SECONDS = 50
 """Clients give up on a call after 60 seconds."""
 MAX_LOG_LINES = 2000
 MAX_LISTED = 100
+MAX_PAGES = 10**9
 
 TaskId = Annotated[str, Field(min_length=1, max_length=256, description="The task ID that the start answered with.")]
 Wait = Annotated[
@@ -69,7 +70,29 @@ class OneTask(Arguments):
 class GetResults(OneTask):
     """Arguments of get_task_results."""
 
-    page: Annotated[int, Field(ge=1, description="Part of a large result, counted from 1.")] = 1
+    page: Annotated[int, Field(ge=1, le=MAX_PAGES, description="Part of a large result, counted from 1.")] = 1
+    artifact: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=253,
+            description="Name of an artifact to read instead of the result, if it is text.",
+        ),
+    ] = None
+
+
+class AnswerTask(OneTask):
+    """Arguments of answer_task."""
+
+    answer: Annotated[Any, Field(description="The answer: any JSON value that fits the schema of the question.")]
+    question_id: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=64,
+            description="Which question; may be left out when exactly one is open.",
+        ),
+    ] = None
 
 
 class WaitForTask(OneTask):

@@ -21,6 +21,7 @@ NAMED_SCHEMAS = frozenset({"properties", "patternProperties", "dependentSchemas"
 
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _STARTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False)
+_ANSWERS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True)
 _CANCELS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
 START_NOTE = (
@@ -60,24 +61,24 @@ FIXED = (
     _fixed(
         "check_task_status",
         "Check a task",
-        "How a task is: started, running (with progress), completed, failed (with the reason) or cancelled. "
-        "Answers at once.",
+        "How a task is: started, running (with progress, and with questions that wait for an answer), completed, "
+        "failed (with the reason) or cancelled. Answers at once.",
         arguments.OneTask,
         _READS,
     ),
     _fixed(
         "get_task_results",
         "Get results of a task",
-        "The result of a completed task. For one that has not completed it says how it is; that is not an error. "
-        "Large results come in parts.",
+        "The result of a completed task, or one of its artifacts that is text. For a task that has not completed it "
+        "says how it is; that is not an error. What is large comes in parts.",
         arguments.GetResults,
         _READS,
     ),
     _fixed(
         "wait_for_task",
         "Wait for a task",
-        "Waits until a task has ended, at most 50 seconds, with progress notifications; then the result, or how it "
-        "is. Call it again to wait on.",
+        "Waits until a task has ended or asks something, at most 50 seconds, with progress notifications; then the "
+        "result, or how it is. Call it again to wait on.",
         arguments.WaitForTask,
         _READS,
     ),
@@ -101,6 +102,14 @@ FIXED = (
         "The last lines that a task wrote, while it runs and after it ended.",
         arguments.GetLogs,
         _READS,
+    ),
+    _fixed(
+        "answer_task",
+        "Answer a question of a task",
+        "Answers a question that a running task waits for; check_task_status shows the questions. The first answer "
+        "counts and cannot be changed. If you are not sure, ask your user.",
+        arguments.AnswerTask,
+        _ANSWERS,
     ),
 )
 

@@ -4,34 +4,33 @@ from datetime import datetime
 from typing import Any
 
 from longtask_api.base import rfc3339
-from longtask_api.longtask import LongTask, Phase, Progress
-from longtask_mcp.contract.facts import check_seconds, status_word
-from longtask_mcp.contract.paging import Page, result_value
+from longtask_api.longtask import LongTask
+from longtask_api.reports import Progress
+from longtask_mcp.contract import questions
+from longtask_mcp.contract.facts import check_seconds, has_result, stall, status_word
 
 
-def envelope(task: LongTask, now: datetime, shown: Page | None = None) -> dict[str, Any]:
-    """The JSON object that every answer about one task carries.
-
-    A result on several pages comes as text: the parts of `result` joined are the JSON text of the result.
-    """
-    known = task.status
-    result = known.result if known.phase is Phase.SUCCEEDED and shown is not None else None
-    whole: dict[str, Any] = {}
-    if result is not None and shown is not None:
-        whole = {"result": result_value(result)} if shown.pages == 1 else {"result": shown.text}
-    paged = {"page": shown.number, "pages": shown.pages} if shown is not None and shown.pages > 1 else {}
+def envelope(task: LongTask, now: datetime) -> dict[str, Any]:
+    """The JSON object that every answer about one task carries; keys without a value are left out."""
+    known, result, quiet = task.status, task.status.result, stall(task)
     optional = {
         "phase": known.phase and known.phase.value,
         "message": known.message,
         "progress": _progress(known.progress) if known.progress else None,
+        "questions": [questions.entry(each) for each in questions.open_questions(task)],
+        "stalled": quiet.message if quiet is not None else None,
         "created_at": _time(task.metadata.creation_timestamp),
         "started_at": _time(known.start_time),
         "finished_at": _time(known.completion_time),
         "attempts": known.attempt_count,
-        "summary": known.result.summary if known.result else None,
-        "artifacts": [each.to_api() for each in known.result.artifacts or []] if known.result else None,
+        "checkpoint": {"attempt": known.checkpoint.attempt, "saved_at": rfc3339(known.checkpoint.saved_time)}
+        if known.checkpoint
+        else None,
+        "summary": result.summary if result else None,
+        "reference": result.reference.to_api() if result and result.reference else None,
+        "artifacts": [each.to_api() for each in result.artifacts or []] if result else None,
         "failure": _failure(task),
-        "next": _next(task, now, shown),
+        "next": _next(task, now),
     }
     return {
         "task_id": task.metadata.uid,
@@ -39,14 +38,23 @@ def envelope(task: LongTask, now: datetime, shown: Page | None = None) -> dict[s
         "template": task.spec.template_ref.name,
         "status": status_word(task),
         **{key: value for key, value in optional.items() if value not in (None, [])},
-        **whole,
-        **paged,
     }
 
 
+def step(task: LongTask, tool: str, after_seconds: int = 0, **more: Any) -> dict[str, Any]:
+    """The call that makes sense next, as the key `next` has it."""
+    return {"tool": tool, "arguments": {"task_id": task.metadata.uid, **more}, "after_seconds": after_seconds}
+
+
 def _progress(progress: Progress) -> dict[str, Any]:
-    keys = ("fraction", "current", "total", "unit", "message", "display")
-    return {key: value for key in keys if (value := getattr(progress, key)) is not None}
+    keys = ("attempt", "fraction", "current", "total", "unit", "message", "display")
+    told = {key: value for key in keys if (value := getattr(progress, key)) is not None}
+    times = {
+        "updated_at": _time(progress.updated_time),
+        "estimated_completion_at": _time(progress.estimated_completion_time),
+    }
+    metrics = {"metrics": dict(progress.metrics)} if progress.metrics else {}
+    return told | metrics | {key: value for key, value in times.items() if value is not None}
 
 
 def _failure(task: LongTask) -> dict[str, Any] | None:
@@ -57,20 +65,15 @@ def _failure(task: LongTask) -> dict[str, Any] | None:
     return {key: value for key in keys if (value := getattr(failure, key)) is not None}
 
 
-def _next(task: LongTask, now: datetime, shown: Page | None) -> dict[str, Any] | None:
-    """The call that makes sense now; after_seconds says when."""
-    identifier = {"task_id": task.metadata.uid}
-    match status_word(task):
-        case "started" | "running":
-            return {"tool": "check_task_status", "arguments": identifier, "after_seconds": check_seconds(task, now)}
-        case "completed" if shown is None and task.status.result is not None:
-            return {"tool": "get_task_results", "arguments": identifier, "after_seconds": 0}
-        case "completed" if shown is not None and shown.number < shown.pages:
-            more = identifier | {"page": shown.number + 1}
-            return {"tool": "get_task_results", "arguments": more, "after_seconds": 0}
-        case "failed" | "cancelled" if task.status.attempt_count:
-            return {"tool": "get_task_logs", "arguments": identifier, "after_seconds": 0}
-    return None
+def _next(task: LongTask, now: datetime) -> dict[str, Any] | None:
+    asked = questions.open_questions(task)
+    if asked:
+        return step(task, "answer_task", question_id=asked[0].id)
+    if not task.is_terminal:
+        return step(task, "check_task_status", check_seconds(task, now))
+    if has_result(task):
+        return step(task, "get_task_results")
+    return step(task, "get_task_logs") if status_word(task) != "completed" and task.status.attempt_count else None
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -17,13 +17,17 @@ class StartRefused(AgentError):
     """Nothing was started; the text says why."""
 
 
+class AnswerRefused(AgentError):
+    """No answer was given to a question; the text says why."""
+
+
 class KubernetesUnavailable(AgentError):
     """The API server did not answer, or asked to come back later; whether a write happened is not known."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(
             f"The Kubernetes API does not answer now ({cause[:200]}). Make the same call again in a few seconds: "
-            "tasks go on, and a start that did happen is met, not repeated."
+            "tasks go on, and a start or an answer that did happen is met, not repeated."
         )
 
 

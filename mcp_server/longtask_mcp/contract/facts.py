@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from longtask_api.longtask import LongTask, Phase
+from longtask_api.conditions import Condition, find
+from longtask_api.longtask import ConditionType, LongTask, Phase
 
 CHECK_SECONDS = 60
 MIN_CHECK_SECONDS = 10
-MIN_FRACTION_FOR_ESTIMATE = 0.05
 
 STATUS = {
     None: "started",
@@ -38,6 +38,14 @@ def status_word(task: LongTask) -> str:
     return STATUS[task.status.phase]
 
 
+def has_result(task: LongTask) -> bool:
+    """Whether there is a result to read: that of a completed task, or what one that ended badly had handed in."""
+    result = task.status.result
+    if not task.is_terminal or result is None:
+        return False
+    return result.text is not None or result.reference is not None or "value" in result.model_fields_set
+
+
 def check_seconds(task: LongTask, now: datetime) -> int:
     """When it is worth asking again, in seconds."""
     left = time_left(task, now)
@@ -45,16 +53,30 @@ def check_seconds(task: LongTask, now: datetime) -> int:
 
 
 def time_left(task: LongTask, now: datetime) -> timedelta | None:
-    """Estimate from the pace of the current attempt; None while there is nothing to estimate from."""
+    """Until the estimated end; None where the running attempt has given no estimate, or one that has passed."""
     progress = task.status.progress
-    if progress is None or progress.fraction is None or progress.fraction < MIN_FRACTION_FOR_ESTIMATE:
+    end = progress.estimated_completion_time if progress is not None else None
+    if end is None or end <= now or task.status.phase is not Phase.RUNNING or from_earlier_attempt(task):
         return None
-    if status_word(task) != "running" or task.status.phase is not Phase.RUNNING:
-        return None
-    newest = next((each for each in task.status.attempts if each.number == progress.attempt), None)
-    begin = (newest.start_time if newest else None) or task.status.start_time
-    told = progress.updated_time
-    if begin is None or told is None or told <= begin:
-        return None
-    finish = begin + (told - begin) / progress.fraction
-    return max(finish - now, timedelta())
+    return end - now
+
+
+def from_earlier_attempt(task: LongTask) -> bool:
+    """Whether the progress was told by an attempt that has been followed by another."""
+    progress = task.status.progress
+    return progress is not None and progress.attempt < (task.status.attempt_count or 0)
+
+
+def stall(task: LongTask) -> Condition | None:
+    """The condition that says that the work tells nothing any more; None while it tells, and once it has ended."""
+    condition = find(task.status.conditions, ConditionType.STALLED)
+    return condition if condition is not None and condition.status == "True" and not task.is_terminal else None
+
+
+def duration(span: timedelta) -> str:
+    """A length of time in one unit: 45 s, 12 min, 5 h, 3 d; 0 s for what is negative."""
+    seconds = max(0, int(span.total_seconds()))
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds // unit} {name}"
+    return f"{seconds // 86400} d"

@@ -10,10 +10,11 @@ from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_mcp.contract import arguments
-from longtask_mcp.contract.answers import Answer, duration, going
+from longtask_mcp.contract.answers import Answer, going
 from longtask_mcp.contract.catalogue import not_ready_reason
 from longtask_mcp.contract.errors import BadArguments
-from longtask_mcp.contract.facts import age, status_word
+from longtask_mcp.contract.facts import age, duration, status_word
+from longtask_mcp.contract.questions import entry, open_questions
 
 Position = tuple[datetime, str]
 
@@ -71,6 +72,7 @@ def _template_lines(entry: dict[str, Any]) -> str:
 
 
 def _task_entry(task: LongTask, now: datetime) -> dict[str, Any]:
+    questions = [entry(each) for each in open_questions(task)]
     return {
         "task_id": task.metadata.uid,
         "name": task.metadata.name,
@@ -78,6 +80,7 @@ def _task_entry(task: LongTask, now: datetime) -> dict[str, Any]:
         "status": status_word(task),
         "summary": going(task, now),
         "created_at": rfc3339(_position(task)[0]),
+        **({"questions": questions} if questions else {}),
     }
 
 

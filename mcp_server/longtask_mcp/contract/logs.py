@@ -12,7 +12,10 @@ MAX_LOG_CHARACTERS = 40_000
 
 
 class TaskLog(BaseModel):
-    """Lines from the end of a log; `live` while its container may still write."""
+    """Lines from the end of a log; `live` while its container may still write.
+
+    `truncated`: the operator has left out the beginning of what was asked for, because it was too large.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,6 +23,7 @@ class TaskLog(BaseModel):
     attempt: int | None = None
     pod_name: str | None = Field(default=None, alias="podName")
     live: bool = False
+    truncated: bool = False
 
 
 def live_log(task: LongTask, log: TaskLog) -> Answer:
@@ -28,13 +32,17 @@ def live_log(task: LongTask, log: TaskLog) -> Answer:
     where = ", ".join(
         part for part in (log.attempt and f"attempt {log.attempt}", log.pod_name and f"pod {log.pod_name}") if part
     )
-    extra = {"attempt": log.attempt, "pod_name": log.pod_name}
-    return _answer(task, log.text, f"{source}{f' ({where})' if where else ''}", "live" if log.live else "pod", extra)
+    extra = {"attempt": log.attempt, "pod_name": log.pod_name, "truncated": log.truncated or None}
+    heading = f"{source}{f' ({where})' if where else ''}"
+    if log.truncated:
+        heading += "; earlier lines that were asked for are left out, because they are too large together"
+    return _answer(task, log.text, heading, "live" if log.live else "pod", extra)
 
 
 def kept_log(task: LongTask, reason: str) -> Answer:
-    """The tail that the record keeps of a failed task, or that there is none; `reason` is why not more."""
-    tail = task.status.failure.log_tail if task.status.failure else None
+    """The tail that the record keeps of a task that ended, or that there is none; `reason` is why not more."""
+    failure = task.status.failure
+    tail = failure.log_tail if failure is not None else task.status.log_tail
     if tail is None:
         text = f"No log: {reason.rstrip('.')}. The task is {status_word(task)}."
         return Answer(text, _content(task, "none", {"message": reason}))

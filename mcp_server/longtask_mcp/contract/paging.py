@@ -1,13 +1,16 @@
-"""Large results in parts. Pure."""
+"""Large texts in parts of the same number of bytes, cut between characters. Pure.
 
-import json
+A border lies at a multiple of PAGE_BYTES in the UTF-8 text, or at the next start of a character after it: a part can
+be told from its own bytes and the few that follow.
+"""
+
 from dataclasses import dataclass
-from typing import Any
 
-from longtask_api.longtask import Result
 from longtask_mcp.contract.errors import BadArguments
 
-PAGE_CHARACTERS = 20_000
+PAGE_BYTES = 20_000
+FOLLOWING = 3
+"""Bytes of a UTF-8 character after its first (RFC 3629, section 3)."""
 
 
 @dataclass(frozen=True)
@@ -19,20 +22,38 @@ class Page:
     pages: int
 
 
-def result_value(result: Result) -> Any:
-    """The result as the work gave it: JSON, or its text."""
-    return result.text if result.text is not None else result.value
+def window(number: int) -> tuple[int, int]:
+    """First and last byte that are read for part `number`; the last may lie beyond the end."""
+    start = (number - 1) * PAGE_BYTES
+    return start, start + PAGE_BYTES + FOLLOWING - 1
 
 
-def result_text(result: Result) -> str:
-    """The result as text: JSON text, or the text itself."""
-    return result.text if result.text is not None else json.dumps(result.value, ensure_ascii=False)
+def page(read: bytes, size: int, number: int) -> Page:
+    """Part `number` of a text of `size` bytes, from the bytes of its window. The parts joined are the text.
 
-
-def page(text: str, number: int) -> Page:
-    """Part `number` of a text. The parts joined are the text. Raises BadArguments."""
-    pages = max(1, -(-len(text) // PAGE_CHARACTERS))
+    Raises BadArguments for a part that there is not, and UnicodeDecodeError for what is not UTF-8.
+    """
+    pages = max(1, -(-size // PAGE_BYTES))
     if number > pages:
-        raise BadArguments(f"page: {number} is out of range; the result has {pages} page{'s' * (pages > 1)}.")
-    start = (number - 1) * PAGE_CHARACTERS
-    return Page(text[start : start + PAGE_CHARACTERS], number, pages)
+        raise BadArguments(f"page: {number} is out of range; there {'are' if pages > 1 else 'is'} {_counted(pages)}.")
+    begin = _character(read, 0) if number > 1 else 0
+    return Page(read[begin : _character(read, PAGE_BYTES)].decode(), number, pages)
+
+
+def page_of(text: str, number: int) -> Page:
+    """Part `number` of a text that is at hand. Raises BadArguments."""
+    content = text.encode()
+    first, last = window(number)
+    return page(content[first : last + 1], len(content), number)
+
+
+def _character(read: bytes, at: int) -> int:
+    """Where the first character starts at `at` or after it."""
+    following = 0
+    while following < FOLLOWING and at + following < len(read) and read[at + following] & 0xC0 == 0x80:
+        following += 1
+    return at + following
+
+
+def _counted(pages: int) -> str:
+    return f"{pages} page{'s' * (pages > 1)}"

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from longtask_api.longtask import Failure, JobRef, LongTaskStatus, Phase, Result, TemplateSnapshot
-from longtask_operator.planning import activity, diagnosis, statuses
-from longtask_operator.planning.observed import JobView
-from longtask_operator.planning.results import read_result
+from longtask_api.longtask import Failure, JobRef, LongTaskStatus, Phase, TemplateSnapshot
+from longtask_api.reports import Result
+from longtask_operator.planning import activity, diagnosis, stall, statuses
+from longtask_operator.planning.observed import JobView, PodView, decisive_pod
+from longtask_operator.planning.results import final_result, has_content, was_handed_in
 from longtask_operator.planning.world import LOOK_AGAIN, Plan, World
 
 
@@ -35,27 +36,49 @@ def job_gone(world: World, job: JobRef) -> Plan:
 
 
 def completed(world: World, at: datetime, status: LongTaskStatus) -> Plan:
-    pod = next((pod for pod in statuses.newest_first(world.pods) if pod.phase == "Succeeded"), None)
-    if pod is None:
-        note = "completed, but its pod was gone before the result could be read"
-        return statuses.ended(world, status, Phase.SUCCEEDED, result=Result(), at=at, message=note)
-    outcome = read_result(pod.termination.message if pod.termination else "")
-    if isinstance(outcome, Failure):
-        return statuses.ended(world, status, Phase.FAILED, failure=outcome, at=at)
-    message = outcome.summary or "completed"
-    if world.task.spec.cancel_requested:
+    pod = decisive_pod(world.job, world.pods)
+    result = final_result(status, pod)
+    if isinstance(result, Failure):
+        return statuses.ended(world, status, Phase.FAILED, failure=result, at=at)
+    mismatch = result.mismatch if was_handed_in(result) else world.mismatch
+    if mismatch is not None:
+        return _invalid_result(world, at, status, result.model_copy(update={"mismatch": mismatch}))
+    message = result.summary or "completed"
+    if pod is None and not has_content(result):
+        message = "completed, but its pod was gone before the result could be read"
+    elif world.task.spec.cancel_requested:
         message = f"{message} (it had completed before the cancel reached it)"
-    return statuses.ended(world, status, Phase.SUCCEEDED, result=outcome, at=at, message=message)
+    status = status.model_copy(update={"log_tail": diagnosis.log_tail(world.log, diagnosis.SHORT_LOG_TAIL_LIMIT)})
+    return statuses.ended(world, status, Phase.SUCCEEDED, result=result, at=at, message=message)
+
+
+def _invalid_result(world: World, at: datetime, status: LongTaskStatus, result: Result) -> Plan:
+    what = "result does not fit" if has_content(result) else "termination message is empty, which does not fit"
+    failure = Failure(
+        reason="InvalidResult",
+        message=diagnosis.fitted(f"the work succeeded but its {what} the template's resultSchema: {result.mismatch}"),
+        log_tail=diagnosis.log_tail(world.log),
+        hint="It is kept in status.result. Correct what the work gives, or resultSchema in the LongTaskTemplate.",
+    )
+    return statuses.ended(world, status, Phase.FAILED, result=result, failure=failure, at=at)
 
 
 def failed(world: World, job: JobView, status: LongTaskStatus, snapshot: TemplateSnapshot) -> Plan:
     at = job.finished_at or world.now
-    pod = next(iter(statuses.newest_first(world.pods)), None)
+    pod = decisive_pod(job, world.pods)
     seconds = activity.limit(world.task, snapshot)
     end = activity.deadline(status, seconds)
     stopped = pod is not None and pod.deadline == 1
     over = end is not None and at >= end
-    failure = diagnosis.failure(job, pod, world.log, total_deadline=seconds if over and stopped else None)
+    stalled = stall.ended_by(status, pod) if pod is not None else None
+    failure = diagnosis.failure(
+        job,
+        pod,
+        world.log,
+        total_deadline=seconds if over and stopped else None,
+        stalled=stalled.message if stalled is not None else None,
+        memory=_last_memory(status, pod),
+    )
     if over and not stopped and failure.reason != "DeadlineExceeded":
         message = f"{failure.message}; there was no further attempt, as activeDeadlineSeconds ({seconds} s) was over"
         failure = failure.model_copy(update={"message": diagnosis.fitted(message)})
@@ -65,3 +88,11 @@ def failed(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
         )
         return statuses.ended(world, status, Phase.CANCELLED, failure=cancelled, at=at)
     return statuses.ended(world, status, Phase.FAILED, failure=failure, at=at)
+
+
+def _last_memory(status: LongTaskStatus, pod: PodView | None) -> int | None:
+    """What the attempt in the pod last told to use, in bytes."""
+    if pod is None or status.progress is None:
+        return None
+    told = next((each for each in status.attempts if each.number == status.progress.attempt), None)
+    return status.progress.memory_bytes if told is not None and told.pod_uid == pod.uid else None

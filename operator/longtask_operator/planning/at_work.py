@@ -3,12 +3,22 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from longtask_api.longtask import Attempt, ConditionType, Failure, LongTaskStatus, Phase, TemplateSnapshot
-from longtask_operator.planning import activity, diagnosis, statuses
+from longtask_api.longtask import (
+    Attempt,
+    ConditionType,
+    Failure,
+    LongTaskStatus,
+    Phase,
+    StallAction,
+    StallPolicy,
+    TemplateSnapshot,
+)
+from longtask_operator.planning import activity, diagnosis, questions, stall, statuses
 from longtask_operator.planning.diagnosis import Trouble
-from longtask_operator.planning.observed import JobView, PodView
+from longtask_operator.planning.observed import JobView, PodView, working_pod
 from longtask_operator.planning.world import (
     LOOK_AGAIN,
+    NEXT_STEP,
     NODE_SILENCE,
     QUIET,
     Action,
@@ -43,7 +53,7 @@ def at_work(world: World, job: JobView, status: LongTaskStatus, snapshot: Templa
 def _stopping(world: World, job: JobView, status: LongTaskStatus, phase: Phase, why: str) -> Plan:
     silent = _silent_node(world, [pod for pod in world.pods if not pod.ended])
     message = f"{why}, but {silent.message}. {silent.hint}" if silent else why
-    stopping = statuses.unfinished(world, status, phase, message)
+    stopping = statuses.unfinished(world, status, phase, message, silent)
     return Plan(stopping, _stop(job, world.pods), look_again=world.now + LOOK_AGAIN)
 
 
@@ -63,10 +73,12 @@ def _held(world: World, job: JobView, status: LongTaskStatus, live: list[PodView
     if live or job.terminating:
         silent = _silent_node(world, live)
         message = silent.message if silent else "suspending: waiting for the pod to end"
-        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=world.now + LOOK_AGAIN)
+        suspending = statuses.unfinished(world, status, Phase.RUNNING, message, silent)
+        return Plan(suspending, look_again=world.now + LOOK_AGAIN)
     message = "suspended; set spec.suspend to false to go on"
     status = activity.paused(status, job.suspended_since or world.now)
     status = statuses.with_condition(world, status, ConditionType.SUSPENDED, "True", "Suspended", message)
+    status = statuses.with_condition_if_set(world, status, ConditionType.STALLED, "False", "Suspended")
     return Plan(statuses.unfinished(world, status, Phase.SUSPENDED, message))
 
 
@@ -74,15 +86,65 @@ def _state(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
     """Running, or waiting for a pod to start, with what keeps it from starting."""
     silent = _silent_node(world, live)
     if silent is not None:
-        return Plan(
-            statuses.unfinished(world, status, Phase.RUNNING, f"{silent.reason}: {silent.message}. {silent.hint}")
-        )
-    if any(pod.started for pod in live):
-        number = status.attempt_count or 1
-        message = "running" if number == 1 else f"running, attempt {number}"
+        message = f"{silent.reason}: {silent.message}. {silent.hint}"
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message, silent))
+    if not any(pod.started for pod in live):
+        return _starting(world, job, status, snapshot, live)
+    number = status.attempt_count or 1
+    message = "running" if number == 1 else f"running, attempt {number}"
+    working = working_pod(live)
+    if working is None:
         overdue = [pod.deleted + NODE_SILENCE for pod in live if pod.deleted is not None]
         return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=min(overdue, default=None))
-    return _starting(world, job, status, snapshot, live)
+    return _working(world, job, status, snapshot.stall, working, message)
+
+
+def _working(
+    world: World, job: JobView, status: LongTaskStatus, policy: StallPolicy | None, pod: PodView, message: str
+) -> Plan:
+    """It runs, waits for an answer, or has stalled."""
+    stalled = stall.in_force(status, policy, pod.started or world.now) if policy is not None else None
+    if policy is not None and stalled is not None and policy.action is not StallAction.NOTHING:
+        return _ending_stalled(world, job, status, policy, pod, stalled.message)
+    asked = questions.open_questions(world.task, world.now)
+    if asked:
+        if policy is not None:
+            status = statuses.with_condition(world, status, ConditionType.STALLED, "Unknown", "WaitingForInput", "")
+        waiting = statuses.unfinished(world, status, Phase.WAITING_FOR_INPUT, questions.in_words(asked))
+        return Plan(waiting, look_again=questions.first_expiry(asked))
+    if policy is None:
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message))
+    if stalled is not None:
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, f"{message}, but stalled: {stalled.message}"))
+    return _watched(world, status, policy, pod, message)
+
+
+def _watched(world: World, status: LongTaskStatus, policy: StallPolicy, pod: PodView, message: str) -> Plan:
+    """It must tell something from time to time."""
+    status = statuses.with_condition_if_set(world, status, ConditionType.STALLED, "False", "Reporting")
+    due = stall.due(status, policy, pod.started or world.now)
+    if due is None or world.now < due:
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=due)
+    evidence = stall.evidence(status, pod, world.usage, world.now)
+    status = statuses.with_condition(world, status, ConditionType.STALLED, "True", stall.REASON, evidence)
+    message = f"{message}, but stalled: {evidence}" if policy.action is StallAction.NOTHING else _ending(evidence)
+    return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=world.now + NEXT_STEP)
+
+
+def _ending_stalled(
+    world: World, job: JobView, status: LongTaskStatus, policy: StallPolicy, pod: PodView, evidence: str
+) -> Plan:
+    """The stored condition has decided it: the write of it would have met a report that was not seen yet."""
+    if policy.action is StallAction.FAIL:
+        actions = _stop(job, world.pods)
+    else:
+        actions = () if job.deleting or pod.deadline == 1 else (StopPod(pod),)
+    stopping = statuses.unfinished(world, status, Phase.RUNNING, _ending(evidence))
+    return Plan(stopping, actions, look_again=world.now + LOOK_AGAIN)
+
+
+def _ending(evidence: str) -> str:
+    return f"stalled: {evidence}; ending the attempt"
 
 
 def _starting(

@@ -7,6 +7,7 @@ from datetime import datetime
 from longtask_api.longtask import Attempt, LongTaskStatus
 from longtask_operator.planning.diagnosis import attempt_reason
 from longtask_operator.planning.observed import PodView
+from longtask_operator.planning.stall import ended_by
 
 KEPT = 20
 
@@ -40,7 +41,10 @@ def record(status: LongTaskStatus, pods: Sequence[PodView], *, suspended: bool, 
             continue
         if before is None:
             count += 1
-        attempt = _attempt(pod, before, before.number if before else count, suspended=suspended, now=now)
+        stalled = ended_by(status, pod) is not None
+        attempt = _attempt(
+            pod, before, before.number if before else count, suspended=suspended, stalled=stalled, now=now
+        )
         if before is not None and before.end_time is not None:
             continue
         if attempt.end_time is not None and pod.disruption is not None and attempt.reason != "Suspended":
@@ -64,7 +68,9 @@ def _oldest_kept(status: LongTaskStatus, pods: Sequence[PodView]) -> datetime | 
     return created or oldest.start_time or oldest.end_time
 
 
-def _attempt(pod: PodView, before: Attempt | None, number: int, *, suspended: bool, now: datetime) -> Attempt:
+def _attempt(
+    pod: PodView, before: Attempt | None, number: int, *, suspended: bool, stalled: bool, now: datetime
+) -> Attempt:
     ended = pod.ended or (pod.termination is not None)
     return Attempt(
         number=number,
@@ -73,7 +79,7 @@ def _attempt(pod: PodView, before: Attempt | None, number: int, *, suspended: bo
         node_name=pod.node,
         start_time=pod.started or (before.start_time if before else None),
         end_time=_end(pod, now) if ended else None,
-        reason=attempt_reason(pod, suspended=suspended) if ended else None,
+        reason=attempt_reason(pod, suspended=suspended, stalled=stalled) if ended else None,
         exit_code=pod.termination.exit_code if pod.termination else None,
     )
 

@@ -38,7 +38,8 @@ def before_start(world: World) -> Plan:
     if world.job_refused is not None:
         return _job_refused(world, status, template, world.job_refused)
     snapshot = take_snapshot(template)
-    return Plan(task.status, (CreateJob(build_job(task, template, snapshot, world.parameters)),))
+    job = build_job(task, template, snapshot, world.parameters, world.policy.report_url)
+    return Plan(task.status, (CreateJob(job),))
 
 
 def _wait_for_template(world: World, status: LongTaskStatus) -> Plan:

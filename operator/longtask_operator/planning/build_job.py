@@ -9,6 +9,16 @@ from longtask_api.longtask import LongTask, TemplateSnapshot
 from longtask_api.parameters import environment_name
 from longtask_api.template import LongTaskTemplate, spec_hash
 
+TOKEN_VOLUME = {
+    "name": names.REPORT_TOKEN_VOLUME,
+    "projected": {
+        "sources": [
+            {"serviceAccountToken": {"path": "token", "audience": names.AUDIENCE_REPORT, "expirationSeconds": 3600}}
+        ]
+    },
+}
+TOKEN_MOUNT = {"name": names.REPORT_TOKEN_VOLUME, "mountPath": names.REPORT_TOKEN_FOLDER, "readOnly": True}
+
 
 def take_snapshot(template: LongTaskTemplate) -> TemplateSnapshot:
     """What a task keeps of its template, whatever becomes of the template later."""
@@ -21,13 +31,19 @@ def take_snapshot(template: LongTaskTemplate) -> TemplateSnapshot:
         max_active_deadline_seconds=spec.max_active_deadline_seconds,
         max_disruptions=spec.retry.max_disruptions,
         ttl_seconds_after_finished=spec.ttl_seconds_after_finished,
+        stall=spec.stall,
     )
 
 
 def build_job(
-    task: LongTask, template: LongTaskTemplate, snapshot: TemplateSnapshot, parameters: Mapping[str, Any]
+    task: LongTask,
+    template: LongTaskTemplate,
+    snapshot: TemplateSnapshot,
+    parameters: Mapping[str, Any],
+    report_url: str | None,
 ) -> dict[str, Any]:
-    """The batch/v1 Job that does the work; `parameters` are complete (defaults filled in)."""
+    """The batch/v1 Job that does the work; `parameters` are complete (defaults filled in), `report_url` is where its
+    pods report."""
     labels = _labels(task, template)
     return {
         "apiVersion": "batch/v1",
@@ -36,7 +52,7 @@ def build_job(
             "name": names.job_name(task.metadata.name, task.metadata.uid),
             "namespace": task.metadata.namespace,
             "labels": labels,
-            "annotations": {names.ANNOTATION_SNAPSHOT: snapshot.model_dump_json(exclude_none=True)},
+            "annotations": _annotations(template, snapshot),
             "ownerReferences": [
                 {
                     "apiVersion": names.API_VERSION,
@@ -59,7 +75,7 @@ def build_job(
             },
             # Never two attempts at once: a new pod only when the old one has really ended (KEP-3939).
             "podReplacementPolicy": "Failed",
-            "template": build_pod(template, labels, environment(task.metadata.uid, template, parameters)),
+            "template": build_pod(template, labels, environment(task.metadata.uid, template, parameters, report_url)),
         },
     }
 
@@ -72,7 +88,9 @@ def build_pod(template: LongTaskTemplate, labels: Mapping[str, str], variables: 
     for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
         # Ours first: $(LONGTASK_PARAM_X) in the author's own variables refers to variables before it.
         container["env"] = [*variables, *(container.get("env") or [])]
+        container["volumeMounts"] = [*(container.get("volumeMounts") or []), TOKEN_MOUNT]
         container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+    spec["volumes"] = [*(spec.get("volumes") or []), TOKEN_VOLUME]
     return {
         "metadata": {
             "labels": {**source.metadata.labels, **labels},
@@ -82,21 +100,39 @@ def build_pod(template: LongTaskTemplate, labels: Mapping[str, str], variables: 
     }
 
 
-def environment(task_uid: str, template: LongTaskTemplate, parameters: Mapping[str, Any]) -> list[dict[str, str]]:
+def environment(
+    task_uid: str, template: LongTaskTemplate, parameters: Mapping[str, Any], report_url: str | None
+) -> list[dict[str, str]]:
     """The variables every container gets; only declared parameters have one of their own, as their names are checked.
 
     Kubernetes expands $(NAME) in values, so every `$` is doubled: a parameter could otherwise read the pod's own
     variables, secrets among them. A scalar parameter that was not given comes as the empty string, because an
     unknown $(NAME) would stay in args as it is written.
     """
-    text = json.dumps(parameters, ensure_ascii=False, separators=(",", ":"))
-    variables = {names.ENV_ID: task_uid, names.ENV_PARAMETERS: text}
+    variables = {names.ENV_ID: task_uid, names.ENV_PARAMETERS: compact_json(parameters)}
+    if report_url is not None:
+        variables |= {names.ENV_REPORT_URL: report_url, names.ENV_TOKEN_FILE: f"{names.REPORT_TOKEN_FOLDER}/token"}
+    schema_hash = template.metadata.annotations.get(names.ANNOTATION_SCHEMA_HASH)
+    if schema_hash is not None:
+        variables[names.ENV_SCHEMA_HASH] = schema_hash
     declared: Mapping[str, Any] = template.spec.parameters_schema.get("properties") or {}
     for name in declared:
         value = parameters.get(name)
         if not isinstance(value, dict | list):
             variables[environment_name(name)] = _scalar(value)
     return [{"name": name, "value": value.replace("$", "$$")} for name, value in variables.items()]
+
+
+def _annotations(template: LongTaskTemplate, snapshot: TemplateSnapshot) -> dict[str, str]:
+    annotations = {names.ANNOTATION_SNAPSHOT: snapshot.model_dump_json(exclude_none=True)}
+    if template.spec.result_schema is not None:
+        annotations[names.ANNOTATION_RESULT_SCHEMA] = compact_json(template.spec.result_schema)
+    return annotations
+
+
+def compact_json(value: Any) -> str:
+    """As it travels in annotations and variables."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _scalar(value: Any) -> str:

@@ -1,16 +1,21 @@
 """Why a pod does not start, or why it failed, in words that a person or an agent can act on. Pure."""
 
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from longtask_api.longtask import Failure
-from longtask_operator.planning.observed import JobView, PodView
+from longtask_operator.planning.observed import JobView, PodView, Termination
 
 LOG_TAIL_LIMIT = 8192
+SHORT_LOG_TAIL_LIMIT = 4096
 TEXT_LIMIT = 4096
-"""Characters; the CRD's limits of a log tail and of a message."""
+"""Characters; the CRD's limits of a failure's log tail, of a success's, and of a message."""
+
+STALLED = "Stalled"
+"""The reason of an attempt that was ended because it told nothing."""
 
 DISRUPTIONS = {
     "EvictionByEvictionAPI": "Evicted",
@@ -40,31 +45,79 @@ class Refusal:
 
 
 IMAGE_HINT = "Check the image's name and tag in the LongTaskTemplate, and that the node may pull it."
+IMAGE_NOT_FOUND_HINT = "Push the image, or correct its name and tag in the LongTaskTemplate."
+IMAGE_DENIED_HINT = "Name a Secret that may pull it in podTemplate.spec.imagePullSecrets, or correct the image's name."
+REGISTRY_HINT = "The node cannot reach the image's registry: check its name, and the node's DNS and way out."
+IMAGE_NEVER_HINT = "Load the image onto the node, or set imagePullPolicy: IfNotPresent in the LongTaskTemplate."
 CONFIG_HINT = "Create the missing ConfigMap, Secret or key in the task namespace, or correct the LongTaskTemplate."
 UNSCHEDULABLE_HINT = "Ask for less CPU, memory or GPU in the LongTaskTemplate, or add a node that fits."
+PLACEMENT_HINT = (
+    "Correct nodeSelector, affinity or tolerations in the LongTaskTemplate, or label a node so that it fits."
+)
+VOLUME_HINT = "Create the PersistentVolumeClaim in the task namespace, or see why it is not bound: kubectl get pvc."
 QUOTA_HINT = "Wait for other tasks to end, or raise the namespace's ResourceQuota."
+NO_RESOURCES_HINT = (
+    "Set resources.requests and resources.limits in the LongTaskTemplate: the namespace's quota wants them."
+)
+COMMAND_HINT = "Check that the command exists in the image, is on its PATH and may be run by the pod's user."
 POD_SECURITY_HINT = "Add the securityContext that the namespace's Pod Security level asks for to the LongTaskTemplate."
 TEMPLATE_HINT = "Correct the LongTaskTemplate."
+
+LOG_HINT = "The log tail shows what happened; correct it and start again."
+STALLED_HINT = (
+    "See in the log tail where it hangs. If it works but tells seldom: report progress or send heartbeats more often, "
+    "or raise stall.timeoutSeconds in the LongTaskTemplate."
+)
+_END_HINTS = {
+    126: COMMAND_HINT,
+    127: COMMAND_HINT,
+    128: COMMAND_HINT,
+    128
+    + signal.SIGKILL: "Something killed it at once. Often that is memory: a child process that is killed for it is not "
+    "told as OOMKilled. Raise resources.limits.memory in the LongTaskTemplate, or start it with less to do.",
+    128 + signal.SIGSEGV: "Native code crashed. In Python, PYTHONFAULTHANDLER=1 in the LongTaskTemplate shows where.",
+    128 + signal.SIGTERM: "It was asked to stop and did. Start it again.",
+}
 
 _WAITING = {
     "ImagePullBackOff": ("ImagePullBackOff", IMAGE_HINT),
     "ErrImagePull": ("ImagePullBackOff", IMAGE_HINT),
-    "ErrImageNeverPull": ("ErrImageNeverPull", IMAGE_HINT),
+    "ErrImageNeverPull": ("ErrImageNeverPull", IMAGE_NEVER_HINT),
     "InvalidImageName": ("InvalidImageName", IMAGE_HINT),
     "CreateContainerConfigError": ("CreateContainerConfigError", CONFIG_HINT),
     "CreateContainerError": ("CreateContainerError", "Check command and securityContext in the LongTaskTemplate."),
-    "RunContainerError": ("RunContainerError", "Check that the command exists in the image and may be run."),
+    "RunContainerError": ("RunContainerError", COMMAND_HINT),
 }
+_IMAGE_CAUSES = (
+    (r"unauthorized|authorization failed|access denied|forbidden|no basic auth", IMAGE_DENIED_HINT),
+    (r"not found|manifest unknown|does not exist", IMAGE_NOT_FOUND_HINT),
+    (r"no such host|connection refused|timeout|timed out|unreachable|no route|certificate", REGISTRY_HINT),
+)
+_UNSCHEDULABLE_CAUSES = (
+    (r"persistentvolumeclaim|volume", VOLUME_HINT),
+    (r"insufficient|too many pods", UNSCHEDULABLE_HINT),
+    (r"affinity|selector|taint", PLACEMENT_HINT),
+)
+"""What kubelet and scheduler say, in lower case, and what can be done; the first that is found counts."""
 
 
 def not_starting(pod: PodView) -> Trouble | None:
     """What keeps a pod that has not started from starting; None while nothing is wrong."""
     if pod.unschedulable is not None:
-        return Trouble("Unschedulable", f"no node takes the pod: {pod.unschedulable}", UNSCHEDULABLE_HINT)
+        hint = _hint(_UNSCHEDULABLE_CAUSES, pod.unschedulable, UNSCHEDULABLE_HINT)
+        return Trouble("Unschedulable", f"no node takes the pod: {pod.unschedulable}", hint)
     if pod.waiting_reason in _WAITING:
         reason, hint = _WAITING[pod.waiting_reason]
-        return Trouble(reason, f"the container cannot start: {pod.waiting_message or pod.waiting_reason}", hint)
+        # A pull that failed and the wait before the next one take turns; it is the same news.
+        message = re.sub(r'^Back-off pulling image "[^"]*": \w+: ', "", pod.waiting_message)
+        if hint == IMAGE_HINT:
+            hint = _hint(_IMAGE_CAUSES, message, IMAGE_HINT)
+        return Trouble(reason, f"the container cannot start: {message or pod.waiting_reason}", hint)
     return None
+
+
+def _hint(causes: Sequence[tuple[str, str]], message: str, otherwise: str) -> str:
+    return next((hint for pattern, hint in causes if re.search(pattern, message.lower())), otherwise)
 
 
 def not_created(refusals: Sequence[Refusal], since: datetime) -> Trouble | None:
@@ -75,8 +128,10 @@ def not_created(refusals: Sequence[Refusal], since: datetime) -> Trouble | None:
     message = _without_what_changes(newest.message)
     if "violates PodSecurity" in message:
         return Trouble("PodSecurityViolation", f"the namespace refuses the pod: {message}", POD_SECURITY_HINT)
-    if "exceeded quota" in message or "must specify limits" in message:
+    if "exceeded quota" in message:
         return Trouble("QuotaExceeded", f"the namespace refuses the pod: {message}", QUOTA_HINT)
+    if "must specify" in message:
+        return Trouble("QuotaExceeded", f"the namespace refuses the pod: {message}", NO_RESOURCES_HINT)
     return Trouble("PodRefused", f"the pod could not be created: {message}", TEMPLATE_HINT)
 
 
@@ -97,8 +152,8 @@ def lost_node(pod: PodView) -> Trouble:
     )
 
 
-def attempt_reason(pod: PodView, *, suspended: bool) -> str | None:
-    """Why the attempt ended, in one word; None while it goes on."""
+def attempt_reason(pod: PodView, *, suspended: bool, stalled: bool) -> str | None:
+    """Why the attempt ended, in one word; None while it goes on. `stalled`: it was stopped for that."""
     if not pod.ended and pod.termination is None:
         return None
     if suspended and pod.deleted is not None:
@@ -107,6 +162,8 @@ def attempt_reason(pod: PodView, *, suspended: bool) -> str | None:
         return "Completed"
     if pod.termination is not None and pod.termination.reason == "OOMKilled":
         return "OOMKilled"
+    if stalled:
+        return STALLED
     if pod.disruption is not None:
         return DISRUPTIONS.get(pod.disruption, "Disrupted")
     if pod.reason:
@@ -122,8 +179,18 @@ def _one_word(reason: str) -> str:
     return word if word[:1].isalpha() else "Error"
 
 
-def failure(job: JobView, pod: PodView | None, log: str | None, *, total_deadline: int | None) -> Failure:
-    """Why the Job failed. `total_deadline` is the limit in seconds when the operator stopped the work for it."""
+def failure(
+    job: JobView,
+    pod: PodView | None,
+    log: str | None,
+    *,
+    total_deadline: int | None = None,
+    stalled: str | None = None,
+    memory: int | None = None,
+) -> Failure:
+    """Why the Job failed. `total_deadline` is the limit in seconds when the operator stopped the work for it, `stalled`
+    the evidence when it did so because the work told nothing; `memory` is what the work last told to use, in bytes.
+    """
     if pod is None:
         return Failure(
             reason=job.failed_reason or "JobFailed",
@@ -132,9 +199,11 @@ def failure(job: JobView, pod: PodView | None, log: str | None, *, total_deadlin
         )
     ended = pod.termination
     tail = log_tail(log if log else ended.message if ended else None)
-    reason = attempt_reason(pod, suspended=False) or "Error"
+    reason = attempt_reason(pod, suspended=False, stalled=stalled is not None) or "Error"
     told = _last_words(ended.message if ended else "", log)
-    message, hint = _explain(reason, pod, told)
+    message, hint = _explain(reason, pod, told, memory)
+    if reason == STALLED and stalled is not None:
+        message, hint = stalled, STALLED_HINT
     if reason == "DeadlineExceeded" and total_deadline is not None:
         over = over_total_deadline(total_deadline)
         message, hint = over.message, over.hint or ""
@@ -166,12 +235,14 @@ def over_total_deadline(seconds: int) -> Failure:
     )
 
 
-def _explain(reason: str, pod: PodView, told: str) -> tuple[str, str]:
+def _explain(reason: str, pod: PodView, told: str, memory: int | None) -> tuple[str, str]:
     ended = pod.termination
     if reason == "OOMKilled":
-        limit = f" (limit {pod.memory_limit})" if pod.memory_limit else ""
+        limit = f"limit {pod.memory_limit}" if pod.memory_limit else ""
+        last = f"{memory / 2**20:.0f}Mi at the last report" if memory is not None else ""
+        known = "; ".join(each for each in (limit, last) if each)
         return (
-            f"the work used more memory than it may have{limit}",
+            f"the work used more memory than it may have{f' ({known})' if known else ''}",
             "Start again with parameters that need less memory, or raise resources.limits.memory in the template.",
         )
     if reason == "DeadlineExceeded":
@@ -184,6 +255,11 @@ def _explain(reason: str, pod: PodView, told: str) -> tuple[str, str]:
             f"kubelet evicted the pod: {pod.message or 'it used too much of the node'}",
             "The work used more local storage or memory than it may: raise limits or the emptyDir sizeLimit.",
         )
+    if pod.disruption == "TerminationByKubelet":
+        return (
+            f"the node was short of something and its kubelet ended the pod: {pod.message or reason}",
+            "Set resources.requests in the LongTaskTemplate to what the work really needs, and start it again.",
+        )
     if reason in DISRUPTIONS.values():
         return (f"the pod was taken away by the cluster: {pod.message or reason}", "Start it again.")
     if reason == "Deleted":
@@ -192,8 +268,18 @@ def _explain(reason: str, pod: PodView, told: str) -> tuple[str, str]:
         return (f"init container {pod.failed_init_container} failed", "See its log with kubectl logs.")
     if ended is None:
         return (pod.message or "the pod failed", "Start it again.")
-    how = f"killed by signal {ended.signal}" if ended.signal else f"exit code {ended.exit_code}"
-    return (f"{how}: {told}" if told else how, "The log tail shows what happened; correct it and start again.")
+    how = _how(ended)
+    return (f"{how}: {told}" if told else how, _END_HINTS.get(ended.exit_code, LOG_HINT))
+
+
+def _how(ended: Termination) -> str:
+    if ended.signal is None:
+        return f"exit code {ended.exit_code}"
+    try:
+        name = signal.Signals(ended.signal).name
+    except ValueError:
+        name = f"signal {ended.signal}"
+    return f"killed by {name} (exit code {ended.exit_code})"
 
 
 def fitted(text: str) -> str:
@@ -204,13 +290,13 @@ def fitted(text: str) -> str:
     return f"{text[:half]} [...] {text[-half:]}"
 
 
-def log_tail(log: str | None) -> str | None:
-    """The last whole lines of the log that fit the status field."""
+def log_tail(log: str | None, limit: int = LOG_TAIL_LIMIT) -> str | None:
+    """The last whole lines of the log that fit a status field of so many characters."""
     if log is None or not log.strip():
         return None
     text = log.rstrip()
-    if len(text) <= LOG_TAIL_LIMIT:
+    if len(text) <= limit:
         return text
-    cut = text[-LOG_TAIL_LIMIT:]
-    newline = cut.find("\n")
-    return cut[newline + 1 :] if 0 <= newline < len(cut) - 1 else cut
+    start = len(text) - limit
+    newline = text.find("\n", start - 1)
+    return text[newline + 1 :] if newline >= 0 else text[start:]

@@ -5,28 +5,55 @@ The happy path needs none: conditions and attempts tell it, and each Event is on
 
 from collections.abc import Iterator
 
-from longtask_api.conditions import is_true
-from longtask_api.longtask import ConditionType, LongTaskStatus, Phase
+from longtask_api.conditions import find, is_true
+from longtask_api.longtask import TERMINAL_PHASES, ConditionType, LongTaskStatus, Phase
+from longtask_operator.planning import stall
+
+Event = tuple[str, str, str]
+"""(type, reason, message)."""
 
 
-def events(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[tuple[str, str, str]]:
-    """(type, reason, message) of each Event that the change of status is worth."""
+def events(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[Event]:
+    """Each Event that the change of status is worth."""
+    yield from _ended_attempts(before, after)
+    yield from _troubles(before, after)
+    if before.phase != after.phase:
+        yield from _turn(before, after)
+
+
+def _ended_attempts(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[Event]:
     known = {attempt.pod_uid for attempt in before.attempts if attempt.end_time is not None}
     for attempt in after.attempts:
         if attempt.end_time is not None and attempt.pod_uid not in known and attempt.reason != "Completed":
             code = "" if attempt.exit_code is None else f", exit code {attempt.exit_code}"
             yield "Warning", "AttemptEnded", f"attempt {attempt.number} ({attempt.pod_name}): {attempt.reason}{code}"
-    if before.phase == after.phase:
-        return
+
+
+def _troubles(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[Event]:
+    stalled = find(after.conditions, ConditionType.STALLED)
+    if stalled is not None and stall.is_news(before, after):
+        yield "Warning", "Stalled", stalled.message
+    if _reason(after) == "NodeLost" and _reason(before) != "NodeLost" and after.phase not in TERMINAL_PHASES:
+        yield "Warning", "NodeLost", after.message or ""
+
+
+def _turn(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[Event]:
     message = after.message or ""
     if after.phase is Phase.FAILED:
         yield "Warning", after.failure.reason if after.failure else "Failed", message
     elif after.phase is Phase.CANCELLED:
         yield "Normal", "Cancelled", message
+    elif after.phase is Phase.WAITING_FOR_INPUT:
+        yield "Normal", "InputRequested", message
     elif after.phase is Phase.SUSPENDED:
         yield "Normal", "Suspended", message
     elif _held(before) and not _held(after):
         yield "Normal", "Resumed", message
+
+
+def _reason(status: LongTaskStatus) -> str | None:
+    succeeded = find(status.conditions, ConditionType.SUCCEEDED)
+    return succeeded.reason if succeeded is not None else None
 
 
 def _held(status: LongTaskStatus) -> bool:

@@ -1,5 +1,7 @@
 """What the operator sees of Jobs and pods, reduced to what it decides from. Raw documents stop here."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +34,8 @@ class JobView:
     finished_at: datetime | None
     failures: int
     snapshot: TemplateSnapshot | None
+    result_schema: str | None
+    """The template's resultSchema as JSON text."""
 
     @property
     def finished(self) -> bool:
@@ -58,6 +62,8 @@ class PodView:
     name: str
     uid: str
     job_uid: str
+    task_uid: str
+    """As its label says."""
     resource_version: int
     created: datetime
     deleted: datetime | None
@@ -91,6 +97,14 @@ class PodView:
         return self.running_since or (self.termination.started if self.termination else None)
 
 
+@dataclass(frozen=True, slots=True)
+class PodUsage:
+    """What the metrics API says of the container that does the work."""
+
+    cpu: float
+    """Cores."""
+
+
 def job_view(document: Mapping[str, Any]) -> JobView:
     """Read a batch/v1 Job."""
     metadata, spec, status = document["metadata"], document["spec"], document.get("status") or {}
@@ -99,7 +113,7 @@ def job_view(document: Mapping[str, Any]) -> JobView:
     return JobView(
         name=metadata["name"],
         uid=metadata["uid"],
-        owner_uid=controller_uid(metadata),
+        owner_uid=controller_uid(metadata, names.TASK_KIND),
         resource_version=int(metadata["resourceVersion"]),
         created=_required_time(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
@@ -113,6 +127,7 @@ def job_view(document: Mapping[str, Any]) -> JobView:
         finished_at=_time((complete or failed or {}).get("lastTransitionTime")),
         failures=status.get("failed") or 0,
         snapshot=_snapshot(metadata.get("annotations") or {}),
+        result_schema=_schema(metadata.get("annotations") or {}),
     )
 
 
@@ -128,7 +143,8 @@ def pod_view(document: Mapping[str, Any], *, gone: bool = False) -> PodView:
     return PodView(
         name=metadata["name"],
         uid=metadata["uid"],
-        job_uid=controller_uid(metadata),
+        job_uid=controller_uid(metadata, "Job"),
+        task_uid=(metadata.get("labels") or {}).get(names.LABEL_TASK_UID, ""),
         resource_version=int(metadata["resourceVersion"]),
         created=_required_time(metadata["creationTimestamp"]),
         deleted=_time(metadata.get("deletionTimestamp")),
@@ -152,6 +168,33 @@ def pod_view(document: Mapping[str, Any], *, gone: bool = False) -> PodView:
     )
 
 
+def usage_view(document: Mapping[str, Any], container: str) -> PodUsage | None:
+    """Read a metrics.k8s.io/v1beta1 PodMetrics; None where it does not tell the container's CPU."""
+    usage = _named(document.get("containers"), container).get("usage") or {}
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([num]?)", str(usage.get("cpu", "")))
+    return PodUsage(cpu=float(found[1]) * _CORES[found[2]]) if found else None
+
+
+_CORES = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+"""https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/"""
+
+
+def working_pod(pods: Iterable[PodView]) -> PodView | None:
+    """The newest pod that works and that nobody has asked to go."""
+    working = [pod for pod in pods if pod.started is not None and not pod.ended and pod.termination is None]
+    return max((pod for pod in working if pod.deleted is None), key=_age, default=None)
+
+
+def decisive_pod(job: JobView | None, pods: Iterable[PodView]) -> PodView | None:
+    """The newest of the pods that tell how a Job ended: of a failed one the last, else one that succeeded."""
+    failed = job is not None and job.failed_reason is not None
+    return max((pod for pod in pods if failed or pod.phase == "Succeeded"), key=_age, default=None)
+
+
+def _age(pod: PodView) -> tuple[datetime, str]:
+    return pod.created, pod.name
+
+
 def end_is_seen(job: JobView, pods: Iterable[PodView]) -> bool:
     """Whether the pods tell how a finished Job ended; the watch of pods may be behind that of Jobs.
 
@@ -164,10 +207,10 @@ def end_is_seen(job: JobView, pods: Iterable[PodView]) -> bool:
     return all(pod.ended for pod in seen) and counted >= max(1, job.failures)
 
 
-def controller_uid(metadata: Mapping[str, Any]) -> str:
-    """The uid of the controlling owner, empty where there is none."""
+def controller_uid(metadata: Mapping[str, Any], kind: str) -> str:
+    """The uid of the controlling owner, empty where there is none of that kind."""
     owners: Iterable[Mapping[str, Any]] = metadata.get("ownerReferences") or []
-    return next((str(owner["uid"]) for owner in owners if owner.get("controller")), "")
+    return next((str(owner["uid"]) for owner in owners if owner.get("controller") and owner.get("kind") == kind), "")
 
 
 def task_of_job(metadata: Mapping[str, Any]) -> bool:
@@ -180,6 +223,15 @@ def _snapshot(annotations: Mapping[str, str]) -> TemplateSnapshot | None:
     try:
         return TemplateSnapshot.model_validate_json(annotations.get(names.ANNOTATION_SNAPSHOT, ""))
     except ValidationError:
+        return None
+
+
+def _schema(annotations: Mapping[str, str]) -> str | None:
+    """None also where it is no JSON object, edited by hand perhaps."""
+    text = annotations.get(names.ANNOTATION_RESULT_SCHEMA, "")
+    try:
+        return text if isinstance(json.loads(text), dict) else None
+    except ValueError:
         return None
 
 
@@ -212,9 +264,15 @@ def _termination(terminated: Mapping[str, Any] | None) -> Termination | None:
         signal=terminated.get("signal") or (exit_code - 128 if 128 < exit_code <= 192 else None),
         reason=terminated.get("reason") or ("Completed" if exit_code == 0 else "Error"),
         message=terminated.get("message") or "",
-        started=_time(terminated.get("startedAt")),
+        started=_start(terminated.get("startedAt")),
         finished=_time(terminated.get("finishedAt")),
     )
+
+
+def _start(text: str | None) -> datetime | None:
+    """kubelet gives a container that could not be started the year 1970."""
+    moment = _time(text)
+    return moment if moment is not None and moment.timestamp() > 0 else None
 
 
 def _time(text: str | None) -> datetime | None:

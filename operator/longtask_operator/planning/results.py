@@ -1,11 +1,13 @@
-"""The result of a task from the termination message of the container that succeeded. Pure."""
+"""The result of a task: what its successful attempt handed in, else its termination message. Pure."""
 
 import json
 import math
 from typing import Any
 
 from longtask_api import names
-from longtask_api.longtask import Artifact, Failure, Result
+from longtask_api.longtask import Failure, LongTaskStatus
+from longtask_api.reports import JSON_MEDIA_TYPE, MAX_ARTIFACTS, Artifact, Result
+from longtask_operator.planning.observed import PodView
 
 LARGEST_INTEGER = 2**63 - 1
 """JSON storage of the API server keeps larger ones as floating point."""
@@ -13,6 +15,45 @@ LARGEST_INTEGER = 2**63 - 1
 
 MAX_DEPTH = 100
 """Levels of nesting; some readers of JSON take no more than a few hundred."""
+
+
+def final_result(status: LongTaskStatus, pod: PodView | None) -> Result | Failure:
+    """What the attempt in the pod, which succeeded, gave; artifacts that were uploaded are kept in any case.
+
+    Without a pod, of which nobody saw the end, it was the last attempt that is recorded, if that did not fail.
+    """
+    number = _number(status, pod)
+    stored = status.result or Result()
+    if has_content(stored) and stored.attempt == number:
+        return stored
+    read = read_result(pod.termination.message if pod is not None and pod.termination is not None else "")
+    if isinstance(read, Failure):
+        return read
+    return read.model_copy(update={"artifacts": merged_artifacts(stored.artifacts, read.artifacts)})
+
+
+def was_handed_in(result: Result) -> bool:
+    """Whether it came through the task API, which has checked it; a termination message names no attempt."""
+    return result.attempt is not None
+
+
+def has_content(result: Result) -> bool:
+    """Whether it is a result, and not artifacts alone."""
+    return result.value is not None or result.text is not None or result.reference is not None
+
+
+def checkable(result: Result) -> Any:
+    """An inline result as a JSON Schema sees it; null where there is none."""
+    if result.text is not None and result.media_type == JSON_MEDIA_TYPE:
+        return json.loads(result.text)
+    return result.value if result.value is not None else result.text
+
+
+def _number(status: LongTaskStatus, pod: PodView | None) -> int | None:
+    if pod is not None:
+        return next((attempt.number for attempt in status.attempts if attempt.pod_uid == pod.uid), None)
+    last = status.attempts[-1] if status.attempts else None
+    return last.number if last is not None and last.exit_code in (None, 0) else None
 
 
 def read_result(message: str) -> Result | Failure:
@@ -27,23 +68,36 @@ def read_result(message: str) -> Result | Failure:
             message=f"the work succeeded but its result has {size} bytes or more on /dev/termination-log, where "
             f"{names.MAX_RESULT_BYTES - 1} fit; the beginning may be lost",
             log_tail=message[-2048:],
-            hint="Write a summary as the result, and the data itself to a volume or an object store.",
+            hint="Hand it in with PUT $LONGTASK_REPORT_URL/result, or return it from a function of the LongTask SDK: "
+            "both take larger ones.",
         )
-    text = message.strip()
-    if not text:
-        return Result()
+    return result_of(message) if message.strip() else Result()
+
+
+def result_of(text: str) -> Result:
+    """JSON gives a value, or its text where the API server would not give the value back unchanged; other text a text.
+
+    Of a JSON object, `summary` and `artifacts` are taken out for those who only look.
+    """
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        return Result(text=message)
+        return Result(text=text)
     if value is None or not _storable(value, MAX_DEPTH):
-        return Result(text=message)
+        return Result(text=text, media_type=JSON_MEDIA_TYPE)
     summary = value.get("summary") if isinstance(value, dict) else None
     return Result(
         value=value,
         summary=summary[:1024] if isinstance(summary, str) else None,
         artifacts=_artifacts(value) or None,
     )
+
+
+def merged_artifacts(kept: list[Artifact] | None, new: list[Artifact] | None) -> list[Artifact] | None:
+    """By name, the newer one wins. Those of earlier attempts stay: a later attempt goes on from a checkpoint and does
+    not make them again."""
+    by_name = {artifact.name: artifact for artifact in [*(kept or []), *(new or [])]}
+    return list(by_name.values())[-MAX_ARTIFACTS:] or None
 
 
 def _refuse_constant(name: str) -> Any:

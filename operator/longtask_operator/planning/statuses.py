@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from longtask_api.conditions import Condition, ConditionStatus, merged
-from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase, Result
-from longtask_operator.planning import activity, attempts
-from longtask_operator.planning.diagnosis import fitted
+from longtask_api.conditions import Condition, ConditionStatus, find, merged
+from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase
+from longtask_api.reports import Result
+from longtask_operator.planning import activity, attempts, diagnosis
+from longtask_operator.planning.diagnosis import Trouble, fitted
 from longtask_operator.planning.observed import PodView
 from longtask_operator.planning.world import Plan, World
 
@@ -20,10 +21,13 @@ def ended(
     failure: Failure | None = None,
     message: str | None = None,
 ) -> Plan:
+    """The task has ended. Without `result`, what the work handed in stays in the object as it is."""
     succeeded: ConditionStatus = "True" if phase is Phase.SUCCEEDED else "False"
     reason = failure.reason if failure else "Completed"
     text = message or (f"{failure.reason}: {failure.message}" if failure else "completed")
     status = activity.paused(status, at)
+    if reason != diagnosis.STALLED:
+        status = with_condition_if_set(world, status, ConditionType.STALLED, "False", "Ended")
     status = with_condition(world, status, ConditionType.SUCCEEDED, succeeded, reason, text)
     return Plan(
         status.model_copy(
@@ -38,8 +42,11 @@ def ended(
     )
 
 
-def unfinished(world: World, status: LongTaskStatus, phase: Phase, message: str) -> LongTaskStatus:
-    status = with_condition(world, status, ConditionType.SUCCEEDED, "Unknown", phase.value, "")
+def unfinished(
+    world: World, status: LongTaskStatus, phase: Phase, message: str, trouble: Trouble | None = None
+) -> LongTaskStatus:
+    reason = phase.value if trouble is None else trouble.reason
+    status = with_condition(world, status, ConditionType.SUCCEEDED, "Unknown", reason, "")
     return status.model_copy(update={"phase": phase, "message": fitted(message)})
 
 
@@ -75,13 +82,14 @@ def with_condition(
 def with_condition_if_set(
     world: World, status: LongTaskStatus, type_: str, value: ConditionStatus, reason: str
 ) -> LongTaskStatus:
-    if all(condition.type != type_ for condition in status.conditions):
+    if find(status.conditions, type_) is None:
         return status
     return with_condition(world, status, type_, value, reason, "")
 
 
 def resumed(status: LongTaskStatus) -> datetime | None:
-    return next((c.last_transition_time for c in status.conditions if c.type == ConditionType.SUSPENDED), None)
+    held = find(status.conditions, ConditionType.SUSPENDED)
+    return held.last_transition_time if held is not None else None
 
 
 def created(world: World) -> datetime:

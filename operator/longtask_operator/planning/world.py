@@ -8,7 +8,7 @@ from typing import Any
 from longtask_api.longtask import Failure, LongTask, LongTaskStatus
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.planning.diagnosis import Refusal, Trouble
-from longtask_operator.planning.observed import JobView, PodView
+from longtask_operator.planning.observed import JobView, PodUsage, PodView
 
 TEMPLATE_WAIT = timedelta(seconds=60)
 """How long a task waits for a template that is not there or not Ready: both may be on their way in one apply."""
@@ -17,6 +17,8 @@ QUIET = timedelta(seconds=2)
 the Job ends) before it writes: that saves two status writes of five."""
 NODE_SILENCE = timedelta(seconds=30)
 """How long a pod may be overdue after its grace period before its node counts as lost."""
+NEXT_STEP = timedelta(seconds=1)
+"""When to go on after a status write that decides something, if no watch tells of it sooner."""
 LOOK_AGAIN = timedelta(seconds=10)
 """How often to look for what no watch tells: why the Job controller creates no pod."""
 
@@ -71,6 +73,8 @@ class Policy:
     """Settings of the operator that decisions depend on."""
 
     job_retention: timedelta
+    report_url: str | None = None
+    """Where pods report; None: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,11 @@ class World:
     refusals: tuple[Refusal, ...] = ()
     """Pods that could not be created; looked up only where no pod lives."""
     log: str | None = None
-    """Log of the newest pod; looked up only when the Job has failed."""
+    """The end of the log of the pod that tells how the Job ended; looked up only then."""
+    mismatch: str | None = None
+    """How the result on the termination message does not fit the template's resultSchema."""
+    usage: PodUsage | None = None
+    """What the pod uses; looked up only when its work is about to count as stalled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,73 @@
+"""Answering a question of a task once, whoever else answers it at the same time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from longtask_api.longtask import LongTask
+from longtask_api.reports import InputRequest
+from longtask_mcp.contract import questions
+from longtask_mcp.contract.errors import AnswerRefused, KubernetesRefused
+from longtask_mcp.tasks import Tasks
+from longtask_runtime.validation import ValidationTimeout, Validator
+
+ATTEMPTS = 4
+"""Writes that one answer tries; another one is needed only when somebody else wrote in between."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """The task with the answer in it, and the answer as JSON text."""
+
+    task: LongTask
+    question_id: str
+    text: str
+
+
+class Answering:
+    """Gives answers. The same answer may be given again: it is met, not repeated."""
+
+    def __init__(self, tasks: Tasks, validator: Validator) -> None:
+        self._tasks = tasks
+        self._validator = validator
+
+    async def answer(self, task: LongTask, question_id: str | None, answer: Any) -> Given | None:
+        """Answer a question of exactly this task; None when the task is gone.
+
+        The task is read first, so that a question that was asked a moment ago is known. Raises AnswerRefused or
+        BadArguments, and KubernetesUnavailable or KubernetesRefused.
+        """
+        texts = [questions.text_of(reading) for reading in questions.readings(answer)]
+        tried = 0
+        while True:
+            current = await self._tasks.read(task.metadata.name)
+            if current is None or current.metadata.uid != task.metadata.uid:
+                return None
+            question = questions.chosen(current, question_id)
+            given = questions.answered(current, question)
+            if given is not None and any(questions.same(given, text) for text in texts):
+                return Given(current, question.id, given)
+            questions.check_open(current, question)
+            text = await self._fitting(question, answer)
+            try:
+                return Given(await self._tasks.respond(current, question.id, text), question.id, text)
+            except KubernetesRefused:
+                tried += 1
+                if tried == ATTEMPTS:
+                    raise
+
+    async def _fitting(self, question: InputRequest, answer: Any) -> str:
+        """The JSON text of the first reading of an answer that fits the question."""
+        problems = None
+        for reading in questions.readings(answer):
+            try:
+                found = await self._validator.mismatches(questions.schema(question), reading, "answer")
+            except ValidationTimeout as slow:
+                raise AnswerRefused(f"answer: {slow}; it was not given. A shorter one may help.") from slow
+            if not found:
+                return questions.text_of(reading)
+            problems = problems or found
+        lines = "".join(f"\n- {problem}" for problem in problems or [])
+        raise AnswerRefused(
+            f"The answer does not fit question {question.id}; it was not given:{lines}\nIts schema: "
+            f"{question.answer_schema or 'any JSON'}"
+        )

@@ -1,0 +1,169 @@
+"""The questions of a task: which are open, how they are told, and what becomes of an answer. Pure."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from longtask_api.base import rfc3339
+from longtask_api.longtask import LongTask
+from longtask_api.reports import InputRequest
+from longtask_mcp.contract.errors import AnswerRefused, BadArguments
+from longtask_mcp.contract.facts import duration, status_word
+
+MAX_ANSWER = 4096
+"""Characters of the JSON text, as spec.inputResponses[].value takes them."""
+SHOWN = 500
+
+
+def open_questions(task: LongTask) -> list[InputRequest]:
+    """Those that can be answered now, oldest first."""
+    if task.is_terminal or task.spec.cancel_requested:
+        return []
+    given = {response.request_id for response in task.spec.input_responses}
+    return [each for each in task.status.input_requests if not each.timed_out and each.id not in given]
+
+
+def entry(question: InputRequest) -> dict[str, Any]:
+    """An open question as the envelope has it."""
+    optional = {
+        "schema": schema(question) or None,
+        "expires_at": rfc3339(question.expires_time) if question.expires_time else None,
+    }
+    told = {key: value for key, value in optional.items() if value is not None}
+    default = {"default": value_of(question.default)} if question.default is not None else {}
+    return {"id": question.id, "message": question.message, **told, **default}
+
+
+def how_to_answer(task: LongTask, question: InputRequest, now: datetime) -> str:
+    """The call that answers, what it may say, and what happens without it; complete sentences."""
+    names = f"task_id={quoted(task.metadata.uid)}, question_id={quoted(question.id)}"
+    text = f"Answer with answer_task({names}, answer=...)."
+    if schema(question):
+        text += f" The answer must fit {question.answer_schema}."
+    if question.expires_time is not None:
+        soon = duration(question.expires_time - now)
+        text += (
+            f" Without one, the work goes on with {question.default} in {soon}."
+            if question.default is not None
+            else f" The work waits for {soon} more."
+        )
+    return text
+
+
+def schema(question: InputRequest) -> dict[str, Any]:
+    """The JSON Schema of the answer; empty where any answer will do."""
+    decoded = value_of(question.answer_schema) if question.answer_schema is not None else {}
+    return decoded if isinstance(decoded, dict) else {}
+
+
+def value_of(text: str) -> Any:
+    """What JSON text says; text that is none, typed by a person perhaps, is itself."""
+    try:
+        value = json.loads(text)
+        _written(value)
+    except (ValueError, RecursionError):
+        return text
+    return value
+
+
+def chosen(task: LongTask, question_id: str | None) -> InputRequest:
+    """The question that an answer is for: the one named, else the only open one, else the only one there was.
+
+    Raises AnswerRefused.
+    """
+    asked, waiting = task.status.input_requests, open_questions(task)
+    if question_id is None:
+        candidates = waiting or asked
+        if len(candidates) == 1:
+            return candidates[0]
+        if waiting:
+            raise AnswerRefused(f"question_id: several questions are open, name one. {_listed(waiting)}")
+        raise AnswerRefused(
+            f"No question of this task is open; its status is {status_word(task)}. check_task_status shows the "
+            "questions that it asks."
+        )
+    named = next((each for each in asked if each.id == question_id), None)
+    if named is None:
+        raise AnswerRefused(f"question_id: this task has not asked {question_id[:100]!r}. {_listed(waiting)}")
+    return named
+
+
+def answered(task: LongTask, question: InputRequest) -> str | None:
+    """The answer that was given, as JSON text."""
+    return next((each.value for each in task.spec.input_responses if each.request_id == question.id), None)
+
+
+def check_open(task: LongTask, question: InputRequest) -> None:
+    """Raises AnswerRefused where a question cannot be answered any more, with the reason."""
+    given = answered(task, question)
+    if given is not None:
+        raise AnswerRefused(
+            f"Question {question.id} was already answered with {_shown(given)}. The first answer counts; yours was not "
+            "given."
+        )
+    if question.timed_out:
+        went_on = f"with the default {question.default}" if question.default is not None else "without an answer"
+        raise AnswerRefused(
+            f"Question {question.id} timed out: nobody answered in time, and the work went on {went_on}. No answer is "
+            "taken any more."
+        )
+    if task.is_terminal:
+        raise AnswerRefused(
+            f"The task has ended ({status_word(task)}), so no answer is taken. get_task_results shows what came of it."
+        )
+    if task.spec.cancel_requested:
+        raise AnswerRefused("The task is being cancelled, so no answer is taken.")
+
+
+def readings(answer: Any) -> Iterator[Any]:
+    """What an answer may mean, the likelier first: itself, and for a string also the JSON that it spells.
+
+    Some clients send every argument whose schema names no type as a string.
+    """
+    yield answer
+    if isinstance(answer, str) and (spelt := value_of(answer)) != answer:
+        yield spelt
+
+
+def text_of(answer: Any) -> str:
+    """The answer as JSON text, which is the same for equal answers. Raises BadArguments."""
+    try:
+        text = _written(answer)
+    except (ValueError, RecursionError) as error:
+        raise BadArguments(
+            "answer: cannot be kept as JSON: it holds NaN, an infinity or half a surrogate pair, or is nested too deep"
+        ) from error
+    if len(text) > MAX_ANSWER:
+        raise BadArguments(
+            f"answer: has {len(text)} characters as JSON, {MAX_ANSWER} are allowed; nothing was sent. Answer with a "
+            "reference to what is larger."
+        )
+    return text
+
+
+def same(given: str, text: str) -> bool:
+    """Whether an answer that was given is the one of `text`."""
+    return text_of(value_of(given)) == text
+
+
+def quoted(text: str) -> str:
+    """The text as an argument in a call that an agent is shown."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _written(value: Any) -> str:
+    """JSON text. Raises ValueError for NaN, infinities and lone surrogates, and RecursionError."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    text.encode()
+    return text
+
+
+def _listed(waiting: list[InputRequest]) -> str:
+    if not waiting:
+        return "No question is open."
+    return f"Open: {'; '.join(f'{each.id}: {_shown(each.message)}' for each in waiting)}"
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"

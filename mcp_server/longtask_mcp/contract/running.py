@@ -1,0 +1,114 @@
+"""A task that has not ended, in a sentence: progress, attempt, what it waits for, time left. Pure."""
+
+from datetime import datetime
+
+from longtask_api.base import rfc3339
+from longtask_api.longtask import LongTask, Phase
+from longtask_api.reports import Progress
+from longtask_mcp.contract.facts import duration, from_earlier_attempt, stall, status_word, time_left
+from longtask_mcp.contract.questions import how_to_answer, open_questions
+
+SHOWN_METRICS = 3
+SHOWN_QUESTION = 200
+"""Characters of a question in a list."""
+
+
+def going_on(task: LongTask, now: datetime) -> str:
+    """How the task is, and how to answer each of its open questions. Complete sentences."""
+    asked = open_questions(task)
+    sentences = [_ended(_line(task, now, asked[0].message if len(asked) == 1 else None))]
+    for question in asked:
+        if len(asked) > 1:
+            sentences.append(f"Question {question.id}: {_ended(question.message)}")
+        sentences.append(how_to_answer(task, question, now))
+    return " ".join(sentences)
+
+
+def briefly(task: LongTask, now: datetime) -> str:
+    """The same in a few words, for lists and notifications."""
+    asked = open_questions(task)
+    message = asked[0].message if len(asked) == 1 else None
+    if message is not None and len(message) > SHOWN_QUESTION:
+        message = f"{message[:SHOWN_QUESTION]}... ({len(message)} characters)"
+    return _line(task, now, message)
+
+
+def _line(task: LongTask, now: datetime, question: str | None) -> str:
+    """`question` is the message of the only open one."""
+    return ", ".join([_head(task), *_parts(task, now, question)])
+
+
+def _head(task: LongTask) -> str:
+    """Status, share, and details in parentheses."""
+    progress, known = task.status.progress, task.status
+    share, details = _told(progress) if progress is not None else ("", [])
+    if details and from_earlier_attempt(task) and progress is not None:
+        details.append(f"told by attempt {progress.attempt}")
+    if not details and known.message:
+        details = [known.message.rstrip(".")]
+    head = " ".join([status_word(task), *([share] if share else [])])
+    if details:
+        return f"{head} ({', '.join(details)})"
+    return f"{head}, not running yet" if status_word(task) == "started" else head
+
+
+def _told(progress: Progress) -> tuple[str, list[str]]:
+    """The share of the work, and what else was told; what the message says already is not repeated.
+
+    The operator's display is `60%`, `60% (epoch 6/10)`, or what was counted alone; it may be cut at its end.
+    """
+    display = progress.display or ""
+    share, _, counted = display.partition(" (")
+    if not share.endswith("%"):
+        share, counted = "", display
+    if not share and progress.fraction is not None:
+        share = f"{int(progress.fraction * 100 + 1e-9)}%"
+    metrics = [f"{name} {_number(value)}" for name, value in list((progress.metrics or {}).items())[:SHOWN_METRICS]]
+    message = (progress.message or "").rstrip(".")
+    details = [each for each in (counted.removesuffix(")"), *metrics) if each and each not in message]
+    return share, [*details, *([message] if message and message != share else [])]
+
+
+def _number(value: float) -> str:
+    return f"{int(value):,}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def _parts(task: LongTask, now: datetime, question: str | None) -> list[str]:
+    """What follows after the head; `question` is the message of the only open one."""
+    left, quiet, parts = time_left(task, now), stall(task), _attempt(task, now)
+    waiting = len(open_questions(task))
+    if task.spec.cancel_requested:
+        return [*parts, "being cancelled"]
+    if task.status.phase is Phase.SUSPENDED:
+        parts.append("suspended: held by an operator until it is resumed")
+    if waiting:
+        parts.append(f"waiting for input: {question if question is not None else f'{waiting} questions'}")
+    elif task.status.phase is Phase.WAITING_FOR_INPUT:
+        parts.append("its question was answered")
+    elif quiet is not None:
+        last = task.status.last_report_time
+        parts.append(
+            f"no report for {duration(now - last)} (last: {rfc3339(last)})"
+            if last is not None
+            else f"stalled: {quiet.message.rstrip('.')}"
+        )
+    elif left is not None:
+        parts.append(f"~{duration(left)} left")
+    return parts
+
+
+def _attempt(task: LongTask, now: datetime) -> list[str]:
+    """Which attempt it is, when it is not the first, and from where it went on."""
+    number, checkpoint = task.status.attempt_count or 0, task.status.checkpoint
+    if number < 2:
+        return []
+    if checkpoint is None:
+        return [f"attempt {number}"]
+    saved = f"saved {duration(now - checkpoint.saved_time)} ago"
+    if checkpoint.attempt < number:
+        return [f"attempt {number}, resumed from the checkpoint of attempt {checkpoint.attempt} ({saved})"]
+    return [f"attempt {number} (its last checkpoint {saved})"]
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."

@@ -1,0 +1,73 @@
+"""Work that runs but tells nothing: when it counts as stalled, and what is known of it then. Pure.
+
+The Stalled condition is the memory. Where the policy acts, writing it decides: the attempt that had stalled is ended,
+also when it tells something afterwards and whichever replica goes on.
+"""
+
+from datetime import datetime, timedelta
+
+from longtask_api.conditions import Condition, find, is_true
+from longtask_api.longtask import ConditionType, LongTaskStatus, StallAction, StallPolicy
+from longtask_operator.planning.observed import PodUsage, PodView
+
+REASON = "NoReport"
+"""Of the condition while it is True."""
+
+
+def due(status: LongTaskStatus, policy: StallPolicy, started: datetime) -> datetime | None:
+    """When work that goes on since `started` will count as stalled, or has; None while it need not tell anything."""
+    told = _told(status)
+    if not told and not policy.expect_reports:
+        return None
+    condition = find(status.conditions, ConditionType.STALLED)
+    # Since then it is seen to go on: a wait for an answer is over.
+    seen = [condition.last_transition_time] if condition is not None and condition.status == "False" else []
+    return max([*told, started, *seen]) + timedelta(seconds=policy.timeout_seconds)
+
+
+def in_force(status: LongTaskStatus, policy: StallPolicy, started: datetime) -> Condition | None:
+    """The condition, if it says that this attempt, which works since `started`, has stalled and nothing refutes it."""
+    condition = find(status.conditions, ConditionType.STALLED)
+    if condition is None or condition.status != "True":
+        return None
+    # What was known then is at least the timeout older; a report that came before but was stored later is not.
+    told = _told(status) if policy.action is StallAction.NOTHING else []
+    newest = max([*told, started])
+    return condition if newest + timedelta(seconds=policy.timeout_seconds) <= condition.last_transition_time else None
+
+
+def ended_by(status: LongTaskStatus, pod: PodView) -> Condition | None:
+    """The condition, if the pod was stopped because its work had stalled."""
+    snapshot = status.template_snapshot
+    if snapshot is None or snapshot.stall is None or pod.started is None:
+        return None
+    if pod.deadline != 1 or pod.reason != "DeadlineExceeded" or snapshot.stall.action is StallAction.NOTHING:
+        return None
+    return in_force(status, snapshot.stall, pod.started)
+
+
+def is_news(before: LongTaskStatus, after: LongTaskStatus) -> bool:
+    """Whether the work counts as stalled from now on."""
+    return is_true(after.conditions, ConditionType.STALLED) and not is_true(before.conditions, ConditionType.STALLED)
+
+
+def evidence(status: LongTaskStatus, pod: PodView, usage: PodUsage | None, now: datetime) -> str:
+    """How long the work has told nothing, what it told last, and what its pod does."""
+    silent = int((now - max([*_told(status), *([pod.started] if pod.started else [])])).total_seconds())
+    cpu = "" if usage is None else f" and uses {usage.cpu:.3f} CPU cores"
+    where = f" on {pod.node}" if pod.node else ""
+    return f"the work has told nothing for {silent} s; {_last_progress(status)}; pod {pod.name} runs{where}{cpu}"
+
+
+def _last_progress(status: LongTaskStatus) -> str:
+    progress = status.progress
+    if progress is None:
+        return "it has never told progress"
+    shown = ", ".join(text for text in (progress.display, progress.message) if text)
+    return f"its last progress: {shown or f'report {progress.sequence}'} (attempt {progress.attempt})"
+
+
+def _told(status: LongTaskStatus) -> list[datetime]:
+    """When the work last told anything, in whatever way; empty if it never did."""
+    updated = status.progress.updated_time if status.progress is not None else None
+    return [time for time in (status.last_report_time, updated) if time is not None]

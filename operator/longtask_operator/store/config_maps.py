@@ -1,0 +1,113 @@
+"""Small things are kept in ConfigMaps of the task namespace: no bucket, no credentials, and they go with their task.
+
+Read one by hand with `kubectl get configmap NAME -o jsonpath='{.binaryData.content}' | base64 -d`.
+"""
+
+import base64
+import hashlib
+import re
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client import ApiClient
+
+from longtask_api import names
+from longtask_operator.store.terms import NotStored, Owner, StoreUnavailable
+from longtask_runtime.kube import KubeError, Verb, request
+
+CONFIG_MAP_SCHEME = "configmap:"
+ANNOTATION_MEDIA_TYPE = f"{names.GROUP}/media-type"
+ANNOTATION_SHA256 = f"{names.GROUP}/sha256"
+CONTENT = "content"
+MAX_READABLE = 100
+"""Characters of the key that are in the name. All of a name may have 253 (RFC 1123, as Kubernetes takes it)."""
+
+
+class ConfigMaps:
+    """One ConfigMap for each key of a task; its name ends with the task's uid, so a URI itself says whose it is."""
+
+    def __init__(self, client: ApiClient, namespace: str) -> None:
+        self._client = client
+        self._path = f"/api/v1/namespaces/{namespace}/configmaps"
+
+    async def put(self, owner: Owner, key: str, media_type: str, data: bytes, sha256: str) -> str:
+        """Store the bytes, in place of what was there under the key; the URI. Raises StoreUnavailable."""
+        name = _name(owner, key)
+        body = _config_map(name, owner, media_type, data, sha256)
+        # Half the time of a server-side apply, which parses it as YAML. The last is for one deleted in between.
+        create: tuple[Verb, str] = ("POST", self._path)
+        replace: tuple[Verb, str] = ("PUT", f"{self._path}/{name}")
+        for verb, path in (create, replace, create):
+            if await self._request(verb, path, body) is not None:
+                return CONFIG_MAP_SCHEME + name
+        raise StoreUnavailable(f"ConfigMap {name} is deleted by somebody while it is written; try again later")
+
+    async def get(self, owner: Owner, uri: str) -> bytes:
+        """The bytes. Raises NotStored, StoreUnavailable."""
+        name = _checked_name(owner, uri)
+        document = await self._request("GET", f"{self._path}/{name}")
+        if document is None:
+            raise NotStored(f"ConfigMap {name} of task {owner.name} is gone; start the task again to have it made anew")
+        content = (document.get("binaryData") or {}).get(CONTENT)
+        if content is None:
+            raise NotStored(f"ConfigMap {name} of task {owner.name} was changed: it has no binaryData.{CONTENT}")
+        return base64.b64decode(content)
+
+    async def delete(self, owner: Owner, uri: str) -> None:
+        """Remove it; gone already is as good. Raises NotStored for another task's, StoreUnavailable."""
+        await self._request("DELETE", f"{self._path}/{_checked_name(owner, uri)}")
+
+    async def _request(self, verb: Verb, path: str, body: Any = None) -> Any:
+        """The answer; None when the ConfigMap is not there, or, for a POST, is there already."""
+        try:
+            return await request(self._client, verb, path, body=body)
+        except KubeError as error:
+            if error.status == (HTTPStatus.CONFLICT if verb == "POST" else HTTPStatus.NOT_FOUND):
+                return None
+            raise StoreUnavailable(f"the API server does not {verb} {path}: {error}; try again later") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise StoreUnavailable(
+                f"the API server cannot be reached to {verb} {path} ({error!r}); try again later"
+            ) from error
+
+
+def _name(owner: Owner, key: str) -> str:
+    """Readable, and different for different keys of a task. Keys may have capitals and be longer than names."""
+    task = owner.name[:40].rstrip("-.")
+    readable = re.sub(r"[^a-z0-9]+", "-", key.lower())[:MAX_READABLE].strip("-")
+    return f"{task}-{readable}-{hashlib.sha256(key.encode()).hexdigest()[:10]}-{owner.uid}"
+
+
+def _checked_name(owner: Owner, uri: str) -> str:
+    name = uri.removeprefix(CONFIG_MAP_SCHEME)
+    if not re.fullmatch(r"[a-z0-9.-]+", name) or not name.endswith(f"-{owner.uid}"):
+        raise NotStored(f"{uri} is no ConfigMap that is kept for task {owner.name} ({owner.uid})")
+    return name
+
+
+def _config_map(name: str, owner: Owner, media_type: str, data: bytes, sha256: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": name,
+            "labels": {
+                names.LABEL_MANAGED_BY: names.MANAGED_BY,
+                names.LABEL_TASK: owner.name,
+                names.LABEL_TASK_UID: owner.uid,
+            },
+            "annotations": {ANNOTATION_MEDIA_TYPE: media_type, ANNOTATION_SHA256: sha256},
+            "ownerReferences": [
+                {
+                    "apiVersion": names.API_VERSION,
+                    "kind": names.TASK_KIND,
+                    "name": owner.name,
+                    "uid": owner.uid,
+                    "controller": False,
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+        "binaryData": {CONTENT: base64.b64encode(data).decode()},
+    }

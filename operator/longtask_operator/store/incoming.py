@@ -1,0 +1,50 @@
+"""Bytes on their way in: read in pieces of a wanted size, counted, hashed, and refused when they are too many."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+
+from longtask_operator.store.terms import DigestMismatch, TooLarge
+
+
+class Incoming:
+    """A stream, and what is known of the bytes that came so far."""
+
+    def __init__(
+        self, chunks: AsyncIterator[bytes], expected: str | None, limit: int, too_large: Callable[[], TooLarge]
+    ) -> None:
+        self.size = 0
+        self.expected = expected
+        self._chunks = chunks
+        self._limit = limit
+        self._too_large = too_large
+        self._digest = hashlib.sha256()
+        self._buffer = bytearray()
+
+    async def ahead(self, size: int) -> int:
+        """How many bytes are there to be read, `size` or more of them unless the stream ends before.
+
+        Raises TooLarge as soon as the stream has more bytes than the limit, and whatever the stream raises.
+        """
+        while len(self._buffer) < size:
+            chunk = await anext(self._chunks, None)
+            if chunk is None:
+                break
+            self.size += len(chunk)
+            if self.size > self._limit:
+                raise self._too_large()
+            self._digest.update(chunk)
+            self._buffer += chunk
+        return len(self._buffer)
+
+    async def read(self, size: int) -> bytes:
+        """The next `size` bytes, fewer at the end of the stream. Raises as `ahead` does."""
+        await self.ahead(size)
+        taken, self._buffer = bytes(memoryview(self._buffer)[:size]), self._buffer[size:]
+        return taken
+
+    def sha256(self) -> str:
+        """The SHA-256, as hex digits, of a stream that has ended. Raises DigestMismatch where another was expected."""
+        found = self._digest.hexdigest()
+        if self.expected not in (None, found):
+            raise DigestMismatch(f"the SHA-256 of the {self.size} bytes is {found}, not {self.expected} as was told")
+        return found

@@ -1,0 +1,228 @@
+"""Large things are kept in a bucket of any S3-compatible service, under <prefix>/<namespace>/<task uid>/<key>.
+
+LongTask deletes there what a newer checkpoint, result or artifact has replaced, and never what a task ended with: how
+long results stay is decided by the bucket's lifecycle rule. Let the rule abort incomplete multipart uploads too: one
+stays behind when a process dies in the middle.
+
+Rights needed: s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload below the prefix, and
+s3:ListBucket, without which S3 says "forbidden" of an object that is not there. boto3 finds the credentials itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from longtask_operator.store.incoming import Incoming
+from longtask_operator.store.terms import NotStored, Owner, StoreUnavailable
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import CompletedPartTypeDef, CreateMultipartUploadOutputTypeDef
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+S3_SCHEME = "s3://"
+KEY = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+"""What the last part of an object's key looks like: never a step up, nor another folder."""
+PART = 8 * 1024 * 1024
+"""Bytes of each part of an upload but the last. S3 wants 5 MiB or more and no more than 10,000 parts."""
+CHUNK = 256 * 1024
+"""Bytes that are read at once."""
+UPLOADS = 16
+"""At the same time; each holds one part in memory."""
+PATIENCE = 20.0
+"""Seconds that an upload waits for another one to end."""
+THREADS = 16
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    """Where the bucket is. `endpoint_url` None means AWS; `path_style` names the bucket in the path of the URL."""
+
+    bucket: str
+    region: str
+    prefix: str = "longtask"
+    endpoint_url: str | None = None
+    path_style: bool = False
+
+
+class S3:
+    """The objects of one task namespace. Every call to the service is made in a thread."""
+
+    def __init__(self, settings: S3Settings, namespace: str) -> None:
+        self._bucket = settings.bucket
+        self._folder = f"{settings.prefix}/{namespace}"
+        self._client = _client(settings)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
+        self._uploads = asyncio.Semaphore(UPLOADS)
+
+    def close(self) -> None:
+        """End threads and connections."""
+        self._threads.shutdown(wait=False)
+        self._client.close()
+
+    async def put(self, owner: Owner, key: str, media_type: str, incoming: Incoming) -> str:
+        """Store a stream in place of what was there under the key; the URI.
+
+        The SHA-256 stands in the object's metadata where it is known before the first byte is sent: when the caller
+        told it, or one part is all. Raises StoreUnavailable, and what `incoming` raises.
+        """
+        path = f"{self._folder}/{owner.uid}/{key}"
+        async with self._upload():
+            if await incoming.ahead(PART) >= PART:
+                await self._put_parts(path, media_type, incoming)
+            else:
+                body = await incoming.read(PART)
+                await self._call(
+                    self._client.put_object,
+                    Bucket=self._bucket,
+                    Key=path,
+                    ContentType=media_type,
+                    Metadata={"sha256": incoming.sha256()},
+                    Body=body,
+                )
+        return f"{S3_SCHEME}{self._bucket}/{path}"
+
+    async def get(self, owner: Owner, uri: str, start: int, end: int, size: int) -> AsyncGenerator[bytes, None]:
+        """The bytes from `start` to before `end`, of an object that should have `size`.
+
+        Raises NotStored, also where it has another size, and StoreUnavailable.
+        """
+        answer = await self._call(
+            self._client.get_object, Bucket=self._bucket, Key=self._path(owner, uri), Range=f"bytes={start}-{end - 1}"
+        )
+        body = answer["Body"]
+        try:
+            found = int(answer["ContentRange"].rpartition("/")[2])
+            if found != size:
+                raise NotStored(f"{uri} has {found} bytes now, not the {size} that were stored: it was replaced")
+            while chunk := await self._call(body.read, CHUNK):
+                yield chunk
+        finally:
+            body.close()
+
+    async def delete(self, owner: Owner, uri: str) -> None:
+        """Remove it; gone already is as good. Raises NotStored for another task's, StoreUnavailable."""
+        await self._call(self._client.delete_object, Bucket=self._bucket, Key=self._path(owner, uri))
+
+    async def _put_parts(self, path: str, media_type: str, incoming: Incoming) -> None:
+        creating = asyncio.ensure_future(
+            self._call(
+                self._client.create_multipart_upload,
+                Bucket=self._bucket,
+                Key=path,
+                ContentType=media_type,
+                Metadata={"sha256": incoming.expected} if incoming.expected else {},
+            )
+        )
+        parts: list[CompletedPartTypeDef] = []
+        try:
+            upload = (await asyncio.shield(creating))["UploadId"]
+            upload_part = partial(self._client.upload_part, Bucket=self._bucket, Key=path, UploadId=upload)
+            while await incoming.ahead(PART):
+                number = len(parts) + 1
+                answer = await self._call(upload_part, PartNumber=number, Body=await incoming.read(PART))
+                parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+            incoming.sha256()
+            await self._call(
+                self._client.complete_multipart_upload,
+                Bucket=self._bucket,
+                Key=path,
+                UploadId=upload,
+                MultipartUpload={"Parts": parts},
+            )
+        except BaseException:  # the caller's going away too
+            await self._abort(path, creating)
+            raise
+
+    async def _abort(self, path: str, creating: "asyncio.Task[CreateMultipartUploadOutputTypeDef]") -> None:
+        """Remove the parts of an upload, if it was begun."""
+        try:
+            upload = (await creating)["UploadId"]
+        except StoreUnavailable:
+            return
+        try:
+            await self._call(self._client.abort_multipart_upload, Bucket=self._bucket, Key=path, UploadId=upload)
+        except StoreUnavailable as error:
+            logger.warning("an incomplete upload is left to the bucket's lifecycle rule: %s", error)
+
+    def _path(self, owner: Owner, uri: str) -> str:
+        """The object's key. Raises NotStored where this store did not write it for the owner."""
+        folder = f"{self._folder}/{owner.uid}/"
+        bucket, _, path = uri.removeprefix(S3_SCHEME).partition("/")
+        if bucket != self._bucket or not path.startswith(folder) or not re.fullmatch(KEY, path.removeprefix(folder)):
+            raise NotStored(
+                f"{uri} is not kept for task {owner.name}: that would be below {S3_SCHEME}{self._bucket}/{folder}; "
+                "it can be read here only while operator.store.s3 names the bucket and prefix it was written to"
+            )
+        return path
+
+    @contextlib.asynccontextmanager
+    async def _upload(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._uploads.acquire()
+        except TimeoutError:
+            raise StoreUnavailable(f"{UPLOADS} other uploads are under way; try again when one has ended") from None
+        try:
+            yield
+        finally:
+            self._uploads.release()
+
+    async def _call(self, operation: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Run it in a thread. Nothing can stop a thread, so its end is awaited when the caller is cancelled too."""
+        running = asyncio.get_running_loop().run_in_executor(self._threads, partial(operation, *arguments, **options))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            running.exception()
+            raise
+        except ClientError as error:
+            raise self._refusal(error) from error
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"S3 bucket {self._bucket} cannot be used: {error}; try again later") from error
+
+    def _refusal(self, error: ClientError) -> NotStored | StoreUnavailable:
+        code = error.response.get("Error", {}).get("Code")
+        if code in ("NoSuchKey", "InvalidRange"):
+            return NotStored(
+                f"the object is no longer in S3 bucket {self._bucket} as it was stored (by its lifecycle rule, "
+                f"perhaps); start the task again to have it made anew: {error}"
+            )
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.TOO_MANY_REQUESTS:
+            advice = "whoever installed LongTask should look at operator.store.s3 and the operator's credentials"
+        else:
+            advice = "try again later"
+        return StoreUnavailable(f"S3 bucket {self._bucket} refuses: {error}; {advice}")
+
+
+def _client(settings: S3Settings) -> "S3Client":
+    config = Config(
+        connect_timeout=5,
+        read_timeout=30,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=2 * THREADS,
+        # Other services do not know AWS's newer checksums. S3 checks a signed body as well.
+        s3={"addressing_style": "path" if settings.path_style else "auto", "payload_signing_enabled": True},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return boto3.session.Session().client(
+        "s3", region_name=settings.region, endpoint_url=settings.endpoint_url, config=config
+    )

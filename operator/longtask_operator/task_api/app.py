@@ -1,0 +1,102 @@
+"""The app: who may call what, and how refusals look."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from longtask import __version__
+from longtask_api.names import AUDIENCE_REPORT, AUDIENCE_TASK_API
+from longtask_operator.cache import Cache
+from longtask_operator.cluster import Cluster
+from longtask_operator.task_api import checkpoints, questions, reading, reports, results
+from longtask_operator.task_api.callers import Attempt, Pods, Readers
+from longtask_operator.task_api.errors import Problem, Refusal, malformed, refused, unknown
+from longtask_operator.task_api.limits import Rate, SmallBodies
+from longtask_operator.task_api.shelf import Shelf
+from longtask_operator.task_api.writes import Writes
+from longtask_runtime.validation import Validator
+
+REPORT_PATH = "/v1/report"
+TASKS_PATH = "/v1/tasks"
+SMALL_BODIES = {"progress": 16 * 1024, "heartbeat": 1024, "questions": 32 * 1024}
+"""Bytes."""
+
+DESCRIPTION = """\
+Where the pods of tasks report progress, checkpoints, questions and results, and where the MCP server reads logs and
+large results. A pod's token (LONGTASK_TOKEN_FILE, read for every request) says which task and attempt it is.
+"""
+Credentials = HTTPAuthorizationCredentials | None
+POD_TOKEN = HTTPBearer(
+    scheme_name="pod", description=f"The pod's token with audience {AUDIENCE_REPORT}.", auto_error=False
+)
+READER_TOKEN = HTTPBearer(
+    scheme_name="reader", description=f"A listed account's token with audience {AUDIENCE_TASK_API}.", auto_error=False
+)
+_REFUSALS = {
+    400: "The request is cut off, or a header cannot be read.",
+    401: "The token proves no identity.",
+    403: "The caller is not the live, newest attempt of a task that runs.",
+    404: "There is no such thing.",
+    409: "The task has ended, or holds something that excludes this.",
+    413: "The body is too large; detail says the limit.",
+    422: "The body, or a parameter, does not fit; detail names it.",
+    429: "Too many calls; Retry-After says when to go on.",
+    503: "Not now; Retry-After says when to try again.",
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the API works with."""
+
+    cluster: Cluster
+    cache: Cache
+    pods: Pods
+    readers: Readers
+    writes: Writes
+    shelf: Shelf
+    validator: Validator
+    rate: Rate
+
+
+def task_api(parts: Parts) -> ASGIApp:
+    """The app, behind its limits; every replica serves it."""
+    return SmallBodies(routes(parts), SMALL_BODIES)
+
+
+def routes(parts: Parts) -> FastAPI:
+    """The app that knows its OpenAPI document."""
+    app = FastAPI(
+        title="LongTask task API",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        responses={status: {"model": Problem, "description": text} for status, text in _REFUSALS.items()},
+        exception_handlers={Refusal: refused, RequestValidationError: malformed, HTTPException: unknown},
+    )
+
+    async def attempt(token: Annotated[Credentials, Depends(POD_TOKEN)]) -> Attempt:
+        caller = await parts.pods.admit(token.credentials if token is not None else "")
+        parts.rate.take(caller.task.metadata.uid)
+        return caller
+
+    async def reader(token: Annotated[Credentials, Depends(READER_TOKEN)]) -> None:
+        await parts.readers.admit(token.credentials if token is not None else "")
+
+    for made in (
+        reports.router(attempt, parts.writes),
+        checkpoints.router(attempt, parts.writes, parts.shelf),
+        results.router(attempt, results.Results(parts.writes, parts.cache, parts.shelf, parts.validator)),
+        questions.router(attempt, parts.writes, parts.cache, parts.validator),
+    ):
+        app.include_router(made, prefix=REPORT_PATH, tags=["pods"])
+    app.include_router(
+        reading.router(reader, parts.cluster, parts.cache, parts.shelf), prefix=TASKS_PATH, tags=["readers"]
+    )
+    return app

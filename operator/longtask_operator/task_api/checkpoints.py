@@ -1,0 +1,99 @@
+"""A pod keeps the state from which its next attempt goes on: small text in the object, all else in the store."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.responses import StreamingResponse
+
+from longtask_api.reports import MAX_INLINE_CHECKPOINT, Checkpoint
+from longtask_operator.task_api.bodies import MAX_SEQUENCE, Saved, milliseconds
+from longtask_operator.task_api.callers import Admit, Attempt
+from longtask_operator.task_api.content import (
+    BINARY_MEDIA_TYPE,
+    RAW_BODY,
+    Begun,
+    Digest,
+    begin,
+    checked_digest,
+    digest_header,
+    media_type_of,
+    wanted_digest,
+)
+from longtask_operator.task_api.errors import Refusal
+from longtask_operator.task_api.shelf import Shelf
+from longtask_operator.task_api.writes import Writes
+
+
+def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
+    """checkpoint."""
+    routes = APIRouter()
+
+    @routes.put("/checkpoint", openapi_extra=RAW_BODY)
+    async def save_checkpoint(
+        request: Request,
+        caller: Annotated[Attempt, Depends(admit)],
+        content_digest: Digest = None,
+        sequence: Annotated[int | None, Query(ge=0, le=MAX_SEQUENCE)] = None,
+    ) -> Saved:
+        """Keep the state from which the next attempt goes on. It is stored before the answer."""
+        number = milliseconds() if sequence is None else sequence
+        body = await begin(request, MAX_INLINE_CHECKPOINT)
+        media_type, wanted = media_type_of(request, BINARY_MEDIA_TYPE), wanted_digest(content_digest)
+        text, size, sha256, reference = _text(body), len(body.head), "", None
+        if text is not None:
+            sha256 = checked_digest(body.head, wanted)
+        else:
+            key = f"checkpoint-{caller.number}-{number}"
+            reference = await shelf.put(caller.task, key, media_type, body.chunks(), wanted)
+            size, sha256 = reference.size, reference.sha256
+        checkpoint = Checkpoint.model_validate(
+            {
+                "attempt": caller.number,
+                "sequence": number,
+                "media_type": media_type,
+                "text": text,
+                "reference": reference,
+                "saved_time": datetime.now(UTC),
+            }
+        )
+        before = caller.task.status.checkpoint
+        if await writes.put(caller, "checkpoint", checkpoint.to_api()) is None:
+            await shelf.drop(caller.task, reference)
+            await writes.live(caller)
+            detail = f"checkpoint {number} is older than the one that is stored; nothing was changed"
+            raise Refusal(HTTPStatus.CONFLICT, "OlderThanStored", detail)
+        await shelf.drop(caller.task, before.reference if before else None)
+        return Saved(sequence=number, size=size, sha256=sha256)
+
+    @routes.get("/checkpoint", response_class=Response, responses={204: {"description": "There is none yet."}})
+    async def last_checkpoint(caller: Annotated[Attempt, Depends(admit)]) -> Response:
+        """The state that was kept last, by whichever attempt."""
+        checkpoint = (await writes.live(caller)).status.checkpoint
+        if checkpoint is None:
+            return Response(status_code=HTTPStatus.NO_CONTENT)
+        headers = {
+            "Content-Type": checkpoint.media_type or BINARY_MEDIA_TYPE,
+            "LongTask-Attempt": str(checkpoint.attempt),
+            "LongTask-Sequence": str(checkpoint.sequence),
+        }
+        if checkpoint.reference is not None:
+            headers |= {"Content-Digest": digest_header(checkpoint.reference.sha256)}
+            headers |= {"Content-Length": str(checkpoint.reference.size)}
+            return StreamingResponse(await shelf.get(caller.task, checkpoint.reference), headers=headers)
+        body = (checkpoint.text or "").encode()
+        return Response(body, headers={**headers, "Content-Digest": digest_header(checked_digest(body, None))})
+
+    return routes
+
+
+def _text(body: Begun) -> str | None:
+    """The body where it is complete, and text that the object can hold."""
+    if body.rest is not None:
+        return None
+    try:
+        text = body.head.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text

@@ -1,0 +1,113 @@
+"""Bytes on their way in and out: digests (RFC 9530), ranges (RFC 9110, section 14), bodies of a bounded size."""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Header
+from starlette.requests import ClientDisconnect, Request
+
+from longtask_operator.task_api.errors import Refusal
+
+BINARY_MEDIA_TYPE = "application/octet-stream"
+Digest = Annotated[str | None, Header(alias="Content-Digest", max_length=1024)]
+RAW_BODY: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+}
+MAX_MEDIA_TYPE = 128
+"""Characters; the CRD's limit."""
+DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]+):", re.IGNORECASE)
+RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The beginning of a body: all of it where `rest` is None."""
+
+    head: bytes
+    rest: AsyncIterator[bytes] | None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The whole body."""
+        yield self.head
+        if self.rest is not None:
+            async for chunk in self.rest:
+                yield chunk
+
+
+async def begin(request: Request, limit: int) -> Begun:
+    """Read a body until it ends or has more than `limit` bytes. Raises Refusal when the caller goes away."""
+    head, stream = bytearray(), _stream(request)
+    async for chunk in stream:
+        head += chunk
+        if len(head) > limit:
+            return Begun(bytes(head), stream)
+    return Begun(bytes(head), None)
+
+
+async def _stream(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "Incomplete", "the body ended before it was complete") from None
+
+
+def media_type_of(request: Request, default: str) -> str:
+    """What the caller says that the body is. Raises Refusal for more than the record can hold."""
+    media_type = request.headers.get("content-type") or default
+    if len(media_type) > MAX_MEDIA_TYPE:
+        detail = f"Content-Type has {len(media_type)} characters; {MAX_MEDIA_TYPE} are allowed"
+        raise Refusal(HTTPStatus.BAD_REQUEST, "Malformed", detail)
+    return media_type
+
+
+def wanted_digest(header: str | None) -> str | None:
+    """The SHA-256, as hex digits, that a Content-Digest header names. Raises Refusal for one that cannot be read."""
+    if header is None:
+        return None
+    found = DIGEST.search(header)
+    try:
+        digest = base64.b64decode(found[1], validate=True) if found else b""
+    except binascii.Error:
+        digest = b""
+    if len(digest) != hashlib.sha256().digest_size:
+        detail = "Content-Digest has no SHA-256; it looks like sha-256=:<base64>: (RFC 9530)"
+        raise Refusal(HTTPStatus.BAD_REQUEST, "Malformed", detail)
+    return digest.hex()
+
+
+def digest_header(sha256: str) -> str:
+    """Content-Digest of bytes with that SHA-256 (hex digits)."""
+    return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
+
+
+def checked_digest(body: bytes, wanted: str | None) -> str:
+    """The SHA-256 of a body as hex digits. Raises Refusal where another one was expected."""
+    found = hashlib.sha256(body).hexdigest()
+    if wanted not in (None, found):
+        raise digest_mismatch(f"the body's SHA-256 is {found}, Content-Digest says {wanted}")
+    return found
+
+
+def digest_mismatch(detail: str) -> Refusal:
+    """The body is not what its digest says."""
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "DigestMismatch", f"{detail}; nothing was stored, send it again")
+
+
+def wanted_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """(start, end) of a Range header, end exclusive; None for the whole. Raises Refusal where nothing is there."""
+    found = RANGE.match(header or "")
+    if found is None:
+        return None
+    start, end = int(found[1]), min(size, int(found[2]) + 1 if found[2] else size)
+    if start >= end:
+        headers = {"Content-Range": f"bytes */{size}"}
+        detail = f"the range {header} is outside of the {size} bytes"
+        raise Refusal(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "OutOfRange", detail, headers)
+    return start, end

@@ -1,0 +1,64 @@
+"""How a call is refused: a status, a reason in one word, and a sentence that says what to do."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+
+class Problem(BaseModel):
+    """The body of every refusal."""
+
+    reason: str = Field(description="What kind of refusal, in one word.")
+    detail: str = Field(description="What happened, to what, and what to do now.")
+
+
+class Refusal(Exception):
+    """Ends a call with this answer."""
+
+    def __init__(self, status: HTTPStatus, reason: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """The refusal as HTTP."""
+        problem = Problem(reason=self.reason, detail=self.detail)
+        return JSONResponse(problem.model_dump(), self.status, self.headers)
+
+
+def later(reason: str, detail: str, seconds: int = 1) -> Refusal:
+    """Refused for now: the caller may try again after that time."""
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, reason, detail, {"Retry-After": str(seconds)})
+
+
+async def refused(_: Request, error: Exception) -> Response:
+    """Exception handler of Refusal."""
+    assert isinstance(error, Refusal)  # noqa: S101 - how handlers are registered
+    return error.response()
+
+
+async def malformed(_: Request, error: Exception) -> Response:
+    """Exception handler of what does not fit the models."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    told = [f"{_place(each['loc'])}: {each['msg']}" for each in error.errors()]
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Malformed", "; ".join(told)[:4096]).response()
+
+
+async def unknown(_: Request, error: Exception) -> Response:
+    """Exception handler of what the router refuses: an unknown path, another method."""
+    assert isinstance(error, HTTPException)  # noqa: S101
+    reason = "".join(word.capitalize() for word in HTTPStatus(error.status_code).phrase.split())
+    headers = {**(error.headers or {})}
+    return Refusal(HTTPStatus(error.status_code), reason, str(error.detail), headers).response()
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location if part != "body") or "the body"

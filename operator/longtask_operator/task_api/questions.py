@@ -1,0 +1,152 @@
+"""A pod asks a question, and waits for the answer."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+
+from longtask_api.longtask import LongTask
+from longtask_api.parameters import check_value_schema
+from longtask_api.reports import MAX_QUESTIONS, InputRequest
+from longtask_operator.cache import Cache
+from longtask_operator.task_api.bodies import QuestionAnswer, QuestionBody, QuestionState
+from longtask_operator.task_api.callers import Admit, Attempt
+from longtask_operator.task_api.errors import Refusal
+from longtask_operator.task_api.writes import Operation, Writes
+from longtask_runtime.validation import ValidationTimeout, Validator
+
+MAX_SCHEMA = 8192
+MAX_DEFAULT = 4096
+"""Characters of JSON text; the CRD's limits."""
+LONGEST_WAIT = 50
+
+
+def router(admit: Admit, writes: Writes, cache: Cache, validator: Validator) -> APIRouter:
+    """questions."""
+    routes = APIRouter()
+
+    @routes.post("/questions", response_model_exclude_unset=True)
+    async def ask(body: QuestionBody, caller: Annotated[Attempt, Depends(admit)]) -> QuestionAnswer:
+        """Ask; the same question asked again, also by a later attempt, is the first one and may have its answer."""
+        question = _question(body, datetime.now(UTC))
+        task = await writes.change(caller, lambda task: _asking(task, question))
+        return await _answer(validator, task, _find(task, body.id))
+
+    @routes.get("/questions/{question_id}", response_model_exclude_unset=True)
+    async def look(
+        question_id: str,
+        caller: Annotated[Attempt, Depends(admit)],
+        wait_seconds: Annotated[float, Query(alias="waitSeconds", ge=0, le=LONGEST_WAIT)] = 0,
+    ) -> QuestionAnswer:
+        """Where a question stands; while it is open, after at most `waitSeconds`."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait_seconds
+        writes.hold(caller, None)
+        while True:
+            task = cache.tasks.get(caller.task.metadata.uid, caller.task)
+            question = _find(task, question_id)
+            if _state(task, question) is not QuestionState.OPEN:
+                break
+            left = until - loop.time()
+            expires_in = (question.expires_time - datetime.now(UTC)).total_seconds() if question.expires_time else left
+            if expires_in <= 0:
+                task = await writes.change(caller, lambda task: _timing_out(task, question_id))
+                question = _find(task, question_id)
+                break
+            if left <= 0 or task.is_terminal:
+                break
+            await cache.changed(task, min(left, expires_in))
+        return await _answer(validator, task, question)
+
+    return routes
+
+
+def _question(body: QuestionBody, now: datetime) -> InputRequest:
+    schema = None if body.answer_schema is None else json.dumps(body.answer_schema, ensure_ascii=False)
+    if body.answer_schema is not None and (problems := check_value_schema(body.answer_schema)):
+        raise _malformed(f"schema: {'; '.join(problems)}")
+    default = json.dumps(body.default, ensure_ascii=False) if body.has_default else None
+    for name, text, limit in (("schema", schema, MAX_SCHEMA), ("default", default, MAX_DEFAULT)):
+        if text is not None and len(text) > limit:
+            raise _malformed(f"{name}: has {len(text)} characters as JSON; {limit} are allowed")
+    return InputRequest(
+        id=body.id,
+        message=body.message,
+        answer_schema=schema,
+        default=default,
+        created_time=now,
+        expires_time=now + timedelta(seconds=body.timeout_seconds) if body.timeout_seconds else None,
+    )
+
+
+def _asking(task: LongTask, question: InputRequest) -> list[Operation]:
+    asked = task.status.input_requests
+    before = next((each for each in asked if each.id == question.id), None)
+    if before is not None:
+        if before.message != question.message:
+            detail = f"question {question.id} was asked before with other words; give this one another id"
+            raise Refusal(HTTPStatus.CONFLICT, "OtherQuestion", detail)
+        return []
+    if len(asked) >= MAX_QUESTIONS:
+        detail = f"the task has asked {len(asked)} questions; {MAX_QUESTIONS} are allowed"
+        raise Refusal(HTTPStatus.CONFLICT, "TooManyQuestions", detail)
+    path, value = ("/status/inputRequests/-", question.to_api()) if asked else ("/status/inputRequests", None)
+    return [{"op": "add", "path": path, "value": value or [question.to_api()]}]
+
+
+def _timing_out(task: LongTask, question_id: str) -> list[Operation]:
+    """Nothing where an answer came in the last moment."""
+    index = next(i for i, each in enumerate(task.status.input_requests) if each.id == question_id)
+    if _state(task, task.status.input_requests[index]) is not QuestionState.OPEN:
+        return []
+    return [{"op": "add", "path": f"/status/inputRequests/{index}/timedOut", "value": True}]
+
+
+def _find(task: LongTask, question_id: str) -> InputRequest:
+    found = next((each for each in task.status.input_requests if each.id == question_id), None)
+    if found is None:
+        detail = f"the task has asked no question {question_id[:64]}; POST it first"
+        raise Refusal(HTTPStatus.NOT_FOUND, "NoSuchQuestion", detail)
+    return found
+
+
+def _state(task: LongTask, question: InputRequest) -> QuestionState:
+    if any(each.request_id == question.id for each in task.spec.input_responses):
+        return QuestionState.ANSWERED
+    return QuestionState.TIMED_OUT if question.timed_out else QuestionState.OPEN
+
+
+async def _answer(validator: Validator, task: LongTask, question: InputRequest) -> QuestionAnswer:
+    state = _state(task, question)
+    answer: dict[str, Any] = {"id": question.id, "state": state}
+    if state is QuestionState.TIMED_OUT and question.default is not None:
+        answer["value"] = json.loads(question.default)
+    if state is QuestionState.ANSWERED:
+        text = next(each.value for each in task.spec.input_responses if each.request_id == question.id)
+        answer["value"] = _value(text)
+        if question.answer_schema is not None:
+            problem = await _problem(validator, json.loads(question.answer_schema), answer["value"])
+            answer |= {"problem": problem} if problem else {}
+    return QuestionAnswer.model_validate(answer)
+
+
+def _value(text: str) -> Any:
+    """An answer is JSON; what is none, typed by a person perhaps, is a text."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+async def _problem(validator: Validator, schema: dict[str, Any], value: Any) -> str | None:
+    try:
+        return "; ".join(str(each) for each in await validator.mismatches(schema, value, "answer")) or None
+    except ValidationTimeout as late:
+        return str(late)
+
+
+def _malformed(detail: str) -> Refusal:
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Malformed", detail)

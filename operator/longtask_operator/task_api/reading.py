@@ -1,0 +1,101 @@
+"""What the MCP server reads: logs of pods, results and artifacts that are too large for the object."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+from starlette.responses import StreamingResponse
+
+from longtask_api.longtask import LongTask
+from longtask_api.reports import Reference
+from longtask_operator.cache import Cache
+from longtask_operator.cluster import Cluster
+from longtask_operator.task_api.bodies import TaskLog
+from longtask_operator.task_api.content import BINARY_MEDIA_TYPE, digest_header, wanted_range
+from longtask_operator.task_api.errors import Refusal
+from longtask_operator.task_api.shelf import Shelf
+
+LOG_BYTES = 256 * 1024
+
+RangeHeader = Annotated[str | None, Header(alias="Range", max_length=128)]
+BYTES: dict[int | str, dict[str, Any]] = {
+    206: {"description": "The part that Range asked for."},
+    200: {"content": {"*/*": {}}},
+}
+
+
+def router(admit: Callable[..., Awaitable[None]], cluster: Cluster, cache: Cache, shelf: Shelf) -> APIRouter:
+    """logs, result, artifacts of any task."""
+    routes = APIRouter(dependencies=[Depends(admit)])
+
+    async def read_task(uid: str) -> LongTask:
+        known = cache.tasks.get(uid)
+        task = await cluster.get_task(known.metadata.name, uid) if known is not None else None
+        if task is None:
+            raise _not_found("NoSuchTask", f"there is no task {uid[:64]}")
+        return task
+
+    @routes.get("/{uid}/logs")
+    async def read_log(uid: str, tail_lines: Annotated[int, Query(ge=1, le=5000)] = 200) -> TaskLog:
+        """The last lines that the newest attempt wrote; at most 256 KiB of them."""
+        return await _log(cluster, cache, uid, tail_lines)
+
+    @routes.get("/{uid}/result", response_class=Response, responses=BYTES)
+    async def read_result(task: Annotated[LongTask, Depends(read_task)], byte_range: RangeHeader = None) -> Response:
+        """The result of a task, where it is too large for the object."""
+        result = task.status.result
+        if result is None or result.reference is None:
+            raise _not_found("NoStoredResult", f"task {task.metadata.uid} has no result outside of its object")
+        return await _part(shelf, task, result.reference, result.media_type, byte_range)
+
+    @routes.get("/{uid}/artifacts/{name}", response_class=Response, responses=BYTES)
+    async def read_artifact(
+        name: str, task: Annotated[LongTask, Depends(read_task)], byte_range: RangeHeader = None
+    ) -> Response:
+        """An artifact that was handed in through this API."""
+        kept = (task.status.result.artifacts if task.status.result else None) or []
+        artifact = next((each for each in kept if each.name == name), None)
+        if artifact is None or not artifact.uri or artifact.size is None or artifact.sha256 is None:
+            raise _not_found("NoStoredArtifact", f"task {task.metadata.uid} has no stored artifact {name[:64]!r}")
+        reference = Reference(uri=artifact.uri, size=artifact.size, sha256=artifact.sha256)
+        return await _part(shelf, task, reference, artifact.media_type, byte_range)
+
+    return routes
+
+
+async def _log(cluster: Cluster, cache: Cache, uid: str, lines: int) -> TaskLog:
+    job = cache.jobs.get(uid)
+    if job is None:
+        raise _not_found("NoJob", f"task {uid[:64]} has no Job here: it has not started, or its Job is gone")
+    pods = cache.pods_of(job.uid)
+    for pod in reversed([pod for pod in pods if not pod.gone and pod.node is not None]):
+        tail = await cluster.read_log(pod, lines, LOG_BYTES)
+        if tail is not None:
+            earlier = [each for each in pods if each.started is not None and each.uid != pod.uid]
+            return TaskLog(
+                text=tail.text,
+                attempt=1 + sum(each.created <= pod.created for each in earlier),
+                pod_name=pod.name,
+                live=not pod.ended,
+                truncated=tail.truncated,
+            )
+    raise _not_found("NoLog", f"task {uid} has no pod with a log yet, or its pods are gone")
+
+
+async def _part(
+    shelf: Shelf, task: LongTask, reference: Reference, media_type: str | None, byte_range: str | None
+) -> Response:
+    headers = {"Content-Type": media_type or BINARY_MEDIA_TYPE, "Accept-Ranges": "bytes"}
+    wanted = wanted_range(byte_range, reference.size)
+    if wanted is None:
+        headers |= {"Content-Length": str(reference.size), "Content-Digest": digest_header(reference.sha256)}
+        return StreamingResponse(await shelf.get(task, reference), headers=headers)
+    start, end = wanted
+    headers |= {"Content-Length": str(end - start), "Content-Range": f"bytes {start}-{end - 1}/{reference.size}"}
+    body = await shelf.get(task, reference, start, end)
+    return StreamingResponse(body, HTTPStatus.PARTIAL_CONTENT, headers)
+
+
+def _not_found(reason: str, detail: str) -> Refusal:
+    return Refusal(HTTPStatus.NOT_FOUND, reason, detail)

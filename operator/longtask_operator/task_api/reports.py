@@ -1,0 +1,42 @@
+"""A pod tells how far it is."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from longtask_operator.task_api.bodies import AttemptAnswer, ProgressBody, Told
+from longtask_operator.task_api.callers import Admit, Attempt
+from longtask_operator.task_api.writes import Writes
+
+
+def router(admit: Admit, writes: Writes) -> APIRouter:
+    """attempt, progress, heartbeat."""
+    routes = APIRouter()
+
+    @routes.get("/attempt")
+    async def attempt(caller: Annotated[Attempt, Depends(admit)]) -> AttemptAnswer:
+        """Which attempt the caller is, and whether the end of the task was asked for."""
+        return AttemptAnswer(
+            task_id=caller.task.metadata.uid,
+            attempt=caller.number,
+            cancel_requested=caller.task.spec.cancel_requested,
+        )
+
+    @routes.post("/progress", status_code=202, responses={200: {"model": Told, "description": "Stored, or outdated."}})
+    async def progress(body: ProgressBody, response: Response, caller: Annotated[Attempt, Depends(admit)]) -> Told:
+        """Tell how far the work is. 202: held, and written within the interval; the newest report wins."""
+        if body.final:
+            await writes.write(caller, body.report())
+        elif writes.hold(caller, body.report()):
+            return Told(held=True)
+        response.status_code = HTTPStatus.OK
+        return Told(held=False)
+
+    @routes.post("/heartbeat", status_code=202)
+    async def heartbeat(caller: Annotated[Attempt, Depends(admit)]) -> Told:
+        """Tell that the work lives, without progress."""
+        writes.hold(caller, None)
+        return Told(held=True)
+
+    return routes

@@ -1,0 +1,202 @@
+"""A pod hands in its result and artifacts: a small result goes into the object, all else into the store."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+
+from longtask_api.longtask import LongTask
+from longtask_api.reports import JSON_MEDIA_TYPE, MAX_ARTIFACTS, MAX_INLINE_RESULT, Artifact, Reference, Result
+from longtask_operator.cache import Cache
+from longtask_operator.planning.results import merged_artifacts, result_of
+from longtask_operator.task_api.bodies import ArtifactAnswer, HandedIn, milliseconds
+from longtask_operator.task_api.callers import Admit, Attempt
+from longtask_operator.task_api.content import (
+    BINARY_MEDIA_TYPE,
+    RAW_BODY,
+    Begun,
+    Digest,
+    begin,
+    checked_digest,
+    media_type_of,
+    wanted_digest,
+)
+from longtask_operator.task_api.errors import Problem, Refusal
+from longtask_operator.task_api.shelf import Shelf
+from longtask_operator.task_api.writes import Operation, Writes
+from longtask_runtime.validation import ValidationTimeout, Validator
+
+MAX_CHECKED_RESULT = 16 * 1024 * 1024
+"""Bytes of a result that can be held against a resultSchema, which needs all of it in memory."""
+CHECKED_AT_ONCE = 4
+"""Results that are held in memory; the bodies of others are not read meanwhile."""
+_NO_RESULT: dict[int | str, dict[str, Any]] = {
+    415: {"model": Problem, "description": "A result is JSON or text; other data is an artifact."}
+}
+ARTIFACT_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$"
+
+
+def router(admit: Admit, results: "Results") -> APIRouter:
+    """result, artifacts."""
+    routes = APIRouter()
+
+    @routes.put("/result", openapi_extra=RAW_BODY, response_model_exclude_none=True, responses=_NO_RESULT)
+    async def hand_in(
+        request: Request,
+        caller: Annotated[Attempt, Depends(admit)],
+        content_digest: Digest = None,
+        summary: Annotated[str | None, Query(max_length=1024)] = None,
+    ) -> HandedIn:
+        """Hand in the result. It counts when this attempt ends with exit code 0; handing in again replaces it."""
+        media_type = media_type_of(request, JSON_MEDIA_TYPE).partition(";")[0].strip().lower()
+        return await results.hand_in(caller, request, Offer(media_type, wanted_digest(content_digest), summary))
+
+    @routes.put("/artifacts/{name}", openapi_extra=RAW_BODY)
+    async def keep_artifact(
+        request: Request,
+        caller: Annotated[Attempt, Depends(admit)],
+        name: Annotated[str, Path(pattern=ARTIFACT_NAME)],
+        content_digest: Digest = None,
+    ) -> ArtifactAnswer:
+        """Keep a file beside the result, of any type. Again under the same name replaces it."""
+        media_type = media_type_of(request, BINARY_MEDIA_TYPE)
+        return await results.keep_artifact(caller, request, name, media_type, wanted_digest(content_digest))
+
+    return routes
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What comes with the bytes of a result; `digest` is the SHA-256, as hex digits, that they should have."""
+
+    media_type: str
+    digest: str | None
+    summary: str | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """Stores what was handed in, then names it in status; what nothing names any more is dropped after that."""
+
+    writes: Writes
+    cache: Cache
+    shelf: Shelf
+    validator: Validator
+    checking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CHECKED_AT_ONCE))
+
+    async def hand_in(self, caller: Attempt, request: Request, offer: Offer) -> HandedIn:
+        """Take the body of the request as the result. Raises Refusal."""
+        if offer.media_type != JSON_MEDIA_TYPE and not offer.media_type.startswith("text/"):
+            detail = f"a result is application/json or text, not {offer.media_type}; other data is an artifact"
+            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", detail)
+        job = self.cache.jobs.get(caller.task.metadata.uid)
+        schema = job.result_schema if job is not None else None
+        if schema is None:
+            return await self._take(caller, await begin(request, MAX_INLINE_RESULT), offer, None)
+        async with self.checking:
+            body = await begin(request, MAX_CHECKED_RESULT)
+            return await self._take(
+                caller, body, offer, await self._mismatch(json.loads(schema), body, offer.media_type)
+            )
+
+    async def _take(self, caller: Attempt, body: Begun, offer: Offer, mismatch: str | None) -> HandedIn:
+        if body.rest is None and len(body.head) <= MAX_INLINE_RESULT:
+            size, sha256 = len(body.head), checked_digest(body.head, offer.digest)
+            result = _inline(body.head, offer.media_type)
+        else:
+            key = f"result-{caller.number}-{milliseconds()}"
+            reference = await self.shelf.put(caller.task, key, offer.media_type, body.chunks(), offer.digest)
+            result, size, sha256 = Result(reference=reference), reference.size, reference.sha256
+        told = {
+            "attempt": caller.number,
+            "media_type": None if result.value is not None else offer.media_type,
+            "summary": offer.summary or result.summary,
+            "mismatch": mismatch,
+        }
+
+        def handed_in(before: Result) -> Result:
+            artifacts = merged_artifacts(before.artifacts, result.artifacts)
+            return result.model_copy(update={**told, "artifacts": artifacts})
+
+        await self._store(caller, handed_in, result.reference)
+        return HandedIn(size=size, sha256=sha256, mismatch=mismatch)
+
+    async def keep_artifact(
+        self, caller: Attempt, request: Request, name: str, media_type: str, digest: str | None
+    ) -> ArtifactAnswer:
+        """Keep the body of the request as an artifact. Raises Refusal."""
+        _make_room(caller.task.status.result or Result(), name)
+        key = f"artifact-{name}-{caller.number}-{milliseconds()}"
+        body = await begin(request, 0)
+        reference = await self.shelf.put(caller.task, key, media_type, body.chunks(), digest)
+        artifact = Artifact(name=name, media_type=media_type, **reference.model_dump(by_alias=False))
+
+        def with_artifact(before: Result) -> Result:
+            _make_room(before, name)
+            return before.model_copy(update={"artifacts": merged_artifacts(before.artifacts, [artifact])})
+
+        await self._store(caller, with_artifact, reference)
+        return ArtifactAnswer(name=name, **reference.model_dump(by_alias=False))
+
+    async def _store(self, caller: Attempt, make: Callable[[Result], Result], reference: Reference | None) -> None:
+        """Write the result that `make` gives for the one that stands, whose bytes are at `reference`."""
+        superseded: set[Reference] = set()
+
+        def setting(task: LongTask) -> list[Operation]:
+            before = task.status.result or Result()
+            after = make(before)
+            superseded.clear()
+            superseded.update(_references(before) - _references(after))
+            return [{"op": "add", "path": "/status/result", "value": after.to_api()}]
+
+        try:
+            await self.writes.change(caller, setting)
+        except Refusal:
+            await self.shelf.drop(caller.task, reference)
+            raise
+        await self.shelf.drop(caller.task, *superseded)
+
+    async def _mismatch(self, schema: dict[str, Any], body: Begun, media_type: str) -> str | None:
+        if body.rest is not None:
+            detail = f"where its template has a resultSchema a result has at most {MAX_CHECKED_RESULT} bytes"
+            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", detail)
+        value = _parsed(body.head, media_type)
+        try:
+            problems = await self.validator.mismatches(schema, value, "result")
+        except ValidationTimeout as late:
+            return str(late)
+        return "; ".join(str(each) for each in problems)[:4096] or None
+
+
+def _inline(body: bytes, media_type: str) -> Result:
+    _parsed(body, media_type)
+    return result_of(body.decode()) if media_type == JSON_MEDIA_TYPE else Result(text=body.decode())
+
+
+def _parsed(body: bytes, media_type: str) -> Any:
+    """The JSON value, or the text. Raises Refusal where it is neither."""
+    try:
+        return json.loads(body) if media_type == JSON_MEDIA_TYPE else body.decode()
+    except (ValueError, RecursionError) as error:
+        detail = f"the result is not {media_type} in UTF-8: {error}; nothing was stored"
+        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Malformed", detail) from None
+
+
+def _make_room(result: Result, name: str) -> None:
+    kept = result.artifacts or []
+    if len(kept) >= MAX_ARTIFACTS and all(artifact.name != name for artifact in kept):
+        detail = f"the task has {len(kept)} artifacts; {MAX_ARTIFACTS} are allowed: put several files into one archive"
+        raise Refusal(HTTPStatus.CONFLICT, "TooManyArtifacts", detail)
+
+
+def _references(result: Result) -> set[Reference]:
+    found = {result.reference} if result.reference is not None else set()
+    return found | {
+        Reference(uri=each.uri, size=each.size, sha256=each.sha256)
+        for each in result.artifacts or []
+        if each.uri is not None and each.size is not None and each.sha256 is not None
+    }

@@ -1,0 +1,69 @@
+"""The store, as the task API uses it: for one task, with refusals that a caller understands."""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+
+from longtask_api.longtask import LongTask
+from longtask_api.reports import Reference
+from longtask_operator.store.store import Store
+from longtask_operator.store.terms import DigestMismatch, NotStored, Owner, StoreUnavailable, TooLarge
+from longtask_operator.task_api.content import digest_mismatch
+from longtask_operator.task_api.errors import Refusal, later
+
+logger = logging.getLogger(__name__)
+
+
+class Shelf:
+    """What a task has in the store. Every method raises Refusal where the store cannot do its part."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def put(
+        self, task: LongTask, key: str, media_type: str, chunks: AsyncIterator[bytes], sha256: str | None
+    ) -> Reference:
+        """Store bytes under a key that was not used before; `sha256` (hex digits) is what they should have."""
+        try:
+            return await self._store.put(_owner(task), key, media_type, chunks, sha256)
+        except TooLarge as error:
+            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", str(error)) from None
+        except DigestMismatch as error:
+            raise digest_mismatch(str(error)) from None
+        except StoreUnavailable as error:
+            raise later("StoreUnavailable", str(error), 5) from None
+
+    async def get(
+        self, task: LongTask, reference: Reference, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """The bytes from `start` to before `end`. What can be refused is refused before the first of them."""
+        chunks = self._store.get(_owner(task), reference, start, end)
+        try:
+            first = await anext(chunks, b"")
+        except NotStored as error:
+            raise Refusal(HTTPStatus.NOT_FOUND, "NotStored", str(error)) from None
+        except StoreUnavailable as error:
+            raise later("StoreUnavailable", str(error), 5) from None
+        return _following(first, chunks)
+
+    async def drop(self, task: LongTask, *references: Reference | None) -> None:
+        """Remove what nothing refers to any more. What cannot be removed goes with the task, or with the bucket's
+        lifecycle rule."""
+        for reference in references:
+            if reference is not None:
+                with contextlib.suppress(NotStored):
+                    try:
+                        await self._store.delete(_owner(task), reference)
+                    except StoreUnavailable as error:
+                        logger.warning("left in the store: %s", error, extra={"uri": reference.uri})
+
+
+async def _following(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in chunks:
+        yield chunk
+
+
+def _owner(task: LongTask) -> Owner:
+    return Owner(task.metadata.name, task.metadata.uid)

@@ -1,0 +1,215 @@
+"""Writes what the work told into the status of its task."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from longtask_api.base import rfc3339
+from longtask_api.longtask import LongTask
+from longtask_operator.cache import Cache
+from longtask_operator.cluster import Cluster
+from longtask_operator.metrics import METRICS
+from longtask_operator.planning.progress import Report, progress
+from longtask_operator.task_api.callers import Attempt
+from longtask_operator.task_api.errors import Refusal, later
+from longtask_operator.workqueue import WorkQueue
+from longtask_runtime.kube import KubeError
+
+logger = logging.getLogger(__name__)
+
+Operation = Mapping[str, Any]
+
+TRIES: Final = 6
+"""How often a change is made anew because somebody else wrote to the task in between."""
+WRITERS: Final = 4
+REMEMBERED: Final = 20_000
+HEARTBEAT_SECONDS: Final = 30.0
+STALL_SHARE: Final = 0.25
+"""Of the stall timeout: how often a heartbeat is written at least, so that work that lives never looks stalled."""
+FLUSH_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True)
+class _Held:
+    attempt: Attempt
+    report: Report | None
+    """None for a heartbeat."""
+    at: datetime
+
+
+class Writes:
+    """What is final goes through at once; progress is held, the newest wins, and one write a task and interval is made.
+
+    Held progress is lost with the process: that costs freshness, and the next report brings it back.
+    """
+
+    def __init__(self, cluster: Cluster, cache: Cache, interval: float, per_second: float) -> None:
+        """`interval` in seconds; `per_second` bounds the held writes of all tasks together. Where there are more tasks
+        than that allows, each waits its turn, and the interval grows by itself."""
+        self._cluster = cluster
+        self._cache = cache
+        self._interval = interval
+        self._gap = 1 / per_second
+        self._next_write = 0.0
+        self._held: dict[str, _Held] = {}
+        self._written: OrderedDict[str, float] = OrderedDict()
+        self._queue: WorkQueue[str] = WorkQueue(self._write_held, self._failed, WRITERS)
+
+    async def run(self) -> None:
+        """Write what is held when its time comes, until cancelled."""
+        await self._queue.run()
+
+    async def flush(self) -> None:
+        """Write what is held now, as far as there is time: nobody will later."""
+        held, self._held = list(self._held.values()), {}
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                for result in await asyncio.gather(*(self._store(each) for each in held), return_exceptions=True):
+                    if isinstance(result, Exception):
+                        logger.warning("a held report is lost", exc_info=result)
+        except TimeoutError:
+            logger.warning("held reports are lost: the API server was too slow", extra={"at_most": len(held)})
+
+    def hold(self, attempt: Attempt, report: Report | None) -> bool:
+        """Keep a report, or a heartbeat (None), until its write. False when something newer is known already."""
+        uid, now = attempt.task.metadata.uid, datetime.now(UTC)
+        before = self._held.get(uid)
+        if report is None and before is not None and before.report is not None:
+            report, attempt = before.report, before.attempt
+        elif report is not None and not self._is_newer(attempt, report, before):
+            return False
+        self._held[uid] = _Held(attempt, report, now)
+        since = time.monotonic() - self._written.get(uid, float("-inf"))
+        self._queue.add_later(uid, self._pause(attempt, report) - since)
+        return True
+
+    async def write(self, attempt: Attempt, report: Report) -> bool:
+        """Store a report now. False when something newer is stored. Raises Refusal."""
+        self._held.pop(attempt.task.metadata.uid, None)
+        if not self._is_newer(attempt, report, None):
+            return False
+        return await self._store(_Held(attempt, report, datetime.now(UTC))) is not None
+
+    async def put(self, attempt: Attempt, field: str, value: Mapping[str, Any]) -> LongTask | None:
+        """Store a field of status whose (attempt, sequence) the API server holds forward; None when it holds a newer
+        one. Raises Refusal."""
+        return await self._send(attempt, [_add(field, value), _told(datetime.now(UTC))])
+
+    async def change(self, attempt: Attempt, make: Callable[[LongTask], Iterable[Operation]]) -> LongTask:
+        """Store the operations that `make` gives for the task as it is; nobody else's write comes between the look and
+        the change. No operations: nothing is written. Raises Refusal, also from `make`.
+        """
+        task = self._current(attempt)
+        for _ in range(TRIES):
+            operations = list(make(task))
+            if not operations:
+                return task
+            unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": task.metadata.resource_version}
+            written = await self._send(attempt, [unchanged, *operations, _told(datetime.now(UTC))])
+            if written is not None:
+                return written
+            task = await self.live(attempt)
+        raise later("Busy", "the task is being written by many at once; try again in a second")
+
+    async def live(self, attempt: Attempt) -> LongTask:
+        """The task as it is now. Raises Refusal where it takes nothing from the attempt any more."""
+        task = await self._cluster.get_task(attempt.task.metadata.name, attempt.task.metadata.uid)
+        if task is None or task.is_terminal:
+            raise Refusal(HTTPStatus.CONFLICT, "TaskEnded", "the task has ended; nothing is taken for it any more")
+        if task.status.job_ref is None or task.status.job_ref.uid != attempt.pod.job_uid:
+            raise Refusal(HTTPStatus.FORBIDDEN, "NotItsJob", "the pod does not belong to the task's Job")
+        self._cache.put_task(task)
+        return task
+
+    def _is_newer(self, attempt: Attempt, report: Report, held: _Held | None) -> bool:
+        stored = self._current(attempt).status.progress
+        if stored is not None and (stored.attempt, stored.sequence) >= (attempt.number, report.sequence):
+            return False
+        other = held.report if held is not None else None
+        return (
+            other is None or held is None or (held.attempt.number, other.sequence) <= (attempt.number, report.sequence)
+        )
+
+    def _pause(self, attempt: Attempt, report: Report | None) -> float:
+        """Seconds between two writes for the task."""
+        if report is not None:
+            return self._interval
+        snapshot = attempt.task.status.template_snapshot
+        stall = snapshot.stall if snapshot is not None else None
+        return min(HEARTBEAT_SECONDS, stall.timeout_seconds * STALL_SHARE) if stall is not None else HEARTBEAT_SECONDS
+
+    async def _write_held(self, uid: str) -> None:
+        if uid not in self._held:
+            return
+        await self._turn()
+        held = self._held.pop(uid, None)
+        if held is None:
+            return
+        try:
+            await self._store(held)
+        except BaseException as error:
+            if not isinstance(error, Refusal) or error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                self._held.setdefault(uid, held)
+                raise
+
+    async def _turn(self) -> None:
+        """Wait until another write fits into the rate."""
+        now = time.monotonic()
+        self._next_write = max(self._next_write, now) + self._gap
+        await asyncio.sleep(self._next_write - self._gap - now)
+
+    async def _store(self, held: _Held) -> LongTask | None:
+        attempt, status = held.attempt, self._current(held.attempt).status
+        operations = [_told(held.at)]
+        if held.report is not None:
+            started = next((each.start_time for each in status.attempts if each.number == attempt.number), None)
+            resumed = status.checkpoint is not None and status.checkpoint.attempt < attempt.number
+            made = progress(held.report, attempt.number, held.at, status.progress, started, resumed=resumed)
+            operations.append(_add("progress", made.to_api()))
+        return await self._send(attempt, operations)
+
+    async def _send(self, attempt: Attempt, operations: list[Operation]) -> LongTask | None:
+        """The task as written; None when a test failed or something newer is stored. Raises Refusal."""
+        uid = attempt.task.metadata.uid
+        self._remember(uid)
+        try:
+            written = await self._cluster.report(attempt.task, attempt.pod.job_uid, operations)
+        except KubeError as error:
+            if error.status == 404:
+                raise Refusal(HTTPStatus.CONFLICT, "TaskEnded", "the task is gone; nothing is taken for it") from None
+            if error.status == 422:
+                METRICS.reports_dropped.inc()
+                return None
+            if error.status in (409, 429) or error.status >= 500:
+                raise later("Unavailable", "the API server cannot store it now; try again in a second") from error
+            raise
+        METRICS.report_writes.inc()
+        self._cache.put_task(written)
+        return written
+
+    def _current(self, attempt: Attempt) -> LongTask:
+        return self._cache.tasks.get(attempt.task.metadata.uid, attempt.task)
+
+    def _remember(self, uid: str) -> None:
+        self._written[uid] = time.monotonic()
+        self._written.move_to_end(uid)
+        if len(self._written) > REMEMBERED:
+            self._written.popitem(last=False)
+
+    def _failed(self, uid: str, error: Exception) -> None:
+        METRICS.errors.inc()
+        logger.warning("a report could not be written; it is tried again", extra={"task_uid": uid}, exc_info=error)
+
+
+def _add(field: str, value: Any) -> Operation:
+    return {"op": "add", "path": f"/status/{field}", "value": value}
+
+
+def _told(at: datetime) -> Operation:
+    return _add("lastReportTime", rfc3339(at))
