@@ -213,7 +213,8 @@ class Failure(ApiModel):
             max_length=64,
             description="The cause in one word: Error, OOMKilled, DeadlineExceeded, StartTimeout, ImagePullBackOff, "
             "CreateContainerConfigError, Unschedulable, QuotaExceeded, PodSecurityViolation, NodeLost, Evicted, "
-            "InvalidParameters, TemplateNotFound, TemplateNotReady, TooManyDisruptions, InvalidResult, JobLost, ...",
+            "InvalidParameters, TemplateNotFound, TemplateNotReady, TooManyDisruptions, Stalled, InvalidResult, "
+            "JobLost, ...",
         ),
     ]
     message: Annotated[str, Field(max_length=4096, description="What happened, in a sentence.")]

@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
 from referencing import Registry
 
@@ -22,6 +23,11 @@ from longtask_api import names
 from longtask_api.tools import RESERVED_ARGUMENTS
 
 PROPERTY_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")
+DATA_KEYWORDS: Final = frozenset({"default", "const", "enum", "examples"})
+"""Keywords that hold values, not schemas."""
+NAMED_SCHEMAS: Final = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
+"""Keywords that hold schemas under names of the author's choice."""
+FORMATS: Final = FormatChecker(["date", "email", "ipv4", "ipv6", "uuid"])
 MAX_ERRORS = 10
 MAX_DEPTH = 100
 MAX_MESSAGE = 1000
@@ -112,10 +118,16 @@ def _errors(schema: Mapping[str, Any], value: Any, noun: str) -> list[ParameterE
     return list(dict.fromkeys(each for error in found for each in _readable(error, noun)))
 
 
+@FORMATS.checks("date-time", raises=ValueError)
+def _is_date_time(value: object) -> bool:
+    """RFC 3339, section 5.6: a date, a time and an offset."""
+    return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
+
+
 @lru_cache(maxsize=128)
 def _validator(schema_text: str) -> Draft202012Validator:
     """A validator that follows no remote reference. Making one costs more than using it."""
-    return Draft202012Validator(json.loads(schema_text), registry=Registry())
+    return Draft202012Validator(json.loads(schema_text), registry=Registry(), format_checker=FORMATS)
 
 
 def environment_name(parameter: str) -> str:
@@ -139,8 +151,12 @@ def _property_problems(properties: Mapping[str, Any]) -> Iterator[str]:
 def _subschemas(node: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(node, Mapping):
         yield node
-        for child in node.values():
-            yield from _subschemas(child)
+        for key, child in node.items():
+            if key in NAMED_SCHEMAS and isinstance(child, Mapping):
+                for named in child.values():
+                    yield from _subschemas(named)
+            elif key not in DATA_KEYWORDS:
+                yield from _subschemas(child)
     elif isinstance(node, list):
         for child in node:
             yield from _subschemas(child)

@@ -62,6 +62,10 @@ class Cache:
         """The pod of that uid; also one that is gone, for a while."""
         return self.pods.get(self._job_of_pod.get(uid, ""), {}).get(uid)
 
+    def was_deleted(self, uid: str) -> bool:
+        """Whether the object of that uid is known to be gone, and not just unknown."""
+        return uid in self._buried
+
     async def changed(self, task: LongTask, at_most: float) -> None:
         """Return when the task is no longer as given, or after `at_most` seconds."""
         if self.tasks.get(task.metadata.uid) is not task:

@@ -107,13 +107,12 @@ class Cluster:
         return None if log.text.startswith(NO_LOG) else log
 
     async def pod_usage(self, pod: PodView) -> PodUsage | None:
-        """What the container that does the work uses now; None where nothing measures it, or we may not ask."""
+        """What the container that does the work uses now; None where nothing measures it, we may not ask, or the
+        metrics server does not answer: it says more of work that has stalled, but decides nothing."""
         try:
             document = await request(self._client, "GET", f"{self._metrics}/pods/{pod.name}")
-        except KubeError as error:
-            if error.status in (403, 404, 503):
-                return None
-            raise
+        except (KubeError, TimeoutError):
+            return None
         return usage_view(document, pod.container)
 
     async def act(self, task: LongTask, action: Action) -> JobView | None:

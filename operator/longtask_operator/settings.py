@@ -37,12 +37,20 @@ class Settings(BaseSettings):
         default=10, gt=0, description="Calls of the task API that one task may make; more get 429."
     )
     store_max_bytes: int = Field(
-        default=2**30, gt=0, description="The largest result, checkpoint or artifact that is kept in S3, in bytes."
+        default=2**30,
+        gt=0,
+        le=64 * 2**30,
+        description="The largest result, checkpoint or artifact that is kept, in bytes; without S3 at most 900 KiB.",
     )
     store_s3_bucket: str | None = Field(
         default=None, min_length=1, description="Bucket for what is too large for a ConfigMap."
     )
-    store_s3_prefix: str = Field(default="longtask", description="What the keys in the bucket begin with.")
+    store_s3_prefix: str = Field(
+        default="longtask",
+        max_length=200,
+        pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$",
+        description="What the keys in the bucket begin with.",
+    )
     store_s3_region: str | None = Field(default=None, description="Region of the bucket.")
     store_s3_endpoint_url: str | None = Field(default=None, description="Endpoint of an S3-compatible service.")
     store_s3_path_style: bool = Field(default=False, description="Name the bucket in the path, not in the host.")

@@ -13,11 +13,11 @@ from tests.cluster import archive, packages
 from tests.cluster.paths import IMAGES
 from tests.cluster.steps import run, say
 
-TAG = "localhost/python-base:2"  # raise the number when the recipe changes
-ARCHIVE = IMAGES / "localhost_python-base_2.tar"
+TAG = "localhost/python-base:3"  # raise the number when the recipe changes
+ARCHIVE = IMAGES / "localhost_python-base_3.tar"
 
 _PACKAGES = (
-    *("base-files", "bash", "ca-certificates", "coreutils", "dash", "grep", "libc-bin", "libstdc++6", "sed"),
+    *("base-files", "bash", "ca-certificates", "coreutils", "curl", "dash", "grep", "libc-bin", "libstdc++6", "sed"),
     *("python3", "python3-pip", "python3-venv"),
 )
 _UNWANTED = ("./usr/share/doc/*", "./usr/share/locale/*", "./usr/share/man/*")

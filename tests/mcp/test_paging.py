@@ -65,7 +65,7 @@ def test_a_part_that_there_is_not_is_an_error(size: int, number: int, told: str)
     assert str(caught.value) == told
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"\x80" * (2 * P), b"x" * P + b"\x80" * 9, b"\x00\xc3"])
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"\x80" * (2 * P), b"x" * P + b"\x80" * 9, b"\x00\xc3", b"\x80abc"])
 def test_what_is_no_text_is_told_apart(content: bytes) -> None:
     pages = range(1, -(-len(content) // P) + 1)
     assert all(_is_text(content, number) is False for number in pages if content[(number - 1) * P] > 0x7F)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from longtask_mcp.contract import answers, results
 from longtask_mcp.contract.errors import BadArguments
@@ -262,6 +262,19 @@ async def test_an_answer_that_is_not_the_piece_is_never_taken_for_it(
     with pytest.raises(Unavailable, match=told) as caught:
         await task_api.read(UID, None, 0, 9)
     assert not isinstance(caught.value, Absent)
+
+
+async def test_an_answer_that_is_too_long_is_not_read_to_its_end(task_api: TaskApi, operator: FakeOperator) -> None:
+    chunks = iter([b"x" * 65536] * 1000)
+
+    async def long() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    operator.instead = StreamingResponse(long(), 206, {"Content-Range": "bytes 0-9/10"})
+    with pytest.raises(Unavailable, match=UNREADABLE):
+        await task_api.read(UID, None, 0, 9)
+    assert len(list(chunks)) > 500
 
 
 async def test_what_the_store_does_not_have_is_told_apart(task_api: TaskApi) -> None:

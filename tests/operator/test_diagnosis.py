@@ -43,7 +43,8 @@ def templates(tasks: Tasks) -> None:
 
 def go(tasks: Tasks, uid: str) -> None:
     """Let WHEN_TOLD go on."""
-    (pod,) = [pod["metadata"]["name"] for pod in tasks.pods(uid) if pod["status"]["phase"] == "Running"]
+    pods = eventually(lambda: tasks.pods(uid), lambda pods: any(pod["status"]["phase"] == "Running" for pod in pods))
+    (pod,) = [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"]
     command = ["kubectl", "exec", "--namespace", tasks.kube.namespace, pod, "--", "touch", "/dev/shm/go"]
     subprocess.run(command, check=True, capture_output=True, timeout=30)
 

@@ -96,6 +96,7 @@ def test_silence_is_told_with_the_evidence_and_ends_with_a_report(
         assert part in status["message"], status["message"]
     assert eventually(lambda: tasks.events(uid), lambda events: ("Warning", "Stalled") in events)
     assert stalled(tasks.status(quiet)) == ("", "")
+    assert ("Normal", "InputRequested") in tasks.events(tasks.get(asks)["metadata"]["uid"])
     waiting = tasks.status(asks)
     assert (waiting["phase"], stalled(waiting)) == ("WaitingForInput", ("Unknown", "WaitingForInput"))
 

@@ -6,7 +6,8 @@ import pytest
 
 from longtask_api.reports import Reference
 from longtask_operator.store.s3 import CHUNK
-from longtask_operator.store.store import NotStored, Owner, Store
+from longtask_operator.store.store import Store
+from longtask_operator.store.terms import NotStored, Owner
 from tests.kube import Kube
 from tests.s3 import S3Server
 from tests.store.conftest import NewOwner

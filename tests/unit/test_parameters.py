@@ -349,3 +349,27 @@ def test_an_error_survives_the_way_between_processes() -> None:
     assert type(received) is InvalidParameters
     assert received.errors == errors
     assert str(received) == "epochs: too few; too much"
+
+
+@pytest.mark.parametrize(
+    ("format_", "good", "bad"),
+    [
+        ("date", "2026-02-28", "2026-02-30"),
+        ("date-time", "2026-02-28T10:00:00+01:00", "2026-02-28T10:00:00"),
+        ("uuid", "8f3c6c1e-0000-4000-8000-000000000000", "8f3c6c1e"),
+    ],
+)
+def test_a_format_is_held(format_: str, good: str, bad: str) -> None:
+    schema = {"type": "object", "properties": {"x": {"type": "string", "format": format_}}}
+    assert complete(schema, {"x": good}) == {"x": good}
+    with pytest.raises(InvalidParameters, match=f"x: '{bad}' is not a '{format_}'"):
+        complete(schema, {"x": bad})
+
+
+def test_a_default_is_data_whatever_its_keys() -> None:
+    assert check_schema({"type": "object", "properties": {"x": {"default": {"$ref": "https://example.com"}}}}) == []
+
+
+def test_a_parameter_may_be_named_like_a_keyword() -> None:
+    schema = {"type": "object", "properties": {"default": {"$ref": "https://example.com"}}}
+    assert "only references inside the schema" in check_schema(schema)[0]

@@ -277,6 +277,12 @@ def test_a_deadline_of_one_second_is_not_taken_for_a_stall(
     assert [each.reason for each in plan(_given(115, stored, policy, pods=(STOPPED,))).status.attempts] == [reason]
 
 
+def test_an_attempt_that_was_over_its_own_deadline_was_not_ended_for_silence() -> None:
+    over = ended_pod(exit_code=137, ended=112, reason="DeadlineExceeded", deadline=110)
+    given = _given(115, _status(STALLED), RETRY, pods=(over,))
+    assert [each.reason for each in plan(given).status.attempts] == ["DeadlineExceeded"]
+
+
 def test_work_that_ended_by_itself_has_its_own_reason() -> None:
     given = _given(115, _status(STALLED), RETRY, pods=(ended_pod(exit_code=3, ended=101, deadline=1),))
     assert [each.reason for each in plan(given).status.attempts] == ["Error"]

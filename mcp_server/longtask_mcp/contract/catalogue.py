@@ -7,6 +7,7 @@ from mcp_types import Tool, ToolAnnotations
 
 from longtask_api import names
 from longtask_api.conditions import find
+from longtask_api.parameters import DATA_KEYWORDS, NAMED_SCHEMAS
 from longtask_api.template import LongTaskTemplate, TemplateConditionType
 from longtask_api.tools import FIXED_TOOLS
 from longtask_mcp.contract import arguments
@@ -16,8 +17,6 @@ MAX_SCHEMA_NODES = 5000
 COMBINATORS = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
 """Model APIs refuse tools with these at the top of their schema. They hold all the same when a task is started."""
 DROPPED_KEYWORDS = frozenset({"$ref", "$defs", "definitions", "$schema", "$id"})
-DATA_KEYWORDS = frozenset({"default", "const", "enum", "examples"})
-NAMED_SCHEMAS = frozenset({"properties", "patternProperties", "dependentSchemas"})
 
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _STARTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False)

@@ -9,9 +9,7 @@ from longtask_api.reports import Reference
 from longtask_operator.store.config_maps import CONFIG_MAP_SCHEME, ConfigMaps
 from longtask_operator.store.incoming import Incoming
 from longtask_operator.store.s3 import KEY, S3, S3_SCHEME
-from longtask_operator.store.terms import DigestMismatch, NotStored, Owner, StoreUnavailable, TooLarge
-
-__all__ = ["MAX_CONFIG_MAP_BYTES", "DigestMismatch", "NotStored", "Owner", "Store", "StoreUnavailable", "TooLarge"]
+from longtask_operator.store.terms import NotStored, Owner, TooLarge
 
 MAX_CONFIG_MAP_BYTES = 900 * 1024
 """Kubernetes allows 1 MiB of data; etcd 1.5 MiB for all of an object."""

@@ -84,13 +84,19 @@ class Pods:
             raise _forbidden("NotATaskPod", f"pod {name} does not work for a LongTask")
         return pod
 
-    def _attempt(self, pod: PodView) -> Attempt:
+    def _task(self, pod: PodView) -> LongTask:
         task = self._cache.tasks.get(pod.task_uid)
-        if task is None:
+        if task is None and self._cache.was_deleted(pod.task_uid):
             raise Refusal(HTTPStatus.CONFLICT, "TaskEnded", f"task {pod.task_uid} is gone; nothing is taken for it")
+        if task is None:
+            raise later("AttemptNotKnown", f"task {pod.task_uid} is not known here yet; try again in a second")
         if task.is_terminal:
             detail = f"the task has ended ({task.status.phase}); nothing is taken for it any more"
             raise Refusal(HTTPStatus.CONFLICT, "TaskEnded", detail)
+        return task
+
+    def _attempt(self, pod: PodView) -> Attempt:
+        task = self._task(pod)
         if pod.ended:
             raise _forbidden("PodNotRunning", f"pod {pod.name} has ended; only a running one may report")
         reference, attempts = task.status.job_ref, task.status.attempts
@@ -99,10 +105,9 @@ class Pods:
         if reference.uid != pod.job_uid:
             raise _forbidden("NotItsJob", f"pod {pod.name} does not belong to the task's Job {reference.name}")
         known = next((attempt for attempt in attempts if attempt.pod_uid == pod.uid), None)
-        if known is None and pod.phase != "Running":
-            raise later("AttemptNotKnown", f"pod {pod.name} is {pod.phase}; try again in a second")
         if known is None:
-            raise later("AttemptNotKnown", f"pod {pod.name} has just started; try again in a second")
+            detail = f"pod {pod.name} ({pod.phase}) is not recorded as an attempt yet; try again in a second"
+            raise later("AttemptNotKnown", detail)
         if known is not attempts[-1]:
             detail = f"pod {pod.name} is attempt {known.number}; attempt {attempts[-1].number} has replaced it"
             raise _forbidden("NotTheNewestAttempt", detail)

@@ -1,5 +1,6 @@
 """Bytes on their way in and out: digests (RFC 9530), ranges (RFC 9110, section 14), bodies of a bounded size."""
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -19,6 +20,8 @@ Digest = Annotated[str | None, Header(alias="Content-Digest", max_length=1024)]
 RAW_BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 }
+SILENCE_SECONDS = 60.0
+"""How long the next part of a body may take: a pod that hangs in the middle would hold its place in the store."""
 MAX_MEDIA_TYPE = 128
 """Characters; the CRD's limit."""
 DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]+):", re.IGNORECASE)
@@ -51,11 +54,17 @@ async def begin(request: Request, limit: int) -> Begun:
 
 
 async def _stream(request: Request) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in request.stream():
-            yield chunk
-    except ClientDisconnect:
-        raise Refusal(HTTPStatus.BAD_REQUEST, "Incomplete", "the body ended before it was complete") from None
+    chunks = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except (ClientDisconnect, TimeoutError):
+            detail = f"the body ended before it was complete, or nothing came for {SILENCE_SECONDS:g} s"
+            raise Refusal(HTTPStatus.BAD_REQUEST, "Incomplete", detail) from None
+        yield chunk
 
 
 def media_type_of(request: Request, default: str) -> str:

@@ -31,7 +31,7 @@ WRITERS: Final = 4
 REMEMBERED: Final = 20_000
 HEARTBEAT_SECONDS: Final = 30.0
 STALL_SHARE: Final = 0.25
-"""Of the stall timeout: how often a heartbeat is written at least, so that work that lives never looks stalled."""
+"""Of the stall timeout: how often what a task tells is written at least."""
 FLUSH_SECONDS: Final = 5.0
 
 
@@ -137,12 +137,11 @@ class Writes:
         )
 
     def _pause(self, attempt: Attempt, report: Report | None) -> float:
-        """Seconds between two writes for the task."""
-        if report is not None:
-            return self._interval
+        """Seconds between two writes for the task: so few that work that lives never looks stalled."""
+        pause = HEARTBEAT_SECONDS if report is None else self._interval
         snapshot = attempt.task.status.template_snapshot
         stall = snapshot.stall if snapshot is not None else None
-        return min(HEARTBEAT_SECONDS, stall.timeout_seconds * STALL_SHARE) if stall is not None else HEARTBEAT_SECONDS
+        return pause if stall is None else min(pause, stall.timeout_seconds * STALL_SHARE)
 
     async def _write_held(self, uid: str) -> None:
         if uid not in self._held:
