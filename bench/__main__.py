@@ -1,4 +1,4 @@
-"""`make bench`: measures and writes bench/results/latest.json."""
+"""`make bench`: measures and writes bench/results/latest.json, or one section of it."""
 
 import argparse
 import asyncio
@@ -6,10 +6,13 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from bench import reconcile
+from bench import reconcile, reports
+from bench.table import reports_table
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
@@ -17,23 +20,36 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 def main() -> int:
     """Exit code 0, or 2 when the cluster cannot be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--tasks", type=int, default=500, help="Jobs, and LongTasks, that end at once")
-    parser.add_argument("--running", type=int, default=50, help="LongTasks that still run at the cold start")
+    parser.add_argument("section", nargs="?", choices=["reconcile", "reports"], help="only this one")
+    parser.add_argument("--tasks", type=int, default=500, help="reconcile: Jobs, and LongTasks, that end at once")
+    parser.add_argument("--running", type=int, default=50, help="reconcile: LongTasks that still run at the cold start")
+    parser.add_argument("--pods", type=int, default=1000, help="reports: LongTasks whose pods report once a second")
+    parser.add_argument("--seconds", type=int, default=60, help="reports: for how long")
     arguments = parser.parse_args()
     if not os.environ.get("LONGTASK_AUDIT_LOG"):
         print(
             "writes are counted from the audit log, which only the local cluster has: make cluster-up", file=sys.stderr
         )
         return 2
-    results = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()},
-        "reconcile": asyncio.run(reconcile.measure(arguments.tasks, arguments.running)),
+    sections: dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]] = {
+        "reconcile": lambda: reconcile.measure(arguments.tasks, arguments.running),
+        "reports": lambda: reports.measure(arguments.pods, arguments.seconds),
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-    print(json.dumps(results, indent=2))
+    for name, measure in sections.items():
+        if arguments.section in (None, name):
+            machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()}
+            date = datetime.now(UTC).isoformat(timespec="seconds")
+            figures = {"date": date, "machine": machine, **asyncio.run(measure())}
+            _store(name, figures)
+            print(reports_table(figures) if name == "reports" else json.dumps(figures, indent=2))
     return 0
+
+
+def _store(name: str, figures: dict[str, Any]) -> None:
+    """Put a section in place of the one of the run before."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps({**results, name: figures}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

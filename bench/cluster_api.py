@@ -3,8 +3,8 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -49,14 +49,19 @@ class ClusterApi:
     async def until_all(self, path: str, count: int, ended: Callable[[Document], bool], version: str) -> None:
         """Watch the collection from `version` on until `count` objects of it have ended."""
         names = set[str]()
-        async with self._session.get(f"{self._host}{path}?watch=1&resourceVersion={version}") as stream:
-            async for line in stream.content:
-                document = json.loads(line)["object"]
+        async with aclosing(self.watch(path, version)) as documents:
+            async for document in documents:
                 if ended(document):
                     names.add(document["metadata"]["name"])
                 if len(names) == count:
                     return
         raise RuntimeError(f"the watch of {path} ended with {len(names)} of {count}")
+
+    async def watch(self, path: str, version: str) -> AsyncGenerator[Document, None]:
+        """The objects of the collection as they change from `version` on."""
+        async with self._session.get(f"{self._host}{path}?watch=1&resourceVersion={version}") as stream:
+            async for line in stream.content:
+                yield json.loads(line)["object"]
 
     async def version(self, path: str) -> str:
         """The resourceVersion of the collection now."""

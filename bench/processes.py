@@ -32,10 +32,19 @@ def cpu_by_name(names: Iterable[str]) -> dict[str, float]:
 
 def rss_megabytes(pid: int) -> float:
     """Resident memory of the same."""
+    return _memory(pid, "VmRSS")
+
+
+def rss_peak_megabytes(pid: int) -> float:
+    """The most that each of the same has had since its start, added up."""
+    return _memory(pid, "VmHWM")
+
+
+def _memory(pid: int, kind: str) -> float:
     kilobytes = 0
     for each in [pid, *_descendants(pid)]:
         for line in Path(f"/proc/{each}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(f"{kind}:"):
                 kilobytes += int(line.split()[1])
     return kilobytes / 1024
 
