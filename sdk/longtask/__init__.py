@@ -1,1 +1,28 @@
+"""LongTask for the code inside a pod: one Python function becomes durable, observable, resumable work.
+
+    import longtask
+
+    @longtask.task
+    def model_training(ctx: longtask.Context, epochs: int = 10) -> float: ...
+
+`python -m longtask run train:model_training` runs it, in a pod and at a desk; `longtask template` makes it a tool.
+"""
+
+from longtask.context import Context, current
+from longtask.errors import Cancelled, InvalidAnswer, NoAnswer, NotDelivered
+from longtask.host import Artifact
+from longtask.task import Task, task
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Artifact",
+    "Cancelled",
+    "Context",
+    "InvalidAnswer",
+    "NoAnswer",
+    "NotDelivered",
+    "Task",
+    "current",
+    "task",
+]

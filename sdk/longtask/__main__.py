@@ -1,0 +1,34 @@
+"""`longtask`, or `python -m longtask`: run a task, or make a template of it."""
+
+import os
+import sys
+
+USAGE = """\
+usage: longtask run MODULE:FUNCTION
+           Run a task; its parameters are the JSON in LONGTASK_PARAMETERS. In a pod it reports to LongTask; elsewhere
+           progress is on stderr and the result, JSON, on stdout.
+       longtask template MODULE:FUNCTION --image IMAGE [--check FILE]
+           Write the LongTaskTemplate that makes it a tool to stdout; more with --help.
+"""
+
+
+def main() -> None:
+    """The console script."""
+    match sys.argv[1:]:
+        case ["run", target] if not target.startswith("-"):
+            from longtask.run import run  # noqa: PLC0415 - each command loads what it needs
+
+            sys.exit(run(target, os.environ))
+        case ["template", *arguments]:
+            from longtask.template import main as template  # noqa: PLC0415
+
+            sys.exit(template(arguments))
+        case ["-h" | "--help"] | ["run", "-h" | "--help"]:
+            sys.stdout.write(USAGE)
+        case _:
+            sys.stderr.write(USAGE)
+            sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

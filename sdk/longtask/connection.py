@@ -1,0 +1,260 @@
+"""Requests to the task API."""
+
+import base64
+import hashlib
+import http.client
+import json
+import os
+import random
+import ssl
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from longtask.notices import notice
+from longtask.stop import Stop
+
+MAX_DELAY, MAX_RETRY_AFTER = 10.0, 60.0
+"""Seconds between two tries, and what an API that asks for more is given."""
+TRIES_WITHOUT_TOKEN = 5
+"""How often a 401 is tried again: kubelet may be renewing the token."""
+LOUD_AFTER = 3
+"""Tries that fail before a line says so: an API that restarts is no news."""
+SMALL_TIMEOUT, LARGE_TIMEOUT = 10.0, 60.0
+"""Seconds without a byte; large is for bodies of any size, which the API answers when they are stored."""
+
+
+class Unreachable(Exception):
+    """Try again: no answer, or one that says so. `wait` is what the API asked for, in seconds."""
+
+    def __init__(self, problem: str, wait: float = 0.0, *, no_token: bool = False) -> None:
+        super().__init__(problem)
+        self.wait = wait
+        self.no_token = no_token
+
+
+class Refused(Exception):
+    """This request will never be taken."""
+
+
+class Ended(Exception):
+    """Nothing of this process is taken any more: the task has ended, or this attempt is not its newest."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """`content` may be a file, which is streamed. `timeout` is in seconds without a byte."""
+
+    method: str
+    path: str
+    content: bytes | Path | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = SMALL_TIMEOUT
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The names of the headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    def json(self) -> Any:
+        """The body; an empty object where it is no JSON."""
+        with suppress(ValueError):
+            return json.loads(self.content)
+        return {}
+
+
+class Connection:
+    """One kept-alive connection, for one thread at a time."""
+
+    def __init__(self, url: str, token_file: str) -> None:
+        parts = urlsplit(url)
+        self._address = (parts.hostname or "", parts.port)
+        self._secure = parts.scheme == "https"
+        self._base = parts.path.rstrip("/")
+        self._token_file = token_file
+        self._http: http.client.HTTPConnection | None = None
+        self._aborted = False
+
+    def send(self, request: Request) -> Answer:
+        """The answer to a request that was taken (2xx). Raises Unreachable, Refused, Ended."""
+        reused = self._http is not None
+        try:
+            answer = self._exchange(request)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if not reused or self._aborted:
+                raise Unreachable(_named(error)) from None
+            return self.send(request)  # the API closed an idle connection; every request may be repeated
+        return _taken(answer)
+
+    def close(self) -> None:
+        """Give the connection up; the next request opens one."""
+        if self._http is not None:
+            self._http.close()
+            self._http = None
+
+    def abort(self) -> None:
+        """End for good the request that another thread, or the code under a signal handler, waits for."""
+        self._aborted = True
+        sock = self._http and self._http.sock
+        if sock:
+            with suppress(OSError):
+                sock.shutdown(2)
+
+    def _exchange(self, request: Request) -> Answer:
+        headers = {**request.headers, "Authorization": f"Bearer {self._token()}"}
+        if self._http is None:
+            self._http = self._opened(request.timeout)
+        if self._http.sock is not None:
+            self._http.sock.settimeout(request.timeout)
+        if not isinstance(request.content, Path):
+            return self._round_trip(self._http, request, request.content, headers)
+        try:
+            file = request.content.open("rb")
+        except OSError as error:
+            raise Refused(f"{request.content} cannot be read: {_named(error)}") from None
+        with file:
+            size = os.fstat(file.fileno()).st_size
+            beginning = _Beginning(file, size)
+            return self._round_trip(self._http, request, beginning, {**headers, "Content-Length": str(size)})
+
+    def _round_trip(
+        self,
+        http_connection: http.client.HTTPConnection,
+        request: Request,
+        body: "bytes | _Beginning | None",
+        headers: Mapping[str, str],
+    ) -> Answer:
+        broken: OSError | None = None
+        try:
+            http_connection.request(request.method, self._base + request.path, body=body, headers=headers)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            broken = error  # the API may have answered before it had read the body: why stands in the answer
+        if self._aborted:
+            raise ConnectionAbortedError("given up")
+        try:
+            response = http_connection.getresponse()
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status, headers, response.read())
+        except (OSError, http.client.HTTPException):
+            if broken is not None:
+                raise broken from None
+            raise
+        finally:
+            if broken is not None:
+                self.close()
+
+    def _opened(self, timeout: float) -> http.client.HTTPConnection:
+        host, port = self._address
+        if self._secure:
+            context = ssl.create_default_context()
+            return http.client.HTTPSConnection(host, port, timeout=timeout, context=context, blocksize=1 << 18)
+        return http.client.HTTPConnection(host, port, timeout=timeout, blocksize=1 << 18)
+
+    def _token(self) -> str:
+        token = Path(self._token_file).read_text(encoding="ascii", errors="replace").strip()
+        # Checked here, because http.client shows a bad header's value in what it raises.
+        if not token or not token.isascii() or not token.isprintable():
+            raise OSError(f"{self._token_file} holds no token")
+        return token
+
+
+class _Beginning:
+    """So much of a file as was there when its size was told: it may grow while it is sent."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def read(self, size: int = -1) -> bytes:
+        found = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(found)
+        return found
+
+
+class Backoff:
+    """Delays that double, each drawn anew so that many pods do not knock at once."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._without_token = 0
+
+    def after(self, error: Unreachable) -> float:
+        """Seconds until the next try. Raises Refused where one more makes no sense."""
+        self._failures += 1
+        self._without_token += error.no_token
+        if self._without_token >= TRIES_WITHOUT_TOKEN:
+            self.over()
+            raise Refused(str(error))
+        if self._failures == LOUD_AFTER:
+            notice(f"the task API does not take what is sent ({error}); the work goes on, and it is tried again")
+        longest = min(MAX_DELAY, 0.5 * 2 ** min(self._failures, 10))
+        return max(error.wait, random.uniform(longest / 2, longest))  # noqa: S311
+
+    def over(self) -> None:
+        """It works again."""
+        if self._failures >= LOUD_AFTER:
+            notice("the task API takes what is sent again")
+        self._failures = self._without_token = 0
+
+
+def insist(connection: Connection, request: Request, seconds: float, stop: Stop | None = None) -> Answer:
+    """Send until it is taken. Raises Unreachable after so many seconds, Refused, Ended; with `stop`, gives up when it
+    is set, as Unreachable."""
+    backoff = Backoff()
+    until = time.monotonic() + seconds
+    waiting = stop or Stop()
+    with waiting.interrupting(connection.abort):
+        while True:
+            try:
+                if waiting.is_set:
+                    raise Unreachable("the work shall stop")
+                answer = connection.send(request)
+            except Unreachable as error:
+                delay = backoff.after(error)
+                if waiting.is_set or time.monotonic() + delay > until:
+                    raise
+                waiting.wait(delay)
+            else:
+                backoff.over()
+                return answer
+
+
+def content_digest(content: bytes) -> str:
+    """The Content-Digest of a body (RFC 9530)."""
+    return digest_header(hashlib.sha256(content).digest())
+
+
+def digest_header(sha256: bytes) -> str:
+    """A Content-Digest from its SHA-256."""
+    return f"sha-256=:{base64.b64encode(sha256).decode()}:"
+
+
+def _taken(answer: Answer) -> Answer:
+    if 200 <= answer.status < 300:
+        return answer
+    told = answer.json()
+    reason, detail = (told.get("reason"), told.get("detail")) if isinstance(told, dict) else (None, None)
+    text = ": ".join(str(part) for part in (answer.status, reason, detail) if part)
+    if answer.status in (401, 429) or answer.status >= 500:
+        raise Unreachable(text, _retry_after(answer), no_token=answer.status == 401)
+    if answer.status == 403 or reason == "TaskEnded":
+        raise Ended(text)
+    raise Refused(text)
+
+
+def _retry_after(answer: Answer) -> float:
+    text = answer.headers.get("retry-after", "")
+    return min(float(text), MAX_RETRY_AFTER) if text.isascii() and text.isdigit() else 0.0
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,64 @@
+"""A failure as people read it: the traceback of the work, without what runs the work."""
+
+import traceback
+from pathlib import Path
+
+MAX_TAIL = 1500
+"""Bytes of a traceback that go into the pod's status."""
+_OURS = str(Path(__file__).parent)
+_LIBRARY = Path(traceback.__file__).parent
+_RUNNERS = (_OURS, str(_LIBRARY / "asyncio"), str(_LIBRARY / "importlib"), "<frozen ")
+"""Beginnings of the files of what calls the work."""
+
+
+def readable(error: BaseException) -> str:
+    """The traceback as Python prints it, without the frames of the SDK."""
+    return "".join(_report(error).format()).rstrip("\n")
+
+
+def tail(error: BaseException, limit: int = MAX_TAIL) -> str:
+    """The end of the traceback in at most so many bytes, from the beginning of a line.
+
+    An exception whose own text is too long keeps its beginning, which has its name, and its end.
+    """
+    text = readable(error).replace("\0", "\\0")
+    if _size(text) <= limit:
+        return text
+    last = "".join(_report(error).format_exception_only()).rstrip("\n").replace("\0", "\\0")
+    if not text.endswith(last):  # a group's, which is drawn with a margin
+        last = text.rpartition("\n")[2]
+    lines = text.removesuffix(last).split("\n")[:-1]
+    kept = [_shortened(last, limit - len("...\n"))]
+    left = limit - len("...\n") - _size(kept[0])
+    while lines and (left := left - _size(lines[-1]) - 1) >= 0:
+        kept.insert(0, lines.pop())
+    return "\n".join(["...", *kept])
+
+
+def _report(error: BaseException) -> traceback.TracebackException:
+    report = traceback.TracebackException.from_exception(error)
+    _without_ours(report)
+    return report
+
+
+def _without_ours(report: traceback.TracebackException) -> None:
+    frames = list(report.stack)
+    while frames and frames[0].filename.startswith(_RUNNERS):
+        del frames[0]
+    report.stack = traceback.StackSummary.from_list([each for each in frames if not each.filename.startswith(_OURS)])
+    for other in (report.__cause__, report.__context__, *(report.exceptions or ())):
+        if other is not None:
+            _without_ours(other)
+
+
+def _shortened(text: str, limit: int) -> str:
+    content = text.encode("utf-8", "replace")
+    if len(content) <= limit:
+        return text
+    half = (limit - 60) // 2
+    begin, end = (part.decode("utf-8", "ignore") for part in (content[:half], content[-half:]))
+    return f"{begin}\n... {len(content) - 2 * half} bytes left out, the log has them ...\n{end}"
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

@@ -1,0 +1,247 @@
+"""Types that are made of others."""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from longtask.forms.base import BadValue, Form, Schema, at, shown
+from longtask.forms.scalars import SCALARS
+
+ABSENT: Final = object()
+"""Where a value could be and is none."""
+
+
+@dataclass(frozen=True)
+class Anything(Form):
+    """Any, object: JSON as it is."""
+
+    def schema(self) -> Schema:
+        return {}
+
+    def decode(self, value: Any, path: str) -> Any:
+        return value
+
+    def encode(self, value: Any, path: str) -> Any:
+        if value is None:
+            return None
+        if type(value) in (str, int, float, bool):
+            return SCALARS[type(value)].encode(value, path)
+        if isinstance(value, dict):
+            return Table(self).encode(value, path)
+        return Array(self, list, (list, tuple)).encode(value, path)
+
+
+@dataclass(frozen=True)
+class Array(Form):
+    """list, set, tuple[X, ...]. `make` builds the Python value; `python` are the types that a default may have."""
+
+    item: Form
+    make: Callable[[list[Any]], Collection[Any]]
+    python: tuple[type, ...]
+
+    @property
+    def _is_set(self) -> bool:
+        return self.make in (set, frozenset)
+
+    def schema(self) -> Schema:
+        items = self.item.schema()
+        return {
+            "type": "array",
+            **({"items": items} if items else {}),
+            **({"uniqueItems": True} if self._is_set else {}),
+        }
+
+    def decode(self, value: Any, path: str) -> Any:
+        if not isinstance(value, list):
+            raise BadValue(path, f"{shown(value)} is not a list")
+        made = self.make([self.item.decode(each, at(path, index)) for index, each in enumerate(value)])
+        if len(made) != len(value):
+            raise BadValue(path, f"{shown(value)} holds something twice")
+        return made
+
+    def encode(self, value: Any, path: str) -> Any:
+        if not isinstance(value, self.python) or isinstance(value, (str, bytes)):
+            raise BadValue(path, f"{shown(value)} is not a {self.make.__name__}")
+        given: Any = value
+        items = [self.item.encode(each, at(path, index)) for index, each in enumerate(given)]
+        return sorted(items, key=json.dumps) if self._is_set else items
+
+
+@dataclass(frozen=True)
+class Row(Form):
+    """tuple[X, Y]: a list of so many items, each with a form of its own."""
+
+    items: tuple[Form, ...]
+
+    def schema(self) -> Schema:
+        count = len(self.items)
+        items = [item.schema() for item in self.items]
+        return {"type": "array", "prefixItems": items, "minItems": count, "maxItems": count}
+
+    def decode(self, value: Any, path: str) -> Any:
+        if not isinstance(value, list) or len(value) != len(self.items):
+            raise BadValue(path, f"{shown(value)} is not a list of {len(self.items)} items")
+        return tuple(
+            item.decode(each, at(path, n)) for n, (item, each) in enumerate(zip(self.items, value, strict=True))
+        )
+
+    def encode(self, value: Any, path: str) -> Any:
+        if not isinstance(value, tuple) or len(value) != len(self.items):
+            raise BadValue(path, f"{shown(value)} is not a tuple of {len(self.items)} items")
+        pairs = zip(self.items, value, strict=True)
+        return [item.encode(each, at(path, index)) for index, (item, each) in enumerate(pairs)]
+
+
+@dataclass(frozen=True)
+class Table(Form):
+    """dict[str, X]: an object with any keys."""
+
+    value: Form
+
+    def schema(self) -> Schema:
+        values = self.value.schema()
+        return {"type": "object", **({"additionalProperties": values} if values else {})}
+
+    def decode(self, value: Any, path: str) -> Any:
+        if not isinstance(value, dict):
+            raise BadValue(path, f"{shown(value)} is not an object")
+        return {key: self.value.decode(each, at(path, key)) for key, each in value.items()}
+
+    def encode(self, value: Any, path: str) -> Any:
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise BadValue(path, f"{shown(value)} is not a dict with keys of text")
+        text = SCALARS[str]
+        return {text.encode(key, path): self.value.encode(each, at(path, key)) for key, each in value.items()}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A parameter of a function, or a field of a record. `default` is JSON, or ABSENT."""
+
+    name: str
+    form: Form
+    required: bool
+    default: Any = ABSENT
+    description: str = ""
+
+    def schema(self) -> Schema:
+        """The form's schema with what is known of the field."""
+        described = {"description": self.description} if self.description else {}
+        return self.form.schema() | described | ({} if self.default is ABSENT else {"default": self.default})
+
+
+@dataclass(frozen=True)
+class Record(Form):
+    """An object with known fields: a dataclass, NamedTuple or TypedDict, and the parameters of a function.
+
+    `make` takes the fields by keyword; its ValueError is a BadValue. `get` gives a field of a Python value, or ABSENT.
+    """
+
+    fields: tuple[Field, ...]
+    make: Callable[..., Any] = dict
+    python: type = dict
+    get: Callable[[Any, str], Any] = lambda value, name: value.get(name, ABSENT)
+    description: str = ""
+
+    def schema(self) -> Schema:
+        required = [field.name for field in self.fields if field.required]
+        return {
+            "type": "object",
+            **({"description": self.description} if self.description else {}),
+            "properties": {field.name: field.schema() for field in self.fields},
+            **({"required": required} if required else {}),
+            "additionalProperties": False,
+        }
+
+    def decode(self, value: Any, path: str) -> Any:
+        if not isinstance(value, Mapping):
+            raise BadValue(path, f"{shown(value)} is not an object")
+        known = [field.name for field in self.fields]
+        for name in value:
+            if name not in known:
+                allowed = f"allowed are {', '.join(known)}" if known else "none is allowed here"
+                raise BadValue(at(path, name), f"no such parameter; {allowed}")
+        found = {}
+        for field in self.fields:
+            given = value.get(field.name, field.default)
+            if given is not ABSENT:
+                found[field.name] = field.form.decode(given, at(path, field.name))
+            elif field.required:
+                raise BadValue(at(path, field.name), "is required")
+        return _made(self.make, found, path)
+
+    def encode(self, value: Any, path: str) -> Any:
+        if not isinstance(value, self.python):
+            raise BadValue(path, f"{shown(value)} is not a {self.python.__name__}")
+        encoded = {}
+        for field in self.fields:
+            if (each := self.get(value, field.name)) is not ABSENT:
+                encoded[field.name] = field.form.encode(each, at(path, field.name))
+        return encoded
+
+
+@dataclass(frozen=True)
+class Nullable(Form):
+    """X | None."""
+
+    inner: Form
+
+    def schema(self) -> Schema:
+        return nullable(self.inner.schema())
+
+    def decode(self, value: Any, path: str) -> Any:
+        return None if value is None else self.inner.decode(value, path)
+
+    def encode(self, value: Any, path: str) -> Any:
+        return None if value is None else self.inner.encode(value, path)
+
+
+@dataclass(frozen=True)
+class Either(Form):
+    """X | Y: the first that a value fits."""
+
+    options: tuple[Form, ...]
+
+    def schema(self) -> Schema:
+        return {"anyOf": [option.schema() for option in self.options]}
+
+    def decode(self, value: Any, path: str) -> Any:
+        return self._first(lambda option: option.decode(value, path), path)
+
+    def encode(self, value: Any, path: str) -> Any:
+        return self._first(lambda option: option.encode(value, path), path)
+
+    def _first(self, attempt: Callable[[Form], Any], path: str) -> Any:
+        problems = []
+        for option in self.options:
+            try:
+                return attempt(option)
+            except BadValue as error:
+                inside = error.path.removeprefix(path).lstrip(".")
+                problems.append(f"{inside}: {error.problem}" if inside else error.problem)
+        raise BadValue(path, f"fits none of the {len(problems)} possible types: {'; '.join(problems)}")
+
+
+def nullable(schema: Schema) -> Schema:
+    """The schema of the same values and null; flat where it can be."""
+    kinds = schema.get("type")
+    if not schema:
+        return schema
+    if kinds is None:
+        options = schema["anyOf"] if schema.keys() == {"anyOf"} else [schema]
+        return {"anyOf": [*options, {"type": "null"}]}
+    types = [kinds] if isinstance(kinds, str) else kinds
+    if "null" in types:
+        return schema
+    allowed = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return {**schema, "type": [*types, "null"], **allowed}
+
+
+def _made(make: Callable[..., Any], fields: dict[str, Any], path: str) -> Any:
+    try:
+        return make(**fields)
+    except BadValue:
+        raise
+    except ValueError as error:
+        raise BadValue(path, str(error)) from error

@@ -1,0 +1,107 @@
+"""pydantic models, known by their methods: pydantic is never imported here."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from longtask.forms.base import BadValue, Form, Schema, at, shown
+from longtask.forms.composites import nullable
+
+Mode = Literal["validation", "serialization"]
+"""What a schema is of: values that come in, or values that go out."""
+
+_DATA = frozenset({"default", "const", "enum", "examples"})
+_NAMED = frozenset({"properties", "patternProperties", "dependentSchemas"})
+_DROPPED = frozenset({"$ref", "$defs", "title", "discriminator"})
+
+
+class Recursive(Exception):
+    """A schema that holds itself cannot be written out."""
+
+
+@dataclass(frozen=True)
+class Model(Form):
+    """A pydantic model. `flat` is its schema, written out."""
+
+    model: Any
+    flat: Schema
+
+    def schema(self) -> Schema:
+        return dict(self.flat)
+
+    def decode(self, value: Any, path: str) -> Any:
+        try:
+            # As JSON and not as Python objects, so that a strict model takes a date from text.
+            return self.model.model_validate_json(json.dumps(value))
+        except ValueError as error:
+            raise _readable(error, path) from error
+
+    def encode(self, value: Any, path: str) -> Any:
+        if not isinstance(value, self.model):
+            raise BadValue(path, f"{shown(value)} is not a {self.model.__name__}")
+        encoded = value.model_dump(mode="json", by_alias=True)
+        self.decode(encoded, path)
+        return encoded
+
+
+def model_form(model: Any, mode: Mode) -> Model:
+    """The form of a class with pydantic's methods. Raises Recursive, ValueError for NaN, and what pydantic raises."""
+    root = model.model_json_schema(mode=mode)
+    json.dumps(root, allow_nan=False)
+    return Model(model, _written_out(root, root, (), closed=mode == "validation"))
+
+
+def _written_out(root: Schema, node: Schema, opened: tuple[str, ...], *, closed: bool) -> Schema:
+    """A schema without references and titles; an object that says nothing of other fields allows none when `closed`."""
+    reference = node.get("$ref")
+    target: Schema = {}
+    if isinstance(reference, str):
+        if reference in opened:
+            raise Recursive(reference)
+        target = _written_out(root, _target(root, reference), (*opened, reference), closed=closed)
+
+    def keyword(key: str, value: Any) -> Any:
+        if key in _DATA:
+            return value
+        if isinstance(value, list):
+            return [keyword(key, each) for each in value]
+        if not isinstance(value, Mapping):
+            return value
+        if key in _NAMED:
+            return {name: keyword("", each) for name, each in value.items()}
+        return _written_out(root, dict(value), opened, closed=closed)
+
+    written = target | {key: keyword(key, value) for key, value in node.items() if key not in _DROPPED}
+    if closed and "properties" in written:
+        written = {**written, "additionalProperties": written.get("additionalProperties", False)}
+    return _flattened(written)
+
+
+def _flattened(schema: Schema) -> Schema:
+    """anyOf of a schema and null as pydantic writes it, with the null among the types."""
+    options = schema.get("anyOf")
+    if not isinstance(options, list) or len(options) != 2 or options[1] != {"type": "null"} or "type" in schema:
+        return schema
+    others = {key: value for key, value in schema.items() if key != "anyOf"}
+    if "type" not in options[0] or "const" in options[0]:
+        return schema
+    return nullable(options[0]) | others
+
+
+def _target(root: Schema, reference: str) -> Schema:
+    node: Any = root
+    for part in reference.removeprefix("#").split("/")[1:]:
+        node = node[part.replace("~1", "/").replace("~0", "~")]
+    return dict(node)
+
+
+def _readable(error: ValueError, path: str) -> BadValue:
+    """The first thing that pydantic found."""
+    errors = getattr(error, "errors", None)
+    if errors is None:
+        return BadValue(path, str(error))
+    first = errors()[0]
+    for part in first["loc"]:
+        path = at(path, part)
+    return BadValue(path, f"{first['msg']} (given: {shown(first['input'])})")

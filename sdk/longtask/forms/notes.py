@@ -1,0 +1,123 @@
+"""Annotated[X, ...]: a description, and limits as annotated-types and pydantic have them, known by their attributes."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from longtask.forms.base import BadValue, Form, Schema, SignatureError, shown
+
+_ATTRIBUTES = ("gt", "ge", "lt", "le", "min_length", "max_length", "pattern")
+
+
+def noted(inner: Form, notes: Iterable[Any], where: str) -> Form:
+    """The form with what its notes say; a note that says nothing known is left alone. Raises SignatureError."""
+    description = ""
+    limits: dict[str, Any] = {}
+    for note in _all_notes(notes):
+        text = note if isinstance(note, str) else getattr(note, "description", None)
+        if isinstance(text, str):
+            description = " ".join(text.split())
+        for attribute in _ATTRIBUTES:
+            if (limit := getattr(note, attribute, None)) is not None:
+                limits |= _limit(inner, attribute, limit, where)
+    return Noted(inner, limits, description) if limits or description else inner
+
+
+@dataclass(frozen=True)
+class Noted(Form):
+    """A form with a description, and with keywords of JSON Schema that values must keep to."""
+
+    inner: Form
+    limits: Mapping[str, Any]
+    description: str
+
+    def schema(self) -> Schema:
+        described = {"description": self.description} if self.description else {}
+        return self.inner.schema() | dict(self.limits) | described
+
+    def decode(self, value: Any, path: str) -> Any:
+        decoded = self.inner.decode(value, path)
+        if value is not None:
+            for keyword, limit in self.limits.items():
+                holds, rule = _RULES[keyword]
+                if not holds(value, limit):
+                    raise BadValue(path, f"{shown(value)} must {rule.format(limit)}")
+        return decoded
+
+    def encode(self, value: Any, path: str) -> Any:
+        encoded = self.inner.encode(value, path)
+        self.decode(encoded, path)
+        return encoded
+
+
+def _all_notes(notes: Iterable[Any]) -> Iterable[Any]:
+    """The notes, and those that pydantic's Field keeps inside."""
+    for note in notes:
+        yield note
+        inside = getattr(note, "metadata", None)
+        if isinstance(inside, (list, tuple)):
+            yield from inside
+
+
+def _limit(inner: Form, attribute: str, limit: Any, where: str) -> dict[str, Any]:
+    types_ = inner.schema().get("type")
+    names = [types_] if isinstance(types_, str) else [each for each in types_ or [] if each != "null"]
+    keyword = _KEYWORDS.get(names[0], {}).get(attribute) if len(names) == 1 else None
+    if keyword is None:
+        raise SignatureError(
+            f"{where}: JSON Schema has no word for {attribute} of {' or '.join(names) or 'this type'}; "
+            "remove it and check the value in the function"
+        )
+    if not _LIMITS[attribute](limit):
+        raise SignatureError(f"{where}: {attribute}={limit!r} is no limit that JSON Schema can state")
+    return {keyword: limit}
+
+
+def _is_number(limit: Any) -> bool:
+    return type(limit) in (int, float) and math.isfinite(limit)
+
+
+def _is_length(limit: Any) -> bool:
+    return type(limit) is int and limit >= 0
+
+
+def _is_pattern(limit: Any) -> bool:
+    try:
+        return isinstance(limit, str) and bool(re.compile(limit))
+    except re.error:
+        return False
+
+
+_LIMITS: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("gt", "ge", "lt", "le"), _is_number),
+    **dict.fromkeys(("min_length", "max_length"), _is_length),
+    "pattern": _is_pattern,
+}
+
+
+_NUMBERS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+
+_KEYWORDS: Mapping[str, Mapping[str, str]] = {
+    "integer": _NUMBERS,
+    "number": _NUMBERS,
+    "string": {"min_length": "minLength", "max_length": "maxLength", "pattern": "pattern"},
+    "array": {"min_length": "minItems", "max_length": "maxItems"},
+    "object": {"min_length": "minProperties", "max_length": "maxProperties"},
+}
+"""By JSON type: the keyword that says what an attribute of annotated-types and pydantic says."""
+
+_RULES: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = {
+    "exclusiveMinimum": (lambda value, limit: value > limit, "be more than {}"),
+    "minimum": (lambda value, limit: value >= limit, "be at least {}"),
+    "exclusiveMaximum": (lambda value, limit: value < limit, "be less than {}"),
+    "maximum": (lambda value, limit: value <= limit, "be at most {}"),
+    "minLength": (lambda value, limit: len(value) >= limit, "have at least {} characters"),
+    "maxLength": (lambda value, limit: len(value) <= limit, "have at most {} characters"),
+    "minItems": (lambda value, limit: len(value) >= limit, "have at least {} items"),
+    "maxItems": (lambda value, limit: len(value) <= limit, "have at most {} items"),
+    "minProperties": (lambda value, limit: len(value) >= limit, "have at least {} entries"),
+    "maxProperties": (lambda value, limit: len(value) <= limit, "have at most {} entries"),
+    "pattern": (lambda value, limit: re.search(limit, value) is not None, "match {}"),
+}

@@ -1,0 +1,202 @@
+"""Types that are one JSON string, number or boolean."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any
+from uuid import UUID
+
+from longtask.forms.base import BadValue, Form, Schema, shown
+
+_DURATION = re.compile(
+    r"(?P<sign>[+-]?)P(?!$)(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?!$)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)(?:\.(?P<fraction>\d{1,6}))?S)?)?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True)
+class Scalar(Form):
+    """A type of one value.
+
+    `parse` raises ValueError or ArithmeticError for what is no such value. `write` gives a value of the plain JSON
+    type, not of a subclass.
+    """
+
+    noun: str
+    keywords: Mapping[str, Any]
+    python: type | tuple[type, ...]
+    json: tuple[type, ...]
+    parse: Callable[[Any], Any]
+    write: Callable[[Any], Any]
+
+    def schema(self) -> Schema:
+        return dict(self.keywords)
+
+    def decode(self, value: Any, path: str) -> Any:
+        # By the exact type: True is an int to isinstance.
+        if type(value) not in self.json:
+            raise self._wrong(value, path)
+        try:
+            return self.parse(value)
+        except (ValueError, ArithmeticError) as error:
+            raise self._wrong(value, path) from error
+
+    def encode(self, value: Any, path: str) -> Any:
+        if not isinstance(value, self.python) or (isinstance(value, bool) and self.python is not bool):
+            raise self._wrong(value, path)
+        written = self.write(value)
+        self.decode(written, path)
+        return written
+
+    def _wrong(self, value: Any, path: str) -> BadValue:
+        return BadValue(path, f"{shown(value)} is not {self.noun}")
+
+
+@dataclass(frozen=True)
+class Choice(Form):
+    """Enum, Literal: one of a few JSON values, each with the Python value that it stands for."""
+
+    options: tuple[tuple[Any, Any], ...]
+
+    def schema(self) -> Schema:
+        values = [value for value, _ in self.options]
+        types = list(dict.fromkeys(_json_type(value) for value in values))
+        return {"type": types[0] if len(types) == 1 else types, "enum": values}
+
+    def decode(self, value: Any, path: str) -> Any:
+        for option, python in self.options:
+            if _same(option, value):
+                return python
+        raise self._wrong(value, path)
+
+    def encode(self, value: Any, path: str) -> Any:
+        for option, python in self.options:
+            if python is value or (type(python) is type(value) and python == value):
+                return option
+        raise self._wrong(value, path)
+
+    def _wrong(self, value: Any, path: str) -> BadValue:
+        return BadValue(path, f"{shown(value)} is not one of {', '.join(repr(option) for option, _ in self.options)}")
+
+
+def path_form(python: type[PurePath]) -> Scalar:
+    """A path as text."""
+    return Scalar("a path", {"type": "string"}, python, (str,), python, str)
+
+
+def is_plain(value: Any) -> bool:
+    """Whether it can be an option of a Choice: a JSON string, number, boolean or null."""
+    if type(value) is str:
+        return _is_text(value)
+    return type(value) in (bool, int, type(None)) or (type(value) is float and math.isfinite(value))
+
+
+def duration_text(duration: timedelta) -> str:
+    """ISO 8601, in days and seconds: P1DT3600S."""
+    sign = "-" if duration < timedelta(0) else ""
+    duration = abs(duration)
+    days = f"{duration.days}D" if duration.days else ""
+    fraction = f".{duration.microseconds:06}".rstrip("0") if duration.microseconds else ""
+    seconds = f"T{duration.seconds}{fraction}S" if duration.seconds or fraction or not days else ""
+    return f"{sign}P{days}{seconds}"
+
+
+def _duration(text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    parts = {name: int(found[name] or 0) for name in ("weeks", "days", "hours", "minutes", "seconds")}
+    duration = timedelta(**parts, microseconds=int((found["fraction"] or "").ljust(6, "0")))
+    return -duration if found["sign"] == "-" else duration
+
+
+def _is_text(text: str) -> bool:
+    """Whether it fits into an environment variable: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _text(text: str) -> str:
+    if not _is_text(text):
+        raise ValueError(text)
+    return text
+
+
+def _whole(number: int | float) -> int:
+    if number != int(number):
+        raise ValueError(number)
+    return int(number)
+
+
+def _number(number: int | float) -> float:
+    if not math.isfinite(found := float(number)):
+        raise ValueError(number)
+    return found
+
+
+def _decimal(text: str) -> Decimal:
+    if not (found := Decimal(text)).is_finite():
+        raise ValueError(text)
+    return found
+
+
+def _moment(text: str) -> datetime:
+    if (found := datetime.fromisoformat(text)).utcoffset() is None:
+        raise ValueError(text)
+    return found
+
+
+def _iso(moment: date | time) -> str:
+    return moment.isoformat()
+
+
+def _json_type(value: Any) -> str:
+    return {type(None): "null", bool: "boolean", int: "integer", float: "number", str: "string"}[type(value)]
+
+
+def _same(option: Any, value: Any) -> bool:
+    """Equal as JSON, where 1 is 1.0 and not true."""
+    return isinstance(option, bool) == isinstance(value, bool) and bool(option == value)
+
+
+def _string(format_: str) -> Schema:
+    return {"type": "string", "format": format_}
+
+
+SCALARS: Mapping[type, Scalar] = {
+    str: Scalar("text", {"type": "string"}, str, (str,), _text, str.__str__),
+    int: Scalar("a whole number", {"type": "integer"}, int, (int, float), _whole, int),
+    float: Scalar(
+        "a number",
+        {"type": "number"},
+        (float, int),
+        (int, float),
+        _number,
+        lambda number: int(number) if isinstance(number, int) else float(number),
+    ),
+    bool: Scalar("true or false", {"type": "boolean"}, bool, (bool,), bool, bool),
+    datetime: Scalar(
+        "a date and time with an offset, such as 2026-01-31T18:30:00Z",
+        _string("date-time"),
+        datetime,
+        (str,),
+        _moment,
+        _iso,
+    ),
+    date: Scalar("a date, such as 2026-01-31", _string("date"), date, (str,), date.fromisoformat, _iso),
+    time: Scalar("a time of day, such as 18:30:00", _string("time"), time, (str,), time.fromisoformat, _iso),
+    timedelta: Scalar(
+        "an ISO 8601 duration of weeks, days, hours, minutes and seconds, such as P1DT2H",
+        _string("duration"),
+        timedelta,
+        (str,),
+        _duration,
+        duration_text,
+    ),
+    UUID: Scalar("a UUID", _string("uuid"), UUID, (str,), UUID, str),
+    Decimal: Scalar("a decimal number as text, such as '12.50'", _string("decimal"), Decimal, (str,), _decimal, str),
+}

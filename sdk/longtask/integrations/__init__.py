@@ -1,0 +1,1 @@
+"""Progress from libraries that show it already."""

@@ -1,0 +1,150 @@
+"""The work in a pod: the task API keeps everything."""
+
+import functools
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from longtask.connection import (
+    LARGE_TIMEOUT,
+    Answer,
+    Connection,
+    Ended,
+    Refused,
+    Request,
+    Unreachable,
+    content_digest,
+    digest_header,
+    insist,
+)
+from longtask.errors import Cancelled, InvalidAnswer, NoAnswer, NotDelivered
+from longtask.host import ABSENT, BYTES, JSON, Artifact, Question, State
+from longtask.notices import notice, write
+from longtask.reporter import Reporter
+from longtask.stop import Stop
+
+POLL_SECONDS = 30
+"""How long the API holds a request for an answer that is not there yet; it allows 50."""
+
+
+class Pod:
+    """A Host. What waits for the API has a connection of its own, and waits in the thread that called.
+
+    Reads the variables that the operator sets; LONGTASK_RESUME_SECONDS (300) says how long the last checkpoint is asked
+    for, LONGTASK_FLUSH_SECONDS (600) how long results, artifacts and the last checkpoint of a failure are tried.
+    """
+
+    def __init__(self, environment: Mapping[str, str], stop: Stop) -> None:
+        self._connect = functools.partial(
+            Connection, environment["LONGTASK_REPORT_URL"], environment.get("LONGTASK_TOKEN_FILE", "")
+        )
+        self._stop = stop
+        self._reporter = Reporter(self._connect)
+        self._resume_seconds = float(environment.get("LONGTASK_RESUME_SECONDS") or 300)
+        self._flush_seconds = float(environment.get("LONGTASK_FLUSH_SECONDS") or 600)
+        self.task_id = environment.get("LONGTASK_ID", "")
+
+    def attempt(self) -> int:
+        answer = self._asked(Request("GET", "/attempt"), "the number of this attempt")
+        return int(answer.json().get("attempt", 0)) if answer else 0
+
+    def progress(self, report: dict[str, Any]) -> None:
+        self._reporter.progress(report)
+
+    def heartbeat(self) -> None:
+        self._reporter.heartbeat()
+
+    def checkpoint(self, state: State, wait: float) -> bool:
+        return self._reporter.checkpoint(state, wait)
+
+    def resume(self) -> State | None:
+        answer = self._asked(Request("GET", "/checkpoint", timeout=LARGE_TIMEOUT), "the last checkpoint")
+        if answer is None or answer.status == 204:
+            return None
+        return State(answer.content, answer.headers.get("content-type", BYTES))
+
+    def ask(self, question: Question) -> Any:
+        body: dict[str, Any] = {"id": question.id, "message": question.message}
+        if question.schema is not None:
+            body["schema"] = question.schema
+        if question.timeout is not None:
+            body["timeoutSeconds"] = max(1, math.ceil(question.timeout))
+        if question.default is not ABSENT:
+            body["default"] = question.default
+        asked = Request("POST", "/questions", json.dumps(body).encode(), {"Content-Type": JSON})
+        polled = Request(
+            "GET", f"/questions/{quote(question.id)}?waitSeconds={POLL_SECONDS}", timeout=POLL_SECONDS + 10
+        )
+        with closing(self._connect()) as connection:
+            told = self._told(connection, asked)
+            while told.get("state") == "Open":
+                started = time.monotonic()
+                told = self._told(connection, polled)
+                if told.get("state") == "Open":  # an API that does not hold the request is not asked without end
+                    self._stop.wait(started + 1 - time.monotonic())
+        if told.get("problem"):
+            raise InvalidAnswer(f"the answer to {question.id} does not fit its schema: {told['problem']}")
+        return told.get("value") if told.get("state") == "Answered" else ABSENT
+
+    def artifact(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
+        sha256 = _sha256(content)
+        headers = {"Content-Type": media_type, "Content-Digest": digest_header(sha256)}
+        request = Request("PUT", f"/artifacts/{quote(name)}", content, headers, LARGE_TIMEOUT)
+        told = self._delivered(request, f"the artifact {name}").json()
+        return Artifact(name, told.get("uri", ""), int(told.get("size", 0)), sha256.hex())
+
+    def say(self, line: str) -> None:
+        write(f"{line}\n")
+
+    def hand_in(self, result: bytes) -> None:
+        headers = {"Content-Type": JSON, "Content-Digest": content_digest(result)}
+        told = self._delivered(Request("PUT", "/result", result, headers, LARGE_TIMEOUT), "the result").json()
+        if told.get("mismatch"):
+            notice(f"the result does not fit the template's resultSchema: {told['mismatch']}")
+
+    def finish(self, *, keep_checkpoint: bool) -> None:
+        self._reporter.finish(self._stop, self._flush_seconds if keep_checkpoint else 0)
+
+    def _told(self, connection: Connection, request: Request) -> dict[str, Any]:
+        try:
+            told = insist(connection, request, math.inf, self._stop).json()
+        except (Refused, Ended) as error:
+            raise NoAnswer(f"the question cannot be asked: {error}") from None
+        except Unreachable:
+            raise Cancelled("SIGTERM came while a question was open") from None
+        return told if isinstance(told, dict) else {}
+
+    def _asked(self, request: Request, what: str) -> Answer | None:
+        try:
+            with closing(self._connect()) as connection:
+                return insist(connection, request, self._resume_seconds, self._stop)
+        except (Unreachable, Refused, Ended) as error:
+            if self._stop.is_set:
+                raise Cancelled(f"SIGTERM came while {what} was asked for") from None
+            notice(f"{what} cannot be learned, the work goes on without: {error}")
+            return None
+
+    def _delivered(self, request: Request, what: str) -> Answer:
+        try:
+            with closing(self._connect()) as connection:
+                return insist(connection, request, self._flush_seconds)
+        except Unreachable as error:
+            raise NotDelivered(
+                f"{what} could not be handed in within {self._flush_seconds:g} s ({error}): look whether the operator "
+                "runs and the pod may reach its task API; LONGTASK_FLUSH_SECONDS says how long it is tried"
+            ) from None
+        except (Refused, Ended) as error:
+            raise NotDelivered(f"{what} was refused: {error}") from None
+
+
+def _sha256(content: bytes | Path) -> bytes:
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).digest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

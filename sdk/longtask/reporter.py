@@ -1,0 +1,222 @@
+"""The background thread that reports, so that the work never waits for it."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from longtask.connection import LARGE_TIMEOUT, Backoff, Connection, Ended, Refused, Request, Unreachable, content_digest
+from longtask.host import State
+from longtask.memory import memory_bytes
+from longtask.notices import notice, notice_once
+from longtask.stop import Stop
+
+PACE, CHECKPOINT_PACE = 0.5, 1.0
+"""Seconds between two reports of progress, and between two checkpoints for which nobody waits."""
+FINISH_SECONDS = 5.0
+"""How long the end waits for the last progress; after SIGTERM, for all that is held."""
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Something to send: what it is called, the number that orders it, its request."""
+
+    name: str
+    sequence: int
+    request: Callable[[], Request]
+
+
+class Reporter:
+    """Holds at most one progress, one heartbeat and one checkpoint: the newest, until it is taken.
+
+    A report is tried until it is taken, a newer one takes its place, or the API says that it never will be.
+    """
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._held: dict[str, _Held] = {}
+        self._report: dict[str, Any] | None = None
+        self._sequence = 0
+        self._stored = 0
+        self._backoff = Backoff()
+        self._retry_at = self._paced_at = self._checkpoint_at = 0.0
+        self._waiting = 0
+        self._finishing = self._ended = False
+
+    def progress(self, report: dict[str, Any]) -> None:
+        """Report this, in place of what was not sent yet."""
+        with self._changed:
+            self._report = report
+            self._hold("progress", _progress(report))
+
+    def heartbeat(self) -> None:
+        """Say that the work lives; a progress that waits says it too."""
+        with self._changed:
+            if "progress" not in self._held:
+                self._hold("heartbeat", lambda _: Request("POST", "/heartbeat"))
+
+    def checkpoint(self, state: State, wait: float) -> bool:
+        """Store this, in place of what was not sent yet. Whether it is stored, or a newer one, within the seconds."""
+        with self._changed:
+            sequence = self._hold("checkpoint", _checkpoint(state))
+            until = time.monotonic() + wait
+            self._waiting += wait > 0
+            while self._is_held(sequence) and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
+            self._waiting -= wait > 0
+            return self._stored >= sequence
+
+    def finish(self, stop: Stop, checkpoint_seconds: float) -> None:
+        """Send the progress again as the final one, and wait for what is held: a few seconds, or so many where a
+        checkpoint is held and `stop` is not set. Nothing is taken afterwards."""
+        with self._changed:
+            if self._report is not None:
+                self._hold("progress", _progress({**self._report, "final": True}))
+            self._held.pop("heartbeat", None)
+            if checkpoint_seconds == 0:
+                self._held.pop("checkpoint", None)
+            self._finishing = True
+            self._backoff, self._retry_at = Backoff(), 0.0
+            self._changed.notify_all()
+        with stop.interrupting(self._wake):
+            self._wait_until_sent(stop, checkpoint_seconds)
+        self._end()
+
+    def _wait_until_sent(self, stop: Stop, checkpoint_seconds: float) -> None:
+        started = time.monotonic()
+        stopped: float | None = None
+        with self._changed:
+            while self._held and not self._ended:
+                now = time.monotonic()
+                if stop.is_set and stopped is None:
+                    stopped = now
+                until = started + FINISH_SECONDS
+                if "checkpoint" in self._held:
+                    until = max(until, started + checkpoint_seconds)
+                if stopped is not None:
+                    until = min(until, stopped + FINISH_SECONDS)
+                if now >= until:
+                    if "checkpoint" in self._held:
+                        notice("the last checkpoint could not be stored: the next attempt goes on from the one before")
+                    return
+                self._changed.wait(until - now)
+
+    def _hold(self, name: str, request: Callable[[int], Request]) -> int:
+        """Called with the lock. The sequence is the time, so that it rises over processes of one attempt too."""
+        self._sequence = sequence = max(self._sequence + 1, time.time_ns() // 1_000_000)
+        if self._ended:
+            return sequence
+        self._held[name] = _Held(name, sequence, lambda: request(sequence))
+        if self._thread is None:
+            self._start()
+        self._changed.notify_all()
+        return sequence
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="longtask-reporter", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # too many threads, or the interpreter ends
+            notice_once(f"nothing can be reported now: {error}")
+        else:
+            self._thread = thread
+
+    def _is_held(self, sequence: int) -> bool:
+        held = self._held.get("checkpoint")
+        return held is not None and self._stored < sequence and not self._ended
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        with closing(self._connect()) as connection:
+            while (held := self._next()) is not None:
+                try:
+                    connection.send(held.request())
+                except Unreachable as error:
+                    self._failed(held, error)
+                except Ended as error:
+                    notice(f"nothing is reported any more: {error}")
+                    self._end()
+                except Exception as error:  # nothing may end the thread, or repeat for ever
+                    self._drop(held, error)
+                else:
+                    self._sent(held)
+
+    def _next(self) -> _Held | None:
+        """What is to be sent, once it may be; None at the end."""
+        with self._changed:
+            while not self._ended:
+                now = time.monotonic()
+                at = {name: self._due(name) for name in ("checkpoint", "progress", "heartbeat") if name in self._held}
+                for name, moment in at.items():
+                    if moment <= now:
+                        return self._held[name]
+                self._changed.wait(min(at.values()) - now if at else None)
+        return None
+
+    def _due(self, name: str) -> float:
+        if self._finishing or (name == "checkpoint" and self._waiting):
+            return self._retry_at
+        return max(self._retry_at, self._checkpoint_at if name == "checkpoint" else self._paced_at)
+
+    def _sent(self, held: _Held) -> None:
+        with self._changed:
+            self._backoff.over()
+            self._retry_at = 0.0
+            if held.name == "checkpoint":
+                self._stored = held.sequence
+                self._checkpoint_at = time.monotonic() + CHECKPOINT_PACE
+            else:
+                self._paced_at = time.monotonic() + PACE
+            self._release(held)
+
+    def _failed(self, held: _Held, error: Unreachable) -> None:
+        with self._changed:
+            try:
+                delay = self._backoff.after(error)
+            except Refused as refused:
+                self._drop(held, refused)
+            else:
+                self._retry_at = time.monotonic() + delay
+
+    def _drop(self, held: _Held, error: Exception) -> None:
+        notice(f"a {held.name} was not taken: {error}")
+        with self._changed:
+            self._paced_at = time.monotonic() + PACE
+            self._release(held)
+
+    def _end(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._held.clear()
+            self._changed.notify_all()
+
+    def _release(self, held: _Held) -> None:
+        if self._held.get(held.name) is held:
+            del self._held[held.name]
+        self._changed.notify_all()
+
+
+def _progress(report: dict[str, Any]) -> Callable[[int], Request]:
+    def request(sequence: int) -> Request:
+        memory = memory_bytes()
+        used = {} if memory is None else {"memoryBytes": memory}
+        body = json.dumps({**report, **used, "sequence": sequence}).encode()
+        return Request("POST", "/progress", body, {"Content-Type": "application/json"})
+
+    return request
+
+
+def _checkpoint(state: State) -> Callable[[int], Request]:
+    def request(sequence: int) -> Request:
+        headers = {"Content-Type": state.media_type, "Content-Digest": content_digest(state.content)}
+        return Request("PUT", f"/checkpoint?sequence={sequence}", state.content, headers, LARGE_TIMEOUT)
+
+    return request

@@ -1,0 +1,220 @@
+"""`python -m longtask run module:function`: runs a task as the process of a container, or at a desk."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from longtask.context import Context
+from longtask.errors import Cancelled, NotDelivered
+from longtask.host import Host
+from longtask.stop import Stop
+from longtask.target import TargetError, load
+from longtask.task import Task
+from longtask.termination import MAX_MESSAGE, termination_log, write_message
+
+SUCCEEDED, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
+"""Exit codes; the last two are a shell's for SIGINT and SIGTERM."""
+
+
+class _Told(Exception):
+    """A failure whose text says all that the reader needs."""
+
+
+class _LeftEarly(Exception):
+    """The task saw that it shall stop, and returned nothing."""
+
+
+def run(target: str, environment: Mapping[str, str]) -> int:
+    """Run the task that `module:function` names with the parameters of the environment; the exit code.
+
+    The result goes to the termination message when it fits, else to the task API; at a desk to stdout. A failure goes
+    to stderr and, its end, to the termination message. SIGTERM sets ctx.cancelled and cancels an async task; before
+    the task has begun, and the second time, it ends the process at once.
+    """
+    stop = Stop()
+    host = _host(environment, stop)
+    work = _Work(target, environment, host, stop)
+    with _sigterm(lambda: stop.set() if work.has_begun and not stop.is_set else os._exit(TERMINATED)):
+        code = work.exit_code()
+        host.finish(keep_checkpoint=code != SUCCEEDED)
+    return code
+
+
+class _Work:
+    """One run of a task, from its parameters to its exit code."""
+
+    def __init__(self, target: str, environment: Mapping[str, str], host: Host, stop: Stop) -> None:
+        self._target = target
+        self._environment = environment
+        self._log = termination_log(environment)
+        self._host = host
+        self._stop = stop
+        self.has_begun = False
+
+    def exit_code(self) -> int:
+        """Run the task, and leave its result or its failure where they are looked for."""
+        try:
+            self._hand_in(self._value())
+        except _Told as error:
+            self._host.say(f"longtask: {error}")
+            return self._ended(FAILED, str(error))
+        except KeyboardInterrupt:
+            return self._ended(INTERRUPTED, "interrupted by SIGINT")
+        except BaseException as error:  # whatever the work raises is its failure
+            if self._stop.is_set and _is_leaving(error, seen=self._stop.seen):
+                return self._ended(TERMINATED, "stopped by SIGTERM before the work was done")
+            return self._exited(error.code) if isinstance(error, SystemExit) else self._failed(error)
+        return SUCCEEDED
+
+    def _value(self) -> Any:
+        task = self._loaded()
+        arguments = _arguments(task, self._environment)
+        context = Context(self._host, self._stop)
+        self.has_begun = True
+        with context.entered(everywhere=True):
+            if task.signature.is_async:
+                value = self._awaited(task, context, arguments)
+            else:
+                value = task.call(context, **arguments)
+        if value is None and self._stop.seen:
+            raise _LeftEarly
+        return value
+
+    def _loaded(self) -> Task[..., Any]:
+        try:
+            found = load(self._target)
+            return found if isinstance(found, Task) else Task(found)
+        except TargetError as error:
+            if error.__cause__ is not None:
+                self._host.say(_readable(error.__cause__))
+            raise _Told(str(error)) from None
+        except TypeError as error:
+            raise _Told(f"{self._target}: {error}") from None
+
+    def _awaited(self, task: Task[..., Any], context: Context, arguments: Mapping[str, Any]) -> Any:
+        import asyncio  # noqa: PLC0415 - only who needs it pays for it
+
+        async def work() -> Any:
+            loop = asyncio.get_running_loop()
+            running = asyncio.ensure_future(task.call(context, **arguments))
+
+            def cancel() -> None:
+                self._stop.seen = True
+                loop.call_soon_threadsafe(running.cancel)
+
+            with self._stop.interrupting(cancel):
+                return await running
+
+        try:
+            return asyncio.run(work())
+        except asyncio.CancelledError:
+            if self._stop.is_set:
+                raise Cancelled("SIGTERM came") from None
+            raise
+
+    def _hand_in(self, value: Any) -> None:
+        from longtask.encode import Unencodable, encode  # noqa: PLC0415 - not before the work
+
+        try:
+            result = encode(value)
+            if self._log is None:
+                self._host.hand_in(result)
+            elif value is not None and not (len(result) <= MAX_MESSAGE and write_message(self._log, result)):
+                if "LONGTASK_REPORT_URL" not in self._environment:
+                    raise NotDelivered(
+                        f"the result has {len(result)} bytes; {self._log} takes {MAX_MESSAGE} where it can be written, "
+                        "and without LONGTASK_REPORT_URL there is no other way: return less, or keep a file elsewhere"
+                    )
+                self._host.hand_in(result)
+        except (Unencodable, NotDelivered) as error:
+            raise _Told(str(error)) from None
+
+    def _failed(self, error: BaseException) -> int:
+        from longtask.failure import tail  # noqa: PLC0415 - not before the work
+
+        self._host.say(_readable(error))
+        return self._ended(FAILED, tail(error))
+
+    def _exited(self, code: Any) -> int:
+        """As Python ends on SystemExit: a text is a failure that says why."""
+        if code is None or isinstance(code, int):
+            return code or SUCCEEDED
+        self._host.say(str(code))
+        return self._ended(FAILED, str(code))
+
+    def _ended(self, code: int, message: str) -> int:
+        if self._log is not None:
+            write_message(self._log, message.replace("\0", "\\0").encode("utf-8", "replace")[:MAX_MESSAGE])
+        return code
+
+
+def _is_leaving(error: BaseException, *, seen: bool) -> bool:
+    """Whether the task left because it shall stop; the async tasks of a group leave together."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_leaving(each, seen=seen) for each in error.exceptions)
+    if isinstance(error, SystemExit):
+        return seen and not error.code
+    return isinstance(error, (Cancelled, _LeftEarly))
+
+
+def _readable(error: BaseException) -> str:
+    from longtask.failure import readable  # noqa: PLC0415 - not before the work
+
+    return readable(error)
+
+
+def _host(environment: Mapping[str, str], stop: Stop) -> Host:
+    if environment.get("LONGTASK_REPORT_URL"):
+        from longtask.pod import Pod  # noqa: PLC0415
+
+        return Pod(environment, stop)
+    from longtask.desk import Desk  # noqa: PLC0415
+
+    return Desk(environment)
+
+
+def _arguments(task: Task[..., Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters as the function wants them."""
+    from longtask.signature import SignatureError  # noqa: PLC0415
+    from longtask.values import BadValue, decode  # noqa: PLC0415
+
+    try:
+        expected, found = environment.get("LONGTASK_SCHEMA_HASH"), task.signature.schema_hash()
+        if expected and expected != found:
+            raise _Told(
+                f"the template was made from other code: its schema hash is {expected}, and that of "
+                f"{task.function.__name__} in this image is {found}. "
+                "Run `longtask template` again with this image, and apply what it writes"
+            )
+        parameters = json.loads(environment.get("LONGTASK_PARAMETERS") or "{}")
+        if not isinstance(parameters, dict):
+            raise _Told("LONGTASK_PARAMETERS is no JSON object: give {} or the parameters by name")
+        return decode(task.signature, parameters)
+    except SignatureError as error:
+        raise _Told(str(error)) from None
+    except BadValue as error:
+        raise _Told(f"LONGTASK_PARAMETERS do not fit {task.function.__name__}: {error}") from None
+    except ValueError as error:
+        raise _Told(f"LONGTASK_PARAMETERS is no JSON ({error}): give {{}} or the parameters by name") from None
+
+
+@contextmanager
+def _sigterm(handle: Callable[[], object]) -> Iterator[None]:
+    """Within the block SIGTERM calls this, in the main thread; in forked processes it does what it did before."""
+    before = signal.signal(signal.SIGTERM, lambda *_: handle())
+    within = True
+
+    def forked() -> None:
+        if within:
+            signal.signal(signal.SIGTERM, before)
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=forked)
+    try:
+        yield
+    finally:
+        within = False
+        signal.signal(signal.SIGTERM, before)

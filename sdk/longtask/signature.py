@@ -1,0 +1,149 @@
+"""What a function says of itself: its parameters and its result as JSON Schema (2020-12), its title and description."""
+
+import hashlib
+import inspect
+import json
+import re
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from longtask.docstrings import read_docstring
+from longtask.forms.annotations import Reader, type_hints
+from longtask.forms.base import Form, Schema, SignatureError
+from longtask.forms.composites import ABSENT, Field, Record
+
+__all__ = ["Signature", "SignatureError", "read"]
+
+RESERVED = frozenset({"wait_seconds", "idempotency_key"})
+"""Arguments that every tool of LongTask has beside the function's own."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_VARIADIC = {
+    inspect.Parameter.VAR_POSITIONAL: "an agent gives values by name; write a list parameter",
+    inspect.Parameter.VAR_KEYWORD: "an agent must know the names; write each parameter, or one dict[str, ...]",
+    inspect.Parameter.POSITIONAL_ONLY: "an agent gives values by name; move it behind the `/`",
+}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A function as a tool. `returns` is None when nothing is said of the result."""
+
+    function: Callable[..., Any]
+    name: str
+    title: str
+    description: str
+    parameters: Record
+    returns: Form | None
+    takes_context: bool
+    is_async: bool
+
+    def parameters_schema(self) -> Schema:
+        """The template's parametersSchema."""
+        return self.parameters.schema()
+
+    def result_schema(self) -> Schema | None:
+        """The template's resultSchema."""
+        return None if self.returns is None else self.returns.schema()
+
+    def schema_hash(self) -> str:
+        """First 16 hex digits of the SHA-256 of both schemas without their descriptions: equal as long as a template
+        fits the function, whatever becomes of its words."""
+        schemas = _without_descriptions([self.parameters_schema(), self.result_schema()])
+        text = json.dumps(schemas, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _without_descriptions(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_descriptions(child) for child in node]
+    if not isinstance(node, dict):
+        return node
+    # A property of that name holds a schema, which is no text.
+    return {
+        key: _without_descriptions(child)
+        for key, child in node.items()
+        if not (key == "description" and isinstance(child, str))
+    }
+
+
+def read(function: Any) -> Signature:
+    """The signature of a function, or of an object with the attribute `function` and perhaps name, title, description.
+
+    Raises SignatureError with one sentence.
+    """
+    called = getattr(function, "function", function)
+    plain = inspect.unwrap(called)
+    if not isinstance(plain, types.FunctionType):
+        raise SignatureError(f"{function!r} is no function; decorate or name a function that is written with `def`")
+    where = f"{plain.__module__}.{plain.__qualname__}"
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+        raise SignatureError(f"{where}: a generator has no single result; return it, and tell steps by ctx.progress")
+    hints = type_hints(plain, where)
+    text, described = read_docstring(inspect.getdoc(plain) or "")
+    parameters = list(inspect.signature(plain).parameters.values())
+    takes_context = bool(parameters) and _is_context(parameters[0], hints)
+    own = parameters[1:] if takes_context else parameters
+    fields = tuple(_field(parameter, hints, described, where) for parameter in own)
+    _check_names(fields, where)
+    name = _override(function, "name") or plain.__name__
+    return Signature(
+        function=called,
+        name=name,
+        title=_override(function, "title") or name.replace("_", " ").replace("-", " ").strip().title(),
+        description=_override(function, "description") or text,
+        parameters=Record(fields),
+        returns=_returns(hints, where),
+        takes_context=takes_context,
+        is_async=inspect.iscoroutinefunction(called),
+    )
+
+
+def _is_context(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> bool:
+    """Whether the first parameter is LongTask's context: it is called ctx, or annotated so."""
+    if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+        return False
+    hint = hints.get(parameter.name)
+    module, name = getattr(hint, "__module__", ""), getattr(hint, "__name__", "")
+    return parameter.name == "ctx" or (str(module).partition(".")[0] == "longtask" and name == "Context")
+
+
+def _field(
+    parameter: inspect.Parameter, hints: Mapping[str, Any], described: Mapping[str, str], function: str
+) -> Field:
+    name = parameter.name
+    where = f"{function}: {name}"
+    if parameter.kind in _VARIADIC:
+        raise SignatureError(f"{function}: {str(parameter).partition(':')[0]}: {_VARIADIC[parameter.kind]}")
+    if name not in hints:
+        raise SignatureError(f"{where}: it has no annotation; write its type, as in `{name}: str`")
+    default = ABSENT if parameter.default is parameter.empty else parameter.default
+    return Reader("validation").field(name, hints[name], default, described, where)
+
+
+def _check_names(fields: Iterable[Field], where: str) -> None:
+    variables: dict[str, str] = {}
+    for field in fields:
+        if not _NAME.fullmatch(field.name):
+            raise SignatureError(f"{where}: {field.name}: a name has at most 64 of A-Z, a-z, 0-9 and _; rename it")
+        if field.name in RESERVED:
+            raise SignatureError(f"{where}: {field.name}: LongTask takes an argument of that name itself; rename it")
+        other = variables.setdefault(field.name.upper(), field.name)
+        if other != field.name:
+            variable = f"LONGTASK_PARAM_{field.name.upper()}"
+            raise SignatureError(f"{where}: {other} and {field.name} would both be {variable}; rename one")
+
+
+def _returns(hints: Mapping[str, Any], where: str) -> Form | None:
+    annotation = hints.get("return", type(None))
+    if annotation is type(None):
+        return None
+    form = Reader("serialization").form(annotation, f"{where}: the returned value")
+    return form if form.schema() else None
+
+
+def _override(function: Any, attribute: str) -> str | None:
+    """What the author gave the decorator. A plain function has none."""
+    found = None if isinstance(function, types.FunctionType) else getattr(function, attribute, None)
+    return found if isinstance(found, str) else None

@@ -1,0 +1,24 @@
+"""The termination message: what a container leaves in its pod's status."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+MAX_MESSAGE: Final = 4095
+"""Bytes. kubelet keeps the last 4,096, so that one of that length may have lost its beginning."""
+
+
+def termination_log(environment: Mapping[str, str]) -> Path | None:
+    """The file of the message: LONGTASK_TERMINATION_LOG, or in a pod the one that Kubernetes makes; None at a desk."""
+    in_pod = "LONGTASK_ID" in environment or "LONGTASK_REPORT_URL" in environment
+    path = environment.get("LONGTASK_TERMINATION_LOG") or ("/dev/termination-log" if in_pod else None)
+    return Path(path) if path else None
+
+
+def write_message(path: Path, message: bytes) -> bool:
+    """Leave the message. False where the file cannot be written."""
+    try:
+        path.write_bytes(message)
+    except OSError:
+        return False
+    return True

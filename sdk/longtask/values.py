@@ -1,0 +1,15 @@
+"""Parameters as JSON, to the Python values that a function is annotated with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from longtask.forms.base import BadValue
+from longtask.signature import Signature
+
+__all__ = ["BadValue", "decode"]
+
+
+def decode(signature: Signature, mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of a call, defaults filled in. Raises BadValue for the first value that does not fit."""
+    arguments: dict[str, Any] = signature.parameters.decode(mapping, "")
+    return arguments

@@ -1,0 +1,166 @@
+"""Python values as JSON: what a result becomes, and what is no result."""
+
+import json
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum, IntEnum, StrEnum
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+
+from longtask.encode import Unencodable, encode, plain
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+class Unit(StrEnum):
+    ROW = "row"
+
+
+class Point(NamedTuple):
+    x: int
+    y: float
+
+
+@dataclass
+class Inner:
+    loss: float
+    tags: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Outer:
+    inner: Inner
+    when: date
+    more: list[Any]
+
+
+class Array:
+    """What numpy's and torch's scalars and arrays have in common."""
+
+    dtype = "float32"
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def tolist(self) -> Any:
+        return self._value
+
+
+class Model:
+    """What a pydantic model can do."""
+
+    def __init__(self, dumped: Any) -> None:
+        self._dumped = dumped
+
+    def model_dump(self, *, mode: str, by_alias: bool) -> Any:
+        assert (mode, by_alias) == ("json", True)
+        return self._dumped
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        (True, True),
+        (3, 3),
+        (2**53, 2**53),
+        (-(2**53), -(2**53)),
+        (0.5, 0.5),
+        ("grün 🙂", "grün 🙂"),
+        ([1, (2, 3)], [1, [2, 3]]),
+        ({"b", "a"}, ["a", "b"]),
+        (frozenset({3, 1}), [1, 3]),
+        ({"a": {"b": [None]}}, {"a": {"b": [None]}}),
+        (MappingProxyType({"a": 1}), {"a": 1}),
+        (OrderedDict(a=1), {"a": 1}),
+        ({Unit.ROW: 1, Colour.RED: 2}, {"row": 1, "red": 2}),
+        (Colour.RED, "red"),
+        (Level.LOW, 1),
+        (Unit.ROW, "row"),
+        (datetime(2026, 1, 31, 18, 30, tzinfo=UTC), "2026-01-31T18:30:00+00:00"),
+        (date(2026, 1, 31), "2026-01-31"),
+        (time(18, 30), "18:30:00"),
+        (timedelta(days=1, hours=1), "P1DT3600S"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (Decimal("12.50"), "12.50"),
+        (PurePosixPath("/a/b"), "/a/b"),
+        (Point(1, 2.5), {"x": 1, "y": 2.5}),
+        (
+            Outer(Inner(0.5, {"b", "a"}), date(2026, 1, 31), [Inner(1.0)]),
+            {"inner": {"loss": 0.5, "tags": ["a", "b"]}, "when": "2026-01-31", "more": [{"loss": 1.0, "tags": []}]},
+        ),
+        (Array(0.5), 0.5),
+        ({"weights": Array([[1.0, 2.0]])}, {"weights": [[1.0, 2.0]]}),
+        (Model({"loss": 0.5}), {"loss": 0.5}),
+    ],
+)
+def test_a_value_has_one_json_form(value: Any, expected: Any) -> None:
+    assert json.loads(encode(value)) == expected
+    assert plain(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "starts", "says"),
+    [
+        ({"metrics": {"loss": float("nan")}}, "result.metrics.loss is NaN: ", "JSON has no such number"),
+        ([1, float("inf")], "result[1] is infinity: ", "None"),
+        (Outer(Inner(float("-inf")), date(2026, 1, 1), []), "result.inner.loss is -infinity: ", "None"),
+        (Array([0.5, float("nan")]), "result[1] is NaN: ", "None"),
+        (Model({"loss": float("nan")}), "result.loss is NaN: ", "None"),
+        ({"rows": 2**53 + 1}, "result.rows is beyond 2^53: ", "str(result.rows)"),
+        (Decimal("NaN"), "result is NaN: ", "None"),
+        ({"file": b"x"}, "result.file is bytes, ", "ctx.artifact"),
+        ({1: "x"}, "result has the key 1, ", "str()"),
+        (["a\udcff"], "result[0] is no Unicode text at character 1: ", "decode"),
+        ({"a\udcff": 1}, "the key 'a\\udcff' of result is no Unicode text", "decode"),
+        (Path("a\udcff"), "result is no Unicode text", "decode"),
+        ({"at": object()}, "result.at is a object, ", "dataclasses"),
+        (Inner, "result is a type, ", "dataclasses"),
+        ((n for n in (1,)), "result is a generator, ", "lists"),
+        (1j, "result is a complex, ", "numbers"),
+    ],
+)
+def test_what_json_cannot_hold_is_named_by_its_path(value: Any, starts: str, says: str) -> None:
+    with pytest.raises(Unencodable) as refused:
+        encode(value)
+    assert str(refused.value).startswith(starts)
+    assert says in str(refused.value)
+
+
+def test_a_pydantic_model_is_written_as_it_writes_itself() -> None:
+    pydantic = pytest.importorskip("pydantic", reason="pydantic is not installed for this Python")
+    settings = pydantic.create_model(
+        "Settings", rate=(float, 0.5), day=(date, ...), name=(str, pydantic.Field(alias="modelName"))
+    )
+    value = settings(day=date(2026, 1, 31), modelName="digits")
+    assert plain([value]) == [{"rate": 0.5, "day": "2026-01-31", "modelName": "digits"}]
+    with pytest.raises(Unencodable, match=r"^result\.rate is NaN"):
+        encode(settings(rate=float("nan"), day=date(2026, 1, 31), modelName="digits"))
+
+
+def test_a_value_that_holds_itself_is_refused() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    with pytest.raises(Unencodable, match="100 levels deep"):
+        encode(loop)
+
+
+def test_the_path_begins_with_the_name_of_what_is_encoded() -> None:
+    with pytest.raises(Unencodable, match=r"^checkpoint\.loss is NaN"):
+        encode({"loss": float("nan")}, "checkpoint")
+
+
+def test_json_is_compact_utf8() -> None:
+    assert encode({"name": "grün", "n": [1, 2]}) == '{"name":"grün","n":[1,2]}'.encode()

@@ -1,0 +1,95 @@
+"""Tracebacks as people read them."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import longtask
+from longtask.failure import readable, tail
+from tests.sdk import work
+
+
+def raised(function: Callable[[], Any]) -> BaseException:
+    """What a function raises."""
+    try:
+        function()
+    except BaseException as error:
+        return error
+    pytest.fail("nothing was raised")
+
+
+def with_text(text: str) -> BaseException:
+    def fail() -> None:
+        raise ValueError(text)
+
+    return raised(fail)
+
+
+def test_frames_of_the_sdk_are_left_out() -> None:
+    @longtask.task
+    def failing(ctx: longtask.Context) -> None:
+        ctx.checkpoint(object())
+
+    text = readable(raised(failing.local))
+    assert "in failing" in text
+    assert "sdk/longtask" not in text
+    assert text.splitlines()[-1].startswith("longtask.encode.Unencodable: checkpoint is a object")
+
+
+def test_the_last_line_is_the_exception() -> None:
+    assert tail(raised(lambda: work.price(17))).splitlines()[-1] == "ValueError: row 17 has no price"
+
+
+def test_causes_are_kept_and_cleaned_too() -> None:
+    def fail() -> None:
+        try:
+            longtask.task(work.price).local(row=1)
+        except ValueError as error:
+            raise RuntimeError("no table") from error
+
+    text = readable(raised(fail))
+    assert "ValueError: row 1 has no price" in text
+    assert "direct cause" in text
+    assert "sdk/longtask" not in text
+
+
+def test_a_group_shows_what_is_in_it() -> None:
+    async def fail() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(work.price, 3))
+
+    assert "ValueError: row 3 has no price" in tail(raised(lambda: asyncio.run(fail())))
+
+
+def test_a_long_traceback_keeps_its_end_from_the_beginning_of_a_line() -> None:
+    def deep(levels: int) -> None:
+        if levels == 0:
+            raise ValueError("row 17 has no price")
+        shallow(levels - 1)
+
+    def shallow(levels: int) -> None:
+        deep(levels)
+
+    error = raised(lambda: deep(40))
+    text = tail(error)
+    assert len(text.encode()) <= 1500
+    lines = text.splitlines()
+    assert lines[0] == "..."
+    assert lines[-1] == "ValueError: row 17 has no price"
+    assert len(lines) > 10
+    assert set(lines[1:]) <= set(readable(error).splitlines())
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, "ü🙂" * 2000, "\n".join(f"line {n}" for n in range(900))])
+def test_a_long_text_keeps_the_name_of_the_exception_and_its_end(text: str) -> None:
+    found = tail(with_text(text))
+    assert len(found.encode()) <= 1500
+    assert "ValueError: " in found
+    assert found.endswith(text[-20:])
+    assert "bytes left out" in found
+
+
+def test_no_nul_reaches_the_status_of_a_pod() -> None:
+    assert tail(with_text("a\0b")).endswith("ValueError: a\\0b")

@@ -1,0 +1,402 @@
+"""`python -m longtask run`, as a container and a desk start it: processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sdk.api import CUT, Reply, TaskApi
+
+HERE = Path(__file__).parent
+SDK = HERE.parents[1] / "sdk"
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("LONGTASK_", "PYTHON"))}
+
+
+class Ran:
+    """A process that has ended, and what it left in the termination message."""
+
+    def __init__(self, process: "subprocess.Popen[str]", message: Path) -> None:
+        self.out, self.err = process.communicate(timeout=30)
+        self.code = process.returncode
+        self.message = message.read_text() if message.exists() else None
+
+
+Start = Callable[..., "Running"]
+
+
+class Running:
+    """A task in a process of its own."""
+
+    def __init__(self, folder: Path, target: str, parameters: dict[str, Any], environment: dict[str, str]) -> None:
+        self._message = folder / "termination-log"
+        self.started = folder / "started"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "longtask", "run", target],
+            cwd=HERE,
+            env=CLEAN
+            | {
+                "PYTHONPATH": str(SDK),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "STARTED": str(self.started),
+                "LONGTASK_PARAMETERS": json.dumps(parameters),
+            }
+            | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        """Send a signal once the work has begun."""
+        until = time.monotonic() + 20
+        while not self.started.exists():
+            assert time.monotonic() < until, "the work did not begin"
+            assert self.process.poll() is None, "the process ended before the work began"
+            time.sleep(0.005)
+        self.process.send_signal(number)
+
+    def ended(self) -> Ran:
+        return Ran(self.process, self._message)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Start]:
+    """Starts tasks without LongTask."""
+    processes: list[Running] = []
+
+    def start(target: str, **parameters: Any) -> Running:
+        environment: dict[str, str] = parameters.pop("environment", {})
+        processes.append(Running(tmp_path, target, parameters, environment))
+        return processes[-1]
+
+    yield start
+    for each in processes:
+        each.process.kill()
+        each.process.communicate()
+
+
+@pytest.fixture
+def pod(desk: Start, api: TaskApi, tmp_path: Path) -> Start:
+    """Starts tasks as a pod does."""
+
+    def start(target: str, **parameters: Any) -> Running:
+        given: dict[str, str] = parameters.pop("environment", {})
+        own = {"LONGTASK_TERMINATION_LOG": str(tmp_path / "termination-log")}
+        return desk(target, environment=api.environment | own | given, **parameters)
+
+    return start
+
+
+# At a desk
+
+
+def test_at_a_desk_the_result_is_json_on_stdout_and_progress_is_on_stderr(desk: Start) -> None:
+    ran = desk("work:train", epochs=3).ended()
+    assert (ran.code, ran.out) == (0, '{"loss":0.25,"epochs":3}\n')
+    assert ran.err.splitlines() == ["epoch 1/3 (33%) - epoch 1", "epoch 3/3 (100%) - epoch 3"]
+
+
+def test_defaults_count_where_no_parameter_is_given(desk: Start) -> None:
+    assert json.loads(desk("work:train").ended().out)["epochs"] == 2
+
+
+def test_unicode_passes_through(desk: Start) -> None:
+    assert (
+        desk("work:say", text="grün 🙂", environment={"PYTHONIOENCODING": "ascii"}).ended().out.splitlines()[-1]
+        == '"grün 🙂"'
+    )
+
+
+def test_a_large_result_is_just_printed_at_a_desk(desk: Start) -> None:
+    assert len(desk("work:large", size=100_000).ended().out) == 100_001
+
+
+def test_a_failure_at_a_desk_is_a_traceback_on_stderr(desk: Start) -> None:
+    ran = desk("work:fail").ended()
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.splitlines()[-1] == "ValueError: row 17 has no price"
+    assert "sdk/longtask" not in ran.err
+
+
+def test_a_folder_keeps_checkpoints_at_a_desk(desk: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    assert desk("work:train", environment={"LONGTASK_DESK_DIR": str(folder)}).ended().code == 0
+    assert [path.name for path in folder.iterdir()] == ["checkpoint.json"]
+    assert json.loads((folder / "checkpoint.json").read_text()) == {"epoch": 2}
+
+
+def test_a_question_without_a_terminal_and_a_default_is_a_clear_failure(desk: Start) -> None:
+    ran = desk("work:ask").ended()
+    assert ran.code == 1
+    assert ran.err.splitlines()[-1].startswith("longtask.errors.NoAnswer: 'Which column?' has no default")
+
+
+# In a pod
+
+
+def test_in_a_pod_a_small_result_is_the_termination_message(pod: Start, api: TaskApi) -> None:
+    ran = pod("work:train", epochs=3).ended()
+    assert (ran.code, ran.message, ran.out) == (0, '{"loss":0.25,"epochs":3}', "")
+    last = api.requests("POST", "/progress")[-1].json
+    assert (last["current"], last["total"], last["final"]) == (3, 3, True)
+
+
+def test_a_small_result_needs_no_api(pod: Start, api: TaskApi) -> None:
+    api.stop()
+    ran = pod("work:say", text="done").ended()
+    assert (ran.code, ran.message) == (0, '"done"')
+
+
+def test_an_async_task_gives_its_result_and_its_context_is_current(pod: Start, api: TaskApi) -> None:
+    ran = pod("work:wait_a_moment").ended()
+    assert (ran.code, ran.message) == (0, "7")
+    assert api.requests("POST", "/progress")[-1].json["final"]
+
+
+def test_no_result_leaves_no_message(pod: Start) -> None:
+    ran = pod("work:give", kind="none").ended()
+    assert (ran.code, ran.message) == (0, None)
+
+
+@pytest.mark.parametrize(("size", "by_api"), [(4095, False), (4096, True), (100_000, True)])
+def test_a_result_goes_where_it_fits(pod: Start, api: TaskApi, size: int, by_api: bool) -> None:
+    api.instead["PUT /result"] = [Reply(503), CUT]
+    ran = pod("work:large", size=size).ended()
+    assert ran.code == 0, ran.err
+    if by_api:
+        assert ran.message is None
+        puts = api.requests("PUT", "/result")
+        assert [len(each.body) for each in puts] == [size] * 3
+        assert puts[-1].headers["content-digest"].startswith("sha-256=:")
+    else:
+        assert ran.message is not None
+        assert len(ran.message) == size
+        assert not api.requests("PUT", "/result")
+
+
+def test_a_message_that_cannot_be_written_goes_through_the_api(pod: Start, api: TaskApi, tmp_path: Path) -> None:
+    nowhere = {"LONGTASK_TERMINATION_LOG": str(tmp_path / "missing" / "log")}
+    assert pod("work:say", text="done", environment=nowhere).ended().code == 0
+    assert api.requests("PUT", "/result")[0].body == b'"done"'
+
+
+def test_a_large_result_that_cannot_be_delivered_is_a_failure_that_says_so(pod: Start, api: TaskApi) -> None:
+    api.always = Reply(503, {"reason": "NotYet", "detail": "the API server does not answer"})
+    ran = pod("work:large", size=5000, environment={"LONGTASK_FLUSH_SECONDS": "0.1"}).ended()
+    assert ran.code == 1
+    assert ran.message is not None
+    assert ran.message.startswith("the result could not be handed in within 0.1 s (503: NotYet: the API server")
+    assert ran.message in ran.err
+
+
+def test_a_large_result_that_is_refused_says_what_to_configure(pod: Start, api: TaskApi) -> None:
+    api.instead["PUT /result"] = [Reply(413, {"reason": "TooLarge", "detail": "at most 4 KiB: configure storage"})]
+    ran = pod("work:large", size=5000).ended()
+    assert (ran.code, ran.message) == (1, "the result was refused: 413: TooLarge: at most 4 KiB: configure storage")
+
+
+def test_a_large_result_in_a_pod_without_a_task_api_is_a_failure_that_says_so(desk: Start, tmp_path: Path) -> None:
+    log = {"LONGTASK_ID": "id", "LONGTASK_TERMINATION_LOG": str(tmp_path / "termination-log")}
+    ran = desk("work:large", size=5000, environment=log).ended()
+    assert ran.code == 1
+    assert ran.message is not None
+    assert ran.message.startswith("the result has 5000 bytes; ")
+    assert "LONGTASK_REPORT_URL" in ran.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("nan", "result.metrics.loss is NaN: "), ("bytes", "result is bytes, which JSON cannot hold: ")],
+)
+def test_what_is_no_result_is_a_failure_that_names_the_path(pod: Start, kind: str, message: str) -> None:
+    ran = pod("work:give", kind=kind).ended()
+    assert ran.code == 1
+    assert ran.message is not None
+    assert ran.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("task", "last"),
+    [("fail", "ValueError: row 17 has no price"), ("fail_later", "ValueError: row 18 has no price")],
+)
+def test_a_failure_is_the_end_of_a_readable_traceback(pod: Start, task: str, last: str) -> None:
+    ran = pod(f"work:{task}").ended()
+    assert ran.code == 1
+    assert ran.message is not None
+    assert ran.message.splitlines()[-1] == last
+    assert f"in {task}\n" in ran.message
+    assert "asyncio" not in ran.message
+    assert "sdk/longtask" not in ran.message
+    assert ran.message in ran.err
+
+
+def test_a_failure_leaves_its_last_checkpoint_and_progress(pod: Start, api: TaskApi) -> None:
+    assert pod("work:fail").ended().code == 1
+    assert api.checkpoint == (b'{"row":17}', "application/json")
+    assert api.requests("POST", "/progress")[-1].json["final"]
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "message"),
+    [
+        ("zero", 0, None),
+        ("none", 0, None),
+        ("three", 3, None),
+        ("text", 1, "the disk is full"),
+        ("interrupt", 130, "interrupted by SIGINT"),
+    ],
+)
+def test_the_work_may_exit_by_itself(pod: Start, how: str, code: int, message: str | None) -> None:
+    ran = pod("work:leave", how=how).ended()
+    assert (ran.code, ran.message) == (code, message)
+
+
+def test_cancelled_without_sigterm_is_a_failure(pod: Start) -> None:
+    ran = pod("work:leave", how="cancelled").ended()
+    assert ran.code == 1
+    assert "longtask.errors.Cancelled" in (ran.message or "")
+
+
+# Before any work
+
+
+@pytest.mark.parametrize(
+    ("target", "environment", "message"),
+    [
+        ("work", {}, "'work' names no function: "),
+        ("work:nothing", {}, "work has no nothing: "),
+        ("work:Path", {}, "work:Path: "),
+        ("no_such_module:train", {}, "no_such_module cannot be imported (ModuleNotFoundError: "),
+        ("work:train", {"LONGTASK_PARAMETERS": "{"}, "LONGTASK_PARAMETERS is no JSON ("),
+        ("work:train", {"LONGTASK_PARAMETERS": "[]"}, "LONGTASK_PARAMETERS is no JSON object: "),
+        ("work:train", {"LONGTASK_PARAMETERS": '{"epochs": "x"}'}, "LONGTASK_PARAMETERS do not fit train: epochs: "),
+        ("work:train", {"LONGTASK_SCHEMA_HASH": "0123456789abcdef"}, "the template was made from other code: "),
+    ],
+)
+def test_what_cannot_run_is_told_before_any_work(
+    pod: Start, api: TaskApi, target: str, environment: dict[str, str], message: str
+) -> None:
+    ran = pod(target, environment=environment).ended()
+    assert ran.code == 1
+    assert ran.message is not None
+    assert ran.message.startswith(message)
+    assert ran.message in ran.err
+    assert api.seen == []
+
+
+def test_a_template_of_other_code_says_how_to_make_it_anew(pod: Start) -> None:
+    ran = pod("work:train", environment={"LONGTASK_SCHEMA_HASH": "0123456789abcdef"}).ended()
+    assert "`longtask template`" in (ran.message or "")
+    assert "apply" in (ran.message or "")
+
+
+def test_a_template_of_this_code_runs(pod: Start) -> None:
+    from tests.sdk import work  # noqa: PLC0415
+
+    found = work.say.signature.schema_hash()
+    assert pod("work:say", text="x", environment={"LONGTASK_SCHEMA_HASH": found}).ended().message == '"x"'
+
+
+# SIGTERM
+
+
+@pytest.mark.parametrize("then", ["raise", "none", "exit"])
+def test_work_that_leaves_when_it_is_stopped_ends_with_143(pod: Start, api: TaskApi, then: str) -> None:
+    running = pod("work:until_stopped", then=then)
+    running.signal()
+    ran = running.ended()
+    assert (ran.code, ran.message) == (143, "stopped by SIGTERM before the work was done")
+    assert api.requests("POST", "/progress")[-1].json["final"]
+    assert api.checkpoint == ((b'{"step":1}', "application/json") if then == "raise" else None)
+
+
+def test_a_value_that_is_returned_after_sigterm_is_the_result(pod: Start) -> None:
+    running = pod("work:until_stopped", then="result")
+    running.signal()
+    ran = running.ended()
+    assert (ran.code, ran.message) == (0, "42")
+
+
+def test_an_error_after_sigterm_is_a_failure(pod: Start) -> None:
+    running = pod("work:until_stopped", then="fail")
+    running.signal()
+    ran = running.ended()
+    assert ran.code == 1
+    assert (ran.message or "").endswith("RuntimeError: could not stop")
+
+
+def test_work_that_never_looked_and_is_done_has_succeeded(pod: Start) -> None:
+    ran = pod("work:finish_anyway").ended()
+    assert (ran.code, ran.message) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("then", "code", "message"), [("raise", 143, "stopped by SIGTERM before the work was done"), ("result", 0, "42")]
+)
+def test_an_async_task_is_cancelled(pod: Start, api: TaskApi, then: str, code: int, message: str) -> None:
+    running = pod("work:sleep_long", then=then)
+    running.signal()
+    ran = running.ended()
+    assert (ran.code, ran.message) == (code, message)
+    assert "Traceback" not in ran.err
+
+
+def test_async_tasks_of_a_group_leave_together(pod: Start) -> None:
+    running = pod("work:leave_together")
+    running.signal()
+    assert running.ended().code == 143
+
+
+def test_a_question_that_is_open_ends_with_sigterm(pod: Start, api: TaskApi) -> None:
+    running = pod("work:ask")
+    api.wait_for("GET", "/questions/column")
+    running.signal()
+    assert running.ended().code == 143
+
+
+def test_a_second_sigterm_ends_the_process_at_once(pod: Start) -> None:
+    running = pod("work:deaf")
+    running.signal()
+    until = time.monotonic() + 20
+    while running.process.poll() is None and time.monotonic() < until:
+        running.process.send_signal(signal.SIGTERM)
+        time.sleep(0.05)
+    assert running.ended().code == 143
+
+
+def test_a_dead_api_does_not_hold_up_the_end(pod: Start, api: TaskApi) -> None:
+    running = pod("work:until_stopped", then="raise")
+    api.wait_for("POST", "/progress")
+    api.stop()
+    running.signal()
+    started = time.monotonic()
+    assert running.ended().code == 143
+    assert time.monotonic() - started < 15
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_reports_nothing_and_ends_on_sigterm(pod: Start, api: TaskApi) -> None:
+    ran = pod("work:end_child").ended()
+    assert (ran.code, ran.message) == (0, str(-signal.SIGTERM)), ran.err
+    assert {each.json["current"] for each in api.requests("POST", "/progress")} == {1}
+
+
+# The command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [([], 2), (["run"], 2), (["run", "--x"], 2), (["walk", "a:b"], 2), (["--help"], 0)]
+)
+def test_a_wrong_command_shows_the_right_ones(arguments: list[str], code: int) -> None:
+    command = [sys.executable, "-m", "longtask", *arguments]
+    ran = subprocess.run(command, env=CLEAN | {"PYTHONPATH": str(SDK)}, capture_output=True, text=True, check=False)
+    assert ran.returncode == code
+    assert "usage: longtask run MODULE:FUNCTION" in ran.stdout + ran.stderr

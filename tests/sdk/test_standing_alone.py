@@ -1,0 +1,68 @@
+"""The SDK is light: no dependency, nothing of ours, and no time to import."""
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("LONGTASK_", "PYTHON"))}
+OURS = ("longtask_api", "longtask_runtime", "longtask_operator", "longtask_mcp")
+LAZY = ("asyncio", "dataclasses", "http.client", "inspect", "json", "pathlib", "longtask.encode", "longtask.signature")
+"""What only some tasks need, or all but later."""
+
+
+def python(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run this Python with the SDK alone on the path: no site-packages."""
+    command = [sys.executable, "-S", *arguments]
+    return subprocess.run(
+        command, env=CLEAN | {"PYTHONPATH": str(ROOT / "sdk")}, capture_output=True, text=True, check=True
+    )
+
+
+def import_milliseconds() -> float:
+    """What importing longtask costs, all that it imports included, as Python counts it."""
+    timed = python("-X", "importtime", "-c", "import longtask").stderr
+    return float(re.findall(r"\|\s+(\d+) \|\s+longtask$", timed, re.MULTILINE)[0]) / 1000
+
+
+def test_importing_takes_less_than_50_ms() -> None:
+    python("-c", "import longtask")  # writes the bytecode
+    # The least of several: what it costs where nothing else takes the processor meanwhile.
+    assert min(import_milliseconds() for _ in range(9)) < 50
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_what_few_need_is_not_imported(name: str) -> None:
+    found = python("-c", f"import sys, longtask; print({name!r} in sys.modules)").stdout
+    assert found == "False\n"
+
+
+def test_every_module_of_the_sdk_imports_with_the_standard_library_alone() -> None:
+    modules = [
+        ".".join(path.relative_to(ROOT / "sdk").with_suffix("").parts).removesuffix(".__init__")
+        for path in sorted((ROOT / "sdk" / "longtask").rglob("*.py"))
+        if path.parent.name != "integrations"
+    ]
+    assert "longtask.run" in modules
+    code = f"import importlib, sys\nfor name in {modules}: importlib.import_module(name)\nprint(sorted(sys.modules))"
+    found = python("-c", code).stdout
+    assert not [name for name in OURS if name in found]
+
+
+def test_the_distribution_asks_for_nothing_without_an_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["dependencies"] == []
+
+
+def test_the_installed_distribution_asks_for_nothing_without_an_extra() -> None:
+    try:
+        required = importlib.metadata.requires("longtask") or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("longtask is not installed here")
+    assert [each for each in required if "extra ==" not in each] == []

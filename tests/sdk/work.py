@@ -1,0 +1,165 @@
+"""Tasks that the tests run; the processes import it as `work`."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from multiprocessing import Process
+from pathlib import Path
+from typing import Any
+
+import longtask
+
+
+def started() -> None:
+    """Tell the test that the work has begun."""
+    Path(os.environ["STARTED"]).touch()
+
+
+@dataclass
+class Report:
+    loss: float
+    epochs: int
+
+
+@longtask.task
+def train(ctx: longtask.Context, epochs: int = 2) -> Report:
+    """Trains."""
+    for epoch in range(1, epochs + 1):
+        ctx.progress(epoch, epochs, f"epoch {epoch}", unit="epoch")
+        ctx.checkpoint({"epoch": epoch})
+    return Report(0.25, epochs)
+
+
+@longtask.task
+def say(text: str) -> str:
+    print("a line of the work's own")
+    return text
+
+
+@longtask.task
+async def wait_a_moment() -> int:
+    await asyncio.sleep(0)
+    longtask.current().progress(1, 1)
+    return 7
+
+
+@longtask.task
+def large(ctx: longtask.Context, size: int) -> str:
+    return "x" * (size - 2)
+
+
+@longtask.task
+def fail(ctx: longtask.Context) -> None:
+    ctx.progress(1, 2)
+    ctx.checkpoint({"row": 17})
+    price(17)
+
+
+@longtask.task
+async def fail_later() -> None:
+    await asyncio.sleep(0)
+    price(18)
+
+
+def price(row: int) -> None:
+    raise ValueError(f"row {row} has no price")
+
+
+@longtask.task
+def give(kind: str) -> Any:
+    return {"nan": {"metrics": {"loss": float("nan")}}, "bytes": b"x", "none": None}[kind]
+
+
+@longtask.task
+def leave(how: str) -> int:
+    if how == "interrupt":
+        raise KeyboardInterrupt
+    if how == "cancelled":
+        raise longtask.Cancelled
+    sys.exit({"zero": 0, "three": 3, "none": None, "text": "the disk is full"}[how])
+
+
+@longtask.task
+def until_stopped(ctx: longtask.Context, then: str) -> int | None:
+    """Works until it sees that it shall stop, and then leaves one way or another."""
+    ctx.progress(1, 10)
+    started()
+    while not ctx.cancelled:
+        time.sleep(0.01)
+    if then == "raise":
+        ctx.checkpoint({"step": 1})
+        ctx.raise_if_cancelled()
+    if then == "exit":
+        sys.exit()
+    if then == "fail":
+        raise RuntimeError("could not stop")
+    return 42 if then == "result" else None
+
+
+@longtask.task
+def deaf(ctx: longtask.Context) -> int:
+    """Does not look whether it shall stop."""
+    started()
+    while True:
+        time.sleep(0.01)
+
+
+@longtask.task
+def finish_anyway(ctx: longtask.Context) -> None:
+    """Gets SIGTERM, does not look, and does its work."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@longtask.task
+async def sleep_long(ctx: longtask.Context, then: str) -> int:
+    started()
+    try:
+        await asyncio.sleep(600)
+    except asyncio.CancelledError:
+        ctx.checkpoint({"asleep": True})
+        if then == "result":
+            return 42
+        raise
+    return 0
+
+
+@longtask.task
+async def leave_together(ctx: longtask.Context) -> None:
+    """Async tasks of a group that look whether they shall stop."""
+
+    async def part() -> None:
+        while not ctx.cancelled:
+            started()
+            time.sleep(0.01)  # noqa: ASYNC251 - work that does not give way
+        ctx.raise_if_cancelled()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(part())
+
+
+@longtask.task
+def ask(ctx: longtask.Context) -> Any:
+    started()
+    return ctx.ask("Which column?", key="column")
+
+
+@longtask.task
+def end_child(ctx: longtask.Context) -> int | None:
+    """Ends a forked process that has reported, as multiprocessing does it: by SIGTERM."""
+    ctx.progress(1, 2)
+
+    def child() -> None:
+        ctx.progress(2, 2)
+        started()
+        time.sleep(600)
+
+    process = Process(target=child)
+    process.start()
+    while not Path(os.environ["STARTED"]).exists():
+        time.sleep(0.01)
+    process.terminate()
+    process.join(20)
+    return process.exitcode
