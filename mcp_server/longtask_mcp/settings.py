@@ -35,7 +35,8 @@ class Settings(BaseSettings):
         Field(description="Host headers to accept, `name` or `name:*`; any when empty, as every caller has a token."),
     ] = ()
     task_api_url: Annotated[
-        AnyHttpUrl | None, Field(description="The operator's task API, for live logs; without it the kept log tail.")
+        AnyHttpUrl | None,
+        Field(description="The operator's task API: live logs, large results, artifacts. Without it: the kept log."),
     ] = None
     task_api_token_file: Annotated[
         Path, Field(description="The projected token for the task API; read again when it is renewed.")

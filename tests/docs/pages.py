@@ -12,24 +12,41 @@ PAGES = sorted(
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page."""
+    """A fenced block of a page: "```python desk" is of the language python, and its place is desk.
+
+    The place says where the block runs: `desk` and `test` in a folder that holds the pages' `desk` files, `test` by
+    pytest; `pod` with what a task's pod has; `cluster` with kubectl, for a task that runs; `dryrun` the same without an
+    effect; `agent` against the MCP server; empty: nowhere.
+    """
 
     page: str
     line: int
     language: str
+    place: str
     text: str
 
+    @property
+    def file(self) -> str | None:
+        """The file that the block is, where its first line is a comment that names one."""
+        found = re.match(r"# ([\w.]+)\n", self.text)
+        return found[1] if found else None
 
-def blocks(language: str) -> list[Block]:
-    """All blocks in one language, of all pages."""
-    return [block for page in PAGES for block in _blocks(page) if block.language == language]
+
+def blocks(language: str, place: str | None = None, page: str | None = None) -> list[Block]:
+    """All blocks in one language, in the order of the pages; those of one place or page where it is given."""
+    return [
+        block
+        for path in PAGES
+        for block in _blocks(path)
+        if block.language == language and place in (None, block.place) and page in (None, block.page)
+    ]
 
 
 def _blocks(page: Path) -> list[Block]:
     text = page.read_text()
-    found = re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    found = re.finditer(r"^```(\w+)(?: (\w+))?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     name = str(page.relative_to(ROOT))
-    return [Block(name, text.count("\n", 0, match.start()) + 1, match[1], match[2]) for match in found]
+    return [Block(name, text.count("\n", 0, match.start()) + 1, match[1], match[2] or "", match[3]) for match in found]
 
 
 def headings(page: Path) -> set[str]:

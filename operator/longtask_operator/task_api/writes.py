@@ -27,7 +27,8 @@ Operation = Mapping[str, Any]
 
 TRIES: Final = 6
 """How often a change is made anew because somebody else wrote to the task in between."""
-WRITERS: Final = 4
+WRITERS: Final = 16
+"""Held writes at once: on a busy machine each takes long, and the rate is bounded elsewhere."""
 REMEMBERED: Final = 20_000
 HEARTBEAT_SECONDS: Final = 30.0
 STALL_SHARE: Final = 0.25

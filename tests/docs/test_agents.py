@@ -1,0 +1,104 @@
+"""What the page for owners of agents shows: answers in the server's own words, and clients that work."""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import pytest
+
+from longtask_mcp.contract import answers, running
+from tests.docs.pages import ROOT, blocks
+from tests.mcp.objects import NOW, ago, task
+from tests.mcp.replica import Replica, agent
+from tests.mcp.world import World
+
+PAGE = "docs/agents.md"
+CONNECT, WHOLE_RESULT = blocks("python", "agent", PAGE)
+TEXTS = " ".join(word for block in blocks("text") for word in block.text.split())
+
+HALF_DONE: dict[str, Any] = {
+    "phase": "Running",
+    "attemptCount": 2,
+    "progress": {
+        "attempt": 2,
+        "sequence": 6,
+        "fraction": 0.6,
+        "display": "60% (epoch 6/10)",
+        "message": "validating",
+        "metrics": {"val": 0.81},
+        "estimatedCompletionTime": ago(minutes=-4.5),
+    },
+    "checkpoint": {"attempt": 1, "sequence": 5, "text": "5", "savedTime": ago(seconds=30)},
+}
+ASKING: dict[str, Any] = {
+    "phase": "WaitingForInput",
+    "attemptCount": 1,
+    "inputRequests": [
+        {
+            "id": "delete",
+            "message": "Delete 40 files older than 30 days?",
+            "answerSchema": '{"type": "boolean"}',
+            "default": "false",
+            "createdTime": ago(minutes=5),
+            "expiresTime": ago(minutes=-55),
+        }
+    ],
+}
+TRAINING = HALF_DONE | {"progress": HALF_DONE["progress"] | {"message": None, "metrics": {"loss": 1 / 6}}}
+COUNTING: dict[str, Any] = {
+    "phase": "Running",
+    "attemptCount": 1,
+    "progress": {
+        "attempt": 1,
+        "sequence": 42,
+        "fraction": 0.42,
+        "display": "42% (number 42,000/100,000)",
+        "estimatedCompletionTime": ago(seconds=-40),
+    },
+}
+SILENT: dict[str, Any] = {
+    "phase": "Running",
+    "lastReportTime": ago(minutes=12),
+    "conditions": [{"type": "Stalled", "status": "True", "reason": "NoReport", "lastTransitionTime": ago(minutes=1)}],
+}
+
+
+@pytest.mark.parametrize("status", [HALF_DONE, ASKING, TRAINING, COUNTING])
+def test_answers_are_shown_as_they_are_given(status: dict[str, Any]) -> None:
+    assert answers.status(task(status=status), NOW).text in TEXTS
+
+
+def test_work_that_tells_nothing_is_told_in_the_words_of_the_page() -> None:
+    told = running.briefly(task(status=SILENT), NOW).partition(", ")[2]
+    assert told.startswith("no report for")
+    assert f"`{told}`" in (ROOT / PAGE).read_text()
+
+
+@pytest.mark.cluster
+async def test_the_client_that_is_shown_connects(replica: Replica, alice: str) -> None:
+    environment = {"PATH": os.environ["PATH"], "MCP_URL": replica.url, "MCP_TOKEN": alice}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CONNECT.text, env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0
+    assert {"model_training", "answer_task"} <= set(output.decode().splitlines())
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [({"text": "größer " * 4000}, "größer " * 4000), ({"value": {"score": 1}}, {"score": 1})],
+    ids=["pages", "one page"],
+)
+async def test_the_reader_of_large_results_gets_the_whole(
+    world: World, replica: Replica, alice: str, result: dict[str, Any], expected: Any
+) -> None:
+    shown: dict[str, Any] = {}
+    exec(WHOLE_RESULT.text, shown)
+    async with agent(replica.url, alice) as session:
+        started = await session.call("model_training", model_name="docs", idempotency_key=f"docs-{len(str(expected))}")
+        await world.set_status(started.task_id, phase="Succeeded", result=result)
+        await session.call("wait_for_task", task_id=started.task_id)
+        assert await shown["whole_result"](session.client, started.task_id) == expected

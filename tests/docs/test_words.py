@@ -1,0 +1,124 @@
+"""Names and numbers that the pages give are those of the code."""
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import prometheus_client
+import pytest
+import yaml
+
+from longtask_api import longtask, names, reports
+from longtask_mcp.metrics import Metrics
+from longtask_operator import metrics
+from longtask_operator.planning import diagnosis
+from longtask_operator.settings import Settings
+from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES
+from longtask_operator.task_api import questions, results
+from longtask_operator.task_api.app import SMALL_BODIES
+from tests.docs.pages import PAGES, ROOT
+
+AUTHORS, OPERATE, ON_CALL = (
+    (ROOT / "docs" / f"{page}.md").read_text() for page in ("authors", "operate", "troubleshooting")
+)
+OPERATOR = ROOT / "operator" / "longtask_operator"
+PODS = [path for path in (OPERATOR / "task_api").glob("*.py") if path.name != "reading.py"]
+NOT_FOR_PODS = {"NotAReader", "OutOfRange"}
+KIB = 1024
+DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
+
+
+def limit(model: Any, field: str) -> int:
+    """The longest that a field may be."""
+    return next(int(each.max_length) for each in model.model_fields[field].metadata if hasattr(each, "max_length"))
+
+
+@pytest.mark.parametrize(
+    ("what", "value"),
+    [
+        ("parameters, as JSON", f"{names.MAX_PARAMETERS_BYTES // KIB} KiB"),
+        ("termination message", f"{names.MAX_RESULT_BYTES - 1:,} bytes"),
+        ("result in status", f"{reports.MAX_INLINE_RESULT // KIB} KiB"),
+        ("result where there is", f"{results.MAX_CHECKED_RESULT // KIB // KIB} MiB"),
+        ("`resultSchema`", f"{names.MAX_RESULT_SCHEMA_BYTES // KIB} KiB"),
+        ("`summary`", f"{limit(reports.Result, 'summary'):,} characters"),
+        ("checkpoint in status", f"{reports.MAX_INLINE_CHECKPOINT // KIB} KiB"),
+        ("artifacts", f"{reports.MAX_ARTIFACTS} a task"),
+        ("a report of progress", f"{SMALL_BODIES['progress'] // KIB} KiB"),
+        ("a report of progress", f"message {limit(reports.Progress, 'message'):,} characters"),
+        ("a report of progress", f"unit {limit(reports.Progress, 'unit')}"),
+        ("a report of progress", f"metrics {reports.MAX_METRICS}"),
+        ("questions", f"{reports.MAX_QUESTIONS} a task"),
+        ("questions", f"message {limit(reports.InputRequest, 'message'):,} characters"),
+        ("questions", f"schema {questions.MAX_SCHEMA:,}"),
+        ("questions", f"default {questions.MAX_DEFAULT:,}"),
+        ("questions", f"answer {limit(longtask.InputResponse, 'value'):,}"),
+        ("calls of a task", f"{DEFAULTS['reports_per_second_per_task']} a second"),
+        ("calls of a task", f"{4 * DEFAULTS['reports_per_second_per_task']} at once"),
+        ("log kept", f"{diagnosis.LOG_TAIL_LIMIT:,} characters of a failure"),
+        ("log kept", f"{diagnosis.SHORT_LOG_TAIL_LIMIT:,} of a success"),
+        ("up to 900", f"up to {MAX_CONFIG_MAP_BYTES // KIB} KiB"),
+        ("more, up to", f"({DEFAULTS['store_max_bytes'] // KIB**3} GiB)"),
+    ],
+)
+def test_the_authors_tables_have_the_limits(what: str, value: str) -> None:
+    rows = [line for line in AUTHORS.splitlines() if line.startswith(f"| {what}")]
+    assert any(value in row for row in rows), rows
+
+
+@pytest.mark.parametrize(
+    ("value", "default"),
+    [
+        ("intervalSeconds", DEFAULTS["report_interval_seconds"]),
+        ("maxWritesPerSecond", DEFAULTS["report_writes_per_second"]),
+        ("maxPerSecondPerTask", DEFAULTS["reports_per_second_per_task"]),
+    ],
+)
+def test_the_operators_page_has_the_defaults_of_reports(value: str, default: float) -> None:
+    assert f"| `operator.reports.{value}` | {default} |" in OPERATE
+
+
+def test_every_refusal_that_a_pod_can_get_is_explained() -> None:
+    reasons = {reason for path in PODS for reason in _reasons(path.read_text(), "Refusal", "later", "_forbidden")}
+    assert {"TaskEnded", "AttemptNotKnown", "NotItsJob", "TooLarge"} <= reasons
+    assert [reason for reason in reasons - NOT_FOR_PODS if f"`{reason}`" not in AUTHORS] == []
+
+
+def test_every_reason_of_a_failure_is_explained() -> None:
+    sources = [path.read_text() for path in (OPERATOR / "planning").glob("*.py")]
+    reasons = {reason for text in sources for reason in _reasons(text, "Failure", "Trouble")}
+    reasons |= {diagnosis.STALLED, "OOMKilled", *diagnosis.DISRUPTIONS.values()}
+    assert {"InvalidResult", "NodeLost", "StartTimeout"} <= reasons
+    assert [reason for reason in reasons if f"`{reason}" not in ON_CALL] == []
+
+
+def test_metrics_that_pages_name_exist() -> None:
+    known = {family.name for family in prometheus_client.REGISTRY.collect()}
+    known |= {family.name for family in Metrics(lambda: 0).registry.collect()}
+    assert metrics.METRICS is not None
+    named = set(re.findall(r"`(longtask_\w+)`", OPERATE + ON_CALL))
+    assert "longtask_report_writes_total" in named
+    assert [name for name in named if name.removesuffix("_total") not in known] == []
+
+
+def test_values_that_pages_name_exist() -> None:
+    values = yaml.safe_load((ROOT / "charts" / "longtask" / "values.yaml").read_text())
+    pattern = rf"`((?:{'|'.join(values)})(?:\.\w+)+)`"
+    named = {name for page in PAGES for name in re.findall(pattern, page.read_text())}
+    assert "operator.store.s3" in named
+    assert [name for name in named if not _has(values, name.split("."))] == []
+
+
+def _has(values: Any, path: list[str]) -> bool:
+    return not path or (isinstance(values, dict) and path[0] in values and _has(values[path[0]], path[1:]))
+
+
+def _reasons(source: str, *makers: str) -> Iterator[str]:
+    """The reasons, CamelCase words, that calls of these names are given."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in makers:
+            given = [*node.args[:2], *(each.value for each in node.keywords if each.arg == "reason")]
+            for value in given:
+                if isinstance(value, ast.Constant) and re.fullmatch(r"[A-Z][A-Za-z]+", str(value.value)):
+                    yield str(value.value)
