@@ -530,3 +530,20 @@ def test_a_mismatch_of_the_result_is_a_line_of_the_log(
     work.host.hand_in(b'{"loss":"x"}')
     assert api.requests("PUT", "/result")[0].headers["content-type"] == "application/json"
     assert "does not fit the template's resultSchema: loss: 'x' is not" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("result", "query"),
+    [
+        (b'{"summary": "3 rows & more", "rows": []}', {"summary": "3 rows & more"}),
+        (b'{"summary": 3}', {}),
+        (b"[1]", {}),
+        (b'{"summary": "' + b"x" * 2000 + b'"}', {"summary": "x" * 1024}),
+    ],
+    ids=["text", "number", "list", "long"],
+)
+def test_a_result_that_is_handed_in_brings_its_summary(
+    api: TaskApi, work: Work, result: bytes, query: dict[str, str]
+) -> None:
+    work.host.hand_in(result)
+    assert [seen.query for seen in api.requests("PUT", "/result")] == [query]
