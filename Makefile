@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLUSTER_CLI := $(PYTHON) -m tests.cluster
-IMAGE ?= localhost/longtask:dev
-EXAMPLE_IMAGE ?= localhost/model-training:dev
+export IMAGE ?= localhost/longtask:dev
+export MODEL_TRAINING_IMAGE ?= localhost/model-training:dev
+export DATA_PROCESSING_IMAGE ?= localhost/data-processing:dev
+export BASH_TASK_IMAGE ?= localhost/bash-task:dev
 
 .PHONY: help demo test unit lint format generate cluster-up cluster-down image bench conformance requirements clean
 
@@ -25,10 +27,10 @@ $(VENV)-strands/ready: requirements/strands.txt
 	touch $@
 
 demo: $(VENV)/ready image ## A real training through MCP, from start to result; brings up what it needs
-	eval "$$($(CLUSTER_CLI) env)" && IMAGE=$(IMAGE) EXAMPLE_IMAGE=$(EXAMPLE_IMAGE) $(BIN)/python -m examples.demo
+	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m examples.demo
 
 test: lint $(VENV)-strands/ready image ## All tests, on a real cluster; brings up what it needs
-	eval "$$($(CLUSTER_CLI) env)" && IMAGE=$(IMAGE) EXAMPLE_IMAGE=$(EXAMPLE_IMAGE) $(BIN)/pytest $(ARGS)
+	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/pytest $(ARGS)
 
 unit: $(VENV)/ready ## The tests that need no cluster; seconds
 	$(BIN)/pytest -m "not cluster" $(ARGS)
@@ -57,15 +59,17 @@ cluster-down: ## End it and leave nothing behind
 
 image: cluster-up ## Build the images and load them into the cluster
 ifeq ($(CLUSTER),existing)
-	@echo "CLUSTER=existing: its nodes pull $(IMAGE) and $(EXAMPLE_IMAGE); build them from Dockerfile and examples/model_training, push them, and name them in IMAGE and EXAMPLE_IMAGE"
+	@echo "CLUSTER=existing: its nodes pull $(IMAGE), $(MODEL_TRAINING_IMAGE), $(DATA_PROCESSING_IMAGE) and $(BASH_TASK_IMAGE); build them from Dockerfile, examples/model_training, examples/data_processing and examples/bash, push them, and name them in IMAGE, MODEL_TRAINING_IMAGE, DATA_PROCESSING_IMAGE and BASH_TASK_IMAGE"
 else
 	$(CLUSTER_CLI) image-build --tag $(IMAGE) .
-	$(CLUSTER_CLI) image-build --tag $(EXAMPLE_IMAGE) examples/model_training
+	$(CLUSTER_CLI) image-build --tag $(MODEL_TRAINING_IMAGE) --build-arg LONGTASK_IMAGE=$(IMAGE) examples/model_training
+	$(CLUSTER_CLI) image-build --tag $(DATA_PROCESSING_IMAGE) --build-arg LONGTASK_IMAGE=$(IMAGE) examples/data_processing
+	$(CLUSTER_CLI) image-build --tag $(BASH_TASK_IMAGE) examples/bash
 endif
 
-bench: $(VENV)/ready ## Measure against raw Jobs in the same run; writes bench/results/latest.json
+bench: $(VENV)/ready ## Measure tasks beside raw Jobs, and reports beside a bare server; writes bench/results/latest.json
 	$(CLUSTER_CLI) up --kwok
-	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m bench
+	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m bench $(ARGS)
 
 conformance: ## The official MCP conformance scenarios for tasks
 	@echo "not yet: the MCP Tasks extension is not implemented" >&2; exit 1

@@ -1,6 +1,6 @@
 """`python -m examples.demo`: the whole story, on the cluster that KUBECONFIG names; needs kubectl and helm.
 
-IMAGE and EXAMPLE_IMAGE name other images than those that `make image` builds.
+IMAGE and MODEL_TRAINING_IMAGE name other images than those that `make image` builds.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM, TASKS, AGENTS, AGENT = "longtask-system", "longtask-tasks", "agents", "researcher"
 IMAGE = os.environ.get("IMAGE", "localhost/longtask:dev")
-EXAMPLE_IMAGE = os.environ.get("EXAMPLE_IMAGE", "localhost/model-training:dev")
+TRAINING_IMAGE = os.environ.get("MODEL_TRAINING_IMAGE", "localhost/model-training:dev")
 
 
 def main() -> None:
@@ -40,8 +40,8 @@ def main() -> None:
 
     title("and offers a training as a tool")
     run("kubectl", "apply", "-n", TASKS, "-f", "examples/model_training/template.yaml")
-    if EXAMPLE_IMAGE != "localhost/model-training:dev":  # what the template says
-        patch = [{"op": "replace", "path": "/spec/podTemplate/spec/containers/0/image", "value": EXAMPLE_IMAGE}]
+    if TRAINING_IMAGE != "localhost/model-training:dev":  # what the template says
+        patch = [{"op": "replace", "path": "/spec/podTemplate/spec/containers/0/image", "value": TRAINING_IMAGE}]
         change = ("--type=json", f"--patch={json.dumps(patch)}")
         run("kubectl", "patch", "longtasktemplate", "model-training", "-n", TASKS, *change)
     ready = ("--for=condition=Ready", "longtasktemplate/model-training", "--timeout=60s")
@@ -56,8 +56,6 @@ def main() -> None:
         run("kubectl", "get", "longtasks", "-n", TASKS, "-o", "wide")
 
         title("Another process comes back for it")
-        print("Until pods can report progress themselves, LongTask knows what the Job shows: waiting, running, done.")
-        print("The bar therefore only moves; the text beside it is the last line of the pod's log.\n")
         agent("agent_resume", environment)
 
     title("What the cluster remembers")

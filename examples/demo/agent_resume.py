@@ -30,25 +30,21 @@ async def main() -> None:
 
 
 async def follow(client: Client, task_id: str) -> None:
-    """Wait for the end in small steps, with a bar that shows how it goes."""
+    """Wait for the end in small steps, with a bar as long as the work says it is done."""
     begin = time.monotonic()
     while True:
         task = content(await client.call_tool("wait_for_task", {"task_id": task_id, "timeout_seconds": 2}))
-        log = content(await client.call_tool("get_task_logs", {"task_id": task_id, "tail_lines": 1}))
-        ended = task["status"] in ENDED
+        progress = task.get("progress", {})
+        measured = ", ".join(f"{name} {value:.3f}" for name, value in progress.get("metrics", {}).items())
         seconds = time.monotonic() - begin
-        told = 1.0 if ended else task.get("progress", {}).get("fraction")
-        show(f"[{bar(told, seconds)}] {seconds:3.0f} s  {task['status']:<10}{log.get('text', '').strip()}")
-        if ended:
+        told = f"{task['status']:<10}{progress.get('display', ''):<18}{measured}"
+        show(f"[{bar(progress.get('fraction', 0))}] {seconds:3.0f} s  {told}")
+        if task["status"] in ENDED:
             print()
             return
 
 
-def bar(fraction: float | None, seconds: float) -> str:
-    """Filled as far as the work says it is; where the work does not say, a block that moves while it runs."""
-    if fraction is None:
-        place = int(seconds) % (WIDTH - 3)
-        return "." * place + "####" + "." * (WIDTH - 4 - place)
+def bar(fraction: float) -> str:
     done = round(fraction * WIDTH)
     return "#" * done + "." * (WIDTH - done)
 

@@ -33,6 +33,13 @@ async def told(agent: Agent, task_id: str, part: str) -> Reply:
     return await answered(agent, "check_task_status", lambda reply: part in reply.text, task_id=task_id)
 
 
+async def asked(agent: Agent, task_id: str) -> Reply:
+    """What check_task_status says as soon as the task waits for an answer."""
+    return await answered(
+        agent, "check_task_status", lambda reply: reply.envelope.get("phase") == "WaitingForInput", task_id=task_id
+    )
+
+
 async def answered(agent: Agent, tool: str, when: Callable[[Reply], bool], /, **arguments: Any) -> Reply:
     """The first answer of a tool that is as wanted; fails after a minute with what was answered last."""
     deadline = time.monotonic() + 60

@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tests.e2e.templates import TEMPLATES
 from tests.e2e.tunnels import Tunnels
 from tests.mcp.replica import Agent, agent
 from tests.mcp.world import World, eventually
+from tests.s3 import REGION, S3Server
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "longtask"
 RELEASE, SYSTEM, TASKS = "longtask", "longtask-system", "longtask-tasks"
@@ -25,16 +26,22 @@ AGENTS = f"e2e-agents-{secrets.token_hex(4)}"
 """The namespace of the callers; another one each time, so that they are new callers and have no tasks yet."""
 CALLERS, OUTSIDER = ("alice", "bob"), "mallory"
 MCP_PORT, SERVICE_PORT = 8080, 80
+MAX_BYTES = 8 * 1024 * 1024
+"""The largest result, checkpoint or artifact."""
 
 Document = dict[str, Any]
 
 
 @dataclass
 class Installation:
-    """The release with the templates of TEMPLATES, and the tokens of two callers and of somebody who may do nothing."""
+    """The release with the templates of TEMPLATES, and the tokens of two callers and of somebody who may do nothing.
+
+    `has_bucket` tells whether its store has one: the server is on this machine, which pods must reach.
+    """
 
     world: World
     tunnels: Tunnels
+    has_bucket: bool
     tokens: dict[str, str] = field(default_factory=dict)
     turns: Iterator[int] = field(default_factory=itertools.count)
 
@@ -71,6 +78,19 @@ class Installation:
 
         return await eventually(complete, f"{replicas} ready pods of {component}", 90)
 
+    @asynccontextmanager
+    async def without_operators(self) -> AsyncIterator[None]:
+        """Within the block no operator is there, and no task API with it."""
+        deployment = f"deployment/{RELEASE}-operator"
+        before = await self.all_ready("operator")
+        try:
+            (await kubectl("scale", "-n", SYSTEM, deployment, "--replicas=0")).done()
+            (await kubectl("delete", "pod", "-n", SYSTEM, "--ignore-not-found", "--force", *before)).done()
+            yield
+        finally:
+            (await kubectl("scale", "-n", SYSTEM, deployment, "--replicas=2")).done()
+            await self.all_ready("operator")
+
     async def jobs(self, **labels: str) -> list[Document]:
         """The Jobs of the task namespace with these labels, such as task_uid."""
         return await self._listed(f"/apis/batch/v1/namespaces/{TASKS}/jobs", _selector(labels))
@@ -101,32 +121,25 @@ class Installation:
 @asynccontextmanager
 async def installed(folder: Path) -> AsyncIterator[Installation]:
     """Install or upgrade the release, and remove, at the end, all but the release."""
-    async with await kube.connect("longtask-tests") as client:
-        installation = Installation(World(client, TASKS), Tunnels(SYSTEM, folder))
-        await _remove_leftovers()
-        try:
-            await _install(installation)
-            yield installation
-        finally:
-            await installation.tunnels.close()
+    address = os.environ.get("LONGTASK_HOST_ADDRESS")
+    server: AbstractContextManager[S3Server | None] = S3Server(address) if address else nullcontext()
+    with server as bucket:
+        async with await kube.connect("longtask-tests") as client:
+            installation = Installation(World(client, TASKS), Tunnels(SYSTEM, folder), bucket is not None)
             await _remove_leftovers()
+            try:
+                await _install(installation, bucket)
+                yield installation
+            finally:
+                await installation.tunnels.close()
+                await _remove_leftovers()
+                await _release(None)
 
 
-async def _install(installation: Installation) -> None:
+async def _install(installation: Installation, bucket: S3Server | None) -> None:
     (await kubectl("apply", "-f", "-", stdin=json.dumps(_agents()))).done()
-    repository, _, tag = os.environ.get("IMAGE", "localhost/longtask:dev").rpartition(":")
-    values = {
-        "image": {"repository": repository, "tag": tag},
-        "agents": [{"namespace": AGENTS, "serviceAccount": caller} for caller in CALLERS],
-        "mcp": {"replicas": 2},
-        "operator": {"replicas": 2},
-        # Another image may have come under the same tag: new pods, in any case.
-        "pods": {"annotations": {"longtask.dev/tested-at": str(time.time())}},
-    }
-    command = ("upgrade", "--install", RELEASE, str(CHART), "-n", SYSTEM, "--create-namespace", "--values", "-")
-    # Somebody may have applied the CRDs by hand on a cluster for tests.
-    (await run("helm", *command, "--take-ownership", "--wait", "--timeout=3m", stdin=json.dumps(values))).done()
-    (await kubectl("apply", "-n", TASKS, "-f", "-", stdin=json.dumps(_templates()))).done()
+    await _release(bucket, "--wait", "--timeout=3m")
+    (await kubectl("apply", "-n", TASKS, "-f", "-", stdin=json.dumps(_list([*TEMPLATES.values()])))).done()
     ready = [f"longtasktemplate/{name}" for name in TEMPLATES]
     (await kubectl("wait", "-n", TASKS, "--for=condition=Ready", *ready, "--timeout=60s")).done()
     world = World(installation.world.client, AGENTS)
@@ -139,6 +152,27 @@ async def _install(installation: Installation) -> None:
                 return wanted <= set(await session.tool_names())
 
             await eventually(complete, f"all tools on {pod}")
+
+
+async def _release(bucket: S3Server | None, *options: str) -> None:
+    repository, _, tag = os.environ.get("IMAGE", "localhost/longtask:dev").rpartition(":")
+    values = {
+        "image": {"repository": repository, "tag": tag},
+        "agents": [{"namespace": AGENTS, "serviceAccount": caller} for caller in CALLERS],
+        "mcp": {"replicas": 2},
+        "operator": {"replicas": 2, **(_store(bucket) if bucket else {})},
+        # Another image may have come under the same tag: new pods, in any case.
+        "pods": {"annotations": {"longtask.dev/tested-at": str(time.time())}},
+    }
+    command = ("upgrade", "--install", RELEASE, str(CHART), "-n", SYSTEM, "--create-namespace", "--values", "-")
+    # Somebody may have applied the CRDs by hand on a cluster for tests.
+    (await run("helm", *command, "--take-ownership", *options, stdin=json.dumps(values))).done()
+
+
+def _store(bucket: S3Server) -> Document:
+    s3 = {"bucket": bucket.bucket, "region": REGION, "endpointURL": bucket.endpoint, "pathStyle": True}
+    variables = [{"name": name, "value": value} for name, value in bucket.environment.items()]
+    return {"store": {"maxBytes": MAX_BYTES, "s3": s3}, "extraEnv": variables}
 
 
 async def _remove_leftovers() -> None:
@@ -155,13 +189,10 @@ async def _remove_leftovers() -> None:
 
 def _agents() -> Document:
     accounts = [_document("v1", "ServiceAccount", name, namespace=AGENTS) for name in (*CALLERS, OUTSIDER)]
-    return {"apiVersion": "v1", "kind": "List", "items": [_document("v1", "Namespace", AGENTS), *accounts]}
+    return _list([_document("v1", "Namespace", AGENTS), *accounts])
 
 
-def _templates() -> Document:
-    items = [
-        {**_document(names.API_VERSION, names.TEMPLATE_KIND, name), "spec": spec} for name, spec in TEMPLATES.items()
-    ]
+def _list(items: list[Document]) -> Document:
     return {"apiVersion": "v1", "kind": "List", "items": items}
 
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
 from tests.e2e.conftest import Session
 from tests.e2e.following import answered, ended
 from tests.e2e.installation import TASKS, Installation
 from tests.e2e.programs import kubectl
-from tests.e2e.templates import work
+from tests.e2e.templates import document, work
 from tests.mcp.replica import Reply
 from tests.mcp.world import eventually
 
@@ -25,9 +24,7 @@ async def gone() -> AsyncIterator[None]:
 
 
 async def apply(name: str, spec: dict[str, Any]) -> None:
-    metadata = {"name": name}
-    document = {"apiVersion": names.API_VERSION, "kind": names.TEMPLATE_KIND, "metadata": metadata, "spec": spec}
-    (await kubectl("apply", "-n", TASKS, "-f", "-", stdin=json.dumps(document))).done()
+    (await kubectl("apply", "-n", TASKS, "-f", "-", stdin=json.dumps(document(name, spec)))).done()
 
 
 async def broken_template() -> None:

@@ -79,7 +79,7 @@ async def test_a_page_that_the_result_does_not_have_is_refused(as_alice: Session
         second = await agent.call("get_task_results", task_id=task_id, page=2)
     assert first.envelope["result"] == {"lines": 301}
     assert second.error
-    assert second.text == "page: 2 is out of range; the result has 1 page."
+    assert second.text == "page: 2 is out of range; there is 1 page."
 
 
 async def test_a_list_comes_in_pages_that_miss_and_repeat_nothing(

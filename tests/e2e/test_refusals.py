@@ -1,13 +1,14 @@
 """Bad input: each is a clear error that names what is wrong, and nothing is created."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from longtask_api import names
 from tests.e2e.conftest import Session
+from tests.e2e.following import FOR_LONG, told
 from tests.e2e.installation import AGENTS, TASKS, Installation
 from tests.e2e.programs import kubectl
 from tests.operator.tasks import template_spec
@@ -97,3 +98,28 @@ async def test_kubectl_refuses_a_task_whose_name_leaves_its_place() -> None:
     ran = await kubectl("create", "-n", TASKS, "-f", "-", stdin=json.dumps(document))
     assert ran.code != 0
     assert 'metadata.name: Invalid value: "../e2e-bad"' in ran.text
+
+
+async def test_a_pod_made_by_hand_cannot_speak_for_a_task(
+    installation: Installation, as_alice: Session, new_key: Callable[[], str]
+) -> None:
+    async with as_alice() as agent:
+        task = await agent.call("e2e_python", code=FOR_LONG, idempotency_key=new_key())
+        await told(agent, task.task_id, "running")
+        [job], [pod] = await installation.jobs(task_uid=task.task_id), await installation.pods(task_uid=task.task_id)
+        owner = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "name": job["metadata"]["name"],
+            "uid": job["metadata"]["uid"],
+        }
+        forged = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "e2e-forged", "ownerReferences": [owner | {"controller": True}]},
+            "spec": {key: value for key, value in pod["spec"].items() if key != "nodeName"},
+        }
+        ran = await kubectl("create", "-n", TASKS, "-f", "-", stdin=json.dumps(forged))
+        await agent.call("cancel_task", task_id=task.task_id)
+    assert ran.code != 0
+    assert "may not make a pod that belongs to a Job: only the Job controller may" in ran.text

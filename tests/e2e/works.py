@@ -1,0 +1,33 @@
+"""Work that reports through the SDK. The source of this module goes into templates: it stands alone, in one file."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import longtask
+
+
+@dataclass(frozen=True)
+class Took:
+    """How long the steps took, in seconds."""
+
+    seconds: float
+
+
+@longtask.task
+def steps(ctx: longtask.Context, count: int, pause: float, tell: bool) -> Took:
+    """Makes steps of equal length, and tells each of them or none."""
+    began = time.monotonic()
+    for step in range(1, count + 1):
+        time.sleep(pause)
+        if tell:
+            ctx.progress(step, count, unit="step")
+            ctx.checkpoint(step)
+    return Took(time.monotonic() - began)
+
+
+@longtask.task
+def large(ctx: longtask.Context, size: int) -> Any:
+    """Gives lines of text that are always the same and never alike, at least `size` bytes as JSON."""
+    return [f"{line} é€😀 {hashlib.sha256(str(line).encode()).hexdigest()}" for line in range(size // 79 + 1)]
