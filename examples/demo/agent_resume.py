@@ -37,7 +37,7 @@ async def follow(client: Client, task_id: str) -> None:
         progress = task.get("progress", {})
         measured = ", ".join(f"{name} {value:.3f}" for name, value in progress.get("metrics", {}).items())
         seconds = time.monotonic() - begin
-        told = f"{task['status']:<10}{progress.get('display', ''):<18}{measured}"
+        told = f"{task['status']:<10}{progress.get('display', ''):<20}{measured}"
         show(f"[{bar(progress.get('fraction', 0))}] {seconds:3.0f} s  {told}")
         if task["status"] in ENDED:
             print()

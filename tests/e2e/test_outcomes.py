@@ -48,7 +48,7 @@ CASES = {
         f"{WRITE}('r' * 4095)", "completed", ("Result:\n" + "r" * 4095,), envelope={"result": "r" * 4095}
     ),
     "work with a result that is too large": Case(
-        f"{WRITE}('r' * 5000)", "failed", ("ResultTooLarge", "4095 fit", "Hint: Write a summary")
+        f"{WRITE}('r' * 5000)", "failed", ("ResultTooLarge", "4095 fit", "Hint: Hand it in with PUT")
     ),
     "work that fails": Case(
         "print('before'); print('it broke'); raise SystemExit(3)",
@@ -75,14 +75,24 @@ CASES = {
     "work that no node takes": Case(
         "pass",
         "failed",
-        ("failed before it ran: Unschedulable", "gave up after 8 s", "Hint: Ask for less", "so there is no log"),
+        (
+            "failed before it ran: Unschedulable",
+            "gave up after 8 s",
+            "Hint: Correct nodeSelector",
+            "so there is no log",
+        ),
         tool="e2e_no_node_soon",
         runs=False,
     ),
     "work whose image is not there": Case(
         "pass",
         "failed",
-        ("failed before it ran: ", "localhost/none:1", "gave up after 8 s", "Hint: Check the image's name"),
+        (
+            "failed before it ran: ",
+            "localhost/none:1",
+            "gave up after 8 s",
+            "Hint: The node cannot reach the image's registry",
+        ),
         tool="e2e_no_image",
         runs=False,
     ),
