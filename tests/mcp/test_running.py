@@ -161,3 +161,10 @@ def test_a_clock_that_is_behind_gives_no_negative_times() -> None:
     text = answers.status(task(status=status), NOW - timedelta(hours=1)).text
     assert "saved 0 s ago" in text
     assert "no report for 0 s" in text
+
+
+def test_a_message_that_says_no_more_than_the_status_is_not_told_twice() -> None:
+    assert answers.status(task(status=running(message="running")), NOW).text == "running." + AGAIN
+    assert answers.status(task(status=running(message="running, attempt 2")), NOW).text.startswith(
+        "running (running, attempt 2)."
+    )

@@ -44,7 +44,7 @@ def _head(task: LongTask) -> str:
     share, details = _told(progress) if progress is not None else ("", [])
     if details and from_earlier_attempt(task) and progress is not None:
         details.append(f"told by attempt {progress.attempt}")
-    if not details and known.message:
+    if not details and known.message and known.message != status_word(task):
         details = [known.message.rstrip(".")]
     head = " ".join([status_word(task), *([share] if share else [])])
     if details:
