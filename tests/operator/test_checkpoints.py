@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import subprocess
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,17 +12,23 @@ from longtask_api import names
 from tests.kube import eventually
 from tests.operator.process import OperatorProcess
 from tests.operator.reporting import Caller, reporter
-from tests.operator.tasks import Tasks, template_spec
+from tests.operator.tasks import Tasks, container, template_spec
 
 pytestmark = pytest.mark.cluster
 
-LONG = "import time; time.sleep(600)"
+LONG = """
+import os, time
+while not os.path.exists('/tmp/fill'): time.sleep(0.1)
+filled = b'x' * 10**9
+"""
 SMALL, LARGE, BINARY = b'{"epoch": 6}', b"x" * 16_385, bytes(range(256))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def templates(tasks: Tasks) -> None:
-    tasks.template("checkpoints", template_spec(retry={"limit": 2}))
+    resources = {"limits": {"memory": "64Mi"}}
+    pod = {"containers": [container(resources=resources)]}
+    tasks.template("checkpoints", template_spec(pod, retry={"limit": 2}))
 
 
 @pytest.fixture
@@ -85,21 +93,58 @@ def test_a_body_that_is_not_what_its_digest_says_is_not_stored(tasks: Tasks, run
     assert pod.get("checkpoint").code == 204
 
 
+def patch(tasks: Tasks, pod: str, *operations: dict[str, Any]) -> None:
+    path = f"/api/v1/namespaces/{tasks.kube.namespace}/pods/{pod}"
+    tasks.kube.request("PATCH", path, list(operations), content="application/json-patch+json").done()
+
+
+def over_its_time(tasks: Tasks, _: str, pod: str) -> None:
+    patch(tasks, pod, {"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1})
+
+
+def out_of_memory(tasks: Tasks, _: str, pod: str) -> None:
+    command = ["kubectl", "exec", "--namespace", tasks.kube.namespace, pod, "--", "touch", "/tmp/fill"]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+
+
+def evicted(tasks: Tasks, _: str, pod: str) -> None:
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+    tasks.kube.create(f"/api/v1/namespaces/{tasks.kube.namespace}/pods/{pod}/eviction", body).done()
+
+
+def suspended(tasks: Tasks, name: str, _: str) -> None:
+    tasks.patch(name, suspend=True)
+    tasks.wait(name, "Suspended")
+    tasks.patch(name, suspend=False)
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (over_its_time, "DeadlineExceeded"),
+        (out_of_memory, "OOMKilled"),
+        (evicted, "Evicted"),
+        (suspended, "Suspended"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
 def test_the_next_attempt_gets_what_the_one_before_it_kept(
-    operator: OperatorProcess, tasks: Tasks, running: tuple[str, Caller], pod_of: Callable[[str], Caller]
+    operator: OperatorProcess,
+    tasks: Tasks,
+    running: tuple[str, Caller],
+    end: Callable[[Tasks, str, str], None],
+    reason: str,
 ) -> None:
     name, pod = running
     assert pod.put("checkpoint", LARGE).code == 200
     uid = tasks.get(name)["metadata"]["uid"]
     first = tasks.pods(uid)[0]["metadata"]
-    path = f"/api/v1/namespaces/{tasks.kube.namespace}/pods/{first['name']}"
-    stop = [{"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1}]
-    tasks.kube.request("PATCH", path, stop, content="application/json-patch+json").done()
-    eventually(lambda: tasks.status(name).get("attemptCount"), lambda count: count == 2)
-    second = next(pod for pod in tasks.pods(uid) if pod["metadata"]["uid"] != first["uid"])
-    back = eventually(
-        lambda: reporter(operator, tasks.kube, second).get("checkpoint"), lambda answer: answer.code == 200
-    )
+    end(tasks, name, first["name"])
+    status = eventually(lambda: tasks.status(name), lambda status: status.get("attemptCount") == 2)
+    assert status["attempts"][0]["reason"] == reason
+    second = next(pod for pod in tasks.pods(uid) if pod["metadata"]["uid"] == status["attempts"][1]["podUID"])
+    caller = reporter(operator, tasks.kube, second)
+    back = eventually(lambda: caller.get("checkpoint"), lambda answer: answer.code == 200)
     assert back.content == LARGE
     assert back.headers["longtask-attempt"] == "1"
 
