@@ -1,10 +1,14 @@
 """What a TokenReview says, and how long an answer is kept."""
 
 import asyncio
+import base64
+import json
+import time
 from typing import Any
 
 import pytest
 
+from longtask_runtime import authentication
 from longtask_runtime.authentication import MEMORY_ENTRIES, MEMORY_SECONDS, Identity, Memory, Reason, Refused, identity
 
 USER = {
@@ -114,3 +118,21 @@ async def test_the_memory_is_bounded() -> None:
     asked = oracle.asked
     await memory.get(0, oracle)
     assert oracle.asked == asked + 1
+
+
+async def test_a_remembered_answer_ends_with_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def review(_: Any, __: str, body: Any) -> dict[str, Any]:
+        asked.append(body["spec"]["token"])
+        return {"authenticated": True, "audiences": ["here"], "user": {"username": "somebody"}}
+
+    monkeypatch.setattr(authentication, "submit_review", review)
+    reviewer = authentication.TokenReviewer(None, "here", memory_seconds=300)  # type: ignore[arg-type]
+    for expires_in, times in ((60, 1), (-1, 2)):
+        claims = json.dumps({"exp": time.time() + expires_in}).encode()
+        token = f"head.{base64.urlsafe_b64encode(claims).rstrip(b'=').decode()}.signature"
+        asked.clear()
+        for _ in range(2):
+            await reviewer.review(token)
+        assert asked == [token] * times
