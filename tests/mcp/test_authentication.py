@@ -128,7 +128,7 @@ async def test_a_remembered_answer_ends_with_the_token(monkeypatch: pytest.Monke
         return {"authenticated": True, "audiences": ["here"], "user": {"username": "somebody"}}
 
     monkeypatch.setattr(authentication, "submit_review", review)
-    reviewer = authentication.TokenReviewer(None, "here", memory_seconds=300)  # type: ignore[arg-type]
+    reviewer = authentication.TokenReviewer(None, "here", memory_seconds=300)
     for expires_in, times in ((60, 1), (-1, 2)):
         claims = json.dumps({"exp": time.time() + expires_in}).encode()
         token = f"head.{base64.urlsafe_b64encode(claims).rstrip(b'=').decode()}.signature"
