@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+import aiohttp
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -15,10 +16,11 @@ from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
 from longtask_operator.task_api import checkpoints, questions, reading, reports, results
 from longtask_operator.task_api.callers import Attempt, Pods, Readers
-from longtask_operator.task_api.errors import Problem, Refusal, malformed, refused, unknown
+from longtask_operator.task_api.errors import Problem, Refusal, malformed, refused, unavailable, unknown
 from longtask_operator.task_api.limits import Rate, SmallBodies
 from longtask_operator.task_api.shelf import Shelf
 from longtask_operator.task_api.writes import Writes
+from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import Validator
 
 REPORT_PATH = "/v1/report"
@@ -78,7 +80,12 @@ def routes(parts: Parts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         responses={status: {"model": Problem, "description": text} for status, text in _REFUSALS.items()},
-        exception_handlers={Refusal: refused, RequestValidationError: malformed, HTTPException: unknown},
+        exception_handlers={
+            Refusal: refused,
+            RequestValidationError: malformed,
+            HTTPException: unknown,
+            **dict.fromkeys((KubeError, aiohttp.ClientError, TimeoutError), unavailable),
+        },
     )
 
     async def attempt(token: Annotated[Credentials, Depends(POD_TOKEN)]) -> Attempt:

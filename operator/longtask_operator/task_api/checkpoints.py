@@ -45,8 +45,7 @@ def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
         if text is not None:
             sha256 = checked_digest(body.head, wanted)
         else:
-            key = f"checkpoint-{caller.number}-{number}"
-            reference = await shelf.put(caller.task, key, media_type, body.chunks(), wanted)
+            reference = await shelf.put(caller.task, "checkpoint", media_type, body.chunks(), wanted)
             size, sha256 = reference.size, reference.sha256
         checkpoint = Checkpoint.model_validate(
             {

@@ -1,5 +1,6 @@
 """How a call is refused: a status, a reason in one word, and a sentence that says what to do."""
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -9,6 +10,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+
+logger = logging.getLogger(__name__)
 
 
 class Problem(BaseModel):
@@ -58,6 +61,12 @@ async def unknown(_: Request, error: Exception) -> Response:
     reason = "".join(word.capitalize() for word in HTTPStatus(error.status_code).phrase.split())
     headers = {**(error.headers or {})}
     return Refusal(HTTPStatus(error.status_code), reason, str(error.detail), headers).response()
+
+
+async def unavailable(request: Request, error: Exception) -> Response:
+    """Exception handler of an API server that cannot be reached or does not do its part. A write may have been made."""
+    logger.warning("task API call failed", extra={"path": request.url.path}, exc_info=error)
+    return later("Unavailable", "the API server does not answer as it should; try again in a second").response()
 
 
 def _place(location: tuple[int | str, ...]) -> str:

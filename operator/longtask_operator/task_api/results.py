@@ -13,7 +13,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.reports import JSON_MEDIA_TYPE, MAX_ARTIFACTS, MAX_INLINE_RESULT, Artifact, Reference, Result
 from longtask_operator.cache import Cache
 from longtask_operator.planning.results import merged_artifacts, result_of
-from longtask_operator.task_api.bodies import ArtifactAnswer, HandedIn, milliseconds
+from longtask_operator.task_api.bodies import ArtifactAnswer, HandedIn
 from longtask_operator.task_api.callers import Admit, Attempt
 from longtask_operator.task_api.content import (
     BINARY_MEDIA_TYPE,
@@ -108,8 +108,7 @@ class Results:
             size, sha256 = len(body.head), checked_digest(body.head, offer.digest)
             result = _inline(body.head, offer.media_type)
         else:
-            key = f"result-{caller.number}-{milliseconds()}"
-            reference = await self.shelf.put(caller.task, key, offer.media_type, body.chunks(), offer.digest)
+            reference = await self.shelf.put(caller.task, "result", offer.media_type, body.chunks(), offer.digest)
             result, size, sha256 = Result(reference=reference), reference.size, reference.sha256
         told = {
             "attempt": caller.number,
@@ -130,9 +129,8 @@ class Results:
     ) -> ArtifactAnswer:
         """Keep the body of the request as an artifact. Raises Refusal."""
         _make_room(caller.task.status.result or Result(), name)
-        key = f"artifact-{name}-{caller.number}-{milliseconds()}"
         body = await begin(request, 0)
-        reference = await self.shelf.put(caller.task, key, media_type, body.chunks(), digest)
+        reference = await self.shelf.put(caller.task, f"artifact-{name}", media_type, body.chunks(), digest)
         artifact = Artifact(name=name, media_type=media_type, **reference.model_dump(by_alias=False))
 
         def with_artifact(before: Result) -> Result:
@@ -143,7 +141,10 @@ class Results:
         return ArtifactAnswer(name=name, **reference.model_dump(by_alias=False))
 
     async def _store(self, caller: Attempt, make: Callable[[Result], Result], reference: Reference | None) -> None:
-        """Write the result that `make` gives for the one that stands, whose bytes are at `reference`."""
+        """Write the result that `make` gives for the one that stands, whose bytes are at `reference`.
+
+        Those go again only where it is certain that nothing names them: not when an answer was lost.
+        """
         superseded: set[Reference] = set()
 
         def setting(task: LongTask) -> list[Operation]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import secrets
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 
@@ -22,9 +23,12 @@ class Shelf:
         self._store = store
 
     async def put(
-        self, task: LongTask, key: str, media_type: str, chunks: AsyncIterator[bytes], sha256: str | None
+        self, task: LongTask, what: str, media_type: str, chunks: AsyncIterator[bytes], sha256: str | None
     ) -> Reference:
-        """Store bytes under a key that was not used before; `sha256` (hex digits) is what they should have."""
+        """Store bytes; `sha256` (hex digits) is what they should have. `what` begins their key, which no other bytes
+        ever have: what is sent twice, as its answer was lost, is two things, and the one that goes is not the other.
+        """
+        key = f"{what}-{secrets.token_hex(8)}"
         try:
             return await self._store.put(_owner(task), key, media_type, chunks, sha256)
         except TooLarge as error:

@@ -47,7 +47,8 @@ class _Held:
 class Writes:
     """What is final goes through at once; progress is held, the newest wins, and one write a task and interval is made.
 
-    Held progress is lost with the process: that costs freshness, and the next report brings it back.
+    Held progress is lost with the process: that costs freshness, and the next report brings it back. Methods that
+    write raise KubeError and network errors too: then it is not known whether the write was made.
     """
 
     def __init__(self, cluster: Cluster, cache: Cache, interval: float, per_second: float) -> None:
@@ -132,10 +133,9 @@ class Writes:
         stored = self._current(attempt).status.progress
         if stored is not None and (stored.attempt, stored.sequence) >= (attempt.number, report.sequence):
             return False
-        other = held.report if held is not None else None
-        return (
-            other is None or held is None or (held.attempt.number, other.sequence) <= (attempt.number, report.sequence)
-        )
+        if held is None or held.report is None:
+            return True
+        return (held.attempt.number, held.report.sequence) <= (attempt.number, report.sequence)
 
     def _pause(self, attempt: Attempt, report: Report | None) -> float:
         """Seconds between two writes for the task: so few that work that lives never looks stalled."""
@@ -153,10 +153,11 @@ class Writes:
             return
         try:
             await self._store(held)
-        except BaseException as error:
-            if not isinstance(error, Refusal) or error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-                self._held.setdefault(uid, held)
-                raise
+        except Refusal:
+            return
+        except BaseException:
+            self._held.setdefault(uid, held)
+            raise
 
     async def _turn(self) -> None:
         """Wait until another write fits into the rate."""
@@ -186,8 +187,6 @@ class Writes:
             if error.status == 422:
                 METRICS.reports_dropped.inc()
                 return None
-            if error.status in (409, 429) or error.status >= 500:
-                raise later("Unavailable", "the API server cannot store it now; try again in a second") from error
             raise
         METRICS.report_writes.inc()
         self._cache.put_task(written)
