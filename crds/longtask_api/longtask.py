@@ -322,3 +322,12 @@ class LongTask(ApiModel):
     def is_terminal(self) -> bool:
         """Whether the work has ended, in whatever way."""
         return self.status.phase in TERMINAL_PHASES
+
+    def answer_to(self, question_id: str) -> str | None:
+        """The answer that was given to a question, as JSON text."""
+        return next((each.value for each in self.spec.input_responses if each.request_id == question_id), None)
+
+    @property
+    def unanswered(self) -> list[InputRequest]:
+        """The questions that have no answer and did not time out, oldest first."""
+        return [each for each in self.status.input_requests if not each.timed_out and self.answer_to(each.id) is None]

@@ -1,5 +1,6 @@
 """What the work itself tells of a task while it runs: progress, checkpoint, questions, result."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -73,6 +74,16 @@ class Checkpoint(ApiModel):
     ] = None
     reference: Annotated[Reference | None, Field(description="Where the state is, where it is large.")] = None
     saved_time: Annotated[Time, Field(description="When it was received.")]
+
+
+def json_or_text(text: str) -> Any:
+    """What JSON text says; text that is none, typed by a person perhaps, or that JSON cannot write again, is itself."""
+    try:
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return text
+    return value
 
 
 class InputRequest(ApiModel):

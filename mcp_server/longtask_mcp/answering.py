@@ -43,7 +43,7 @@ class Answering:
             if current is None or current.metadata.uid != task.metadata.uid:
                 return None
             question = questions.chosen(current, question_id)
-            given = questions.answered(current, question)
+            given = current.answer_to(question.id)
             if given is not None and any(questions.same(given, text) for text in texts):
                 return Given(current, question.id, given)
             questions.check_open(current, question)

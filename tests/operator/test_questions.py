@@ -91,6 +91,14 @@ def test_an_answer_that_does_not_fit_says_so(tasks: Tasks, running: tuple[str, C
     assert "blue" in answer["problem"]
 
 
+def test_an_answer_that_is_no_json_is_a_text(tasks: Tasks, running: tuple[str, Caller]) -> None:
+    name, pod = running
+    pod.post("questions", {"id": "free", "message": "Anything?"})
+    reply(tasks, name, "free", "NaN")
+    answer = eventually(lambda: pod.get("questions/free").body, lambda body: body["state"] != "Open")
+    assert answer == {"id": "free", "state": "Answered", "value": "NaN"}
+
+
 def test_a_question_survives_the_operator(operator: OperatorProcess, tasks: Tasks, running: tuple[str, Caller]) -> None:
     name, pod = running
     pod.post("questions", COLOUR)

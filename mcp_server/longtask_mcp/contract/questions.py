@@ -7,7 +7,7 @@ from typing import Any
 
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
-from longtask_api.reports import InputRequest
+from longtask_api.reports import InputRequest, json_or_text
 from longtask_mcp.contract.errors import AnswerRefused, BadArguments
 from longtask_mcp.contract.facts import duration, status_word
 
@@ -20,8 +20,7 @@ def open_questions(task: LongTask) -> list[InputRequest]:
     """Those that can be answered now, oldest first."""
     if task.is_terminal or task.spec.cancel_requested:
         return []
-    given = {response.request_id for response in task.spec.input_responses}
-    return [each for each in task.status.input_requests if not each.timed_out and each.id not in given]
+    return task.unanswered
 
 
 def entry(question: InputRequest) -> dict[str, Any]:
@@ -31,7 +30,7 @@ def entry(question: InputRequest) -> dict[str, Any]:
         "expires_at": rfc3339(question.expires_time) if question.expires_time else None,
     }
     told = {key: value for key, value in optional.items() if value is not None}
-    default = {"default": value_of(question.default)} if question.default is not None else {}
+    default = {"default": json_or_text(question.default)} if question.default is not None else {}
     return {"id": question.id, "message": question.message, **told, **default}
 
 
@@ -53,18 +52,8 @@ def how_to_answer(task: LongTask, question: InputRequest, now: datetime) -> str:
 
 def schema(question: InputRequest) -> dict[str, Any]:
     """The JSON Schema of the answer; empty where any answer will do."""
-    decoded = value_of(question.answer_schema) if question.answer_schema is not None else {}
+    decoded = json_or_text(question.answer_schema) if question.answer_schema is not None else {}
     return decoded if isinstance(decoded, dict) else {}
-
-
-def value_of(text: str) -> Any:
-    """What JSON text says; text that is none, typed by a person perhaps, is itself."""
-    try:
-        value = json.loads(text)
-        _written(value)
-    except (ValueError, RecursionError):
-        return text
-    return value
 
 
 def chosen(task: LongTask, question_id: str | None) -> InputRequest:
@@ -89,14 +78,9 @@ def chosen(task: LongTask, question_id: str | None) -> InputRequest:
     return named
 
 
-def answered(task: LongTask, question: InputRequest) -> str | None:
-    """The answer that was given, as JSON text."""
-    return next((each.value for each in task.spec.input_responses if each.request_id == question.id), None)
-
-
 def check_open(task: LongTask, question: InputRequest) -> None:
     """Raises AnswerRefused where a question cannot be answered any more, with the reason."""
-    given = answered(task, question)
+    given = task.answer_to(question.id)
     if given is not None:
         raise AnswerRefused(
             f"Question {question.id} was already answered with {_shown(given)}. The first answer counts; yours was not "
@@ -122,7 +106,7 @@ def readings(answer: Any) -> Iterator[Any]:
     Some clients send every argument whose schema names no type as a string.
     """
     yield answer
-    if isinstance(answer, str) and (spelt := value_of(answer)) != answer:
+    if isinstance(answer, str) and (spelt := json_or_text(answer)) != answer:
         yield spelt
 
 
@@ -144,7 +128,7 @@ def text_of(answer: Any) -> str:
 
 def same(given: str, text: str) -> bool:
     """Whether an answer that was given is the one of `text`."""
-    return text_of(value_of(given)) == text
+    return text_of(json_or_text(given)) == text
 
 
 def quoted(text: str) -> str:

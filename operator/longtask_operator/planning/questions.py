@@ -11,12 +11,7 @@ SHOWN = 200
 
 def open_questions(task: LongTask, now: datetime) -> list[InputRequest]:
     """Asked, not answered in spec.inputResponses, and not given up by the work; oldest first."""
-    answered = {response.request_id for response in task.spec.input_responses}
-    return [
-        question
-        for question in task.status.input_requests
-        if question.id not in answered and not question.timed_out and not _expired(question, now)
-    ]
+    return [question for question in task.unanswered if not _expired(question, now)]
 
 
 def first_expiry(questions: list[InputRequest]) -> datetime | None:

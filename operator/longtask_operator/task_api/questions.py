@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query
 
 from longtask_api.longtask import LongTask
 from longtask_api.parameters import check_value_schema
-from longtask_api.reports import MAX_QUESTIONS, InputRequest
+from longtask_api.reports import MAX_QUESTIONS, InputRequest, json_or_text
 from longtask_operator.cache import Cache
 from longtask_operator.task_api.bodies import QuestionAnswer, QuestionBody, QuestionState
 from longtask_operator.task_api.callers import Admit, Attempt
@@ -114,31 +114,22 @@ def _find(task: LongTask, question_id: str) -> InputRequest:
 
 
 def _state(task: LongTask, question: InputRequest) -> QuestionState:
-    if any(each.request_id == question.id for each in task.spec.input_responses):
+    if task.answer_to(question.id) is not None:
         return QuestionState.ANSWERED
     return QuestionState.TIMED_OUT if question.timed_out else QuestionState.OPEN
 
 
 async def _answer(validator: Validator, task: LongTask, question: InputRequest) -> QuestionAnswer:
-    state = _state(task, question)
+    state, text = _state(task, question), task.answer_to(question.id)
     answer: dict[str, Any] = {"id": question.id, "state": state}
     if state is QuestionState.TIMED_OUT and question.default is not None:
         answer["value"] = json.loads(question.default)
-    if state is QuestionState.ANSWERED:
-        text = next(each.value for each in task.spec.input_responses if each.request_id == question.id)
-        answer["value"] = _value(text)
+    if text is not None:
+        answer["value"] = json_or_text(text)
         if question.answer_schema is not None:
             problem = await _problem(validator, json.loads(question.answer_schema), answer["value"])
             answer |= {"problem": problem} if problem else {}
     return QuestionAnswer.model_validate(answer)
-
-
-def _value(text: str) -> Any:
-    """An answer is JSON; what is none, typed by a person perhaps, is a text."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 async def _problem(validator: Validator, schema: dict[str, Any], value: Any) -> str | None:
