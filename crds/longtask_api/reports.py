@@ -155,3 +155,8 @@ class Result(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = None
+
+    @property
+    def has_content(self) -> bool:
+        """Whether it is a result, and not artifacts alone."""
+        return self.text is not None or self.reference is not None or "value" in self.model_fields_set

@@ -41,9 +41,7 @@ def status_word(task: LongTask) -> str:
 def has_result(task: LongTask) -> bool:
     """Whether there is a result to read: that of a completed task, or what one that ended badly had handed in."""
     result = task.status.result
-    if not task.is_terminal or result is None:
-        return False
-    return result.text is not None or result.reference is not None or "value" in result.model_fields_set
+    return task.is_terminal and result is not None and result.has_content
 
 
 def check_seconds(task: LongTask, now: datetime) -> int:

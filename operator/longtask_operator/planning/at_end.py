@@ -6,7 +6,7 @@ from longtask_api.longtask import Failure, JobRef, LongTaskStatus, Phase, Templa
 from longtask_api.reports import Result
 from longtask_operator.planning import activity, diagnosis, stall, statuses
 from longtask_operator.planning.observed import JobView, PodView, decisive_pod
-from longtask_operator.planning.results import final_result, has_content, was_handed_in
+from longtask_operator.planning.results import final_result, was_handed_in
 from longtask_operator.planning.world import LOOK_AGAIN, Plan, World
 
 
@@ -44,7 +44,7 @@ def completed(world: World, at: datetime, status: LongTaskStatus) -> Plan:
     if mismatch is not None:
         return _invalid_result(world, at, status, result.model_copy(update={"mismatch": mismatch}))
     message = result.summary or "completed"
-    if pod is None and not has_content(result):
+    if pod is None and not result.has_content:
         message = "completed, but its pod was gone before the result could be read"
     elif world.task.spec.cancel_requested:
         message = f"{message} (it had completed before the cancel reached it)"
@@ -53,7 +53,7 @@ def completed(world: World, at: datetime, status: LongTaskStatus) -> Plan:
 
 
 def _invalid_result(world: World, at: datetime, status: LongTaskStatus, result: Result) -> Plan:
-    what = "result does not fit" if has_content(result) else "termination message is empty, which does not fit"
+    what = "result does not fit" if result.has_content else "termination message is empty, which does not fit"
     failure = Failure(
         reason="InvalidResult",
         message=diagnosis.fitted(f"the work succeeded but its {what} the template's resultSchema: {result.mismatch}"),

@@ -24,7 +24,7 @@ def final_result(status: LongTaskStatus, pod: PodView | None) -> Result | Failur
     """
     number = _number(status, pod)
     stored = status.result or Result()
-    if has_content(stored) and stored.attempt == number:
+    if stored.has_content and stored.attempt == number:
         return stored
     read = read_result(pod.termination.message if pod is not None and pod.termination is not None else "")
     if isinstance(read, Failure):
@@ -35,11 +35,6 @@ def final_result(status: LongTaskStatus, pod: PodView | None) -> Result | Failur
 def was_handed_in(result: Result) -> bool:
     """Whether it came through the task API, which has checked it; a termination message names no attempt."""
     return result.attempt is not None
-
-
-def has_content(result: Result) -> bool:
-    """Whether it is a result, and not artifacts alone."""
-    return result.value is not None or result.text is not None or result.reference is not None
 
 
 def checkable(result: Result) -> Any:
