@@ -31,7 +31,8 @@ def pull(archive: Path, tag: str) -> None:
 
 def build(context: Path, dockerfile: Path, tag: str, options: Sequence[str]) -> str:
     """Build an image and return its identity, which is the same if nothing changed."""
-    bud = (*_buildah(), "bud", "--isolation", "chroot", "--pull-never", "--layers")
+    # --force-rm: a stage of another image and no step would stay behind as a container with its mounts.
+    bud = (*_buildah(), "bud", "--isolation", "chroot", "--pull-never", "--layers", "--force-rm")
     run_with_progress(
         (*bud, "--file", dockerfile, "--tag", tag, *_mounts(), *options, context),
         lambda lines: f"buildah: {lines} lines of output",
@@ -42,6 +43,12 @@ def build(context: Path, dockerfile: Path, tag: str, options: Sequence[str]) -> 
 def save(tag: str, archive: Path) -> None:
     """Write an image as a docker-archive to a path where nothing is."""
     run([*_buildah(), "push", tag, f"docker-archive:{archive}:{tag}"])
+
+
+def end() -> None:
+    """Remove what a build that was killed left behind: its containers and their mounts. Images stay."""
+    if (BUILDAH / "storage").exists() and shutil.which("buildah"):
+        run([*_buildah(), "rm", "--all"])
 
 
 def _buildah() -> list[str]:

@@ -10,6 +10,7 @@ from tests.cluster import (
     addresses,
     api_server,
     base_image,
+    buildah,
     cgroups,
     containerd,
     network,
@@ -73,6 +74,7 @@ def up() -> None:
 def down() -> None:
     _refuse_foreign()
     traces.kill_processes()
+    buildah.end()
     network.disconnect()
     cgroups.remove()
     traces.restore_sysctls()
