@@ -25,7 +25,8 @@ class WorkQueue(Generic[Key]):
         self._waiting: set[Key] = set()
         self._busy: set[Key] = set()
         self._again: set[Key] = set()
-        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._timers: dict[Key, tuple[float, asyncio.Handle]] = {}
+        """When each comes again, and what brings it; of uvloop's handles some cannot tell."""
         self._failures: dict[Key, int] = {}
 
     def __len__(self) -> int:
@@ -42,17 +43,17 @@ class WorkQueue(Generic[Key]):
     def add_later(self, key: Key, seconds: float) -> None:
         """Add the key after that time; the earliest of several such calls counts."""
         loop = asyncio.get_running_loop()
-        timer = self._timers.get(key)
         when = loop.time() + max(0.0, seconds)
+        known, timer = self._timers.get(key, (when, None))
         if timer is not None:
-            if timer.when() <= when:
+            if known <= when:
                 return
             timer.cancel()
-        self._timers[key] = loop.call_at(when, self._due, key)
+        self._timers[key] = when, loop.call_at(when, self._due, key)
 
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a key whose object is gone."""
-        timer = self._timers.pop(key, None)
+        _, timer = self._timers.pop(key, (0.0, None))
         if timer is not None:
             timer.cancel()
         self._failures.pop(key, None)

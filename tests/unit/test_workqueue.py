@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
+import uvloop
 
 from longtask_operator.workqueue import FIRST_RETRY, LAST_RETRY, WorkQueue
 from tests.unit.virtual_time import until_idle
@@ -243,6 +244,28 @@ async def test_the_length_is_what_waits_and_not_what_is_worked_on() -> None:
     queue.add("a")
     assert len(queue) == 2
     await _ended(running)
+
+
+def test_a_key_can_be_asked_for_at_once_several_times_on_the_loop_of_the_process() -> None:
+    """uvloop, which gives another handle for what is due already."""
+    worked: list[str] = []
+    done = asyncio.Event()
+
+    async def work(key: str) -> None:
+        worked.append(key)
+        done.set()
+
+    async def main() -> None:
+        queue = WorkQueue(work, lambda key, error: None, 1)
+        for seconds in (0.0, 0.0, 5.0):
+            queue.add_later("a", seconds)
+        running = asyncio.create_task(queue.run())
+        async with asyncio.timeout(5):
+            await done.wait()
+        await _ended(running)
+
+    uvloop.run(main())
+    assert worked == ["a"]
 
 
 async def _cancel_after(queue: WorkQueue[str], event: asyncio.Event) -> None:
