@@ -75,9 +75,11 @@ async def killed_in_epoch_6(installation: Installation, as_alice: Session, key: 
 
 
 async def in_its_pod(installation: Installation, task_id: str, *command: str) -> None:
-    """Run a command beside the work of a task."""
+    """Run a command that ends the work of a task, beside it."""
     [pod] = await installation.pods(task_uid=task_id)
-    (await kubectl("exec", "-n", TASKS, pod["metadata"]["name"], "--", *command)).done()
+    ran = await kubectl("exec", "-n", TASKS, pod["metadata"]["name"], "--", *command)
+    # The container may end with its work before the command does, which is killed then.
+    assert ran.code in (0, 137), ran.text
 
 
 async def test_data_processing_asks_its_agent_and_goes_on_with_the_answer(
