@@ -9,6 +9,7 @@ export IMAGE ?= localhost/longtask:dev
 export MODEL_TRAINING_IMAGE ?= localhost/model-training:dev
 export DATA_PROCESSING_IMAGE ?= localhost/data-processing:dev
 export BASH_TASK_IMAGE ?= localhost/bash-task:dev
+export AGENTCORE_EMULATOR_IMAGE ?= localhost/agentcore-emulator:dev
 
 .PHONY: help demo test unit lint format generate cluster-up cluster-down image bench conformance requirements clean
 
@@ -21,15 +22,15 @@ $(VENV)/ready: requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(VENV)-strands/ready: requirements/strands.txt
-	$(PYTHON) -m venv $(VENV)-strands
-	$(VENV)-strands/bin/pip install --quiet --require-hashes -r requirements/strands.txt
+$(VENV)-strands/ready $(VENV)-strands-modern/ready: $(VENV)-%/ready: requirements/%.txt
+	$(PYTHON) -m venv $(VENV)-$*
+	$(VENV)-$*/bin/pip install --quiet --require-hashes -r requirements/$*.txt
 	touch $@
 
 demo: $(VENV)/ready image ## A real training through MCP, from start to result; brings up what it needs
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m examples.demo
 
-test: lint $(VENV)-strands/ready image ## All tests, on a real cluster; brings up what it needs
+test: lint $(VENV)-strands/ready $(VENV)-strands-modern/ready image ## All tests, on a real cluster; brings up what it needs
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/pytest $(ARGS)
 
 unit: $(VENV)/ready ## The tests that need no cluster; seconds
@@ -59,12 +60,13 @@ cluster-down: ## End it and leave nothing behind
 
 image: cluster-up ## Build the images and load them into the cluster
 ifeq ($(CLUSTER),existing)
-	@echo "CLUSTER=existing: its nodes pull $(IMAGE), $(MODEL_TRAINING_IMAGE), $(DATA_PROCESSING_IMAGE) and $(BASH_TASK_IMAGE); build them from Dockerfile, examples/model_training, examples/data_processing and examples/bash, push them, and name them in IMAGE, MODEL_TRAINING_IMAGE, DATA_PROCESSING_IMAGE and BASH_TASK_IMAGE"
+	@echo "CLUSTER=existing: its nodes pull $(IMAGE), $(MODEL_TRAINING_IMAGE), $(DATA_PROCESSING_IMAGE), $(BASH_TASK_IMAGE) and $(AGENTCORE_EMULATOR_IMAGE); build them from Dockerfile, examples/model_training, examples/data_processing, examples/bash and agentcore_emulator, push them, and name them in IMAGE, MODEL_TRAINING_IMAGE, DATA_PROCESSING_IMAGE, BASH_TASK_IMAGE and AGENTCORE_EMULATOR_IMAGE"
 else
 	$(CLUSTER_CLI) image-build --tag $(IMAGE) .
 	$(CLUSTER_CLI) image-build --tag $(MODEL_TRAINING_IMAGE) --build-arg LONGTASK_IMAGE=$(IMAGE) examples/model_training
 	$(CLUSTER_CLI) image-build --tag $(DATA_PROCESSING_IMAGE) --build-arg LONGTASK_IMAGE=$(IMAGE) examples/data_processing
 	$(CLUSTER_CLI) image-build --tag $(BASH_TASK_IMAGE) examples/bash
+	$(CLUSTER_CLI) image-build --tag $(AGENTCORE_EMULATOR_IMAGE) --build-arg LONGTASK_IMAGE=$(IMAGE) agentcore_emulator
 endif
 
 bench: $(VENV)/ready ## Measure tasks beside raw Jobs, and reports beside a bare server; writes bench/results/latest.json
@@ -78,4 +80,4 @@ requirements: $(VENV)/ready ## Pin all dependencies anew, with hashes
 	./requirements/compile
 
 clean: ## Remove the virtual environments
-	rm -rf $(VENV) $(VENV)-strands
+	rm -rf $(VENV) $(VENV)-strands $(VENV)-strands-modern

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import reconcile, reports
+from bench import delivery, reconcile, reports
 from bench.table import reports_table
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -20,11 +20,13 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 def main() -> int:
     """Exit code 0, or 2 when the cluster cannot be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("section", nargs="?", choices=["reconcile", "reports"], help="only this one")
+    parser.add_argument("section", nargs="?", choices=["reconcile", "reports", "delivery"], help="only this one")
     parser.add_argument("--tasks", type=int, default=500, help="reconcile: Jobs, and LongTasks, that end at once")
     parser.add_argument("--running", type=int, default=50, help="reconcile: LongTasks that still run at the cold start")
     parser.add_argument("--pods", type=int, default=1000, help="reports: LongTasks whose pods report once a second")
     parser.add_argument("--seconds", type=int, default=60, help="reports: for how long")
+    parser.add_argument("--ended", type=int, default=200, help="delivery: LongTasks that end at once")
+    parser.add_argument("--sessions", type=int, default=5, help="delivery: sessions that they belong to")
     arguments = parser.parse_args()
     if not os.environ.get("LONGTASK_AUDIT_LOG"):
         print(
@@ -34,6 +36,7 @@ def main() -> int:
     sections: dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]] = {
         "reconcile": lambda: reconcile.measure(arguments.tasks, arguments.running),
         "reports": lambda: reports.measure(arguments.pods, arguments.seconds),
+        "delivery": lambda: delivery.measure(arguments.ended, arguments.sessions),
     }
     for name, measure in sections.items():
         if arguments.section in (None, name):

@@ -15,6 +15,14 @@ def rfc3339(moment: datetime) -> str:
 Time = Annotated[datetime, PlainSerializer(rfc3339, when_used="json")]
 
 
+def rfc3339_milliseconds(moment: datetime) -> str:
+    """As `rfc3339`, with the milliseconds: `2026-01-31T12:00:00.250Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+MilliTime = Annotated[datetime, PlainSerializer(rfc3339_milliseconds, when_used="json")]
+
+
 class ApiModel(BaseModel):
     """A part of an object as the API server stores it. Unknown fields are ignored: never write one back whole."""
 

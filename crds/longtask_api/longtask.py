@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from longtask_api import names
-from longtask_api.base import ApiModel, ObjectMeta, Time
-from longtask_api.conditions import Condition
+from longtask_api.base import ApiModel, MilliTime, ObjectMeta, Time
+from longtask_api.conditions import Condition, find
+from longtask_api.memory import ActorId, MemoryId, SessionId
 from longtask_api.reports import MAX_QUESTIONS, Checkpoint, InputRequest, Progress, Result
 
 
@@ -39,6 +40,14 @@ class ConditionType(StrEnum):
     """The work has told nothing for longer than its template's stall.timeoutSeconds."""
     SUCCEEDED = "Succeeded"
     """Unknown while the work goes on; True or False when it has ended, for good."""
+    DELIVERED = "Delivered"
+    """How the task ended stands in the session of spec.memory. Of no influence on the phase."""
+    ARCHIVED = "Archived"
+    """The record is kept where it outlives this object. Of no influence on the phase."""
+
+
+REFUSED: Final = "Refused"
+"""Reason of a Delivered or Archived condition that is False for good: the service will never take it."""
 
 
 class TemplateRef(ApiModel):
@@ -60,6 +69,19 @@ class Requester(ApiModel):
             description="The verified identity, for example system:serviceaccount:agents:researcher.",
         ),
     ]
+    actor_id: Annotated[
+        ActorId | None,
+        Field(description="For whom it spoke, where it may speak for others: then both together are the caller."),
+    ] = None
+    session_id: Annotated[SessionId | None, Field(description="The conversation in which the task was started.")] = None
+
+
+class Memory(ApiModel):
+    """A session in Amazon Bedrock AgentCore Memory."""
+
+    memory_id: Annotated[MemoryId, Field(description="Id or ARN of the memory.")]
+    actor_id: Annotated[ActorId, Field(description="The actor that the session belongs to.")]
+    session_id: Annotated[SessionId, Field(description="The session that is told how the task ended.")]
 
 
 class InputResponse(ApiModel):
@@ -90,6 +112,10 @@ class LongTaskSpec(ApiModel):
     ] = None
     requester: Annotated[
         Requester | None, Field(description="Who asked for the task; set by the MCP server. Immutable.")
+    ] = None
+    memory: Annotated[
+        Memory | None,
+        Field(description="The session that is told how the task ended; set by the MCP server. Immutable."),
     ] = None
     suspend: Annotated[
         bool,
@@ -183,6 +209,28 @@ class StallPolicy(ApiModel):
     ] = False
 
 
+MAX_MILESTONES: Final = 5
+
+
+class DeliveryPolicy(ApiModel):
+    """What the session of a task that has spec.memory is told beside how the task ended."""
+
+    milestones: Annotated[
+        list[Annotated[int, Field(ge=1, le=99)]],
+        Field(
+            max_length=MAX_MILESTONES,
+            description="Percent of the work. When its progress reaches one, the session is told. Each is told once.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = []
+    long_term_record: Annotated[
+        bool,
+        Field(
+            description="Write how the task ended into long-term memory too, under the namespace /longtasks/<actorId>/."
+        ),
+    ] = False
+
+
 class TemplateSnapshot(ApiModel):
     """What the task took from its template when it was accepted. Later edits of the template do not reach it."""
 
@@ -202,6 +250,9 @@ class TemplateSnapshot(ApiModel):
         int, Field(description="How long the record is kept after the work ended, in seconds.")
     ]
     stall: Annotated[StallPolicy | None, Field(description="When the work counts as stalled, and what then.")] = None
+    delivery: Annotated[
+        DeliveryPolicy | None, Field(description="What else is told to the session that the task belongs to.")
+    ] = None
 
 
 class Failure(ApiModel):
@@ -228,6 +279,66 @@ class Failure(ApiModel):
     hint: Annotated[str | None, Field(max_length=1024, description="What to do now.")] = None
 
 
+class SessionEvent(ApiModel):
+    """An event of the session of spec.memory. All but eventId is recorded before the first call, and never changes."""
+
+    name: Annotated[
+        str,
+        Field(max_length=32, pattern=r"^[a-z0-9-]+$", description="result: how the task ended. progress-50: half way."),
+    ]
+    event_time: Annotated[
+        MilliTime,
+        Field(description="Its eventTimestamp: its place in the conversation, right after a completed turn."),
+    ]
+    payload: Annotated[
+        str | None,
+        Field(
+            max_length=16384, description="The event's payload, as JSON text. Absent once it is known to be written."
+        ),
+    ] = None
+    payload_sha256: Annotated[
+        str,
+        Field(
+            alias="payloadSHA256",
+            max_length=64,
+            pattern=r"^[0-9a-f]{64}$",
+            description="SHA-256 of the payload's text, as hex digits.",
+        ),
+    ]
+    client_token: Annotated[str, Field(max_length=64, description="By which the service knows a repeated call.")]
+    event_id: Annotated[str | None, Field(max_length=64, description="The service's id of the event.")] = None
+
+
+class Delivery(ApiModel):
+    """What was written, or is to be written, into the session of spec.memory. The Delivered condition sums it up."""
+
+    events: Annotated[
+        list[SessionEvent],
+        Field(
+            max_length=MAX_MILESTONES + 1,
+            description="The events of the session.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = []
+    record_id: Annotated[
+        str | None, Field(max_length=128, description="The service's id of the long-term memory record.")
+    ] = None
+    failures: Annotated[int | None, Field(ge=0, description="Calls that failed, one after another.")] = None
+    next_retry_time: Annotated[
+        Time | None, Field(description="When the next call is made; absent where none is needed or of use.")
+    ] = None
+
+
+class Archive(ApiModel):
+    """Where the record is kept that outlives this object."""
+
+    uri: Annotated[
+        str,
+        Field(max_length=2048, description="s3://..., or agentcore:<memoryId>/<actorId>/<sessionId> in the memory."),
+    ]
+    archived_time: Annotated[Time, Field(description="When it was written.")]
+
+
 class LongTaskStatus(ApiModel):
     """What came of it so far. Written by the operator alone; frozen once the work has ended."""
 
@@ -243,7 +354,8 @@ class LongTaskStatus(ApiModel):
         Field(
             max_length=16,
             description="Accepted (template and parameters are good), Suspended (work is held), Stalled (work tells "
-            "nothing), Succeeded (Unknown while the work goes on, then True or False).",
+            "nothing), Succeeded (Unknown while the work goes on, then True or False), Delivered (the session of "
+            "spec.memory knows how it ended), Archived (the record outlives this object).",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = []
@@ -307,6 +419,8 @@ class LongTaskStatus(ApiModel):
         Field(max_length=4096, description="The last lines of the log of a task that succeeded; else see failure."),
     ] = None
     failure: Annotated[Failure | None, Field(description="Why the work failed.")] = None
+    delivery: Annotated[Delivery | None, Field(description="What was written into the session of spec.memory.")] = None
+    archive: Annotated[Archive | None, Field(description="Where the record is kept that outlives this object.")] = None
 
 
 class LongTask(ApiModel):
@@ -331,3 +445,10 @@ class LongTask(ApiModel):
     def unanswered(self) -> list[InputRequest]:
         """The questions that have no answer and did not time out, oldest first."""
         return [each for each in self.status.input_requests if not each.timed_out and self.answer_to(each.id) is None]
+
+    def is_settled(self, type_: ConditionType) -> bool:
+        """Whether the Delivered or Archived condition will not change any more: it is True, or False for good."""
+        condition = find(self.status.conditions, type_)
+        return condition is not None and (
+            condition.status == "True" or (condition.status == "False" and condition.reason == REFUSED)
+        )

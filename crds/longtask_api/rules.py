@@ -84,6 +84,7 @@ TASK_RULES = (
     _immutable("parameters"),
     _immutable("idempotencyKey"),
     _immutable("requester"),
+    _immutable("memory"),
     Rule(
         "!(has(oldSelf.spec.cancelRequested) && oldSelf.spec.cancelRequested) || "
         "(has(self.spec.cancelRequested) && self.spec.cancelRequested)",
@@ -146,6 +147,18 @@ TASK_RULES = (
         "new.id == old.id && (!(has(old.timedOut) && old.timedOut) || (has(new.timedOut) && new.timedOut))))",
         "a question that was asked stays, and one that timed out stays so",
         ".status.inputRequests",
+    ),
+    Rule(
+        "!(has(oldSelf.status) && has(oldSelf.status.delivery) && has(oldSelf.status.delivery.events)) || "
+        "oldSelf.status.delivery.events.all(old, has(self.status) && has(self.status.delivery) && "
+        "has(self.status.delivery.events) && self.status.delivery.events.exists(new, new.name == old.name && "
+        "new.eventTime == old.eventTime && new.payloadSHA256 == old.payloadSHA256 && "
+        "new.clientToken == old.clientToken && "
+        "(has(new.payload) ? has(old.payload) && new.payload == old.payload : "
+        "!has(old.payload) || has(new.eventId)) && "
+        "(!has(old.eventId) || (has(new.eventId) && new.eventId == old.eventId))))",
+        "what was recorded of an event of the session stays as it is: it may have been written already",
+        ".status.delivery.events",
     ),
 )
 

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from longtask_api import names
 from longtask_api.base import ApiModel, ObjectMeta
 from longtask_api.conditions import Condition, is_true
-from longtask_api.longtask import StallPolicy
+from longtask_api.longtask import DeliveryPolicy, StallPolicy
 
 DEFAULT_ACTIVE_DEADLINE_SECONDS: Final = 86400
 
@@ -145,6 +145,13 @@ class LongTaskTemplateSpec(ApiModel):
     retry: Annotated[RetryPolicy, Field(description="What happens when an attempt fails.")] = RetryPolicy()
     stall: Annotated[
         StallPolicy | None, Field(description="When work that tells nothing counts as stalled; absent: never.")
+    ] = None
+    delivery: Annotated[
+        DeliveryPolicy | None,
+        Field(
+            description="What the session of a task is told beside how the task ended; absent: nothing. Of effect "
+            "where an agent's memory is known."
+        ),
     ] = None
     ttl_seconds_after_finished: Annotated[
         int,

@@ -16,6 +16,7 @@ FIXED_TOOLS: Final = frozenset(
         "cancel_task",
         "get_task_logs",
         "answer_task",
+        "resume_brief",
     }
 )
 """Tools that are always there. A template whose tool would have one of these names is refused."""
@@ -27,6 +28,7 @@ LABEL_REQUESTER: Final = f"{names.GROUP}/requester"
 """On LongTasks: whose they are, in a form that fits a label; spec.requester.principal is what counts."""
 
 
-def requester_label(principal: str) -> str:
-    """The value of LABEL_REQUESTER for a caller: 16 hex digits of the SHA-256 of the principal."""
-    return hashlib.sha256(principal.encode()).hexdigest()[:16]
+def requester_label(principal: str, actor_id: str | None = None) -> str:
+    """The value of LABEL_REQUESTER for a caller: 16 hex digits of the SHA-256 of principal and actor."""
+    caller = principal if actor_id is None else f"{principal}\n{actor_id}"
+    return hashlib.sha256(caller.encode()).hexdigest()[:16]

@@ -18,13 +18,14 @@ from longtask_api.template import LongTaskTemplate
 from longtask_mcp.answering import Answering
 from longtask_mcp.cache import Cache
 from longtask_mcp.calls import Calls
-from longtask_mcp.contract.facts import owner
+from longtask_mcp.contract.callers import owner
 from longtask_mcp.gate import Gate
 from longtask_mcp.identity import Identified, KubernetesIdentity, anonymous
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.reflector import Reflector
 from longtask_mcp.server import LongTaskServer
 from longtask_mcp.settings import LOOPBACK_HOSTS, Settings
+from longtask_mcp.speaking import Speaking
 from longtask_mcp.starting import Starter
 from longtask_mcp.task_api import TaskApi
 from longtask_mcp.tasks import Tasks, collection_path
@@ -144,4 +145,5 @@ def _endpoint(server: LongTaskServer, settings: Settings, client: ApiClient, met
     identify = (
         anonymous if settings.auth == "none" else KubernetesIdentity(client, settings.audience, settings.namespace)
     )
-    return Identified(Gate(application, settings.max_request_bytes), identify, metrics)
+    speaking = Speaking(settings.trusted_principals, settings.memory_ids, settings.default_memory_id)
+    return Identified(Gate(application, settings.max_request_bytes), identify, speaking, metrics)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 from longtask_api.base import ObjectMeta
@@ -28,12 +28,12 @@ def version(thing: ApiObject) -> int:
 class Cache(Generic[T]):
     """Objects by uid, by name and by group; an older version never replaces a newer one, from wherever it comes."""
 
-    def __init__(self, group: Callable[[T], str]) -> None:
+    def __init__(self, group: Callable[[T], Hashable]) -> None:
         """`group` says which objects are looked up together, for example those of one caller."""
         self._group = group
         self._objects: dict[str, T] = {}
         self._names: dict[str, T] = {}
-        self._groups: dict[str, dict[str, T]] = {}
+        self._groups: dict[Hashable, dict[str, T]] = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
         self._signals: dict[str, asyncio.Event] = {}
 
@@ -52,9 +52,13 @@ class Cache(Generic[T]):
         """Every object."""
         return self._objects.values()
 
-    def of(self, group: str) -> Collection[T]:
+    def of(self, group: Hashable) -> Collection[T]:
         """The objects of one group."""
         return self._groups.get(group, {}).values()
+
+    def is_gone(self, uid: str) -> bool:
+        """Whether the object is known to have been deleted (of late: only so many are remembered)."""
+        return uid in self._deleted
 
     def put(self, thing: T) -> None:
         """Take in an object from a list, a watch, a GET or the answer to a write."""

@@ -1,7 +1,7 @@
 """What each tool does."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,26 +10,41 @@ from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_api.tools import RESERVED_ARGUMENTS
 from longtask_mcp.answering import Answering
+from longtask_mcp.archive import NOT_CONNECTED, Archive
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract import answers, arguments, listing, logs, paging, results
+from longtask_mcp.contract import answers, arguments, listing, logs, paging, questions, results
 from longtask_mcp.contract.answers import Answer
+from longtask_mcp.contract.brief import brief
+from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.errors import AgentError, TaskNotFound
 from longtask_mcp.starting import Starter
 from longtask_mcp.task_api import Absent, TaskApi, Unavailable
-from longtask_mcp.tasks import Tasks
+from longtask_mcp.tasks import UID, Tasks
 from longtask_mcp.waiting import Report, Waiting
 
-NOT_CONNECTED = "this server is not connected to the operator's task API"
+NO_PODS = "the task is not in the cluster any more"
 
 
 @dataclass(frozen=True)
 class Call:
     """One tool call of a verified caller."""
 
-    principal: str
+    caller: Caller
     tool: str
     arguments: Mapping[str, Any]
     report: Report
+
+
+@dataclass(frozen=True)
+class Found:
+    """A task of the caller; `archived`: its object is gone, and this is the record of it."""
+
+    task: LongTask
+    archived: bool = False
+
+    def told(self, answer: Answer) -> Answer:
+        """The answer about this task, which says where the task was found."""
+        return Answer(answer.text, answer.envelope | {"archived": True}) if self.archived else answer
 
 
 class Calls:
@@ -51,6 +66,7 @@ class Calls:
         self._answering = answering
         self._waiting = waiting
         self._task_api = task_api
+        self._archive = Archive(task_api)
         self._now = now
         self._fixed: dict[str, Callable[[Call], Awaitable[Answer]]] = {
             "list_templates": self._list_templates,
@@ -59,6 +75,7 @@ class Calls:
             "get_task_results": self._get_task_results,
             "wait_for_task": self._wait_for_task,
             "list_tasks": self._list_tasks,
+            "resume_brief": self._resume_brief,
             "cancel_task": self._cancel_task,
             "get_task_logs": self._get_task_logs,
             "answer_task": self._answer_task,
@@ -91,21 +108,22 @@ class Calls:
         return await self._start(call, wanted.template, wanted.parameters, wanted)
 
     async def _start(self, call: Call, template: str, parameters: dict[str, Any], wanted: arguments.Reserved) -> Answer:
-        started = await self._starter.start(call.principal, template, parameters, wanted.idempotency_key)
+        started = await self._starter.start(call.caller, template, parameters, wanted.idempotency_key)
         announce = answers.repeated if started.repeated else answers.started
         handle = announce(started.task, started.template.title, self._now())
         if not wanted.wait_seconds:
             return handle
-        outcome = await self._wait(call, started.task, wanted.wait_seconds)
+        outcome = await self._wait(call, Found(started.task), wanted.wait_seconds)
         return Answer(f"{handle.text}\n{outcome.text}", outcome.envelope)
 
     async def _check_task_status(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.OneTask, call.arguments)
-        return answers.status(await self._own(call, wanted.task_id), self._now())
+        found = await self._own(call, wanted.task_id)
+        return found.told(answers.status(found.task, self._now()))
 
     async def _get_task_results(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.GetResults, call.arguments)
-        return await self._results(await self._own(call, wanted.task_id), wanted.page, wanted.artifact)
+        return await self._results(call, await self._own(call, wanted.task_id), wanted.page, wanted.artifact)
 
     async def _wait_for_task(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.WaitForTask, call.arguments)
@@ -113,48 +131,79 @@ class Calls:
 
     async def _list_tasks(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.ListTasks, call.arguments)
-        return listing.task_list(self._tasks.cache.of(call.principal), wanted, self._now())
+        live = self._tasks.cache.of(call.caller.owner)
+        begin = listing.archive_cursor(wanted.cursor)
+        shown = listing.in_cluster(live, wanted) if begin is None else listing.Shown([])
+        if not shown.more and (begin is not None or wanted.include_archived):
+            shown = await self._with_archived(call, shown, wanted, begin or "", {task.metadata.uid for task in live})
+        return listing.answer(shown, wanted, self._now())
+
+    async def _with_archived(
+        self, call: Call, shown: listing.Shown, wanted: arguments.ListTasks, begin: str, live: set[str]
+    ) -> listing.Shown:
+        """The page, filled up with archived tasks from `begin` on; `live` are in the cluster still."""
+        room = wanted.limit - len(shown.tasks)
+        if not room:
+            return replace(shown, cursor=listing.ARCHIVED)
+        listed = await self._archive.listed(
+            call.caller,
+            lambda task: task.metadata.uid not in live and listing.is_wanted(task, wanted),
+            room,
+            begin,
+        )
+        cursor = f"{listing.ARCHIVED}{listed.cursor}" if listed.cursor is not None else None
+        return replace(shown, archived=listed.tasks, cursor=cursor, problem=listed.problem, notes=listed.notes)
+
+    async def _resume_brief(self, call: Call) -> Answer:
+        wanted = arguments.read(arguments.ResumeBrief, call.arguments)
+        tasks = self._tasks.cache.of(call.caller.owner)
+        return brief(tasks, call.caller, wanted.all_sessions, self._task_api is not None, self._now())
 
     async def _cancel_task(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.OneTask, call.arguments)
-        task = await self._own(call, wanted.task_id)
-        if task.is_terminal:
-            return answers.already_ended(task, self._now())
-        cancelled = await self._tasks.cancel(task)
-        if cancelled is None:
-            raise self._not_found(call, wanted.task_id)
-        tell = answers.already_ended if cancelled.is_terminal else answers.cancelling
-        return tell(cancelled, self._now())
+        found = await self._own(call, wanted.task_id)
+        if not found.task.is_terminal:
+            cancelled = await self._tasks.cancel(found.task)
+            found = Found(cancelled) if cancelled is not None else await self._archived(call, wanted.task_id)
+        tell = answers.already_ended if found.task.is_terminal else answers.cancelling
+        return found.told(tell(found.task, self._now()))
 
     async def _get_task_logs(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.GetLogs, call.arguments)
-        task = await self._own(call, wanted.task_id)
-        if self._task_api is None:
-            return logs.kept_log(task, NOT_CONNECTED)
+        found = await self._own(call, wanted.task_id)
+        if found.archived or self._task_api is None:
+            return found.told(logs.kept_log(found.task, NO_PODS if found.archived else NOT_CONNECTED))
         try:
-            return logs.live_log(task, await self._task_api.log(task.metadata.uid, wanted.tail_lines))
+            return logs.live_log(found.task, await self._task_api.log(found.task.metadata.uid, wanted.tail_lines))
         except Unavailable as unavailable:
-            return logs.kept_log(task, str(unavailable))
+            return logs.kept_log(found.task, str(unavailable))
 
     async def _answer_task(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.AnswerTask, call.arguments)
-        task = await self._own(call, wanted.task_id)
-        given = await self._answering.answer(task, wanted.question_id, wanted.answer)
-        if given is None:
-            raise self._not_found(call, wanted.task_id)
-        return answers.answered(given.task, given.question_id, given.text, self._now())
+        found = await self._own(call, wanted.task_id)
+        if not found.archived:
+            given = await self._answering.answer(found.task, wanted.question_id, wanted.answer)
+            if given is not None:
+                return answers.answered(given.task, given.question_id, given.text, self._now())
+            found = await self._archived(call, wanted.task_id)
+        raise questions.too_late(found.task)
 
-    async def _results(self, task: LongTask, number: int = 1, artifact: str | None = None) -> Answer:
+    async def _results(self, call: Call, found: Found, number: int = 1, artifact: str | None = None) -> Answer:
         """Part `number` of the result or an artifact; of what is kept outside the task only that part is fetched."""
-        source = results.stored(task, artifact)
+        source = results.stored(found.task, artifact)
         if source is None:
-            return results.results(task, self._now(), number)
+            return found.told(results.results(found.task, self._now(), number))
+        return found.told(await self._stored(call, found, source, number))
+
+    async def _stored(self, call: Call, found: Found, source: results.Stored, number: int) -> Answer:
+        task, whose = found.task, call.caller if found.archived else None
         if source.is_elsewhere:
             return results.unreadable(task, self._now(), source, "the work left it elsewhere and only named it")
         if self._task_api is None:
             return results.unavailable(task, self._now(), source, number, NOT_CONNECTED)
         try:
-            piece = await self._task_api.read(task.metadata.uid, source.artifact, *paging.window(number))
+            window = paging.window(number)
+            piece = await self._task_api.read(task.metadata.uid, source.artifact, *window, archived_for=whose)
             return results.part(task, self._now(), source, paging.page(piece.content, piece.size, number))
         except Absent as absent:
             return results.unreadable(task, self._now(), source, str(absent))
@@ -163,24 +212,32 @@ class Calls:
         except UnicodeDecodeError:
             return results.unreadable(task, self._now(), source, "it is not UTF-8 text")
 
-    async def _wait(self, call: Call, task: LongTask, seconds: float) -> Answer:
-        waited = await self._waiting.until_news(task, seconds, call.report)
+    async def _wait(self, call: Call, found: Found, seconds: float) -> Answer:
+        if found.archived:
+            return await self._results(call, found)
+        waited = await self._waiting.until_news(found.task, seconds, call.report)
         if waited.task is None:
-            raise self._not_found(call, task.metadata.uid)
+            return await self._results(call, await self._archived(call, found.task.metadata.uid))
         if waited.interrupted:
             return answers.restarting(answers.status(waited.task, self._now()))
         if waited.task.is_terminal:
-            return await self._results(waited.task)
+            return await self._results(call, Found(waited.task))
         return answers.status(waited.task, self._now())
 
-    async def _own(self, call: Call, task_id: str) -> LongTask:
-        task = await self._tasks.find(call.principal, task_id)
+    async def _own(self, call: Call, task_id: str) -> Found:
+        """The caller's task: from the cluster, else from the archive. Raises TaskNotFound or ArchiveUnavailable."""
+        task = await self._tasks.find(call.caller.owner, task_id)
+        return Found(task) if task is not None else await self._archived(call, task_id)
+
+    async def _archived(self, call: Call, task_id: str) -> Found:
+        task = await self._archive.find(call.caller, task_id) if UID.fullmatch(task_id) else None
         if task is None:
             raise self._not_found(call, task_id)
-        return task
+        self._tasks.cache.remove(task_id)
+        return Found(task, archived=True)
 
     def _not_found(self, call: Call, task_id: str) -> TaskNotFound:
-        own = self._tasks.cache.of(call.principal)
+        own = self._tasks.cache.of(call.caller.owner)
         return TaskNotFound(answers.not_found(task_id, next((x for x in own if x.metadata.name == task_id), None)))
 
     def _template_of(self, tool: str) -> LongTaskTemplate | None:

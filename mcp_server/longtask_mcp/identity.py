@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from kubernetes.aio.client import ApiClient
@@ -11,8 +10,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from longtask_api import names
+from longtask_mcp.contract.callers import Caller
 from longtask_mcp.gate import refusal
 from longtask_mcp.metrics import Metrics
+from longtask_mcp.speaking import BadHeaders, Forbidden, Speaking
 from longtask_runtime.authentication import Identity, Memory, Refused, TokenReviewer, Unavailable, submit_review
 
 MAX_PRINCIPAL = 512
@@ -21,24 +22,13 @@ SCOPE_KEY = "longtask.caller"
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Caller:
-    """A verified caller. Tasks belong to the principal."""
-
-    principal: str
+Identify = Callable[[Headers], Awaitable[str]]
+"""The verified principal of a request. Raises Refused, Forbidden or Unavailable."""
 
 
-class Forbidden(Exception):
-    """The caller is known but may not use this server."""
-
-
-Identify = Callable[[Headers], Awaitable[Caller]]
-"""Raises Refused, Forbidden or Unavailable."""
-
-
-async def anonymous(_: Headers) -> Caller:
-    """Everybody is one caller (auth: none)."""
-    return Caller("anonymous")
+async def anonymous(_: Headers) -> str:
+    """Everybody is one principal (auth: none)."""
+    return "anonymous"
 
 
 class KubernetesIdentity:
@@ -48,14 +38,14 @@ class KubernetesIdentity:
         self._client = client
         self._namespace = namespace
         self._reviewer = TokenReviewer(client, audience)
-        self._allowed: Memory[str, Caller] = Memory()
+        self._allowed: Memory[str, str] = Memory()
 
-    async def __call__(self, headers: Headers) -> Caller:
+    async def __call__(self, headers: Headers) -> str:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         identity = await self._reviewer.review(token.strip() if scheme.lower() == "bearer" else "")
         return await self._allowed.get(f"{identity}", lambda: self._authorized(identity))
 
-    async def _authorized(self, identity: Identity) -> Caller:
+    async def _authorized(self, identity: Identity) -> str:
         status = await submit_review(
             self._client,
             "/apis/authorization.k8s.io/v1/subjectaccessreviews",
@@ -84,23 +74,27 @@ class KubernetesIdentity:
             )
         if not 0 < len(identity.username) <= MAX_PRINCIPAL:
             raise Forbidden(f"the user name has {len(identity.username)} characters; 1 to {MAX_PRINCIPAL} are allowed")
-        return Caller(identity.username)
+        return identity.username
 
 
 class Identified:
-    """Puts the Caller into the request's scope, or answers 401, 403 or 503. Every refusal is logged and counted."""
+    """Puts the Caller into the request's scope, or refuses with 400, 401, 403 or 503: logged and counted."""
 
-    def __init__(self, app: ASGIApp, identify: Identify, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, identify: Identify, speaking: Speaking, metrics: Metrics) -> None:
         self._app = app
         self._identify = identify
+        self._speaking = speaking
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
         try:
-            caller = await self._identify(Headers(scope=scope))
+            caller = self._speaking.caller(await self._identify(headers), headers)
+        except BadHeaders as bad:
+            answer = self._refusal(400, "BadHeaders", str(bad))
         except Refused as refused:
             answer = self._refusal(401, refused.reason, str(refused), _challenge("invalid_token", str(refused)))
         except Forbidden as forbidden:
@@ -114,7 +108,7 @@ class Identified:
             return
         await answer(scope, receive, send)
 
-    def _refusal(self, status: int, reason: str, text: str, headers: dict[str, str]) -> Response:
+    def _refusal(self, status: int, reason: str, text: str, headers: dict[str, str] | None = None) -> Response:
         self._metrics.refusals.labels(reason).inc()
         log.warning("request refused: %s", text, extra={"reason": str(reason), "status": status})
         return refusal(status, text, headers)

@@ -3,15 +3,20 @@
 import asyncio
 import logging
 import time
+from collections.abc import Iterable
 from typing import Any
 
+from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
-from mcp_types import CallToolResult, InputRequiredResult, TextContent, Tool
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp_types import CallToolResult, InputRequiredResult, Resource, TextContent, Tool
+from pydantic import AnyUrl
 
 from longtask_api.template import LongTaskTemplate
 from longtask_mcp.cache import Cache
 from longtask_mcp.calls import Call, Calls
 from longtask_mcp.contract import catalogue
+from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.errors import AgentError
 from longtask_mcp.identity import caller_of
 from longtask_mcp.metrics import Metrics
@@ -19,8 +24,16 @@ from longtask_mcp.metrics import Metrics
 INSTRUCTIONS = (
     "Starts long-running work and keeps it: a start answers with a task ID at once, and the work goes on when you "
     "disconnect. Keep the task ID. Check with check_task_status, read the result with get_task_results. A lost task ID "
-    "is found with list_tasks. A running task may ask a question: answer it with answer_task. Do not start work again "
-    "because it takes long."
+    "is found with list_tasks. In a new conversation, call resume_brief: it says what was started before. A running "
+    "task may ask a question: answer it with answer_task. Do not start work again because it takes long."
+)
+
+BRIEF = Resource(
+    uri="longtask://brief",
+    name="resume_brief",
+    title="Earlier work",
+    description="What was started in this session, what came of it, what still runs and what to do next. Short.",
+    mime_type="text/plain",
 )
 
 log = logging.getLogger(__name__)
@@ -39,28 +52,51 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
         """The tools as they are now."""
         return catalogue.tools(self._templates.all())
 
+    async def list_resources(self) -> list[Resource]:
+        """The one resource there is."""
+        return [BRIEF]
+
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[dict[str, Any], Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Answer a call; every failure but a cancelled request is a result with isError."""
+        try:
+            answer = await self._answered(name, arguments, context)
+            return _result(answer.text, answer.envelope)
+        except AgentError as error:
+            return _result(str(error))
+        except Exception:
+            log.exception("tool %r crashed", name)
+            return _result(f"{name} failed inside the server; nothing more is known. Calling again may help.")
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[dict[str, Any], Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        """The brief, as text; the same as the tool gives."""
+        if str(uri) != BRIEF.uri:
+            raise ResourceNotFoundError(f"There is no resource {str(uri)[:200]!r}; {BRIEF.uri} is the only one.")
+        answer = await self._answered(BRIEF.name, {}, context)
+        return [ReadResourceContents(content=answer.text, mime_type=BRIEF.mime_type)]
+
+    async def _answered(
+        self, name: str, arguments: dict[str, Any], context: Context[dict[str, Any], Any] | None
+    ) -> Answer:
+        """The answer to a call, which is counted and logged however it ends."""
         if context is None:
             raise ValueError("a call needs its request: it says who is calling")
         caller = caller_of(context.request_context.request)
         begin = time.monotonic()
         outcome, task_id = "crash", None
         try:
-            answer = await self._calls.answer(Call(caller.principal, name, arguments, context.report_progress))
+            answer = await self._calls.answer(Call(caller, name, arguments, context.report_progress))
             outcome, task_id = "ok", answer.envelope.get("task_id")
-            return _result(answer.text, answer.envelope)
-        except AgentError as error:
+            return answer
+        except AgentError:
             outcome, task_id = "error", arguments.get("task_id")
-            return _result(str(error))
+            raise
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise
-        except Exception:
-            log.exception("tool %r crashed", name)
-            return _result(f"{name} failed inside the server; nothing more is known. Calling again may help.")
         finally:
             seconds = time.monotonic() - begin
             tool = name if self._calls.knows(name) else "unknown"
@@ -71,6 +107,8 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
                 extra={
                     "tool": name[:100],
                     "caller": caller.principal,
+                    "actor": caller.actor_id,
+                    "session": caller.session_id,
                     "task_id": str(task_id)[:100] if task_id else None,
                     "outcome": outcome,
                     "seconds": round(seconds, 3),

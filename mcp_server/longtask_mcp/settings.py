@@ -8,6 +8,7 @@ from pydantic import AnyHttpUrl, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from longtask_api import names
+from longtask_api.memory import MemoryId
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
@@ -34,9 +35,22 @@ class Settings(BaseSettings):
         tuple[str, ...],
         Field(description="Host headers to accept, `name` or `name:*`; any when empty, as every caller has a token."),
     ] = ()
+    trusted_principals: Annotated[
+        tuple[str, ...],
+        Field(description="Identities that may say in headers for which actor they speak, and in which session."),
+    ] = ()
+    memory_ids: Annotated[
+        tuple[MemoryId, ...], Field(description="The memories that may be told how tasks ended; no other ever is.")
+    ] = ()
+    default_memory_id: Annotated[
+        MemoryId | None, Field(description="The one of them that is told where the caller names none.")
+    ] = None
     task_api_url: Annotated[
         AnyHttpUrl | None,
-        Field(description="The operator's task API: live logs, large results, artifacts. Without it: the kept log."),
+        Field(
+            description="The operator's task API: live logs, large results, artifacts, archived tasks. Without it: "
+            "the kept log."
+        ),
     ] = None
     task_api_token_file: Annotated[
         Path, Field(description="The projected token for the task API; read again when it is renewed.")
@@ -64,6 +78,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"auth 'none' lets everybody in, so host must be a loopback address such as 127.0.0.1, not {self.host}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _default_is_listed(self) -> Self:
+        if self.default_memory_id is not None and self.default_memory_id not in self.memory_ids:
+            raise ValueError(f"default_memory_id {self.default_memory_id} is not in memory_ids; add it there")
         return self
 
     @model_validator(mode="after")

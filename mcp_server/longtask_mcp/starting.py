@@ -9,13 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from longtask_api import names
-from longtask_api.longtask import LongTask
+from longtask_api.longtask import LongTask, Requester
 from longtask_api.parameters import InvalidParameters
 from longtask_api.template import LongTaskTemplate
 from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp.cache import Cache
+from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.catalogue import not_ready_reason
 from longtask_mcp.contract.errors import AgentError, StartRefused
+from longtask_mcp.contract.facts import shortened
 from longtask_mcp.contract.idempotency import Relation, Start, canonical
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.tasks import AlreadyExists, Tasks
@@ -57,12 +59,12 @@ class Starter:
         self._now = now
         self._in_flight: set[asyncio.Task[Started]] = set()
 
-    async def start(self, principal: str, template: str, parameters: dict[str, Any], key: str | None) -> Started:
+    async def start(self, caller: Caller, template: str, parameters: dict[str, Any], key: str | None) -> Started:
         """Start a task, or find the one that this start already made.
 
         Raises StartRefused, and KubernetesUnavailable or KubernetesRefused.
         """
-        running = asyncio.ensure_future(self._counted(principal, template, parameters, key))
+        running = asyncio.ensure_future(self._counted(caller, template, parameters, key))
         self._in_flight.add(running)
         running.add_done_callback(self._finished)
         return await asyncio.shield(running)
@@ -78,24 +80,24 @@ class Starter:
         if error is not None and not isinstance(error, AgentError):
             log.error("a start crashed", exc_info=error)
 
-    async def _counted(self, principal: str, template: str, parameters: dict[str, Any], key: str | None) -> Started:
+    async def _counted(self, caller: Caller, template: str, parameters: dict[str, Any], key: str | None) -> Started:
         known = template if self._templates.named(template) else "unknown"
         try:
             with self._metrics.starts_in_flight.track_inprogress():
-                started = await self._start(principal, template, parameters, key)
+                started = await self._start(caller, template, parameters, key)
         except Exception:
             self._metrics.starts.labels(known, "rejected").inc()
             raise
         self._metrics.starts.labels(known, "repeated" if started.repeated else "created").inc()
         return started
 
-    async def _start(self, principal: str, name: str, parameters: dict[str, Any], key: str | None) -> Started:
+    async def _start(self, caller: Caller, name: str, parameters: dict[str, Any], key: str | None) -> Started:
         template = self._ready(name)
-        start = Start(principal, name, await self._complete(template, parameters), key)
-        earlier = self._earlier(start, self._tasks.cache.of(principal))
+        start = Start(caller, name, await self._complete(template, parameters), key)
+        earlier = self._earlier(start, self._tasks.cache.of(caller.owner))
         if earlier is not None:
             return Started(earlier, template, repeated=True)
-        active = sum(not task.is_terminal for task in self._tasks.cache.of(principal))
+        active = sum(not task.is_terminal for task in self._tasks.cache.of(caller.owner))
         if active >= self._max_active_tasks:
             raise StartRefused(
                 f"You have {active} tasks that have not ended; {self._max_active_tasks} are allowed. Nothing was "
@@ -166,15 +168,20 @@ class Starter:
 
 def document(start: Start, name: str) -> dict[str, Any]:
     """The LongTask to create for a start."""
+    caller = start.caller
     spec: dict[str, Any] = {
         "templateRef": {"name": start.template},
         "parameters": start.parameters,
-        "requester": {"principal": start.principal},
+        "requester": Requester(
+            principal=caller.principal, actor_id=caller.actor_id, session_id=caller.session_id
+        ).to_api(),
     }
+    if caller.memory is not None:
+        spec["memory"] = caller.memory.to_api()
     if start.key is not None:
         spec["idempotencyKey"] = start.key
     labels = {
-        LABEL_REQUESTER: requester_label(start.principal),
+        LABEL_REQUESTER: requester_label(*caller.owner),
         names.LABEL_TEMPLATE: start.template,
         names.LABEL_MANAGED_BY: names.MANAGED_BY,
     }
@@ -187,5 +194,4 @@ def document(start: Start, name: str) -> dict[str, Any]:
 
 
 def _shown(parameters: Any) -> str:
-    text = json.dumps(parameters, ensure_ascii=False, default=dict)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}... ({len(text)} characters)"
+    return shortened(json.dumps(parameters, ensure_ascii=False, default=dict), SHOWN_CHARACTERS)

@@ -1,4 +1,6 @@
-"""The operator's task API, which has what the MCP server may not read itself: logs, large results, artifacts."""
+"""The operator's task API, which has what the MCP server may not read itself: logs, large results, artifacts, and the
+records of tasks that are not in the cluster any more.
+"""
 
 import asyncio
 import re
@@ -7,19 +9,25 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from longtask_api.longtask import LongTask
+from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.logs import TaskLog
 
 LOG_SECONDS = 20.0
+LIST_SECONDS = 20.0
 READ_SECONDS = 8.0
 """Together with the longest wait less than the 60 seconds after which clients give up."""
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
 UNREADABLE = "the operator's answer is not readable"
 CONTENT_RANGE = re.compile(r"bytes (?:(?P<first>\d{1,18})-\d{1,18}|\*)/(?P<size>\d{1,18})")
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class Unavailable(Exception):
@@ -30,12 +38,33 @@ class Absent(Unavailable):
     """The operator does not have it (any more), so asking again is of no use."""
 
 
+class Malformed(Unavailable):
+    """The operator does not understand what was asked for."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """Bytes from the place that was asked for, of something that has `size` bytes in all."""
 
     content: bytes
     size: int
+
+
+class ArchivePage(BaseModel):
+    """Records of ended tasks, newest first, and from where to go on; no cursor after the last.
+
+    `notes` say what is on no page.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    tasks: list[LongTask]
+    cursor: str | None = None
+    notes: list[str] = []
+
+
+class _ArchivedTask(BaseModel):
+    task: LongTask
 
 
 class TaskApi:
@@ -61,26 +90,47 @@ class TaskApi:
             await response.aread()
         if response.status_code != 200:
             raise _refusal(response)
-        try:
-            return TaskLog.model_validate_json(response.content)
-        except ValidationError as error:
-            raise Unavailable(UNREADABLE) from error
+        return _read(TaskLog, response.content)
 
-    async def read(self, uid: str, artifact: str | None, first: int, last: int) -> Piece:
+    async def archived(self, caller: Caller, uid: str) -> LongTask:
+        """The record of a task of the caller that is not in the cluster any more. Raises Absent or Unavailable."""
+        content = await self._document(f"/v1/archive/{uid}", _asking(caller), READ_SECONDS)
+        return _read(_ArchivedTask, content).task
+
+    async def archive_page(self, caller: Caller, limit: int, cursor: str) -> ArchivePage:
+        """At most `limit` records of the caller's ended tasks, from `cursor` on; empty at the beginning.
+
+        Raises Malformed for a cursor that is none, and Unavailable.
+        """
+        params = _asking(caller) | {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
+        return _read(ArchivePage, await self._document("/v1/archive", params, LIST_SECONDS))
+
+    async def read(
+        self, uid: str, artifact: str | None, first: int, last: int, archived_for: Caller | None = None
+    ) -> Piece:
         """Bytes `first` to `last` of a task's stored result or artifact; fewer where it ends before, none beyond it.
+        With a caller: of its task that is not in the cluster any more.
 
         No more than that is read, whatever the operator sends. Raises Unavailable.
         """
         what = "result" if artifact is None else f"artifacts/{quote(artifact, safe='')}"
-        path = f"/v1/tasks/{uid}/{what}"
+        path = f"/v1/{'tasks' if archived_for is None else 'archive'}/{uid}/{what}"
+        params = _asking(archived_for) if archived_for is not None else None
         headers = {"Range": f"bytes={first}-{last}", "Accept-Encoding": "identity"}
-        async with self._get(path, READ_SECONDS, headers=headers) as response:
+        async with self._get(path, READ_SECONDS, params, headers) as response:
             if response.status_code == 206:
                 return _piece(response, first, last, await _at_most(response, last - first + 1))
             if response.status_code == 416:
                 return _piece(response, first, last, b"")
             if response.is_success:
                 raise Unavailable(UNREADABLE)
+            await response.aread()
+        raise _refusal(response)
+
+    async def _document(self, path: str, params: dict[str, str], seconds: float) -> bytes:
+        async with self._get(path, seconds, params) as response:
+            if response.status_code == 200:
+                return await _at_most(response, MAX_ANSWER_BYTES)
             await response.aread()
         raise _refusal(response)
 
@@ -98,6 +148,23 @@ class TaskApi:
                 yield response
         except (httpx2.HTTPError, OSError) as error:
             raise Unavailable(f"the operator cannot be reached now ({type(error).__name__})") from error
+
+
+def _asking(caller: Caller) -> dict[str, str]:
+    """Whose archived tasks are meant, and the memory that likely has them."""
+    told = {
+        "principal": caller.principal,
+        "actor_id": caller.actor_id,
+        "memory_id": caller.memory.memory_id if caller.memory is not None else None,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _read(model: type[M], content: bytes) -> M:
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        raise Unavailable(UNREADABLE) from error
 
 
 async def _at_most(response: httpx2.Response, size: int) -> bytes:
@@ -124,4 +191,4 @@ def _refusal(response: httpx2.Response) -> Unavailable:
         detail = str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):
         detail = f"the operator answered {response.status_code}"
-    return Absent(detail) if response.status_code == 404 else Unavailable(detail)
+    return {404: Absent, 422: Malformed}.get(response.status_code, Unavailable)(detail)

@@ -14,12 +14,13 @@ from longtask_api import names
 from longtask_api.longtask import LongTask
 from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp.cache import Cache
+from longtask_mcp.contract.callers import Owner, owner
 from longtask_mcp.contract.errors import KubernetesRefused, KubernetesUnavailable
-from longtask_mcp.contract.facts import owner
 from longtask_runtime import kube
 
 LOOK_AGAIN_SECONDS = 1.0
 """The least time between two lists for one caller, so that guessed ids do not load the API server."""
+REMEMBERED_LOOKS = 10_000
 PAGE_SIZE = 500
 UID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
@@ -49,7 +50,7 @@ class Tasks:
         self._client = client
         self._path = collection_path(namespace, names.TASK_PLURAL)
         self.cache = cache
-        self._looks: dict[str, _LastLook] = {}
+        self._looks: dict[Owner, _LastLook] = {}
 
     async def create(self, document: dict[str, Any]) -> LongTask:
         """Create a LongTask from its JSON object, metadata.name included. Raises AlreadyExists."""
@@ -102,37 +103,47 @@ class Tasks:
         except kube.KubeError as error:
             raise KubernetesRefused(error.message) from error
 
-    async def find(self, principal: str, uid: str) -> LongTask | None:
+    async def find(self, whose: Owner, uid: str) -> LongTask | None:
         """The caller's task with that id; None when there is none, or when it is somebody else's.
 
         A task that the cache does not have may have been started a moment ago through another replica, so the API
         server is asked before the answer is None.
         """
-        task = self._own(principal, uid)
-        if task is None and UID.fullmatch(uid):
-            await self._look_again(principal, uid)
-            task = self._own(principal, uid)
+        task = self._own(whose, uid)
+        if task is None and UID.fullmatch(uid) and not self.cache.is_gone(uid):
+            await self._look_again(whose, uid)
+            task = self._own(whose, uid)
         return task
 
-    def _own(self, principal: str, uid: str) -> LongTask | None:
+    def _own(self, whose: Owner, uid: str) -> LongTask | None:
         task = self.cache.get(uid)
-        return task if task is not None and owner(task) == principal else None
+        return task if task is not None and owner(task) == whose else None
 
-    async def _look_again(self, principal: str, uid: str) -> None:
+    async def _look_again(self, whose: Owner, uid: str) -> None:
         """List the caller's tasks, unless the watch brings this one first; one list serves all who came before it."""
         arrived = time.monotonic()
-        look = self._looks.setdefault(principal, _LastLook())
+        look = self._last_look(whose, arrived)
         async with look.lock:
             if look.started >= arrived:
                 return
             await self.cache.appears(uid, look.started + LOOK_AGAIN_SECONDS - time.monotonic())
-            if self._own(principal, uid) is not None:
+            if self._own(whose, uid) is not None:
                 return
             look.started = time.monotonic()
-            await self._list(principal)
+            await self._list(whose)
 
-    async def _list(self, principal: str) -> None:
-        query = {"labelSelector": f"{LABEL_REQUESTER}={requester_label(principal)}", "limit": str(PAGE_SIZE)}
+    def _last_look(self, whose: Owner, now: float) -> _LastLook:
+        """That of the caller; those that delay nobody any more are forgotten."""
+        if len(self._looks) >= REMEMBERED_LOOKS and whose not in self._looks:
+            self._looks = {
+                each: look
+                for each, look in self._looks.items()
+                if look.lock.locked() or look.started + LOOK_AGAIN_SECONDS > now
+            }
+        return self._looks.setdefault(whose, _LastLook())
+
+    async def _list(self, whose: Owner) -> None:
+        query = {"labelSelector": f"{LABEL_REQUESTER}={requester_label(*whose)}", "limit": str(PAGE_SIZE)}
         try:
             while True:
                 page = await self._patiently("GET", self._path, query=query)

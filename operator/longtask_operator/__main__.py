@@ -5,8 +5,10 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import kopf
 import uvloop
@@ -14,8 +16,12 @@ from kubernetes.aio.client import ApiClient
 from starlette.types import ASGIApp
 
 from longtask_api.names import AUDIENCE_REPORT, AUDIENCE_TASK_API
+from longtask_operator.agentcore.client import AgentCore
+from longtask_operator.archive.archive import Archive
+from longtask_operator.archive.archiver import Archiver
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import FIELD_MANAGER, Cluster
+from longtask_operator.delivery.sessions import Sessions
 from longtask_operator.leader import Lease
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning.world import Policy
@@ -73,13 +79,16 @@ class Operator:
         client = await kube.connect(FIELD_MANAGER)
         cluster = Cluster(client, settings.namespace)
         try:
-            async with Validator(VALIDATION_SECONDS) as validator:
-                policy = Policy(
-                    job_retention=timedelta(seconds=settings.job_retention_seconds), report_url=_report_url(settings)
-                )
-                reconciler = Reconciler(cluster, self._cache, validator, policy)
+            async with contextlib.AsyncExitStack() as stack:
+                validator = await stack.enter_async_context(Validator(VALIDATION_SECONDS))
+                reconciler = Reconciler(cluster, self._cache, validator, _policy(settings))
                 templates = TemplateReconciler(cluster, self._cache)
-                queue = self._queue(reconciler, templates)
+                service = stack.enter_context(_agentcore(settings))
+                store = stack.enter_context(_store(client, settings))
+                archive = Archive(store, service, settings.memory_ids)
+                sessions = Sessions(cluster, self._cache, service, settings.memory_ids)
+                archiver = Archiver(cluster, self._cache, archive)
+                queue = self._queue(reconciler, templates, sessions, archiver)
                 watches = Watches(cluster, self._cache, queue.add)
                 lease = Lease(
                     client,
@@ -91,13 +100,15 @@ class Operator:
                 writes = Writes(
                     cluster, self._cache, settings.report_interval_seconds, settings.report_writes_per_second
                 )
-                with _store(client, settings) as store:
-                    api = self._task_api(client, cluster, writes, store, validator)
-                    await self._until_stopped(watches, lease, queue, api, writes)
+                api = self._task_api(client, cluster, writes, store, validator, archive)
+                lead = partial(self._lead, watches, queue.run, sessions.run, archiver.run)
+                await self._until_stopped(watches, lease, lead, api, writes)
         finally:
             await client.close()
 
-    def _queue(self, reconciler: Reconciler, templates: TemplateReconciler) -> WorkQueue[Key]:
+    def _queue(
+        self, reconciler: Reconciler, templates: TemplateReconciler, sessions: Sessions, archiver: Archiver
+    ) -> WorkQueue[Key]:
         async def work(key: Key) -> None:
             kind, name = key
             METRICS.queue_length.set(len(queue))
@@ -108,8 +119,11 @@ class Operator:
                 again = await reconciler.reconcile(name)
             if name not in self._cache.tasks:
                 queue.forget(key)
-            elif again is not None:
+                return
+            if again is not None:
                 queue.add_later(key, again)
+            sessions.consider(name)
+            archiver.consider(name)
 
         def failed(key: Key, error: Exception) -> None:
             METRICS.errors.inc()
@@ -119,7 +133,13 @@ class Operator:
         return queue
 
     def _task_api(
-        self, client: ApiClient, cluster: Cluster, writes: Writes, store: Store, validator: Validator
+        self,
+        client: ApiClient,
+        cluster: Cluster,
+        writes: Writes,
+        store: Store,
+        validator: Validator,
+        archive: Archive,
     ) -> ASGIApp:
         settings = self._settings
         pods = TokenReviewer(client, AUDIENCE_REPORT, POD_TOKEN_SECONDS)
@@ -131,13 +151,14 @@ class Operator:
                 readers=Readers(TokenReviewer(client, AUDIENCE_TASK_API), settings.task_api_readers),
                 writes=writes,
                 shelf=Shelf(store),
+                archive=archive,
                 validator=validator,
                 rate=Rate(settings.reports_per_second_per_task),
             )
         )
 
     async def _until_stopped(
-        self, watches: Watches, lease: Lease, queue: WorkQueue[Key], api: ASGIApp, writes: Writes
+        self, watches: Watches, lease: Lease, lead: Callable[[], Awaitable[None]], api: ASGIApp, writes: Writes
     ) -> None:
         settings = self._settings
         stop, watching = asyncio.Event(), asyncio.Event()
@@ -149,7 +170,7 @@ class Operator:
                 "task-api": serve(api, settings.task_api_port),
                 "reports": writes.run(),
                 "resync": self._resyncs(watches, watching),
-                "leader": lease.run(lambda: self._lead(queue, watches)),
+                "leader": lease.run(lead),
             }.items()
         }
         kopf_task = asyncio.create_task(self._watch(watches, watching), name="watches")
@@ -191,11 +212,12 @@ class Operator:
                 delay = float(self._settings.resync_seconds)
             await asyncio.sleep(delay)
 
-    async def _lead(self, queue: WorkQueue[Key], watches: Watches) -> None:
+    async def _lead(self, watches: Watches, *works: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await self._synced.wait()
-        async with _shown_as_leader():
+        async with _shown_as_leader(), asyncio.TaskGroup() as group:
             watches.enqueue_all()
-            await queue.run()
+            for work in works:
+                group.create_task(work())
 
     async def _heartbeats(self) -> None:
         while True:
@@ -227,6 +249,25 @@ def _store(client: ApiClient, settings: Settings) -> Iterator[Store]:
     )
     with contextlib.closing(S3(bucket, settings.namespace)) as s3:
         yield Store(config_maps, s3, settings.store_max_bytes)
+
+
+@contextlib.contextmanager
+def _agentcore(settings: Settings) -> Iterator[AgentCore | None]:
+    """The agents' memories, where a region is set."""
+    if settings.memory_region is None:
+        yield None
+        return
+    with contextlib.closing(AgentCore(settings.memory_region)) as service:
+        yield service
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        job_retention=timedelta(seconds=settings.job_retention_seconds),
+        report_url=_report_url(settings),
+        delivery_patience=timedelta(seconds=settings.delivery_patience_seconds),
+        archives_all=settings.store_s3_bucket is not None,
+    )
 
 
 def _report_url(settings: Settings) -> str | None:

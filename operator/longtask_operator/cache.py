@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from longtask_api.longtask import LongTask
+from longtask_api.longtask import Delivery, LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.planning.observed import JobView, PodView
 
@@ -127,6 +127,21 @@ def slim(task: LongTask) -> LongTask:
     return task.model_copy(
         update={
             "spec": task.spec.model_copy(update={"parameters": empty}),
-            "status": task.status.model_copy(update={"result": None, "failure": None, "attempts": []}),
+            "status": task.status.model_copy(
+                update={
+                    "result": None,
+                    "failure": None,
+                    "log_tail": None,
+                    "attempts": [],
+                    "delivery": _slim(task.status.delivery),
+                }
+            ),
         }
     )
+
+
+def _slim(delivery: Delivery | None) -> Delivery | None:
+    if delivery is None:
+        return None
+    events = [event.model_copy(update={"payload": None}) for event in delivery.events]
+    return delivery.model_copy(update={"events": events})

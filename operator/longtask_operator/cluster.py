@@ -8,7 +8,8 @@ from kubernetes.aio.client import ApiClient
 
 from longtask_api import names
 from longtask_api.base import rfc3339
-from longtask_api.longtask import TERMINAL_PHASES, LongTask, LongTaskStatus
+from longtask_api.conditions import Condition
+from longtask_api.longtask import TERMINAL_PHASES, Archive, ConditionType, Delivery, LongTask, LongTaskStatus
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus
 from longtask_operator.planning.diagnosis import Refusal
 from longtask_operator.planning.logs import LogTail, Tail
@@ -19,6 +20,9 @@ from longtask_runtime.kube import APPLY_PATCH, JSON_PATCH, KubeError, Verb, read
 FIELD_MANAGER = "longtask-operator"
 REPORT_MANAGER = "longtask-work"
 """Whose fields are what the work told: the leader's applies leave them alone."""
+DELIVERY_MANAGER = "longtask-delivery"
+ARCHIVE_MANAGER = "longtask-archive"
+"""Whose fields are written after the end too, when all others are frozen."""
 NO_LOG = "unable to retrieve container logs for "
 """What the API server answers, with status 200, when the container's log is gone."""
 LOG_TIMEOUT = 10.0
@@ -139,13 +143,22 @@ class Cluster:
 
         Raises KubeError 409 when the task has changed meanwhile: read again, plan again.
         """
-        body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.TASK_KIND,
-            "metadata": {"name": task.metadata.name, "resourceVersion": task.metadata.resource_version},
-            "status": owned(status),
-        }
-        return LongTask.from_api(await self._apply_status(f"{self._tasks}/{task.metadata.name}/status", body))
+        return await self._apply_task_status(task, owned(status), FIELD_MANAGER)
+
+    async def write_delivery(self, task: LongTask, delivery: Delivery, condition: Condition) -> LongTask:
+        """Store what is known of the session of this version of the task.
+
+        Raises KubeError: 404 when it is gone, 409 when it has changed meanwhile, 422 when more is known already.
+        """
+        status = {"delivery": delivery.to_api(), "conditions": [condition.to_api()]}
+        return await self._apply_task_status(task, status, DELIVERY_MANAGER)
+
+    async def write_archive(self, task: LongTask, archive: Archive | None, condition: Condition) -> LongTask:
+        """Store where the record of this version of the task is kept. Raises KubeError 404 or 409, as above."""
+        status: dict[str, Any] = {"conditions": [condition.to_api()]}
+        if archive is not None:
+            status["archive"] = archive.to_api()
+        return await self._apply_task_status(task, status, ARCHIVE_MANAGER)
 
     async def report(self, task: LongTask, job_uid: str, changes: Sequence[Mapping[str, Any]]) -> LongTask:
         """Store what the work told, as JSON patch operations on status, if the task still has this Job.
@@ -168,7 +181,7 @@ class Cluster:
             "metadata": {"name": template.metadata.name, "resourceVersion": template.metadata.resource_version},
             "status": status.to_api(),
         }
-        await self._apply_status(f"{self._templates}/{template.metadata.name}/status", body)
+        await self._apply_status(f"{self._templates}/{template.metadata.name}/status", body, FIELD_MANAGER)
 
     async def try_pod(self, pod: Mapping[str, Any]) -> KubeError | None:
         """Why the API server would refuse the pod (a dry run); None when it would take it."""
@@ -203,8 +216,18 @@ class Cluster:
         }
         await request(self._client, "POST", f"{self._core}/events", body=body)
 
-    async def _apply_status(self, path: str, body: Mapping[str, Any]) -> Any:
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+    async def _apply_task_status(self, task: LongTask, status: Mapping[str, Any], manager: str) -> LongTask:
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.TASK_KIND,
+            "metadata": {"name": task.metadata.name, "resourceVersion": task.metadata.resource_version},
+            "status": status,
+        }
+        path = f"{self._tasks}/{task.metadata.name}/status"
+        return LongTask.from_api(await self._apply_status(path, body, manager))
+
+    async def _apply_status(self, path: str, body: Mapping[str, Any], manager: str) -> Any:
+        query = {"fieldManager": manager, "force": "true"}
         return await request(self._client, "PATCH", path, query=query, body=body, content_type=APPLY_PATCH)
 
     async def _patch_job(self, job: JobView, change: Mapping[str, Any]) -> None:
@@ -240,12 +263,18 @@ class Cluster:
 
 TOLD_BY_THE_WORK = frozenset({"progress", "last_report_time", "checkpoint", "input_requests"})
 """Fields of status that the task API writes; an apply that named them would take them over."""
+WRITTEN_APART = frozenset({"delivery", "archive"})
+CONDITIONS_APART = frozenset({ConditionType.DELIVERED, ConditionType.ARCHIVED})
+"""What the other two field managers write."""
 
 
 def owned(status: LongTaskStatus) -> dict[str, Any]:
-    """The fields that the leader writes. The result is the work's too, until the task has ended."""
-    told = TOLD_BY_THE_WORK if status.phase in TERMINAL_PHASES else TOLD_BY_THE_WORK | {"result"}
-    return status.model_dump(mode="json", exclude_none=True, exclude=set(told))
+    """The fields that the leader plans. The result is the work's too, until the task has ended."""
+    others = TOLD_BY_THE_WORK | WRITTEN_APART
+    told = others if status.phase in TERMINAL_PHASES else others | {"result"}
+    fields = status.model_dump(mode="json", exclude_none=True, exclude=set(told))
+    fields["conditions"] = [each for each in fields["conditions"] if each["type"] not in CONDITIONS_APART]
+    return fields
 
 
 def _uid_is(uid: str) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Prometheus metrics of the operator."""
 
+from datetime import datetime
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from longtask_api.longtask import LongTask, LongTaskStatus
@@ -34,6 +36,20 @@ class Metrics:
         self.reports_dropped = Counter(
             "longtask_reports_dropped", "Reports that were not stored: something newer was, or the task had changed."
         )
+        self.deliveries = Counter("longtask_deliveries", "Events written into agents' sessions.", ["template"])
+        self.delivery_seconds = Histogram(
+            "longtask_delivery_delay_seconds",
+            "From the end of a task until its session knows.",
+            ["template"],
+            buckets=LONG_BUCKETS,
+        )
+        self.delivery_failures = Counter(
+            "longtask_delivery_failures", "Failed attempts to tell a session, by reason.", ["reason"]
+        )
+        self.archived = Counter("longtask_archived", "Records written to the archive.")
+        self.archive_failures = Counter(
+            "longtask_archive_failures", "Failed attempts to archive a record, by reason.", ["reason"]
+        )
         self.leader = Gauge("longtask_leader", "1 on the replica that decides.")
 
     def ended(self, task: LongTask, status: LongTaskStatus) -> None:
@@ -47,6 +63,14 @@ class Metrics:
         if status.start_time and task.metadata.creation_timestamp:
             queued = (status.start_time - task.metadata.creation_timestamp).total_seconds()
             self.queue_seconds.labels(template).observe(max(0.0, queued))
+
+    def delivered(self, task: LongTask, now: datetime) -> None:
+        """Count an event that was written; the delay counts for how the task ended."""
+        template = task.spec.template_ref.name
+        self.deliveries.labels(template).inc()
+        if task.status.completion_time is not None:
+            delay = (now - task.status.completion_time).total_seconds()
+            self.delivery_seconds.labels(template).observe(max(0.0, delay))
 
 
 METRICS = Metrics()

@@ -6,6 +6,8 @@ from typing import Literal, Self
 from pydantic import AnyHttpUrl, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from longtask_api.memory import MemoryId
+
 
 class Settings(BaseSettings):
     """Checked at start; a wrong one ends the process with a sentence that names it."""
@@ -54,6 +56,18 @@ class Settings(BaseSettings):
     store_s3_region: str | None = Field(default=None, description="Region of the bucket.")
     store_s3_endpoint_url: str | None = Field(default=None, description="Endpoint of an S3-compatible service.")
     store_s3_path_style: bool = Field(default=False, description="Name the bucket in the path, not in the host.")
+    memory_region: str | None = Field(
+        default=None, min_length=1, description="AWS region of the agents' memories; without it no session is told."
+    )
+    memory_ids: list[MemoryId] = Field(
+        default=[], max_length=100, description="The memories, by id or ARN, that are written to and read; no others."
+    )
+    delivery_patience_seconds: int = Field(
+        default=7 * 86400,
+        ge=0,
+        description="How long a finished task and its Job are kept, whatever their time to live, while the session of "
+        "the agent does not know of the end or the record is not archived, in seconds.",
+    )
     job_retention_seconds: int = Field(
         default=3600, ge=0, description="How long the Job and pods of a finished task are kept, in seconds."
     )
@@ -67,4 +81,10 @@ class Settings(BaseSettings):
     def _a_bucket_has_a_region(self) -> Self:
         if self.store_s3_bucket is not None and self.store_s3_region is None:
             raise ValueError("store_s3_bucket is set, so store_s3_region must be too: there is no default region")
+        return self
+
+    @model_validator(mode="after")
+    def _memories_have_a_region(self) -> Self:
+        if self.memory_ids and self.memory_region is None:
+            raise ValueError("memory_ids are set, so memory_region must be too: there is no default region")
         return self

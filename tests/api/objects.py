@@ -71,6 +71,22 @@ QUESTION: Final[dict[str, Any]] = {
     "createdTime": "2026-03-01T10:06:00Z",
     "expiresTime": "2026-03-01T10:36:00Z",
 }
+MEMORY: Final[dict[str, Any]] = {
+    "memoryId": "conversations-a1b2c3d4e5",
+    "actorId": "system:serviceaccount:agents:alice",
+    "sessionId": "monday-1",
+}
+EVENT: Final[dict[str, Any]] = {
+    "name": "result",
+    "eventTime": "2026-03-01T10:06:59.001Z",
+    "payload": '[{"conversational": {"role": "USER", "content": {"text": "{}"}}}]',
+    "payloadSHA256": "ef56" * 16,
+    "clientToken": "ab12" * 16,
+}
+WRITTEN: Final[dict[str, Any]] = {key: EVENT[key] for key in EVENT if key != "payload"} | {
+    "eventId": "0000001772359619001#f2b4a1c8"
+}
+"""The same event, once it is known to be in the session."""
 _STARTED: Final[dict[str, Any]] = {
     "observedGeneration": 1,
     "startTime": "2026-03-01T10:00:05Z",
@@ -119,6 +135,21 @@ SUCCEEDED: Final[dict[str, Any]] = _STARTED | {
         "artifacts": [{"name": "model", "uri": "s3://models/1", "size": 1024, "sha256": "ab12" * 16}],
     },
     "logTail": "epoch 10/10 val 0.82",
+}
+TOLD: Final[dict[str, Any]] = SUCCEEDED | {
+    "conditions": [
+        *SUCCEEDED["conditions"],
+        condition("Delivered", reason="Delivered", message="event 0000001772359619001#f2b4a1c8"),
+        condition("Archived", reason="Archived"),
+    ],
+    "delivery": {
+        "events": [WRITTEN | {"name": "progress-50", "clientToken": "cd34" * 16}, WRITTEN],
+        "recordId": "mem-0123456789abcdef0123456789abcdef0123",
+    },
+    "archive": {
+        "uri": "agentcore:conversations-a1b2c3d4e5/system:serviceaccount:agents:alice/longtask-11111111",
+        "archivedTime": "2026-03-01T10:12:07Z",
+    },
 }
 FAILED: Final[dict[str, Any]] = _STARTED | {
     "phase": "Failed",

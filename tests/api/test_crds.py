@@ -7,7 +7,7 @@ import pytest
 
 from longtask_api import crd, generate, names
 from tests.api.conftest import MakeTask
-from tests.api.objects import RUNNING, task, template
+from tests.api.objects import MEMORY, RUNNING, SUCCEEDED, TOLD, task, template
 from tests.api.writes import Change
 from tests.kube import CRDS, Kube
 
@@ -49,7 +49,9 @@ def test_the_cluster_stores_the_schema_as_it_was_written(cluster: Kube) -> None:
     [
         (task("typo", {"parameter": {}}), "spec.parameter"),
         (task("typo", {"templateRef": {"name": "a", "namespace": "b"}}), "spec.templateRef.namespace"),
+        (task("typo", {"memory": MEMORY | {"strategyId": "a"}}), "spec.memory.strategyId"),
         (template("typo", {"retries": 3}), "spec.retries"),
+        (template("typo", {"delivery": {"milestone": [50]}}), "spec.delivery.milestone"),
         (template("typo", {"retry": {"limits": 3}}), "spec.retry.limits"),
     ],
 )
@@ -115,18 +117,24 @@ def test_a_status_write_leaves_the_generation_and_a_spec_write_raises_it(a_task:
     assert stored.read()["metadata"]["generation"] == 2
 
 
-def test_two_writers_of_conditions_do_not_meet(a_task: MakeTask) -> None:
-    stored = a_task(status={"conditions": RUNNING["conditions"]})
-    body = {key: value for key, value in stored.read().items() if key in ("apiVersion", "kind")}
-    delivered = RUNNING["conditions"][0] | {"type": "Delivered"}
+def test_writers_of_the_status_do_not_meet(a_task: MakeTask) -> None:
+    """The leader writes what became of the work, and under two other names what became of delivery and archive."""
+    stored = a_task(status=RUNNING)
+    *_, delivered, archived = TOLD["conditions"]
+    parts = {
+        "delivery": {"conditions": [delivered], "delivery": TOLD["delivery"]},
+        "archive": {"conditions": [archived], "archive": TOLD["archive"]},
+    }
 
-    stored.kube.apply(
-        f"{stored.path}/status",
-        body | {"metadata": {"name": stored.path.rsplit("/", 1)[1]}, "status": {"conditions": [delivered]}},
-        manager="delivery",
-    ).done()
+    for manager, part in parts.items():
+        stored.kube.apply(f"{stored.path}/status", _applied(stored.read(), part), manager=manager).done()
+    stored.kube.apply(f"{stored.path}/status", _applied(stored.read(), SUCCEEDED)).done()
 
-    assert stored.read()["status"]["conditions"] == [*RUNNING["conditions"], delivered]
+    assert _by_type(stored.read()["status"]) == _by_type(TOLD)
+
+
+def _by_type(status: dict[str, Any]) -> dict[str, Any]:
+    return status | {"conditions": {each["type"]: each for each in status["conditions"]}}
 
 
 def _applied(planned_from: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:

@@ -139,6 +139,36 @@ REFUSED = [
         'supported values: "Nothing", "Retry", "Fail"',
         "spec.stall.action",
     ),
+    Case(
+        "a requester for nobody",
+        task("x", {"requester": {"principal": "bob", "actorId": ""}}),
+        "at least 1 chars long",
+        "spec.requester.actorId",
+    ),
+    Case(
+        "a milestone at the end",
+        template("x", {"delivery": {"milestones": [100]}}),
+        "less than or equal to 99",
+        "spec.delivery.milestones[0]",
+    ),
+    Case(
+        "a milestone at the beginning",
+        template("x", {"delivery": {"milestones": [50, 0]}}),
+        "greater than or equal to 1",
+        "spec.delivery.milestones[1]",
+    ),
+    Case(
+        "six milestones",
+        template("x", {"delivery": {"milestones": [10, 20, 30, 40, 50, 60]}}),
+        "must have at most 5 items",
+        "spec.delivery.milestones",
+    ),
+    Case(
+        "a milestone twice",
+        template("x", {"delivery": {"milestones": [50, 50]}}),
+        "Duplicate value",
+        "spec.delivery.milestones[1]",
+    ),
     Case("a list for a schema", template("x", {"resultSchema": []}), "must be of type object", "spec.resultSchema"),
 ]
 
@@ -235,8 +265,15 @@ def test_a_half_given_stall_is_completed(a_template: MakeTask) -> None:
     assert a_template({"stall": {"timeoutSeconds": 60}}).read()["spec"]["stall"] == completed
 
 
+def test_a_half_given_delivery_is_completed(a_template: MakeTask) -> None:
+    completed = {"milestones": [25, 50, 75, 90, 99], "longTermRecord": False}
+
+    assert a_template({"delivery": {"milestones": completed["milestones"]}}).read()["spec"]["delivery"] == completed
+    assert a_template({"delivery": {}}).read()["spec"]["delivery"] == {"longTermRecord": False}
+
+
 def test_a_null_is_a_field_that_was_not_given(kube: Kube) -> None:
-    nothing = dict.fromkeys(["parameters", "suspend", "cancelRequested", "idempotencyKey", "requester"])
+    nothing = dict.fromkeys(["parameters", "suspend", "cancelRequested", "idempotencyKey", "requester", "memory"])
 
     created = kube.create(kube.path(names.TASK_PLURAL), task("nulls", nothing)).done()
 

@@ -10,7 +10,7 @@ from longtask_api import crd, names
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from tests.api.conftest import MakeTask
-from tests.api.objects import FAILED, RUNNING, SUCCEEDED, condition, task, template
+from tests.api.objects import FAILED, RUNNING, SUCCEEDED, TOLD, condition, task, template
 from tests.kube import Kube, eventually
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -19,7 +19,7 @@ KINDS = [(LongTask, crd.task_crd()), (LongTaskTemplate, crd.template_crd())]
 NOT_READY = {"conditions": [condition("Ready", "False", "PodSecurity", "runs as root")]}
 
 
-@pytest.mark.parametrize("status", [RUNNING, SUCCEEDED, FAILED], ids=lambda status: status["phase"])
+@pytest.mark.parametrize("status", [RUNNING, SUCCEEDED, FAILED, TOLD], ids=lambda status: status["message"])
 def test_a_stored_task_reads_as_the_model(a_task: MakeTask, status: dict[str, Any]) -> None:
     read = LongTask.from_api(a_task(status=status).read())
 
@@ -145,6 +145,11 @@ def test_kubectl_says_which_field_was_refused_and_what_to_do(shelf: Kube, kubect
         "longtask.status.failure",
         "longtask.status.failure.hint",
         "longtask.status.result.value",
+        "longtask.spec.memory",
+        "longtask.status.delivery",
+        "longtask.status.delivery.events",
+        "longtask.status.archive",
+        "longtasktemplate.spec.delivery",
         "longtasktemplate.spec.resultSchema",
         "longtasktemplate.spec.stall",
         "longtasktemplate.spec.podTemplate.spec.containers",

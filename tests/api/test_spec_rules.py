@@ -6,19 +6,21 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import MakeTask
-from tests.api.objects import FAILED, QUESTION
+from tests.api.objects import FAILED, MEMORY, QUESTION, TOLD
 from tests.api.writes import REMOVED, VERBS, Change
 
 TEMPLATE = "templateRef cannot change once the task exists: create another LongTask instead"
 PARAMETERS = "parameters cannot change once the task exists: create another LongTask instead"
 KEY = "idempotencyKey cannot change once the task exists: create another LongTask instead"
 REQUESTER = "requester cannot change once the task exists: create another LongTask instead"
+TOLD_SESSION = "memory cannot change once the task exists: create another LongTask instead"
 CANCEL = "a cancel cannot be taken back: create another LongTask to run the work again"
 ANSWERS = "an answer that was given stays as it is: answers can only be added, one for each requestId"
 QUESTIONS = "an answer names, in requestId, a question of status.inputRequests, and is given before the task has ended"
 TIMED_OUT = "a question that has timed out takes no answer, and one that has an answer does not time out"
 
 ALICE = {"principal": "system:serviceaccount:agents:alice"}
+FOR_ANN = ALICE | {"actorId": "ann", "sessionId": "monday-1"}
 YES, NO = {"requestId": "q1", "value": "true"}, {"requestId": "q1", "value": "false"}
 BLUE = {"requestId": "q2", "value": '"blue"'}
 LATE = {"requestId": "late", "value": "1"}
@@ -59,6 +61,18 @@ REFUSED = [
     Case("another requester", Change("spec.requester.principal", "mallory"), {"requester": ALICE}, REQUESTER),
     Case("a requester where none was", Change("spec.requester", ALICE), says=REQUESTER),
     Case("requester removed", Change("spec.requester", REMOVED), {"requester": ALICE}, REQUESTER),
+    Case("for another actor", Change("spec.requester.actorId", "bob"), {"requester": FOR_ANN}, REQUESTER),
+    Case("for an actor where none was", Change("spec.requester.actorId", "ann"), {"requester": ALICE}, REQUESTER),
+    Case("for no actor", Change("spec.requester.actorId", REMOVED), {"requester": FOR_ANN}, REQUESTER),
+    Case("from another session", Change("spec.requester.sessionId", "tuesday"), {"requester": FOR_ANN}, REQUESTER),
+    Case("another memory", Change("spec.memory.memoryId", "others-a1b2c3d4e5"), {"memory": MEMORY}, TOLD_SESSION),
+    Case("another actor's memory", Change("spec.memory.actorId", "mallory"), {"memory": MEMORY}, TOLD_SESSION),
+    Case("another session", Change("spec.memory.sessionId", "tuesday"), {"memory": MEMORY}, TOLD_SESSION),
+    Case("a memory where none was", Change("spec.memory", MEMORY), says=TOLD_SESSION),
+    Case("memory removed", Change("spec.memory", REMOVED), {"memory": MEMORY}, TOLD_SESSION),
+    Case("memory removed after the end", Change("spec.memory", REMOVED), {"memory": MEMORY}, TOLD_SESSION, TOLD),
+    Case("a memory after the end", Change("spec.memory", MEMORY), says=TOLD_SESSION, status=FAILED),
+    Case("half a memory", Change("spec.memory.sessionId", REMOVED), {"memory": MEMORY}, "Required value"),
     Case("cancel taken back", Change("spec.cancelRequested", False), {"cancelRequested": True}, CANCEL),
     Case("cancel removed", Change("spec.cancelRequested", REMOVED), {"cancelRequested": True}, CANCEL),
     Case("an answer changed", Change("spec.inputResponses", [NO, BLUE]), {"inputResponses": [YES, BLUE]}, ANSWERS),
@@ -84,6 +98,8 @@ ALLOWED = [
     ),
     Case("the same key", Change("spec.idempotencyKey", "one"), {"idempotencyKey": "one"}),
     Case("the same requester", Change("spec.requester", ALICE), {"requester": ALICE}),
+    Case("the same actor", Change("spec.requester", FOR_ANN), {"requester": FOR_ANN}),
+    Case("the same memory", Change("spec.memory", MEMORY), {"memory": MEMORY}),
     Case("a cancel", Change("spec.cancelRequested", True)),
     Case("a cancel said again", Change("spec.cancelRequested", True), {"cancelRequested": True}),
     Case("suspend", Change("spec.suspend", True)),

@@ -9,6 +9,7 @@ from tests.api.conftest import MakeTask
 from tests.api.objects import (
     CANCELLED_AT_ONCE,
     CHECKPOINT,
+    EVENT,
     FAILED,
     JOB,
     LATER,
@@ -17,6 +18,8 @@ from tests.api.objects import (
     REFERENCE,
     RUNNING,
     SUCCEEDED,
+    TOLD,
+    WRITTEN,
     condition,
     task,
 )
@@ -31,6 +34,7 @@ CONDITION = "the task has ended: its Succeeded condition never changes again"
 JOB_REF = "jobRef never changes once it is set: a task has one Job"
 RESULT_BACK = "a result never goes back to an earlier attempt's"
 QUESTION_GONE = "a question that was asked stays, and one that timed out stays so"
+EVENT_CHANGED = "what was recorded of an event of the session stays as it is: it may have been written already"
 
 ACCEPTED, HAS_SUCCEEDED = SUCCEEDED["conditions"]
 DELIVERED = condition("Delivered", reason="EventWritten")
@@ -47,6 +51,11 @@ BY_REFERENCE = {key: value for key, value in CHECKPOINT.items() if key != "text"
 COLOUR = QUESTION | {"id": "q2", "message": "Which colour?"}
 TIMED_OUT = QUESTION | {"timedOut": True}
 ASKED_TWICE = RUNNING | {"inputRequests": [TIMED_OUT, COLOUR]}
+HALF_WAY = EVENT | {"name": "progress-50", "clientToken": "cd34" * 16}
+ABOUT_TO_TELL = SUCCEEDED | {"delivery": {"events": [EVENT]}}
+RETRYING = SUCCEEDED | {"delivery": {"events": [EVENT], "failures": 2}}
+TOLD_ONCE = SUCCEEDED | {"delivery": {"events": [WRITTEN]}}
+ABOUT_TO_TELL_HALF_WAY = RUNNING | {"delivery": {"events": [HALF_WAY]}}
 HANDED_IN = RUNNING | {"result": {"attempt": 2, "value": 1}}
 
 
@@ -58,6 +67,11 @@ def back(field: str) -> str:
 def frozen(field: str) -> str:
     """What is said of a field that nobody may change after the end."""
     return f"the task has ended: its {field} never changes again"
+
+
+def events(*listed: dict[str, Any]) -> Change:
+    """The events of the session are these."""
+    return Change("status.delivery.events", list(listed))
 
 
 @dataclass(frozen=True)
@@ -195,6 +209,20 @@ REFUSED = [
         Change("status.inputRequests", [QUESTION | {"timedOut": False}, COLOUR]),
         QUESTION_GONE,
     ),
+    # what the session is told
+    Case("another place", ABOUT_TO_TELL, events(EVENT | {"eventTime": "2026-03-01T10:06:59.002Z"}), EVENT_CHANGED),
+    Case("another payload", ABOUT_TO_TELL, events(EVENT | {"payloadSHA256": "00" * 32}), EVENT_CHANGED),
+    Case("another token", ABOUT_TO_TELL, events(EVENT | {"clientToken": "00" * 32}), EVENT_CHANGED),
+    Case("another name", ABOUT_TO_TELL, events(EVENT | {"name": "result-2"}), EVENT_CHANGED),
+    Case("another id", TOLD_ONCE, events(WRITTEN | {"eventId": "1#a"}), EVENT_CHANGED),
+    Case("id removed", TOLD_ONCE, events(EVENT), EVENT_CHANGED),
+    Case("an event replaced", ABOUT_TO_TELL_HALF_WAY, events(EVENT), EVENT_CHANGED),
+    Case("an event less", TOLD, events(WRITTEN), EVENT_CHANGED),
+    Case("events emptied", ABOUT_TO_TELL, events(), EVENT_CHANGED),
+    Case("events removed", RETRYING, Change("status.delivery.events", REMOVED), EVENT_CHANGED),
+    Case("delivery removed", ABOUT_TO_TELL, Change("status.delivery", REMOVED), EVENT_CHANGED),
+    Case("delivery removed before the end", ABOUT_TO_TELL_HALF_WAY, Change("status.delivery", REMOVED), EVENT_CHANGED),
+    Case("status removed, events", ABOUT_TO_TELL_HALF_WAY, Change("status", REMOVED), EVENT_CHANGED),
 ]
 
 ALLOWED = [
@@ -256,6 +284,15 @@ ALLOWED = [
     Case("a delivery in the end", DELIVERY_FAILED, Change("status.conditions", [ACCEPTED, HAS_SUCCEEDED, DELIVERED])),
     Case("delivery written first", SUCCEEDED, Change("status.conditions", [DELIVERED, HAS_SUCCEEDED, ACCEPTED])),
     Case("another condition removed", SUCCEEDED, Change("status.conditions", [HAS_SUCCEEDED])),
+    Case("an event about to be written", SUCCEEDED, Change("status.delivery", {"events": [EVENT]})),
+    Case("an event while the work goes on", RUNNING, Change("status.delivery", {"events": [HALF_WAY]})),
+    Case("one event more", ABOUT_TO_TELL_HALF_WAY, events(HALF_WAY, EVENT)),
+    Case("an event that is written", ABOUT_TO_TELL, events(WRITTEN)),
+    Case("the same events in another order", TOLD, events(*reversed(TOLD["delivery"]["events"]))),
+    Case("a call that failed", ABOUT_TO_TELL, Change("status.delivery.failures", 1)),
+    Case("the next call", ABOUT_TO_TELL, Change("status.delivery.nextRetryTime", LATER)),
+    Case("a long-term record", ABOUT_TO_TELL, Change("status.delivery.recordId", TOLD["delivery"]["recordId"])),
+    Case("an archive", SUCCEEDED, Change("status.archive", TOLD["archive"])),
     Case("delivery without other conditions", ENDED_WITHOUT_CONDITIONS, Change("status.conditions", [DELIVERED])),
 ]
 

@@ -12,21 +12,23 @@ from typing import Any
 import pytest
 import yaml
 
+Document = dict[str, Any]
+Ran = subprocess.CompletedProcess[str]
+Run = Callable[..., Ran]
+
 CHART = Path(__file__).resolve().parents[2] / "charts" / "longtask"
 KUBERNETES = "1.34.4"  # what `helm template` takes the cluster for
 RELEASE, SYSTEM, TASKS = "longtask", "longtask-system", "longtask-tasks"
 MCP = f"system:serviceaccount:{SYSTEM}:longtask-mcp"
 RESTORE = "system:serviceaccount:backup:restore"
+MEMORY = "conversations-a1b2c3d4e5"
 JOB_CONTROLLER = "system:kube-controller-manager"
-VALUES = {
+VALUES: Document = {
     "agents": [{"namespace": "agents", "serviceAccount": "researcher"}],
     "requesters": {"additionalAccounts": [RESTORE]},
+    "memory": {"region": "eu-central-1", "memoryIds": [MEMORY]},
     "jobController": {"additionalAccounts": [JOB_CONTROLLER]},
 }
-
-Document = dict[str, Any]
-Ran = subprocess.CompletedProcess[str]
-Run = Callable[..., Ran]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

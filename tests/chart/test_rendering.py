@@ -1,10 +1,13 @@
 """The manifests, without a cluster."""
 
+import json
 from collections.abc import Callable
 
 import pytest
 
 from longtask_api import crd, names
+from longtask_mcp.settings import Settings as MCPSettings
+from longtask_operator.settings import Settings as OperatorSettings
 from tests.chart.conftest import CHART, Document, Run
 
 Render = Callable[..., list[Document]]
@@ -92,10 +95,16 @@ def test_extra_variables_come_last_and_so_win(render: Render) -> None:
     assert mcp["spec"]["template"]["spec"]["containers"][0]["env"][-1:] == extra
 
 
+def env(documents: list[Document], server: str) -> dict[str, str]:
+    """Variables of `operator` or `mcp` without the server's own prefix."""
+    [found] = [each for each in of_kind(documents, "Deployment") if each["metadata"]["name"] == f"longtask-{server}"]
+    [container] = found["spec"]["template"]["spec"]["containers"]
+    prefix = f"LONGTASK_{server.upper()}_"
+    return {each["name"].removeprefix(prefix): each.get("value", "") for each in container["env"]}
+
+
 def operator_env(documents: list[Document]) -> dict[str, str]:
-    [operator] = [each for each in of_kind(documents, "Deployment") if each["metadata"]["name"] == "longtask-operator"]
-    [container] = operator["spec"]["template"]["spec"]["containers"]
-    return {each["name"].removeprefix("LONGTASK_OPERATOR_"): each.get("value", "") for each in container["env"]}
+    return env(documents, "operator")
 
 
 def test_pods_of_tasks_report_where_the_operator_listens(render: Render) -> None:
@@ -137,6 +146,90 @@ def test_the_bucket_reaches_the_operator_where_there_is_one(
     env = operator_env(render({"operator": {"store": {"s3": s3}}}))
     found = {name.removeprefix("STORE_S3_"): value for name, value in env.items() if name.startswith("STORE_S3_")}
     assert found == expected
+
+
+MEMORIES = {"region": "eu-central-1", "memoryIds": ["a-a1b2c3d4e5", "b-a1b2c3d4e5"]}
+OPERATOR_MEMORY_ENV = {"MEMORY_REGION": "eu-central-1", "MEMORY_IDS": '["a-a1b2c3d4e5","b-a1b2c3d4e5"]'}
+ENDPOINT = "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE"
+
+
+@pytest.mark.parametrize(
+    ("memory", "expected"),
+    [
+        ({}, {}),
+        ({"region": "eu-central-1", "endpointURL": "http://emulator:8080"}, {}),
+        (MEMORIES, OPERATOR_MEMORY_ENV),
+        (
+            MEMORIES | {"endpointURL": "http://emulator:8080"},
+            OPERATOR_MEMORY_ENV | {ENDPOINT: "http://emulator:8080"},
+        ),
+    ],
+)
+def test_memories_reach_the_operator_where_there_are_some(
+    render: Render, memory: dict[str, object], expected: dict[str, str]
+) -> None:
+    found = {
+        name: value
+        for name, value in operator_env(render({"memory": memory})).items()
+        if name.startswith(("MEMORY_", "AWS_"))
+    }
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, {"MEMORY_IDS": "[]", "TRUSTED_PRINCIPALS": "[]"}),
+        (
+            {"memory": MEMORIES, "mcp": {"trustedPrincipals": ["system:serviceaccount:agents:assistant"]}},
+            {
+                "MEMORY_IDS": '["a-a1b2c3d4e5","b-a1b2c3d4e5"]',
+                "TRUSTED_PRINCIPALS": '["system:serviceaccount:agents:assistant"]',
+            },
+        ),
+        (
+            {"memory": MEMORIES | {"defaultMemoryId": "b-a1b2c3d4e5"}},
+            {
+                "MEMORY_IDS": '["a-a1b2c3d4e5","b-a1b2c3d4e5"]',
+                "DEFAULT_MEMORY_ID": "b-a1b2c3d4e5",
+                "TRUSTED_PRINCIPALS": "[]",
+            },
+        ),
+    ],
+)
+def test_memories_and_who_may_name_them_reach_the_mcp_server(
+    render: Render, values: Document, expected: dict[str, str]
+) -> None:
+    found = env(render(values), "mcp")
+    assert {name: found[name] for name in found if "MEMORY" in name or "TRUSTED" in name} == expected
+
+
+@pytest.mark.parametrize("server", [OperatorSettings, MCPSettings])
+def test_each_server_reads_its_memories(
+    render: Render, monkeypatch: pytest.MonkeyPatch, server: type[OperatorSettings | MCPSettings]
+) -> None:
+    name = "operator" if server is OperatorSettings else "mcp"
+    for variable, value in env(render({"memory": MEMORIES | {"defaultMemoryId": "b-a1b2c3d4e5"}}), name).items():
+        monkeypatch.setenv(f"LONGTASK_{name.upper()}_{variable}", value or "x")
+    assert list(server().memory_ids) == MEMORIES["memoryIds"]
+
+
+def test_patience_with_delivery_reaches_the_operator(render: Render) -> None:
+    assert operator_env(render())["DELIVERY_PATIENCE_SECONDS"] == "604800"
+    patient = operator_env(render({"operator": {"deliveryPatienceSeconds": 7776000}}))
+    assert patient["DELIVERY_PATIENCE_SECONDS"] == "7776000"
+
+
+def test_only_the_operator_is_told_of_credentials_of_the_cloud(render: Render) -> None:
+    """The service account with the role is no other pod's; and no pod of the chart but the operator's names AWS."""
+    documents = render({"memory": MEMORIES | {"endpointURL": "http://emulator:8080"}})
+    assert [name for name in env(documents, "mcp") if "AWS" in name] == []
+    users = [
+        each["metadata"]["name"]
+        for each in of_kind(documents, "Deployment", "Pod", "LongTaskTemplate")
+        if '"serviceAccountName": "longtask-operator"' in json.dumps(each)
+    ]
+    assert users == ["longtask-operator"]
 
 
 def test_the_operators_account_can_be_given_a_role_of_the_cloud(render: Render) -> None:

@@ -1,12 +1,11 @@
-"""What each account of the release may do: exactly this. And who may say whose a task is."""
+"""What each account of the release may do: exactly this."""
 
 import json
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.chart.conftest import MCP, RESTORE, SYSTEM, TASKS, VALUES, Run
+from tests.chart.conftest import SYSTEM, TASKS, Run
 
 READ = ("get", "list", "watch")
 REVIEWS = {"tokenreviews.authentication.k8s.io": ("create",)}
@@ -72,39 +71,3 @@ def test_an_account_may_do_this_and_nothing_else(
     everybody = rights(kubectl, "system:serviceaccount:default:nobody", namespace)
     found = rights(kubectl, f"system:serviceaccount:{account}", namespace) - everybody
     assert found == {(resource, verb) for resource, verbs in expected.items() for verb in verbs}
-
-
-def start(kubectl: Run, account: str, requester: str | None) -> str:
-    """Try to create a task; what the API server answered."""
-    spec: dict[str, Any] = {"templateRef": {"name": "anything"}}
-    if requester is not None:
-        spec["requester"] = {"principal": requester}
-    task = {
-        "apiVersion": "longtask.dev/v1alpha1",
-        "kind": "LongTask",
-        "metadata": {"generateName": "chart-"},
-        "spec": spec,
-    }
-    # The group gives every right there is, so that the policy alone is asked.
-    who = ("--as", account, "--as-group", "system:masters") if account else ()
-    return kubectl("create", "-n", TASKS, "--dry-run=server", "-f", "-", *who, stdin=yaml.safe_dump(task)).stdout
-
-
-@pytest.mark.parametrize("account", [MCP, RESTORE])
-def test_listed_accounts_say_whose_a_task_is(kubectl: Run, account: str) -> None:
-    assert "created" in start(kubectl, account, "system:serviceaccount:agents:researcher")
-
-
-@pytest.mark.parametrize("account", ["", "system:serviceaccount:agents:researcher", f"{MCP}-2"])
-def test_nobody_else_does_not_even_an_administrator(kubectl: Run, account: str) -> None:
-    answer = start(kubectl, account, "system:serviceaccount:agents:researcher")
-    assert "may not set spec.requester: only the MCP server may" in answer
-
-
-@pytest.mark.parametrize("account", ["", "system:serviceaccount:agents:researcher"])
-def test_a_task_without_requester_is_anybodys_to_create(kubectl: Run, account: str) -> None:
-    assert "created" in start(kubectl, account, None)
-
-
-def test_the_accounts_under_test_are_those_of_the_values() -> None:
-    assert VALUES["requesters"] == {"additionalAccounts": [RESTORE]}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from longtask_api import memory
 from tests.chart.conftest import CHART, KUBERNETES, SYSTEM, Run
 
 TEXT = (CHART / "values.yaml").read_text()
@@ -81,6 +82,16 @@ def test_every_value_of_the_schema_is_described() -> None:
         ("operator.store.s3.bucket=My_Bucket", "does not match pattern"),
         ("operator.reports.intervalSeconds=0", "minimum"),
         ("operator.store.maxBytes=1", "minimum"),
+        ("memory.memoryID=x", "additional properties 'memoryID' not allowed"),
+        ("memory.memoryIds[0]=abc", "does not match pattern"),
+        ("memory.memoryIds[0]=mem_abcdefghij", "does not match pattern"),
+        ("memory.memoryIds[0]=arn:aws:s3:::results-a1b2c3d4e5", "does not match pattern"),
+        ("memory.memoryIds={a-a1b2c3d4e5,a-a1b2c3d4e5}", "are equal"),
+        ("memory.defaultMemoryId=@a-a1b2c3d4e5", "does not match pattern"),
+        ("memory.region=Frankfurt am Main", "does not match pattern"),
+        ("memory.endpointURL=localhost:8080", "does not match pattern"),
+        ("operator.deliveryPatienceSeconds=-1", "minimum"),
+        ("mcp.trustedPrincipals[0]=", "minLength"),
         ("image.digest=abc", "does not match pattern"),
         ("image.pullPolicy=Sometimes", "value must be one of"),
         ("logLevel=LOUD", "value must be one of"),
@@ -97,6 +108,37 @@ def test_a_bucket_wants_its_region(helm: Run) -> None:
     ran = helm("template", str(CHART), "--kube-version", KUBERNETES, "--set", "operator.store.s3.bucket=results")
     assert ran.returncode != 0
     assert 'operator.store.s3.bucket is "results" and operator.store.s3.region is empty' in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (
+            "memory.memoryIds={a-a1b2c3d4e5}",
+            'memory.memoryIds has "a-a1b2c3d4e5" and memory.region is empty: name the AWS region of the memories',
+        ),
+        (
+            "memory.region=eu-west-1,memory.memoryIds={a-a1b2c3d4e5},memory.defaultMemoryId=b-a1b2c3d4e5",
+            'memory.defaultMemoryId is "b-a1b2c3d4e5" and is not one of memory.memoryIds: list it there',
+        ),
+        ("memory.defaultMemoryId=a-a1b2c3d4e5", "is not one of memory.memoryIds: list it there, written the same way"),
+    ],
+)
+def test_memories_that_cannot_be_used_are_refused_in_a_sentence(helm: Run, settings: str, complaint: str) -> None:
+    ran = helm("template", str(CHART), "--kube-version", KUBERNETES, "--set", settings)
+    assert ran.returncode != 0
+    assert complaint in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("value", "pattern"),
+    [("memoryIds", memory.MEMORY_ID_PATTERN), ("defaultMemoryId", f"^$|{memory.MEMORY_ID_PATTERN}")],
+)
+def test_a_memory_is_named_as_tasks_name_it(value: str, pattern: str) -> None:
+    schema = SCHEMA["properties"]["memory"]["properties"][value]
+    schema = schema.get("items", schema)
+    assert schema["pattern"] == pattern
+    assert schema["maxLength"] == memory.MAX_MEMORY_ID
 
 
 def test_the_release_may_not_live_where_tasks_do(helm: Run) -> None:

@@ -16,7 +16,7 @@ class Block:
 
     The place says where the block runs: `desk` and `test` in a folder that holds the pages' `desk` files, `test` by
     pytest; `pod` with what a task's pod has; `cluster` with kubectl, for a task that runs; `dryrun` the same without an
-    effect; `agent` against the MCP server; empty: nowhere.
+    effect; `agent` against the MCP server; empty: nowhere. Of JSON it says what kind of document it is.
     """
 
     page: str

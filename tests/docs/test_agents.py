@@ -1,20 +1,25 @@
 """What the page for owners of agents shows: answers in the server's own words, and clients that work."""
 
 import asyncio
+import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from longtask_mcp.contract import answers, running
+from longtask_api.longtask import Memory
+from longtask_mcp.contract import answers
+from longtask_mcp.contract.brief import MAX_CHARACTERS
+from longtask_mcp.contract.running import briefly
 from tests.docs.pages import ROOT, blocks
 from tests.mcp.objects import NOW, ago, task
-from tests.mcp.replica import Replica, agent
+from tests.mcp.replica import Replica, agent, running
 from tests.mcp.world import World
 
 PAGE = "docs/agents.md"
-CONNECT, WHOLE_RESULT = blocks("python", "agent", PAGE)
+CONNECT, CONVERSATION, WHOLE_RESULT = blocks("python", "agent", PAGE)
 TEXTS = " ".join(word for block in blocks("text") for word in block.text.split())
 
 HALF_DONE: dict[str, Any] = {
@@ -70,7 +75,7 @@ def test_answers_are_shown_as_they_are_given(status: dict[str, Any]) -> None:
 
 
 def test_work_that_tells_nothing_is_told_in_the_words_of_the_page() -> None:
-    told = running.briefly(task(status=SILENT), NOW).partition(", ")[2]
+    told = briefly(task(status=SILENT), NOW).partition(", ")[2]
     assert told.startswith("no report for")
     assert f"`{told}`" in (ROOT / PAGE).read_text()
 
@@ -84,6 +89,30 @@ async def test_the_client_that_is_shown_connects(replica: Replica, alice: str) -
     output, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0
     assert {"model_training", "answer_task"} <= set(output.decode().splitlines())
+
+
+@pytest.mark.cluster
+async def test_the_headers_that_are_shown_are_those_of_a_conversation(
+    world: World, kubeconfig: Path, alice: str, tmp_path: Path
+) -> None:
+    shown: dict[str, Any] = {}
+    exec(CONVERSATION.text, shown)
+    settings = {
+        "trusted_principals": json.dumps([f"system:serviceaccount:{world.namespace}:alice"]),
+        "memory_ids": '["conversations-a1b2c3d4e5"]',
+    }
+    headers = shown["conversation"]("conversations-a1b2c3d4e5", "ann", "tuesday")
+    async with (
+        running(kubeconfig, world.namespace, tmp_path, **settings) as trusting,
+        agent(trusting.url, alice, headers=headers) as session,
+    ):
+        started = await session.call("model_training", model_name="docs", idempotency_key="docs-conversation")
+    memory = (await world.task(started.task_id)).spec.memory
+    assert memory == Memory(memory_id="conversations-a1b2c3d4e5", actor_id="ann", session_id="tuesday")
+
+
+def test_the_bound_of_the_brief_is_the_one_that_is_told() -> None:
+    assert f"at most {MAX_CHARACTERS:,} characters" in " ".join((ROOT / PAGE).read_text().split())
 
 
 @pytest.mark.cluster

@@ -21,7 +21,7 @@ from tests.kube import Kube
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 YAML = blocks("yaml")
 MANIFESTS = [block for block in YAML if "apiVersion:" in block.text]
-VALUES = [block for block in YAML if block.text.startswith(("operator:", "jobController:"))]
+VALUES = [block for block in YAML if block.text.startswith(("operator:", "jobController:", "memory:"))]
 PARTS_OF_TEMPLATES = [block for block in YAML if block.text.startswith("spec:")]
 PARTS_OF_PODS = [block for block in YAML if block.text.startswith("volumes:")]
 
@@ -44,6 +44,11 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("block", blocks("python"), ids=named)
 def test_python_is_python(block: Block) -> None:
     compile(block.text, block.page, "exec")
+
+
+@pytest.mark.parametrize("block", blocks("json"), ids=named)
+def test_json_is_json(block: Block) -> None:
+    json.loads(block.text)
 
 
 @pytest.mark.parametrize("block", [*blocks("sh"), *blocks("bash")], ids=named)

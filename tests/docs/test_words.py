@@ -12,6 +12,7 @@ import yaml
 from longtask_api import longtask, names, reports
 from longtask_mcp.metrics import Metrics
 from longtask_operator import metrics
+from longtask_operator.agentcore import verdicts
 from longtask_operator.planning import diagnosis
 from longtask_operator.settings import Settings
 from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES
@@ -23,7 +24,8 @@ AUTHORS, OPERATE, ON_CALL = (
     (ROOT / "docs" / f"{page}.md").read_text() for page in ("authors", "operate", "troubleshooting")
 )
 OPERATOR = ROOT / "operator" / "longtask_operator"
-PODS = [path for path in (OPERATOR / "task_api").glob("*.py") if path.name != "reading.py"]
+PODS = [path for path in (OPERATOR / "task_api").glob("*.py") if path.name not in ("archive.py", "reading.py")]
+DELIVERY = ("agentcore", "archive", "delivery")
 NOT_FOR_PODS = {"NotAReader", "OutOfRange"}
 KIB = 1024
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
@@ -93,6 +95,13 @@ def test_every_reason_of_a_failure_is_explained() -> None:
     assert [reason for reason in reasons if f"`{reason}" not in ON_CALL] == []
 
 
+def test_every_reason_why_a_session_was_not_told_or_a_record_not_kept_is_explained() -> None:
+    sources = [path.read_text() for folder in DELIVERY for path in (OPERATOR / folder).glob("*.py")]
+    reasons = {reason for text in sources for reason in _reasons(text, "Verdict")} | verdicts.CONFIGURATION
+    assert {"AccessDenied", "NoCredentials", "Throttled"} <= reasons
+    assert [reason for reason in {*reasons, longtask.REFUSED} if f"| `{reason}` |" not in ON_CALL] == []
+
+
 def test_metrics_that_pages_name_exist() -> None:
     known = {family.name for family in prometheus_client.REGISTRY.collect()}
     known |= {family.name for family in Metrics(lambda: 0).registry.collect()}
@@ -105,7 +114,9 @@ def test_metrics_that_pages_name_exist() -> None:
 def test_values_that_pages_name_exist() -> None:
     values = yaml.safe_load((ROOT / "charts" / "longtask" / "values.yaml").read_text())
     pattern = rf"`((?:{'|'.join(values)})(?:\.\w+)+)`"
-    named = {name for page in PAGES for name in re.findall(pattern, page.read_text())}
+    # The agents' page has the keys of answers instead.
+    pages = [page.read_text() for page in PAGES if page.name != "agents.md"]
+    named = {name for page in pages for name in re.findall(pattern, page)}
     assert "operator.store.s3" in named
     assert [name for name in named if not _has(values, name.split("."))] == []
 

@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from longtask_api import names
 from longtask_runtime import kube
+from tests.agentcore import MEMORY
 from tests.e2e.programs import kubectl, run
 from tests.e2e.templates import TEMPLATES
 from tests.e2e.tunnels import Tunnels
@@ -20,12 +21,18 @@ from tests.mcp.replica import Agent, agent
 from tests.mcp.world import World, eventually
 from tests.s3 import REGION, S3Server
 
-CHART = Path(__file__).resolve().parents[2] / "charts" / "longtask"
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "longtask"
 RELEASE, SYSTEM, TASKS = "longtask", "longtask-system", "longtask-tasks"
 AGENTS = f"e2e-agents-{secrets.token_hex(4)}"
 """The namespace of the callers; another one each time, so that they are new callers and have no tasks yet."""
 CALLERS, OUTSIDER = ("alice", "bob"), "mallory"
+SERVICE = "service"
+"""An agent service: it may speak for its users."""
+EMULATOR = "agentcore-emulator"
+EMULATOR_PORT = 80
 MCP_PORT, SERVICE_PORT = 8080, 80
+ANY_KEYS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
 MAX_BYTES = 8 * 1024 * 1024
 """The largest result, checkpoint or artifact."""
 
@@ -128,6 +135,7 @@ async def installed(folder: Path) -> AsyncIterator[Installation]:
             installation = Installation(World(client, TASKS), Tunnels(SYSTEM, folder), bucket is not None)
             await _remove_leftovers()
             try:
+                await _emulator()
                 await _install(installation, bucket)
                 yield installation
             finally:
@@ -143,7 +151,7 @@ async def _install(installation: Installation, bucket: S3Server | None) -> None:
     ready = [f"longtasktemplate/{name}" for name in TEMPLATES]
     (await kubectl("wait", "-n", TASKS, "--for=condition=Ready", *ready, "--timeout=60s")).done()
     world = World(installation.world.client, AGENTS)
-    installation.tokens |= {account: await world.token(account) for account in (*CALLERS, OUTSIDER)}
+    installation.tokens |= {account: await world.token(account) for account in (*CALLERS, SERVICE, OUTSIDER)}
     wanted = {names.tool_name(name) for name in TEMPLATES}
     for pod in await installation.all_ready("mcp"):
         async with installation.session("alice", pod=pod) as session:
@@ -154,13 +162,26 @@ async def _install(installation: Installation, bucket: S3Server | None) -> None:
             await eventually(complete, f"all tools on {pod}")
 
 
+async def _emulator() -> None:
+    """AgentCore Memory's stand-in, with another memory each time."""
+    manifest = (ROOT / "agentcore_emulator" / "emulator.yaml").read_text()
+    image = os.environ.get("AGENTCORE_EMULATOR_IMAGE", "localhost/agentcore-emulator:dev")
+    namespace = json.dumps(_document("v1", "Namespace", SYSTEM))
+    (await kubectl("apply", "-f", "-", stdin=namespace)).done()
+    (await kubectl("delete", "-n", SYSTEM, "--ignore-not-found", f"deployment/{EMULATOR}")).done()
+    manifest = manifest.replace("localhost/agentcore-emulator:dev", image)
+    (await kubectl("apply", "-n", SYSTEM, "-f", "-", stdin=manifest)).done()
+    (await kubectl("rollout", "status", "-n", SYSTEM, f"deployment/{EMULATOR}", "--timeout=2m")).done()
+
+
 async def _release(bucket: S3Server | None, *options: str) -> None:
     repository, _, tag = os.environ.get("IMAGE", "localhost/longtask:dev").rpartition(":")
     values = {
         "image": {"repository": repository, "tag": tag},
-        "agents": [{"namespace": AGENTS, "serviceAccount": caller} for caller in CALLERS],
-        "mcp": {"replicas": 2},
-        "operator": {"replicas": 2, **(_store(bucket) if bucket else {})},
+        "agents": [{"namespace": AGENTS, "serviceAccount": caller} for caller in (*CALLERS, SERVICE)],
+        "memory": {"region": REGION, "memoryIds": [MEMORY], "endpointURL": f"http://{EMULATOR}.{SYSTEM}.svc"},
+        "mcp": {"replicas": 2, "trustedPrincipals": [f"system:serviceaccount:{AGENTS}:{SERVICE}"]},
+        "operator": {"replicas": 2, **(_store(bucket) if bucket else {"extraEnv": _variables(ANY_KEYS)})},
         # Another image may have come under the same tag: new pods, in any case.
         "pods": {"annotations": {"longtask.dev/tested-at": str(time.time())}},
     }
@@ -171,8 +192,11 @@ async def _release(bucket: S3Server | None, *options: str) -> None:
 
 def _store(bucket: S3Server) -> Document:
     s3 = {"bucket": bucket.bucket, "region": REGION, "endpointURL": bucket.endpoint, "pathStyle": True}
-    variables = [{"name": name, "value": value} for name, value in bucket.environment.items()]
-    return {"store": {"maxBytes": MAX_BYTES, "s3": s3}, "extraEnv": variables}
+    return {"store": {"maxBytes": MAX_BYTES, "s3": s3}, "extraEnv": _variables(bucket.environment)}
+
+
+def _variables(values: Mapping[str, str]) -> list[Document]:
+    return [{"name": name, "value": value} for name, value in values.items()]
 
 
 async def _remove_leftovers() -> None:
@@ -188,7 +212,7 @@ async def _remove_leftovers() -> None:
 
 
 def _agents() -> Document:
-    accounts = [_document("v1", "ServiceAccount", name, namespace=AGENTS) for name in (*CALLERS, OUTSIDER)]
+    accounts = [_document("v1", "ServiceAccount", name, namespace=AGENTS) for name in (*CALLERS, SERVICE, OUTSIDER)]
     return _list([_document("v1", "Namespace", AGENTS), *accounts])
 
 

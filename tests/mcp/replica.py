@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,11 +143,13 @@ class Agent:
 
 
 @asynccontextmanager
-async def agent(url: str, token: str | None, era: str = "auto") -> AsyncIterator[Agent]:
-    """A new session of a caller."""
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+async def agent(
+    url: str, token: str | None, era: str = "auto", headers: Mapping[str, str] | None = None
+) -> AsyncIterator[Agent]:
+    """A new session of a caller, which sends `headers` with every request."""
+    authorized = {"Authorization": f"Bearer {token}"} if token else {}
     async with (
-        httpx2.AsyncClient(headers=headers, trust_env=False, timeout=70) as http,
+        httpx2.AsyncClient(headers={**(headers or {}), **authorized}, trust_env=False, timeout=70) as http,
         Client(streamable_http_client(url, http_client=http), mode=era) as client,
     ):
         yield Agent(client)

@@ -11,8 +11,8 @@ import pytest
 from longtask_api.longtask import LongTask
 from longtask_mcp.answering import Answering, Given
 from longtask_mcp.cache import Cache
+from longtask_mcp.contract.callers import owner
 from longtask_mcp.contract.errors import AnswerRefused, KubernetesRefused
-from longtask_mcp.contract.facts import owner
 from longtask_mcp.tasks import Tasks
 from longtask_runtime.validation import Validator
 from tests.mcp.replica import ERAS, Agent, Replica, agent

@@ -6,7 +6,7 @@ import pytest
 
 from longtask_api.longtask import LongTask
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract.facts import owner
+from longtask_mcp.contract.callers import Owner, owner
 from tests.mcp.objects import task, uid
 
 
@@ -29,8 +29,8 @@ def test_an_object_is_found_by_uid_by_name_and_with_its_group(cache: Cache[LongT
     cache.put(made(1, 10))
     cache.put(made(2, 11, principal="bob"))
     assert cache.named("task-1") == cache.get(uid(1)) == made(1, 10)
-    assert list(cache.of("bob")) == [made(2, 11, principal="bob")]
-    assert list(cache.of("carol")) == []
+    assert list(cache.of(Owner("bob"))) == [made(2, 11, principal="bob")]
+    assert list(cache.of(Owner("carol"))) == []
     assert len(cache) == len(cache.all()) == 2
 
 
@@ -47,7 +47,7 @@ def test_the_answer_to_a_create_that_comes_after_the_deletion_does_not_bring_it_
     cache.put(made(1, 10))
     assert cache.get(uid(1)) is None
     assert cache.named("task-1") is None
-    assert len(cache.of("alice")) == 0
+    assert len(cache.of(Owner("alice"))) == 0
 
 
 def test_the_deletion_of_an_object_that_was_never_seen_is_remembered(cache: Cache[LongTask]) -> None:

@@ -1,5 +1,7 @@
 """When two starts are one."""
 
+import hashlib
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -7,12 +9,13 @@ from typing import Any
 import pytest
 
 from longtask_api import names
+from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.facts import age
-from longtask_mcp.contract.idempotency import Relation, Start, canonical
+from longtask_mcp.contract.idempotency import ALPHABET, SUFFIX_LENGTH, Relation, Start, canonical
 from tests.mcp.objects import NOW, ago, task
 
-KEYED = Start("alice", "model-training", {"epochs": 10}, "nightly")
-UNKEYED = Start("alice", "model-training", {"epochs": 10}, None)
+KEYED = Start(Caller("alice"), "model-training", {"epochs": 10}, "nightly")
+UNKEYED = Start(Caller("alice"), "model-training", {"epochs": 10}, None)
 
 
 @pytest.mark.parametrize(
@@ -43,32 +46,63 @@ def test_what_an_existing_task_is_to_a_start(
     assert start.relation(task(spec, creationTimestamp=created), NOW) is relation
 
 
+@pytest.mark.parametrize(
+    ("caller", "requester", "relation"),
+    [
+        (Caller("alice", "a", "s"), {"actorId": "a", "sessionId": "s"}, Relation.SAME),
+        (Caller("alice", "a", "s"), {"actorId": "a", "sessionId": "t"}, Relation.UNRELATED),
+        (Caller("alice", "a", "s"), {"actorId": "a"}, Relation.UNRELATED),
+        (Caller("alice", "a", "s"), {"actorId": "b", "sessionId": "s"}, Relation.UNRELATED),
+        (Caller("alice", "a", "s"), {}, Relation.UNRELATED),
+        (Caller("alice", "a"), {"actorId": "a"}, Relation.SAME),
+        (Caller("alice"), {"actorId": "a"}, Relation.UNRELATED),
+    ],
+)
+def test_only_the_same_actor_and_session_meet(caller: Caller, requester: dict[str, str], relation: Relation) -> None:
+    known = task({"idempotencyKey": "nightly", "requester": {"principal": "alice", **requester}})
+    assert Start(caller, "model-training", {"epochs": 10}, "nightly").relation(known, NOW) is relation
+
+
+def test_names_of_callers_without_actor_and_session_stay_as_they_were() -> None:
+    seed = json.dumps(["alice", "model-training", "key", "nightly", 0])
+    number = int.from_bytes(hashlib.sha256(seed.encode()).digest())
+    letters = ""
+    for _ in range(SUFFIX_LENGTH):
+        number, index = divmod(number, len(ALPHABET))
+        letters += ALPHABET[index]
+    assert KEYED.task_name(0) == f"model-training-{letters}"
+
+
 def test_a_task_that_is_being_deleted_is_nobodys_start() -> None:
     going = task({"idempotencyKey": "nightly"}, creationTimestamp=ago(seconds=5), deletionTimestamp=ago(seconds=1))
     assert KEYED.relation(going, NOW) is Relation.UNRELATED
 
 
 def test_names_are_the_same_on_every_replica_and_readable() -> None:
-    assert KEYED.task_name(0) == Start("alice", "model-training", {"epochs": 99}, "nightly").task_name(0)
+    assert KEYED.task_name(0) == Start(Caller("alice"), "model-training", {"epochs": 99}, "nightly").task_name(0)
     assert re.fullmatch(r"model-training-[bcdfghjklmnpqrstvwxz2-9]{5}", KEYED.task_name(0))
 
 
-def test_names_differ_by_caller_template_key_parameters_and_number() -> None:
+def test_names_differ_by_caller_session_template_key_parameters_and_number() -> None:
     starts = [
         KEYED,
         UNKEYED,
-        Start("bob", "model-training", {"epochs": 10}, "nightly"),
-        Start("alice", "model-testing", {"epochs": 10}, "nightly"),
-        Start("alice", "model-training", {"epochs": 10}, "weekly"),
-        Start("alice", "model-training", {"epochs": 11}, None),
-        Start("alice", "model-training", {"epochs": 10}, canonical({"epochs": 10})),
+        Start(Caller("bob"), "model-training", {"epochs": 10}, "nightly"),
+        Start(Caller("alice", "a"), "model-training", {"epochs": 10}, "nightly"),
+        Start(Caller("alice", "a", "s"), "model-training", {"epochs": 10}, "nightly"),
+        Start(Caller("alice", None, "s"), "model-training", {"epochs": 10}, "nightly"),
+        Start(Caller("alice", "s"), "model-training", {"epochs": 10}, "nightly"),
+        Start(Caller("alice"), "model-testing", {"epochs": 10}, "nightly"),
+        Start(Caller("alice"), "model-training", {"epochs": 10}, "weekly"),
+        Start(Caller("alice"), "model-training", {"epochs": 11}, None),
+        Start(Caller("alice"), "model-training", {"epochs": 10}, canonical({"epochs": 10})),
     ]
     made = [start.task_name(n) for start in starts for n in range(3)]
     assert len(set(made)) == len(made)
 
 
 def test_the_longest_template_name_makes_a_name_that_fits() -> None:
-    assert len(Start("a", "t" * names.MAX_TEMPLATE_NAME, {}, None).task_name(10**6)) <= names.MAX_TASK_NAME
+    assert len(Start(Caller("a"), "t" * names.MAX_TEMPLATE_NAME, {}, None).task_name(10**6)) <= names.MAX_TASK_NAME
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from longtask_api.longtask import LongTask
 from longtask_mcp import reflector
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract.facts import owner
+from longtask_mcp.contract.callers import owner
 from longtask_mcp.reflector import Expired, Reflector
 from tests.mcp.world import World, eventually
 

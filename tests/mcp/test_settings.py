@@ -21,6 +21,13 @@ def namespace(monkeypatch: pytest.MonkeyPatch) -> None:
         ("TASK_API_URL", "operator", "task_api_url"),
         ("AUDIENCE", "", "audience"),
         ("MAX_ACTIVE_TASKS_PER_CALLER", "0", "max_active_tasks_per_caller"),
+        ("MEMORY_IDS", '["team"]', "memory_ids"),
+        ("DEFAULT_MEMORY_ID", "team", "default_memory_id"),
+        (
+            "DEFAULT_MEMORY_ID",
+            "team-0123456789",
+            "team-0123456789 is not in memory_ids; add it there",
+        ),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:
@@ -42,3 +49,9 @@ def test_without_tokens_loopback_is_served(monkeypatch: pytest.MonkeyPatch, host
     monkeypatch.setenv("LONGTASK_MCP_AUTH", "none")
     monkeypatch.setenv("LONGTASK_MCP_HOST", host)
     assert Settings().host == host
+
+
+def test_the_default_memory_is_one_of_those_that_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGTASK_MCP_MEMORY_IDS", '["ops-0123456789", "team-0123456789"]')
+    monkeypatch.setenv("LONGTASK_MCP_DEFAULT_MEMORY_ID", "team-0123456789")
+    assert Settings().default_memory_id == "team-0123456789"

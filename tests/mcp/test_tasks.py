@@ -9,7 +9,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp import tasks as tasks_module
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract.facts import owner
+from longtask_mcp.contract.callers import Caller, Owner, owner
 from longtask_mcp.contract.idempotency import Start
 from longtask_mcp.starting import document
 from longtask_mcp.tasks import AlreadyExists, Tasks
@@ -24,62 +24,86 @@ def blind(world: World) -> Tasks:
 
 
 @pytest.fixture
-def lists(blind: Tasks, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def lists(blind: Tasks, monkeypatch: pytest.MonkeyPatch) -> list[Owner]:
     """The callers whose tasks were listed."""
-    listed: list[str] = []
+    listed: list[Owner] = []
     really = blind._list
 
-    async def counted(principal: str) -> None:
-        listed.append(principal)
-        await really(principal)
+    async def counted(whose: Owner) -> None:
+        listed.append(whose)
+        await really(whose)
 
     monkeypatch.setattr(blind, "_list", counted)
     return listed
 
 
-async def started(world: World, key: str, principal: str = "carol") -> LongTask:
-    start = Start(principal, "model-training", {"model_name": "digits"}, key)
+async def started(world: World, key: str, principal: str = "carol", actor_id: str | None = None) -> LongTask:
+    start = Start(Caller(principal, actor_id), "model-training", {"model_name": "digits"}, key)
     return LongTask.from_api(await world.post(world.tasks_path, document(start, start.task_name(0))))
 
 
 async def test_a_task_that_the_cache_does_not_have_is_found_at_the_api_server(world: World, blind: Tasks) -> None:
     task = await started(world, "find")
-    assert await blind.find("carol", task.metadata.uid) == task
+    assert await blind.find(Owner("carol"), task.metadata.uid) == task
     assert blind.cache.get(task.metadata.uid) == task
+
+
+async def test_an_actor_s_task_is_found_for_this_actor_alone(world: World, blind: Tasks) -> None:
+    task = await started(world, "actor", "carol", "user-1")
+    assert await blind.find(Owner("carol"), task.metadata.uid) is None
+    assert await blind.find(Owner("carol", "user-2"), task.metadata.uid) is None
+    assert await blind.find(Owner("carol", "user-1"), task.metadata.uid) == task
+
+
+async def test_what_is_known_to_be_gone_costs_no_list(world: World, blind: Tasks, lists: list[Owner]) -> None:
+    blind.cache.remove(uid(7))
+    assert await blind.find(Owner("carol"), uid(7)) is None
+    assert lists == []
+
+
+async def test_callers_that_asked_long_ago_are_forgotten(
+    blind: Tasks, lists: list[Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks_module, "REMEMBERED_LOOKS", 3)
+    monkeypatch.setattr(tasks_module, "LOOK_AGAIN_SECONDS", 0.0)
+    for number in range(10):
+        await blind.find(Owner("carol", f"user-{number}"), uid(1))
+    assert len(lists) == 10
+    assert len(blind._looks) <= 3
 
 
 async def test_the_tasks_of_others_are_not_found_and_not_even_read(world: World, blind: Tasks) -> None:
     task = await started(world, "foreign")
-    assert await blind.find("dave", task.metadata.uid) is None
+    assert await blind.find(Owner("dave"), task.metadata.uid) is None
     assert blind.cache.get(task.metadata.uid) is None
 
 
 async def test_a_long_list_is_read_to_its_end(world: World, blind: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks_module, "PAGE_SIZE", 2)
     made = [await started(world, f"many-{number}", "erin") for number in range(5)]
-    await blind.find("erin", made[0].metadata.uid)
-    assert {task.metadata.uid for task in blind.cache.of("erin")} == {task.metadata.uid for task in made}
+    await blind.find(Owner("erin"), made[0].metadata.uid)
+    assert {task.metadata.uid for task in blind.cache.of(Owner("erin"))} == {task.metadata.uid for task in made}
 
 
-async def test_guessing_ids_costs_one_list_a_second(world: World, blind: Tasks, lists: list[str]) -> None:
+async def test_guessing_ids_costs_one_list_a_second(world: World, blind: Tasks, lists: list[Owner]) -> None:
     began = time.monotonic()
-    found = await asyncio.gather(*(blind.find("carol", uid(number)) for number in range(50)))
-    found += [await blind.find("carol", uid(99))]
+    found = await asyncio.gather(*(blind.find(Owner("carol"), uid(number)) for number in range(50)))
+    found += [await blind.find(Owner("carol"), uid(99))]
     assert set(found) == {None}
     assert len(lists) <= 1 + (time.monotonic() - began) / tasks_module.LOOK_AGAIN_SECONDS
 
 
-async def test_what_is_no_id_costs_nothing(blind: Tasks, lists: list[str]) -> None:
+async def test_what_is_no_id_costs_nothing(blind: Tasks, lists: list[Owner]) -> None:
     for guess in ("model-training-7x2k9", "../longtasks", "", "8F3C0000-0000-4000-8000-000000000001"):
-        assert await blind.find("carol", guess) is None
+        assert await blind.find(Owner("carol"), guess) is None
     assert lists == []
 
 
 async def test_one_caller_s_guesses_do_not_delay_another(world: World, blind: Tasks) -> None:
     task = await started(world, "undelayed", "frank")
-    await blind.find("carol", uid(1))
-    guessing = asyncio.create_task(blind.find("carol", uid(2)))
-    found = await asyncio.wait_for(blind.find("frank", task.metadata.uid), tasks_module.LOOK_AGAIN_SECONDS / 2)
+    await blind.find(Owner("carol"), uid(1))
+    guessing = asyncio.create_task(blind.find(Owner("carol"), uid(2)))
+    found = await asyncio.wait_for(blind.find(Owner("frank"), task.metadata.uid), tasks_module.LOOK_AGAIN_SECONDS / 2)
     assert found == task
     assert not guessing.done()
     await guessing
@@ -87,7 +111,7 @@ async def test_one_caller_s_guesses_do_not_delay_another(world: World, blind: Ta
 
 async def test_a_second_create_of_a_name_is_told_apart(world: World, blind: Tasks) -> None:
     task = await started(world, "twice")
-    start = Start("carol", "model-training", {"model_name": "digits"}, "twice")
+    start = Start(Caller("carol"), "model-training", {"model_name": "digits"}, "twice")
     with pytest.raises(AlreadyExists):
         await blind.create(document(start, task.metadata.name))
     assert await blind.read(task.metadata.name) == task

@@ -6,7 +6,7 @@ import pytest
 
 from longtask_api.longtask import LongTask
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract.facts import owner
+from longtask_mcp.contract.callers import owner
 from longtask_mcp.waiting import Series, Waiting
 from tests.mcp.objects import UID, ago, task
 

@@ -32,6 +32,8 @@ class OperatorProcess:
     log: Path
     identity: str = "replica-1"
     settings: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    """Beside this process's own."""
     kubeconfig: str = field(default_factory=lambda: os.environ["KUBECONFIG"])
     health_port: int = field(default_factory=free_port)
     task_api_port: int = field(default_factory=free_port)
@@ -51,6 +53,7 @@ class OperatorProcess:
         }
         environment = {
             **os.environ,
+            **self.environment,
             "KUBECONFIG": self.kubeconfig,
             "PYTHONPATH": ":".join(str(REPOSITORY / root) for root in ROOTS),
             **{f"LONGTASK_OPERATOR_{name}": value for name, value in own.items()},

@@ -68,7 +68,7 @@ def _target(operator: OperatorProcess, tasks: Tasks) -> Target:
     spec = {"audiences": [AUDIENCE_TASK_API], "expirationSeconds": 3600}
     reader = tasks.kube.create(f"{accounts}/{READER}/token", {"spec": spec}).done()["status"]["token"]
     pod = pod_token(tasks.kube, tasks.pods(uid)[0], seconds=3600)
-    tokens = {"report": pod, "tasks": reader}
+    tokens = {"report": pod, "tasks": reader, "archive": reader}
     return Target(f"http://127.0.0.1:{operator.task_api_port}", uid, tokens, Caller(operator.task_api_port, pod))
 
 

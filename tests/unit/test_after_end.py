@@ -1,10 +1,12 @@
 """A task that has ended."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from longtask_api.longtask import LongTaskStatus, Phase
+from longtask_api.conditions import Condition
+from longtask_api.longtask import LongTaskSpec, LongTaskStatus, Phase
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.world import World
 from tests.unit.given import JOB_REF, JOB_UID, Step, at, job, running_pod, status, step, task, template, world
@@ -64,3 +66,55 @@ def test_an_ended_task_without_its_end_is_kept_from_now_on() -> None:
 def test_a_task_that_is_being_deleted_is_left_alone() -> None:
     given = world(task(status(Phase.SUCCEEDED), deleted=200), EXPIRES, job=DONE)
     assert step(plan(given)) == Step("Succeeded", "")
+
+
+MEMORY = {"memoryId": "agents-a1b2c3d4e5", "actorId": "alice", "sessionId": "one"}
+ALICE = {"principal": "alice"}
+PATIENCE = 7 * 86400
+
+
+def _told(now: float, *conditions: tuple[str, str, str], archives_all: bool = False, **spec: Any) -> World:
+    """A task with a time to live of a minute, and what its conditions say."""
+    made = [Condition(type=a, status=b, reason=c, last_transition_time=at(100)) for a, b, c in conditions]
+    known = status(Phase.SUCCEEDED, message="done")
+    ended = task(known.model_copy(update={"conditions": [*known.conditions, *made]}), ttl_seconds_after_finished=60)
+    given = ended.model_copy(update={"spec": ended.spec.model_copy(update=_spec(spec))})
+    there = world(given, now, job=DONE)
+    return replace(there, policy=replace(there.policy, archives_all=archives_all))
+
+
+def _spec(spec: dict[str, Any]) -> dict[str, Any]:
+    found = LongTaskSpec.from_api({"templateRef": {"name": "any"}, **spec})
+    return {key: getattr(found, key) for key in spec}
+
+
+DELIVERED, ARCHIVED = ("Delivered", "True", "Delivered"), ("Archived", "True", "Archived")
+DENIED, REFUSED = ("Delivered", "False", "AccessDenied"), ("Delivered", "False", "Refused")
+KEPT: dict[str, Any] = {"memory": MEMORY, "requester": ALICE}
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        pytest.param(_told(101), 160, id="nobody-to-tell"),
+        pytest.param(_told(101, **KEPT), 100 + PATIENCE, id="not-delivered-yet"),
+        pytest.param(_told(101, ("Delivered", "Unknown", "Throttled"), **KEPT), 100 + PATIENCE, id="tried-again"),
+        pytest.param(_told(101, DENIED, ARCHIVED, **KEPT), 100 + PATIENCE, id="an-administrator-can-mend-it"),
+        pytest.param(_told(101, DELIVERED, **KEPT), 100 + PATIENCE, id="not-archived-yet"),
+        pytest.param(_told(101, DELIVERED, ARCHIVED, **KEPT), 160, id="delivered-and-archived"),
+        pytest.param(_told(101, REFUSED, ARCHIVED, **KEPT), 160, id="never-delivered"),
+        pytest.param(_told(101, requester=ALICE, archives_all=True), 100 + PATIENCE, id="to-the-bucket"),
+        pytest.param(_told(101, ARCHIVED, requester=ALICE, archives_all=True), 160, id="in-the-bucket"),
+        pytest.param(_told(101, archives_all=True), 160, id="nobody-could-read-a-record"),
+    ],
+)
+def test_the_record_waits_until_it_is_delivered_and_archived(given: World, again: float) -> None:
+    assert step(plan(given)) == Step("Succeeded", "done", (), again)
+
+
+def test_it_waits_with_its_job_and_not_for_ever() -> None:
+    waits = step(plan(_told(100 + PATIENCE - 1, DENIED, **KEPT)))
+    over = step(plan(_told(100 + PATIENCE, DENIED, **KEPT)))
+
+    assert (waits.actions, waits.again) == ((), 100 + PATIENCE)
+    assert (over.actions, over.again) == ((DELETE, "delete task"), None)

@@ -67,6 +67,38 @@ http://{{ include "longtask.fullname" . }}-task-api.{{ .Release.Namespace }}.svc
 {{- end }}
 {{- end }}
 
+{{/* The operator's variables that name the agents' memories, where there are some. */}}
+{{- define "longtask.memories" -}}
+{{- if and .Values.memory.memoryIds (not .Values.memory.region) }}
+{{- fail (printf "memory.memoryIds has %q and memory.region is empty: name the AWS region of the memories. There is no default." (first .Values.memory.memoryIds)) }}
+{{- end -}}
+{{- if .Values.memory.memoryIds -}}
+- name: LONGTASK_OPERATOR_MEMORY_REGION
+  value: {{ .Values.memory.region | quote }}
+- name: LONGTASK_OPERATOR_MEMORY_IDS
+  value: {{ .Values.memory.memoryIds | toJson | quote }}
+{{- with .Values.memory.endpointURL }}
+- name: AWS_ENDPOINT_URL_BEDROCK_AGENTCORE
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The MCP server's variables that say where the end of a task may be told, and who says it. */}}
+{{- define "longtask.conversations" -}}
+- name: LONGTASK_MCP_TRUSTED_PRINCIPALS
+  value: {{ .Values.mcp.trustedPrincipals | toJson | quote }}
+- name: LONGTASK_MCP_MEMORY_IDS
+  value: {{ .Values.memory.memoryIds | toJson | quote }}
+{{- with .Values.memory.defaultMemoryId }}
+{{- if not (has . $.Values.memory.memoryIds) }}
+{{- fail (printf "memory.defaultMemoryId is %q and is not one of memory.memoryIds: list it there, written the same way." .) }}
+{{- end }}
+- name: LONGTASK_MCP_DEFAULT_MEMORY_ID
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+
 {{/* Pod Security "restricted", for a pod and for a container. */}}
 {{- define "longtask.podSecurityContext" -}}
 runAsNonRoot: true

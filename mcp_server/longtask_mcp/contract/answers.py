@@ -16,6 +16,7 @@ from longtask_mcp.contract.facts import (
     has_result,
     status_word,
 )
+from longtask_mcp.contract.memory import promise, told
 from longtask_mcp.contract.questions import open_questions
 from longtask_mcp.contract.running import briefly, going_on
 
@@ -32,7 +33,7 @@ def started(task: LongTask, title: str, now: datetime) -> Answer:
     """A task was created."""
     return Answer(
         f"{title} task has been initiated with task ID: {task.metadata.uid}. It runs without you; you may disconnect. "
-        f"Check with check_task_status in ~{CHECK_SECONDS} s.",
+        f"Check with check_task_status in ~{CHECK_SECONDS} s.{promise(task)}",
         envelope(task, now),
     )
 
@@ -42,7 +43,7 @@ def repeated(task: LongTask, title: str, now: datetime) -> Answer:
     how = "a new idempotency_key" if task.spec.idempotency_key else "an idempotency_key of your choice"
     return Answer(
         f"{title} task was already started {duration(age(task, now))} ago with task ID: {task.metadata.uid}. "
-        f"No second one was started. Its status: {status(task, now).text} "
+        f"No second one was started. Its status: {status(task, now).text}{promise(task)} "
         f"To run it a second time on purpose, pass {how}.",
         envelope(task, now),
     )
@@ -54,8 +55,8 @@ def status(task: LongTask, now: datetime) -> Answer:
         again = "Do" if open_questions(task) else f"Check again in {check_seconds(task, now)} s; do"
         text = f"{going_on(task, now)} {again} not start it again."
     elif status_word(task) == "completed":
-        told = "Read the result with get_task_results." if has_result(task) else "The work gave no result."
-        text = f"{ended(task)} {told}"
+        follows = "Read the result with get_task_results." if has_result(task) else "The work gave no result."
+        text = f"{ended(task)} {follows}"
     else:
         kept = " What it handed in as its result is kept: get_task_results reads it." if has_result(task) else ""
         text = f"{ended(task)}{kept}{_last_log(task)}{_logs_kept(task)}"
@@ -109,19 +110,25 @@ def going(task: LongTask, now: datetime) -> str:
 
 
 def ended(task: LongTask) -> str:
-    """How a task ended, in complete sentences: its result's summary and artifacts, or why it failed."""
-    match status_word(task):
-        case "completed":
-            summary = task.status.result.summary if task.status.result else None
-            return f"completed{_after(task)}.{f' {sentence(summary)}' if summary else ''}{_artifacts(task)}"
-        case "failed":
-            return f"{_failed(task)}{_artifacts(task)}"
-    return f"cancelled{_after(task)}.{_artifacts(task)}"
+    """How a task ended, in complete sentences: its result's summary and artifacts, or why it failed, and whether the
+    session in memory knows.
+    """
+    return f"{_outcome(task)}{_artifacts(task)}{told(task)}"
 
 
 def sentence(text: str) -> str:
     """The text with one full stop."""
     return f"{text.rstrip('.')}."
+
+
+def _outcome(task: LongTask) -> str:
+    match status_word(task):
+        case "completed":
+            summary = task.status.result.summary if task.status.result else None
+            return f"completed{_after(task)}.{f' {sentence(summary)}' if summary else ''}"
+        case "failed":
+            return _failed(task)
+    return f"cancelled{_after(task)}."
 
 
 def _failed(task: LongTask) -> str:
@@ -137,9 +144,9 @@ def _failed(task: LongTask) -> str:
 
 def _artifacts(task: LongTask) -> str:
     artifacts = (task.status.result.artifacts if task.status.result else None) or []
-    told = "".join(f" Artifact {describe(each.name, each)}." for each in artifacts)
+    listed = "".join(f" Artifact {describe(each.name, each)}." for each in artifacts)
     readable = any(each.uri and each.size is not None for each in artifacts)
-    return f"{told} Those that are text can be read with get_task_results(artifact=name)." if readable else told
+    return f"{listed} Those that are text can be read with get_task_results(artifact=name)." if readable else listed
 
 
 def describe(name: str, kept: Artifact | Reference) -> str:

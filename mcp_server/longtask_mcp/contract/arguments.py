@@ -11,6 +11,7 @@ MAX_WAIT_SECONDS = 50
 """Clients give up on a call after 60 seconds."""
 MAX_LOG_LINES = 2000
 MAX_LISTED = 100
+MAX_CURSOR = 4096
 MAX_PAGES = 10**9
 
 TaskId = Annotated[str, Field(min_length=1, max_length=256, description="The task ID that the start answered with.")]
@@ -121,8 +122,19 @@ class ListTasks(Arguments):
     template: Annotated[str | None, Field(max_length=253, description="Only tasks of this template.")] = None
     limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="How many tasks to show.")] = 20
     cursor: Annotated[
-        str | None, Field(max_length=128, description="Where to go on: the cursor of the previous answer.")
+        str | None, Field(max_length=MAX_CURSOR, description="Where to go on: the cursor of the previous answer.")
     ] = None
+    include_archived: Annotated[
+        bool, Field(description="Also those that ended so long ago that only their record is left; they come last.")
+    ] = False
+
+
+class ResumeBrief(Arguments):
+    """Arguments of resume_brief."""
+
+    all_sessions: Annotated[
+        bool, Field(description="Everything that was started for you, not only in this conversation.")
+    ] = False
 
 
 A = TypeVar("A", bound=Arguments)

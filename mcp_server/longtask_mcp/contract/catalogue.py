@@ -89,6 +89,14 @@ FIXED = (
         _READS,
     ),
     _fixed(
+        "resume_brief",
+        "Take up earlier work",
+        "In a new conversation, or when you do not remember: what was started in this session, what is still running, "
+        "what came of the rest, and what to do next. Short.",
+        arguments.ResumeBrief,
+        _READS,
+    ),
+    _fixed(
         "cancel_task",
         "Cancel a task",
         "Ends a task for good. What it did so far may be lost; its log is kept.",

@@ -6,7 +6,7 @@ from typing import Any
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Progress
-from longtask_mcp.contract import questions
+from longtask_mcp.contract import memory, questions
 from longtask_mcp.contract.facts import check_seconds, has_result, stall, status_word
 
 
@@ -30,7 +30,8 @@ def envelope(task: LongTask, now: datetime) -> dict[str, Any]:
         "reference": result.reference.to_api() if result and result.reference else None,
         "artifacts": [each.to_api() for each in result.artifacts or []] if result else None,
         "failure": _failure(task),
-        "next": _next(task, now),
+        "memory": memory.entry(task),
+        "next": next_step(task, now),
     }
     return {
         "task_id": task.metadata.uid,
@@ -44,6 +45,18 @@ def envelope(task: LongTask, now: datetime) -> dict[str, Any]:
 def step(task: LongTask, tool: str, after_seconds: int = 0, **more: Any) -> dict[str, Any]:
     """The call that makes sense next, as the key `next` has it."""
     return {"tool": tool, "arguments": {"task_id": task.metadata.uid, **more}, "after_seconds": after_seconds}
+
+
+def next_step(task: LongTask, now: datetime) -> dict[str, Any] | None:
+    """The call that makes sense next; None where nothing is left to do."""
+    asked = questions.open_questions(task)
+    if asked:
+        return step(task, "answer_task", question_id=asked[0].id)
+    if not task.is_terminal:
+        return step(task, "check_task_status", check_seconds(task, now))
+    if has_result(task):
+        return step(task, "get_task_results")
+    return step(task, "get_task_logs") if status_word(task) != "completed" and task.status.attempt_count else None
 
 
 def _progress(progress: Progress) -> dict[str, Any]:
@@ -63,17 +76,6 @@ def _failure(task: LongTask) -> dict[str, Any] | None:
         return None
     keys = ("reason", "message", "exit_code", "log_tail", "hint")
     return {key: value for key in keys if (value := getattr(failure, key)) is not None}
-
-
-def _next(task: LongTask, now: datetime) -> dict[str, Any] | None:
-    asked = questions.open_questions(task)
-    if asked:
-        return step(task, "answer_task", question_id=asked[0].id)
-    if not task.is_terminal:
-        return step(task, "check_task_status", check_seconds(task, now))
-    if has_result(task):
-        return step(task, "get_task_results")
-    return step(task, "get_task_logs") if status_word(task) != "completed" and task.status.attempt_count else None
 
 
 def _time(moment: datetime | None) -> str | None:

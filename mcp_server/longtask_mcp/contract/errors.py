@@ -36,3 +36,13 @@ class KubernetesRefused(AgentError):
 
     def __init__(self, message: str) -> None:
         super().__init__(f"The cluster refused it: {message[:1000]}")
+
+
+class ArchiveUnavailable(AgentError):
+    """The archive did not answer; whether it has the task is not known."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(
+            f"The task is not in the cluster (any more), and the archive of ended tasks cannot be asked now: "
+            f"{cause[:500].rstrip('.')}. Nothing is lost. Make the same call again in 30 seconds."
+        )

@@ -1,4 +1,4 @@
-"""What follows from a LongTask alone: whose it is, how old, in which state, how long it may still take. Pure."""
+"""What follows from a LongTask alone: how old it is, in which state, how long it may still take. Pure."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,15 +22,14 @@ STATUS = {
 """The agent's word for each phase."""
 
 
-def owner(task: LongTask) -> str:
-    """The principal whose task it is; empty for a task that was not made for anybody."""
-    return task.spec.requester.principal if task.spec.requester else ""
+def created(task: LongTask) -> datetime:
+    """When the task was created, for the order of lists."""
+    return task.metadata.creation_timestamp or datetime.fromtimestamp(0, UTC)
 
 
 def age(task: LongTask, now: datetime) -> timedelta:
     """Time since the task was created; never negative, whatever the clocks say."""
-    created = task.metadata.creation_timestamp or now
-    return max(now.astimezone(UTC) - created, timedelta())
+    return max(now.astimezone(UTC) - (task.metadata.creation_timestamp or now), timedelta())
 
 
 def status_word(task: LongTask) -> str:
@@ -78,3 +77,8 @@ def duration(span: timedelta) -> str:
         if seconds < limit:
             return f"{seconds // unit} {name}"
     return f"{seconds // 86400} d"
+
+
+def shortened(text: str, at_most: int) -> str:
+    """The text; of a longer one its first characters, and how many it has."""
+    return text if len(text) <= at_most else f"{text[:at_most]}... ({len(text)} characters)"

@@ -8,7 +8,8 @@ from enum import Enum
 from typing import Any
 
 from longtask_api.longtask import LongTask
-from longtask_mcp.contract.facts import age, owner
+from longtask_mcp.contract.callers import Caller, owner, session
+from longtask_mcp.contract.facts import age
 
 KEYED_WINDOW = timedelta(hours=24)
 UNKEYED_WINDOW = timedelta(seconds=60)
@@ -31,7 +32,7 @@ class Relation(Enum):
 class Start:
     """A wish to start a task; `parameters` have their defaults filled in."""
 
-    principal: str
+    caller: Caller
     template: str
     parameters: dict[str, Any]
     key: str | None
@@ -39,7 +40,8 @@ class Start:
     def task_name(self, n: int) -> str:
         """The n-th name for this start: the same on every replica, so that a repeated create meets itself."""
         identity = ["key", self.key] if self.key is not None else ["parameters", canonical(self.parameters)]
-        seed = json.dumps([self.principal, self.template, *identity, n])
+        who = [self.caller.principal, self.caller.actor_id, self.caller.session_id]
+        seed = json.dumps([who if any(who[1:]) else who[0], self.template, *identity, n])
         number = int.from_bytes(hashlib.sha256(seed.encode()).digest())
         letters = []
         for _ in range(SUFFIX_LENGTH):
@@ -50,7 +52,8 @@ class Start:
     def relation(self, task: LongTask, now: datetime) -> Relation:
         """What `task` is to this start at the time `now`."""
         same_start = (
-            owner(task) == self.principal
+            owner(task) == self.caller.owner
+            and session(task) == self.caller.session_id
             and task.spec.template_ref.name == self.template
             and task.spec.idempotency_key == self.key
             and task.metadata.deletion_timestamp is None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,30 +14,85 @@ from longtask_mcp.contract import arguments
 from longtask_mcp.contract.answers import Answer, going
 from longtask_mcp.contract.catalogue import not_ready_reason
 from longtask_mcp.contract.errors import BadArguments
-from longtask_mcp.contract.facts import age, duration, status_word
+from longtask_mcp.contract.facts import age, created, duration, status_word
 from longtask_mcp.contract.questions import entry, open_questions
 
+AGAIN_SECONDS = 30
 Position = tuple[datetime, str]
+ARCHIVED = "archived:"
+"""What the cursors of archived tasks begin with; the rest is the archive's own."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The tasks of one answer; `more` are left in the cluster, `cursor` is where the next answer begins."""
+
+    tasks: list[LongTask]
+    archived: list[LongTask] = field(default_factory=list)
+    more: int = 0
+    cursor: str | None = None
+    problem: str | None = None
+    """Why the archive was not asked for more."""
+    notes: list[str] = field(default_factory=list)
+    """What the archive has and does not show."""
 
 
 def task_list(tasks: Iterable[LongTask], wanted: arguments.ListTasks, now: datetime) -> Answer:
     """One page of the caller's tasks, newest first. Raises BadArguments for a cursor that is none."""
-    chosen = [
-        task
-        for task in sorted(tasks, key=_position, reverse=True)
-        if wanted.status in (None, status_word(task)) and wanted.template in (None, task.spec.template_ref.name)
-    ]
+    return answer(in_cluster(tasks, wanted), wanted, now)
+
+
+def in_cluster(tasks: Iterable[LongTask], wanted: arguments.ListTasks) -> Shown:
+    """The tasks that have their objects still. Raises BadArguments for a cursor that is none."""
+    chosen = [task for task in sorted(tasks, key=_position, reverse=True) if is_wanted(task, wanted)]
     if wanted.cursor is not None:
         after = _read_cursor(wanted.cursor)
         chosen = [task for task in chosen if _position(task) < after]
     shown, more = chosen[: wanted.limit], max(0, len(chosen) - wanted.limit)
-    content: dict[str, Any] = {"tasks": [_task_entry(task, now) for task in shown], "more": more}
-    lines = [_task_line(task, now) for task in shown]
-    if more:
-        content["cursor"] = _cursor(shown[-1])
-        lines.append(f"{more} more: call list_tasks with cursor={content['cursor']!r}.")
-    filtered = " like that" if wanted.status or wanted.template or wanted.cursor else ""
-    return Answer("\n".join(lines) or f"You have no tasks{filtered}.", content)
+    return Shown(shown, more=more, cursor=_cursor(shown[-1]) if more else None)
+
+
+def is_wanted(task: LongTask, wanted: arguments.ListTasks) -> bool:
+    """Whether a task passes the filters."""
+    return wanted.status in (None, status_word(task)) and wanted.template in (None, task.spec.template_ref.name)
+
+
+def bad_cursor() -> BadArguments:
+    """A cursor is none of ours."""
+    return BadArguments("cursor: not one that list_tasks gave; leave it out to begin with the newest")
+
+
+def archive_cursor(cursor: str | None) -> str | None:
+    """Where to go on in the archive: empty at its beginning; None for a cursor that is not of the archive."""
+    return cursor.removeprefix(ARCHIVED) if cursor is not None and cursor.startswith(ARCHIVED) else None
+
+
+def answer(shown: Shown, wanted: arguments.ListTasks, now: datetime) -> Answer:
+    """What an agent reads of one page."""
+    content: dict[str, Any] = {
+        "tasks": [_task_entry(task, now) for task in shown.tasks]
+        + [_task_entry(task, now) | {"archived": True} for task in shown.archived],
+        "more": shown.more,
+    }
+    lines = [_task_line(task, now) for task in shown.tasks]
+    lines += [f"{_task_line(task, now)} (archived)" for task in shown.archived]
+    if not lines and shown.cursor is None:
+        filtered = " like that" if wanted.status or wanted.template or wanted.cursor else ""
+        lines.append(f"You have no tasks{filtered}.")
+    if shown.notes:
+        content["archive_notes"] = shown.notes
+        lines += [f"Archived tasks: {note.rstrip('.')}." for note in shown.notes]
+    if shown.problem is not None:
+        content["archive_problem"] = shown.problem
+        again = "" if shown.cursor is None else " now"
+        lines.append(f"Archived tasks cannot be listed{again}: {shown.problem.rstrip('.')}.")
+    if shown.cursor is not None:
+        content["cursor"] = shown.cursor
+        archive = "include_archived=true, " if wanted.include_archived else ""
+        what = f"{shown.more} more" if shown.more else "Archived ones" if not shown.archived else "More archived ones"
+        when = f" in {AGAIN_SECONDS} s" if shown.problem is not None else ""
+        lines.append(f"{what}: call list_tasks with {archive}cursor={shown.cursor!r}{when}.")
+    return Answer("\n".join(lines), content)
 
 
 def template_list(templates: Iterable[LongTaskTemplate]) -> Answer:
@@ -79,7 +135,7 @@ def _task_entry(task: LongTask, now: datetime) -> dict[str, Any]:
         "template": task.spec.template_ref.name,
         "status": status_word(task),
         "summary": going(task, now),
-        "created_at": rfc3339(_position(task)[0]),
+        "created_at": rfc3339(created(task)),
         **({"questions": questions} if questions else {}),
     }
 
@@ -91,12 +147,11 @@ def _task_line(task: LongTask, now: datetime) -> str:
 
 
 def _position(task: LongTask) -> Position:
-    return task.metadata.creation_timestamp or datetime.fromtimestamp(0, UTC), task.metadata.uid
+    return created(task), task.metadata.uid
 
 
 def _cursor(task: LongTask) -> str:
-    created, uid = _position(task)
-    return f"{int(created.timestamp())}.{uid}"
+    return f"{int(created(task).timestamp())}.{task.metadata.uid}"
 
 
 def _read_cursor(cursor: str) -> Position:
@@ -104,4 +159,4 @@ def _read_cursor(cursor: str) -> Position:
     try:
         return datetime.fromtimestamp(int(seconds), UTC), uid
     except (ValueError, OverflowError, OSError) as error:
-        raise BadArguments("cursor: not one that list_tasks gave; leave it out to begin with the newest") from error
+        raise bad_cursor() from error

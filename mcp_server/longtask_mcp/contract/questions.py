@@ -9,7 +9,7 @@ from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_api.reports import InputRequest, json_or_text
 from longtask_mcp.contract.errors import AnswerRefused, BadArguments
-from longtask_mcp.contract.facts import duration, status_word
+from longtask_mcp.contract.facts import duration, shortened, status_word
 
 MAX_ANSWER = 4096
 """Characters of the JSON text, as spec.inputResponses[].value takes them."""
@@ -93,11 +93,16 @@ def check_open(task: LongTask, question: InputRequest) -> None:
             "taken any more."
         )
     if task.is_terminal:
-        raise AnswerRefused(
-            f"The task has ended ({status_word(task)}), so no answer is taken. get_task_results shows what came of it."
-        )
+        raise too_late(task)
     if task.spec.cancel_requested:
         raise AnswerRefused("The task is being cancelled, so no answer is taken.")
+
+
+def too_late(task: LongTask) -> AnswerRefused:
+    """Why a task that has ended takes no answer."""
+    return AnswerRefused(
+        f"The task has ended ({status_word(task)}), so no answer is taken. get_task_results shows what came of it."
+    )
 
 
 def readings(answer: Any) -> Iterator[Any]:
@@ -150,4 +155,4 @@ def _listed(waiting: list[InputRequest]) -> str:
 
 
 def _shown(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
+    return shortened(text, SHOWN)

@@ -5,7 +5,7 @@ from datetime import datetime
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask, Phase
 from longtask_api.reports import Progress
-from longtask_mcp.contract.facts import duration, from_earlier_attempt, stall, status_word, time_left
+from longtask_mcp.contract.facts import duration, from_earlier_attempt, shortened, stall, status_word, time_left
 from longtask_mcp.contract.questions import how_to_answer, open_questions
 
 SHOWN_METRICS = 3
@@ -27,9 +27,7 @@ def going_on(task: LongTask, now: datetime) -> str:
 def briefly(task: LongTask, now: datetime) -> str:
     """The same in a few words, for lists and notifications."""
     asked = open_questions(task)
-    message = asked[0].message if len(asked) == 1 else None
-    if message is not None and len(message) > SHOWN_QUESTION:
-        message = f"{message[:SHOWN_QUESTION]}... ({len(message)} characters)"
+    message = shortened(asked[0].message, SHOWN_QUESTION) if len(asked) == 1 else None
     return _line(task, now, message)
 
 

@@ -1,27 +1,37 @@
-"""A task that has ended: its Job goes after a while, its record later."""
+"""A task that has ended: its Job goes after a while, its record later. Both wait for delivery and archive."""
 
 from datetime import datetime, timedelta
 
+from longtask_api.longtask import ConditionType
 from longtask_operator.planning.world import Action, DeleteJob, DeleteTask, Plan, World
 
 
 def after_end(world: World) -> Plan:
     task, job = world.task, world.job
     ended = task.status.completion_time or world.now
+    held_until = ended if _is_told_and_kept(world) else ended + world.policy.delivery_patience
     actions: list[Action] = []
     waiting: list[datetime] = []
     if job is not None and not job.deleting:
-        keep_until = ended + world.policy.job_retention if job.finished else world.now
+        keep_until = max(held_until, ended + world.policy.job_retention) if job.finished else world.now
         if world.now >= keep_until:
             actions.append(DeleteJob(job.name, job.uid))
         else:
             waiting.append(keep_until)
-    expires = ended + timedelta(seconds=_time_to_live(world))
+    expires = max(held_until, ended + timedelta(seconds=_time_to_live(world)))
     if world.now >= expires:
         actions.append(DeleteTask())
     else:
         waiting.append(expires)
     return Plan(task.status, tuple(actions), min(waiting, default=None))
+
+
+def _is_told_and_kept(world: World) -> bool:
+    """Whether nothing outside of the object waits for it any more: neither the session of an agent nor the archive."""
+    task = world.task
+    told = task.spec.memory is None or task.is_settled(ConditionType.DELIVERED)
+    archives = task.spec.requester is not None and (world.policy.archives_all or task.spec.memory is not None)
+    return told and (not archives or task.is_settled(ConditionType.ARCHIVED))
 
 
 def _time_to_live(world: World) -> int:

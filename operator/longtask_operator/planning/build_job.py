@@ -32,6 +32,7 @@ def take_snapshot(template: LongTaskTemplate) -> TemplateSnapshot:
         max_disruptions=spec.retry.max_disruptions,
         ttl_seconds_after_finished=spec.ttl_seconds_after_finished,
         stall=spec.stall,
+        delivery=spec.delivery,
     )
 
 

@@ -1,4 +1,5 @@
-"""Large things are kept in a bucket of any S3-compatible service, under <prefix>/<namespace>/<task uid>/<key>.
+"""Large things are kept in a bucket of any S3-compatible service, under <prefix>/<namespace>/<task uid>/<key>; small
+ones that no reference names, such as the archive's records, under a key of their own below <prefix>/<namespace>.
 
 LongTask deletes there what a newer checkpoint, result or artifact has replaced, and never what a task ended with: how
 long results stay is decided by the bucket's lifecycle rule. Let the rule abort incomplete multipart uploads too: one
@@ -15,6 +16,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -47,6 +49,16 @@ UPLOADS = 16
 PATIENCE = 20.0
 """Seconds that an upload waits for another one to end."""
 THREADS = 16
+PAGE = 1000
+"""The most that S3 lists at once."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a list shows it: its key below the folder that was listed."""
+
+    key: str
+    modified: datetime
 
 
 @dataclass(frozen=True)
@@ -118,6 +130,48 @@ class S3:
     async def delete(self, owner: Owner, uri: str) -> None:
         """Remove it; gone already is as good. Raises NotStored for another task's, StoreUnavailable."""
         await self._call(self._client.delete_object, Bucket=self._bucket, Key=self._path(owner, uri))
+
+    async def write(self, key: str, media_type: str, data: bytes) -> str:
+        """Store a few bytes under a key below <prefix>/<namespace>, in place of what was there; the URI.
+
+        Raises StoreUnavailable.
+        """
+        path = self._below(key)
+        await self._call(self._client.put_object, Bucket=self._bucket, Key=path, ContentType=media_type, Body=data)
+        return f"{S3_SCHEME}{self._bucket}/{path}"
+
+    async def read(self, key: str) -> tuple[bytes, str, datetime]:
+        """All bytes of what `write` stored, its URI, and when it was stored. Raises NotStored, StoreUnavailable."""
+        path = self._below(key)
+        answer = await self._call(self._client.get_object, Bucket=self._bucket, Key=path)
+        with contextlib.closing(answer["Body"]) as body:
+            return await self._call(body.read), f"{S3_SCHEME}{self._bucket}/{path}", answer["LastModified"]
+
+    async def listed(self, folder: str, limit: int) -> tuple[list[Listed], bool]:
+        """What is below a folder that is below <prefix>/<namespace>, in the order of the keys, and whether that is all:
+        no more than `limit` are listed. Raises StoreUnavailable.
+        """
+        prefix = after = f"{self._below(folder)}/"
+        found: list[Listed] = []
+        while len(found) < limit:
+            answer = await self._call(
+                self._client.list_objects_v2,
+                Bucket=self._bucket,
+                Prefix=prefix,
+                StartAfter=after,
+                MaxKeys=min(PAGE, limit - len(found)),
+            )
+            page = answer.get("Contents", [])
+            found += [Listed(each["Key"].removeprefix(prefix), each["LastModified"]) for each in page]
+            if not answer["IsTruncated"]:
+                return found, True
+            after = page[-1]["Key"]
+        return found, False
+
+    def _below(self, key: str) -> str:
+        if not re.fullmatch(rf"{KEY}(/{KEY})*", key):
+            raise ValueError(f"{key!r} is no key: parts of letters, digits, dots, underscores and dashes only")
+        return f"{self._folder}/{key}"
 
     async def _put_parts(self, path: str, media_type: str, incoming: Incoming) -> None:
         creating = asyncio.ensure_future(

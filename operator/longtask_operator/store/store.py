@@ -23,6 +23,11 @@ class Store:
         self._s3 = s3
         self._max_bytes = max_bytes
 
+    @property
+    def bucket(self) -> S3 | None:
+        """The bucket, where one is set."""
+        return self._s3
+
     async def put(
         self, owner: Owner, key: str, media_type: str, chunks: AsyncIterator[bytes], sha256: str | None
     ) -> Reference:

@@ -12,9 +12,10 @@ from starlette.types import ASGIApp
 
 from longtask import __version__
 from longtask_api.names import AUDIENCE_REPORT, AUDIENCE_TASK_API
+from longtask_operator.archive.archive import Archive
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
-from longtask_operator.task_api import checkpoints, questions, reading, reports, results
+from longtask_operator.task_api import archive, checkpoints, questions, reading, reports, results
 from longtask_operator.task_api.callers import Attempt, Pods, Readers
 from longtask_operator.task_api.errors import Problem, Refusal, malformed, refused, unavailable, unknown
 from longtask_operator.task_api.limits import Rate, SmallBodies
@@ -25,12 +26,14 @@ from longtask_runtime.validation import Validator
 
 REPORT_PATH = "/v1/report"
 TASKS_PATH = "/v1/tasks"
+ARCHIVE_PATH = "/v1/archive"
 SMALL_BODIES = {"progress": 16 * 1024, "heartbeat": 1024, "questions": 32 * 1024}
 """Bytes."""
 
 DESCRIPTION = """\
-Where the pods of tasks report progress, checkpoints, questions and results, and where the MCP server reads logs and
-large results. A pod's token (LONGTASK_TOKEN_FILE, read for every request) says which task and attempt it is.
+Where the pods of tasks report progress, checkpoints, questions and results, and where the MCP server reads logs, large
+results, and the records of tasks that are gone. A pod's token (LONGTASK_TOKEN_FILE, read for every request) says which
+task and attempt it is.
 """
 Credentials = HTTPAuthorizationCredentials | None
 POD_TOKEN = HTTPBearer(
@@ -62,6 +65,7 @@ class Parts:
     readers: Readers
     writes: Writes
     shelf: Shelf
+    archive: Archive
     validator: Validator
     rate: Rate
 
@@ -106,4 +110,5 @@ def routes(parts: Parts) -> FastAPI:
     app.include_router(
         reading.router(reader, parts.cluster, parts.cache, parts.shelf), prefix=TASKS_PATH, tags=["readers"]
     )
+    app.include_router(archive.router(reader, parts.archive), prefix=ARCHIVE_PATH, tags=["readers"])
     return app

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
+from longtask_api.longtask import Archive
 from longtask_api.reports import MAX_METRICS
 from longtask_operator.planning.progress import Report
 
@@ -139,6 +140,21 @@ class TaskLog(Answer):
     pod_name: str
     live: bool = Field(description="It may still write more.")
     truncated: bool = Field(False, description="Lines that were asked for are left out at the beginning.")
+
+
+class ArchivedTask(Answer):
+    """A task as it ended, and where its record is."""
+
+    task: dict[str, Any] = Field(description="The LongTask.")
+    archive: Archive
+
+
+class ArchivedTasks(Answer):
+    """A page of records."""
+
+    tasks: list[dict[str, Any]] = Field(description="LongTasks, in short.")
+    cursor: str | None = Field(description="Leads to the next page; null after the last one.")
+    notes: list[str] = Field(description="What is in no page, as there is too much.")
 
 
 def milliseconds() -> int:

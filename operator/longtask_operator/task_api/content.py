@@ -5,17 +5,24 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Header
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
 
+from longtask_api.reports import Reference
 from longtask_operator.task_api.errors import Refusal
 
 BINARY_MEDIA_TYPE = "application/octet-stream"
+RangeHeader = Annotated[str | None, Header(alias="Range", max_length=128)]
+BYTES: dict[int | str, dict[str, Any]] = {
+    206: {"description": "The part that Range asked for."},
+    200: {"content": {"*/*": {}}},
+}
 Digest = Annotated[str | None, Header(alias="Content-Digest", max_length=1024)]
 RAW_BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
@@ -120,3 +127,33 @@ def wanted_range(header: str | None, size: int) -> tuple[int, int] | None:
         detail = f"the range {header} is outside of the {size} bytes"
         raise Refusal(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "OutOfRange", detail, headers)
     return start, end
+
+
+async def part(
+    reference: Reference,
+    media_type: str | None,
+    byte_range: str | None,
+    read: Callable[[int, int | None], Awaitable[AsyncIterator[bytes]]],
+) -> Response:
+    """The bytes that a Range header asks for, or all. `read` gives those from start to before end (None: the last too);
+    what it raises is raised here.
+    """
+    headers = {"Content-Type": media_type or BINARY_MEDIA_TYPE, "Accept-Ranges": "bytes"}
+    wanted = wanted_range(byte_range, reference.size)
+    if wanted is None:
+        headers |= {"Content-Length": str(reference.size), "Content-Digest": digest_header(reference.sha256)}
+        return StreamingResponse(await read(0, None), headers=headers)
+    start, end = wanted
+    headers |= {"Content-Length": str(end - start), "Content-Range": f"bytes {start}-{end - 1}/{reference.size}"}
+    return StreamingResponse(await read(start, end), HTTPStatus.PARTIAL_CONTENT, headers)
+
+
+async def begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same chunks, the first of which is there already: what it raises is raised before an answer begins."""
+    return _following(await anext(chunks, b""), chunks)
+
+
+async def _following(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in chunks:
+        yield chunk

@@ -2,27 +2,20 @@
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Response
-from starlette.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Query, Response
 
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Reference
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
 from longtask_operator.task_api.bodies import TaskLog
-from longtask_operator.task_api.content import BINARY_MEDIA_TYPE, digest_header, wanted_range
+from longtask_operator.task_api.content import BYTES, RangeHeader, part
 from longtask_operator.task_api.errors import Refusal
 from longtask_operator.task_api.shelf import Shelf
 
 LOG_BYTES = 256 * 1024
-
-RangeHeader = Annotated[str | None, Header(alias="Range", max_length=128)]
-BYTES: dict[int | str, dict[str, Any]] = {
-    206: {"description": "The part that Range asked for."},
-    200: {"content": {"*/*": {}}},
-}
 
 
 def router(admit: Callable[..., Awaitable[None]], cluster: Cluster, cache: Cache, shelf: Shelf) -> APIRouter:
@@ -86,15 +79,7 @@ async def _log(cluster: Cluster, cache: Cache, uid: str, lines: int) -> TaskLog:
 async def _part(
     shelf: Shelf, task: LongTask, reference: Reference, media_type: str | None, byte_range: str | None
 ) -> Response:
-    headers = {"Content-Type": media_type or BINARY_MEDIA_TYPE, "Accept-Ranges": "bytes"}
-    wanted = wanted_range(byte_range, reference.size)
-    if wanted is None:
-        headers |= {"Content-Length": str(reference.size), "Content-Digest": digest_header(reference.sha256)}
-        return StreamingResponse(await shelf.get(task, reference), headers=headers)
-    start, end = wanted
-    headers |= {"Content-Length": str(end - start), "Content-Range": f"bytes {start}-{end - 1}/{reference.size}"}
-    body = await shelf.get(task, reference, start, end)
-    return StreamingResponse(body, HTTPStatus.PARTIAL_CONTENT, headers)
+    return await part(reference, media_type, byte_range, lambda start, end: shelf.get(task, reference, start, end))
 
 
 def _not_found(reason: str, detail: str) -> Refusal:

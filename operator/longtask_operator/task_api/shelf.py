@@ -10,7 +10,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.reports import Reference
 from longtask_operator.store.store import Store
 from longtask_operator.store.terms import DigestMismatch, NotStored, Owner, StoreUnavailable, TooLarge
-from longtask_operator.task_api.content import digest_mismatch
+from longtask_operator.task_api.content import begun, digest_mismatch
 from longtask_operator.task_api.errors import Refusal, later
 
 logger = logging.getLogger(__name__)
@@ -42,14 +42,12 @@ class Shelf:
         self, task: LongTask, reference: Reference, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
         """The bytes from `start` to before `end`. What can be refused is refused before the first of them."""
-        chunks = self._store.get(_owner(task), reference, start, end)
         try:
-            first = await anext(chunks, b"")
+            return await begun(self._store.get(_owner(task), reference, start, end))
         except NotStored as error:
             raise Refusal(HTTPStatus.NOT_FOUND, "NotStored", str(error)) from None
         except StoreUnavailable as error:
             raise later("StoreUnavailable", str(error), 5) from None
-        return _following(first, chunks)
 
     async def drop(self, task: LongTask, *references: Reference | None) -> None:
         """Remove what nothing refers to any more. What cannot be removed goes with the task, or with the bucket's
@@ -61,12 +59,6 @@ class Shelf:
                         await self._store.delete(_owner(task), reference)
                     except StoreUnavailable as error:
                         logger.warning("left in the store: %s", error, extra={"uri": reference.uri})
-
-
-async def _following(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in chunks:
-        yield chunk
 
 
 def _owner(task: LongTask) -> Owner:

@@ -1,0 +1,62 @@
+"""Which session is told how a task ended, and whether it was. Pure."""
+
+from typing import Any
+
+from longtask_api.base import rfc3339
+from longtask_api.conditions import find
+from longtask_api.longtask import ConditionType, LongTask
+from longtask_mcp.contract.callers import session
+from longtask_mcp.contract.facts import shortened
+
+SHOWN_REASON = 300
+STATES = {"True": "written", "False": "not_written", "Unknown": "being_written"}
+
+
+def promise(task: LongTask) -> str:
+    """What a start says of the session that will be told; empty where none will be."""
+    memory = task.spec.memory
+    if memory is None or task.is_terminal:
+        return ""
+    if session(task) is None:
+        return f" The result will also be written to memory: session {memory.session_id} of actor {memory.actor_id}."
+    return (
+        " The result will also be written to this conversation's memory: the next agent opened on this session knows "
+        "it; this one asks with check_task_status."
+    )
+
+
+def told(task: LongTask) -> str:
+    """Whether the session knows how the task ended; empty where none is to be told."""
+    if task.spec.memory is None or not task.is_terminal:
+        return ""
+    where = f"memory session {task.spec.memory.session_id}"
+    delivered = find(task.status.conditions, ConditionType.DELIVERED)
+    if delivered is not None and delivered.status == "True":
+        return f" Also written to {where}."
+    why = ""
+    if delivered is not None and delivered.reason != "Pending":
+        why = f": {delivered.reason}: {shortened(delivered.message, SHOWN_REASON)}"
+    if delivered is not None and delivered.status == "False":
+        return f" Not written to {where}{why.rstrip('.')}."
+    return f" Being written to {where}{why.rstrip('.')}."
+
+
+def entry(task: LongTask) -> dict[str, Any] | None:
+    """The session and its state as the envelope has them: at_end, being_written, written or not_written."""
+    memory, known = task.spec.memory, task.status
+    if memory is None:
+        return None
+    told = {"memory_id": memory.memory_id, "actor_id": memory.actor_id, "session_id": memory.session_id}
+    if not task.is_terminal:
+        return told | {"state": "at_end"}
+    delivered = find(known.conditions, ConditionType.DELIVERED)
+    events = known.delivery.events if known.delivery is not None else []
+    again = known.delivery.next_retry_time if known.delivery is not None else None
+    optional = {
+        "event_id": next((each.event_id for each in events if each.name == "result"), None),
+        "reason": delivered.reason if delivered is not None and delivered.status != "True" else None,
+        "message": delivered.message if delivered is not None and delivered.status != "True" else None,
+        "next_retry_at": rfc3339(again) if again is not None else None,
+    }
+    state = STATES[delivered.status if delivered is not None else "Unknown"]
+    return told | {"state": state} | {key: value for key, value in optional.items() if value is not None}

@@ -1,0 +1,1 @@
+"""Amazon Bedrock AgentCore Memory, as far as this operator uses it."""

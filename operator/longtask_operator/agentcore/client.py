@@ -1,0 +1,180 @@
+"""The service's data plane, called in threads.
+
+boto3 itself and not bedrock-agentcore's MemoryClient: that one takes no clientToken, gives up its errors' codes, and
+falls back to a region of its own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Any, ParamSpec, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from longtask_operator.agentcore.terms import Event, ServiceError, Session, SessionSummary
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PAGE = 100
+"""The most that the service lists at once."""
+THREADS = 16
+CONNECT_SECONDS = 5
+READ_SECONDS = 20
+
+
+class AgentCore:
+    """The memories of one account and region. Every method raises ServiceError; none repeats a call."""
+
+    def __init__(self, region: str) -> None:
+        """boto3 finds credentials, and AWS_ENDPOINT_URL_BEDROCK_AGENTCORE, by itself. Nothing is called yet."""
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="agentcore")
+        self._region = region
+        self._client = _client(region)
+
+    def close(self) -> None:
+        """End threads and connections."""
+        self._threads.shutdown(wait=False)
+        self._client.close()
+
+    async def events(
+        self, session: Session, *, metadata: Mapping[str, str] | None = None, page: int = PAGE
+    ) -> AsyncIterator[list[Event]]:
+        """The session's events in pages, newest first; only those with that metadata. An unknown session has none."""
+        wanted: dict[str, Any] = {"includePayloads": True, "maxResults": page, **_address(session)}
+        if metadata:
+            wanted["filter"] = {"eventMetadata": [_equals(key, value) for key, value in metadata.items()]}
+        async for answer in self._pages(partial(self._client.list_events, **wanted)):
+            yield [_event(each) for each in answer["events"]]
+
+    async def create_event(
+        self,
+        session: Session,
+        time: datetime,
+        payload: Sequence[Mapping[str, Any]],
+        metadata: Mapping[str, str],
+        token: str,
+        *,
+        extract: bool = True,
+    ) -> str:
+        """Write an event; its id. Under a token that the service has seen it writes nothing. `extract` False keeps the
+        event out of long-term memory.
+        """
+        options: dict[str, Any] = {} if extract else {"extractionMode": "SKIP"}
+        answer = await self._call(
+            self._client.create_event,
+            **_address(session),
+            eventTimestamp=time,
+            payload=list(payload),
+            metadata={key: {"stringValue": value} for key, value in metadata.items()},
+            clientToken=token,
+            **options,
+        )
+        return str(answer["event"]["eventId"])
+
+    async def sessions(self, memory_id: str, actor_id: str) -> AsyncIterator[list[SessionSummary]]:
+        """The actor's sessions, in pages, in the service's order. An unknown actor has none."""
+        wanted = partial(self._client.list_sessions, memoryId=memory_id, actorId=actor_id, maxResults=PAGE)
+        try:
+            async for answer in self._pages(wanted):
+                yield [SessionSummary(each["sessionId"], each["createdAt"]) for each in answer["sessionSummaries"]]
+        except ServiceError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+
+    async def create_record(
+        self,
+        memory_id: str,
+        namespace: str,
+        text: str,
+        time: datetime,
+        metadata: Mapping[str, str],
+        token: str,
+        identifier: str,
+    ) -> str:
+        """Write a long-term memory record; its id. `identifier` has at most 80 letters, digits, `_` and `-`."""
+        answer = await self._call(
+            self._client.batch_create_memory_records,
+            memoryId=memory_id,
+            records=[
+                {
+                    "requestIdentifier": identifier,
+                    "namespaces": [namespace],
+                    "content": {"text": text},
+                    "timestamp": time,
+                    "metadata": {key: {"stringValue": value} for key, value in metadata.items()},
+                }
+            ],
+            clientToken=token,
+        )
+        if answer["failedRecords"]:
+            failed = answer["failedRecords"][0]
+            status = failed.get("errorCode")
+            raise ServiceError("RecordFailed", status, failed.get("errorMessage") or "the service gives no reason")
+        return str(answer["successfulRecords"][0]["memoryRecordId"])
+
+    async def _pages(self, ask: Callable[..., Any]) -> AsyncIterator[Any]:
+        """Each answer of a call that is continued by nextToken."""
+        token: dict[str, str] = {}
+        while True:
+            answer = await self._call(ask, **token)
+            yield answer
+            if not answer.get("nextToken"):
+                return
+            token = {"nextToken": answer["nextToken"]}
+
+    async def _call(self, operation: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Run it in a thread. Nothing can stop a thread, so its end is awaited when the caller is cancelled too."""
+        running = asyncio.get_running_loop().run_in_executor(self._threads, partial(operation, *arguments, **options))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            running.exception()
+            raise
+        except ClientError as error:
+            raise _refusal(error) from error
+        except NoCredentialsError as error:
+            self._client = _client(self._region)  # one that was made without credentials never looks for them again
+            raise ServiceError(type(error).__name__, None, str(error)) from error
+        except BotoCoreError as error:
+            raise ServiceError(type(error).__name__, None, str(error)) from error
+
+
+def _refusal(error: ClientError) -> ServiceError:
+    told = error.response.get("Error", {})
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return ServiceError(told.get("Code", "Unknown"), status, told.get("Message") or str(error))
+
+
+def _address(session: Session) -> dict[str, str]:
+    return {"memoryId": session.memory_id, "actorId": session.actor_id, "sessionId": session.session_id}
+
+
+def _equals(key: str, value: str) -> dict[str, Any]:
+    right = {"metadataValue": {"stringValue": value}}
+    return {"left": {"metadataKey": key}, "operator": "EQUALS_TO", "right": right}
+
+
+def _event(answer: Mapping[str, Any]) -> Event:
+    return Event(
+        event_id=answer["eventId"],
+        time=answer["eventTimestamp"],
+        payload=tuple(answer["payload"]),
+        metadata={key: value.get("stringValue", "") for key, value in answer.get("metadata", {}).items()},
+    )
+
+
+def _client(region: str) -> Any:
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        max_pool_connections=THREADS,
+    )
+    return boto3.session.Session().client("bedrock-agentcore", region_name=region, config=config)

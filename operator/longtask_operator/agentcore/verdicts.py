@@ -1,0 +1,125 @@
+"""What an error of the service means for the call that met it. Pure."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from http import HTTPStatus
+
+from longtask_api.longtask import REFUSED
+from longtask_operator.agentcore.terms import ServiceError
+
+
+class Kind(Enum):
+    """What can be done about it."""
+
+    TRANSIENT = "transient"
+    """It passes by itself."""
+    FIXABLE = "fixable"
+    """An administrator can mend it."""
+    FINAL = "final"
+    """The call is wrong and stays so."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`reason` is the reason of a condition; `message` says what to do."""
+
+    kind: Kind
+    reason: str
+    message: str
+
+
+THROTTLED = frozenset(
+    {
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+CREDENTIALS = frozenset(
+    {
+        "CredentialRetrievalError",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IDPRejectedClaim",
+        "IncompleteSignatureException",
+        "InvalidClientTokenId",
+        "InvalidIdentityToken",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "NoAuthTokenError",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "TokenRetrievalError",
+        "UnauthorizedSSOTokenError",
+        "UnrecognizedClientException",
+        "ValidationError",
+    }
+)
+"""Some come with status 400, and some from STS, as ValidationError does for the name of a role that is none."""
+ROLE = "sts:AssumeRole"
+"""What stands in the text of an error when it is the operator's role that is refused, and not the call."""
+WRONG_CALLS = frozenset(
+    {
+        "InvalidInputException",
+        "ParamValidationError",
+        "RecordFailed",
+        "SerializationException",
+        "ValidationException",
+    }
+)
+CONFIGURATION = frozenset({"MemoryNotAllowed", "MemoryNotConfigured"})
+PASSING = frozenset({HTTPStatus.CONFLICT, HTTPStatus.REQUEST_TIMEOUT})
+
+
+def verdict(error: ServiceError) -> Verdict:
+    """What an error means.
+
+    429, 5xx, conflicts and broken connections pass; 402, 403, 404 and credentials are for an administrator. Final is
+    only what the service, or botocore, calls a wrong call: any other 4xx may come from something that stands between.
+    """
+    code, status, text = error.code, error.status, f"{error.code}: {error}"
+    if code in CONFIGURATION:
+        return Verdict(Kind.FIXABLE, code, str(error))
+    if code in CREDENTIALS or ROLE in text:
+        advice = "the operator's AWS credentials are missing, wrong or expired: look at operator.serviceAccount"
+        return Verdict(Kind.FIXABLE, "NoCredentials", f"{text}; {advice} and operator.extraEnv in the chart's values")
+    if code in THROTTLED or status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Verdict(Kind.TRANSIENT, "Throttled", text)
+    if code in WRONG_CALLS and (status is None or status == HTTPStatus.BAD_REQUEST):
+        return Verdict(Kind.FINAL, REFUSED, text)
+    if status is None or code == "IDPCommunicationError":
+        return Verdict(Kind.TRANSIENT, "Unreachable", text)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in PASSING:
+        return Verdict(Kind.TRANSIENT, "ServiceError", text)
+    if status in (HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED):
+        advice = "the operator's role needs bedrock-agentcore:CreateEvent, ListEvents, ListSessions and"
+        return Verdict(Kind.FIXABLE, "AccessDenied", f"{text}; {advice} BatchCreateMemoryRecords on the memory")
+    if status == HTTPStatus.NOT_FOUND:
+        advice = "there is no such memory in memory.region of the chart's values, or it was deleted"
+        return Verdict(Kind.FIXABLE, "MemoryNotFound", f"{text}; {advice}")
+    if status == HTTPStatus.PAYMENT_REQUIRED:
+        return Verdict(Kind.FIXABLE, "QuotaExceeded", f"{text}; ask AWS for a higher quota")
+    advice = f"status {status} is no answer of AgentCore Memory that is known: look at memory.region and"
+    return Verdict(Kind.FIXABLE, "UnexpectedAnswer", f"{text}; {advice} memory.endpointURL, and at proxies between")
+
+
+_DELAYS = {
+    Kind.TRANSIENT: (timedelta(seconds=1), timedelta(minutes=5)),
+    Kind.FIXABLE: (timedelta(seconds=30), timedelta(minutes=10)),
+}
+"""The first delay, which doubles, and the longest."""
+
+
+def backoff(kind: Kind, failures: int) -> timedelta:
+    """How long to wait after that many failures in a row, 1 or more, of a kind that is tried again."""
+    first, longest = _DELAYS[kind]
+    doublings = min(failures - 1, 20)
+    return min(longest, first * (1 << doublings))

@@ -1,0 +1,77 @@
+"""Records in the bucket: <prefix>/<namespace>/archive/<requester>/<task uid>.json.
+
+They stay until the bucket's lifecycle rule removes them; LongTask never does. Bodies are below <prefix>/<namespace>/
+<task uid>/, where the store keeps what is large: what was in a ConfigMap is copied there, what was there stays.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from longtask_api.longtask import Archive, LongTask, Requester
+from longtask_api.reports import JSON_MEDIA_TYPE, Reference
+from longtask_api.tools import requester_label
+from longtask_operator.archive import record
+from longtask_operator.archive.terms import Caller, Entry, Found, Load
+from longtask_operator.store.s3 import S3
+from longtask_operator.store.store import Store
+from longtask_operator.store.terms import NotStored, Owner
+
+BINARY_MEDIA_TYPE = "application/octet-stream"
+MAX_KEYS = 10_000
+"""Records of a caller that a list looks at."""
+SUFFIX = ".json"
+
+
+class InBucket:
+    """The records of all callers. Every method raises StoreUnavailable."""
+
+    def __init__(self, bucket: S3, store: Store) -> None:
+        """`store` reads what is in `bucket`."""
+        self._bucket = bucket
+        self._store = store
+
+    async def put(self, task: LongTask, requester: Requester, load: Load) -> Archive:
+        """Write copies of what would go with the object, then the record, if it is not there. Raises what `load` does.
+
+        Every attempt writes under the same keys.
+        """
+        key = _key(Caller(requester.principal, requester.actor_id), task.metadata.uid)
+        try:
+            _, uri, moment = await self._bucket.read(key)
+        except NotStored:
+            moved: dict[str, str] = {}
+            for each in record.in_config_maps(task):
+                if (data := await load(each.reference)) is not None:
+                    copy = f"{task.metadata.uid}/archived-{each.reference.sha256}"
+                    media_type = each.media_type or BINARY_MEDIA_TYPE
+                    moved[each.reference.uri] = await self._bucket.write(copy, media_type, data)
+            uri = await self._bucket.write(key, JSON_MEDIA_TYPE, record.written(task, moved))
+            moment = datetime.now(UTC)
+        return Archive(uri=uri, archived_time=moment)
+
+    async def get(self, caller: Caller, uid: str) -> tuple[bytes, Archive] | None:
+        """The record that is kept for the caller, and where."""
+        try:
+            data, uri, moment = await self._bucket.read(_key(caller, uid))
+        except NotStored:
+            return None
+        return data, Archive(uri=uri, archived_time=moment)
+
+    async def entries(self, caller: Caller) -> Found:
+        """The records of the caller, by the time when they were written."""
+        listed, all_of_them = await self._bucket.listed(_folder(caller), MAX_KEYS)
+        uids = {each.key.removesuffix(SUFFIX): each.modified for each in listed if each.key.endswith(SUFFIX)}
+        entries = [Entry.at(moment, uid) for uid, moment in uids.items() if record.UID.fullmatch(uid)]
+        return Found(entries, None if all_of_them else f"of the records in the bucket only {MAX_KEYS} were looked at")
+
+    def body(self, caller: Caller, task: LongTask, reference: Reference, start: int, end: int) -> AsyncIterator[bytes]:
+        """Bytes of a body of a record that `get` gave. Raises NotStored."""
+        return self._store.get(Owner(task.metadata.name, task.metadata.uid), reference, start, end)
+
+
+def _folder(caller: Caller) -> str:
+    return f"archive/{requester_label(caller.principal, caller.actor_id)}"
+
+
+def _key(caller: Caller, uid: str) -> str:
+    return f"{_folder(caller)}/{uid}{SUFFIX}"

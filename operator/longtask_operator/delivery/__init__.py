@@ -1,0 +1,1 @@
+"""Tells the session of an agent, in its memory, what came of the work that was started there."""

@@ -1,0 +1,59 @@
+"""What the session of a task is still to be told, and when it came to pass. Pure."""
+
+from datetime import datetime
+
+from longtask_api.longtask import ConditionType, LongTask, SessionEvent
+from longtask_operator.agentcore.terms import Session
+
+RESULT = "result"
+MILESTONE = "progress-"
+
+
+def session_of(task: LongTask) -> Session | None:
+    """The session that is told of the task; None where nobody is."""
+    memory = task.spec.memory
+    return Session(memory.memory_id, memory.actor_id, memory.session_id) if memory is not None else None
+
+
+def due(task: LongTask) -> str | None:
+    """Name of the event that the session lacks: how the task ended, or the milestone that its work has reached.
+
+    A milestone that was passed unseen, and one that was not told before the end, is left out.
+    """
+    if task.spec.memory is None or task.metadata.deletion_timestamp is not None:
+        return None
+    if task.is_terminal:
+        return None if task.is_settled(ConditionType.DELIVERED) else RESULT
+    percent = _reached(task)
+    return f"{MILESTONE}{percent}" if percent > _told(task) else None
+
+
+def percent_of(name: str) -> int | None:
+    """The milestone that an event's name stands for; None for the end."""
+    return int(name.removeprefix(MILESTONE)) if name.startswith(MILESTONE) else None
+
+
+def came_to_pass(task: LongTask, now: datetime) -> datetime:
+    """When what is due happened."""
+    progress = task.status.progress
+    happened = task.status.completion_time if task.is_terminal else progress.updated_time if progress else None
+    return happened or now
+
+
+def recorded(task: LongTask, name: str) -> SessionEvent | None:
+    """What is recorded of an event, if it is."""
+    events = task.status.delivery.events if task.status.delivery else []
+    return next((event for event in events if event.name == name), None)
+
+
+def _reached(task: LongTask) -> int:
+    snapshot, progress = task.status.template_snapshot, task.status.progress
+    policy = snapshot.delivery if snapshot is not None else None
+    if policy is None or progress is None or progress.fraction is None:
+        return 0
+    return max((each for each in policy.milestones if each <= progress.fraction * 100), default=0)
+
+
+def _told(task: LongTask) -> int:
+    events = task.status.delivery.events if task.status.delivery else []
+    return max((percent_of(event.name) or 0 for event in events if event.event_id is not None), default=0)

@@ -1,0 +1,289 @@
+"""Tells sessions how their tasks ended: one queue per session, in the order in which the tasks ended.
+
+Every step may be the last one of this process. So the payload and its place in the conversation are recorded in the
+task before the first call, and whoever finds a record that it did not just make asks the service for the event first.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+
+from longtask_api.base import rfc3339
+from longtask_api.conditions import ConditionStatus, find, merged
+from longtask_api.longtask import ConditionType, Delivery, LongTask, SessionEvent
+from longtask_operator.agentcore.client import AgentCore
+from longtask_operator.agentcore.terms import Event, ServiceError, Session
+from longtask_operator.agentcore.verdicts import Kind, Verdict, backoff, verdict
+from longtask_operator.cache import Cache
+from longtask_operator.cluster import Cluster
+from longtask_operator.delivery import payload, wording
+from longtask_operator.delivery.due import came_to_pass, due, percent_of, recorded, session_of
+from longtask_operator.delivery.placing import Placement, place, place_in_newest
+from longtask_operator.metrics import METRICS
+from longtask_operator.workqueue import WorkQueue
+from longtask_runtime.kube import KubeError
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 16
+"""Sessions that are told at the same time."""
+CALL_INTERVAL = 0.25
+"""Seconds between two events of a session: the service takes 5 a second of an actor and session."""
+TURN_PATIENCE = timedelta(seconds=30)
+"""How long a turn of the agent that goes on when the task ends may take before the session is told nevertheless."""
+LOOK_AGAIN = 2.0
+"""Seconds until the next look at a turn that goes on."""
+EARLIER_PATIENCE = timedelta(seconds=30)
+"""How long a task waits for one that ended before it and whose end is not written yet."""
+EARLIER_AGAIN = 0.5
+CONFLICT_AGAIN = 0.1
+NAMESPACE = "/longtasks/{actor_id}/"
+"""Where long-term records go; an agent reads them with a retrieval_config for this namespace."""
+
+
+class Sessions:
+    """What is told to sessions. Only the leader's `run` tells."""
+
+    def __init__(self, cluster: Cluster, cache: Cache, service: AgentCore | None, memory_ids: Collection[str]) -> None:
+        """`service` is None where no region is set; `memory_ids` are the only memories that are written to."""
+        self._cluster = cluster
+        self._cache = cache
+        self._service = service
+        self._memory_ids = frozenset(memory_ids)
+        self._queue: WorkQueue[Session] = WorkQueue(self._work, self._failed, WORKERS)
+        self._tasks: dict[Session, set[str]] = defaultdict(set)
+        self._newest: dict[Session, datetime] = {}
+        self._next_call: dict[Session, float] = {}
+
+    async def run(self) -> None:
+        """Tell until cancelled."""
+        await self._queue.run()
+
+    def consider(self, uid: str) -> None:
+        """Look at a task that has changed."""
+        task = self._cache.tasks.get(uid)
+        session = session_of(task) if task is not None else None
+        if task is None or session is None or (task.is_terminal and due(task) is None):
+            return
+        self._tasks[session].add(uid)
+        if due(task) is not None:
+            self._queue.add(session)
+
+    async def _work(self, session: Session) -> None:
+        tasks = [task for uid in self._tasks[session] if (task := self._cache.tasks.get(uid)) is not None]
+        tasks = [task for task in tasks if not task.is_terminal or due(task) is not None]
+        self._tasks[session] = {task.metadata.uid for task in tasks}
+        now = datetime.now(UTC)
+        waiting = sorted((each for each in tasks if due(each)), key=lambda each: _turn(each, now))
+        if waiting:
+            again = self._hold(waiting[0], tasks, now)
+            again = await self._tell(session, waiting[0]) if again is None else again
+            self._queue.add_later(session, again)
+        elif not tasks:
+            self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        self._queue.forget(session)
+        for known in (self._tasks, self._newest, self._next_call):
+            known.pop(session, None)
+
+    def _hold(self, task: LongTask, tasks: Collection[LongTask], now: datetime) -> float | None:
+        """Seconds for which the first of the queue waits: for its next retry, or for a task that ended before it."""
+        delivery = task.status.delivery
+        if delivery is not None and delivery.next_retry_time is not None and delivery.next_retry_time > now:
+            return (delivery.next_retry_time - now).total_seconds()
+        moment = came_to_pass(task, now)
+        patient = task.is_terminal and now < moment + EARLIER_PATIENCE
+        if patient and any(self._ended_before(each, moment) for each in tasks):
+            return EARLIER_AGAIN
+        return None
+
+    def _ended_before(self, task: LongTask, moment: datetime) -> bool:
+        """Whether the work of a task has ended before that moment, while its status does not say so yet."""
+        job = self._cache.jobs.get(task.metadata.uid)
+        return not task.is_terminal and job is not None and job.finished_at is not None and job.finished_at <= moment
+
+    async def _tell(self, session: Session, known: LongTask) -> float:
+        """One step; the seconds after which the session is looked at again."""
+        task = await self._cluster.get_task(known.metadata.name, known.metadata.uid)
+        if task is None:
+            self._cache.drop_task(known.metadata.uid)
+            return 0.0
+        self._cache.put_task(task)
+        name = due(task)
+        if name is None:
+            return 0.0
+        try:
+            return await self._deliver(session, task, name)
+        except KubeError as error:
+            if error.status not in (404, 409, 422):
+                raise
+            METRICS.conflicts.inc()
+            return CONFLICT_AGAIN
+
+    async def _deliver(self, session: Session, task: LongTask, name: str) -> float:
+        if self._service is None:
+            text = "memory.region is not set in the chart's values"
+            return await self._not_told(task, Verdict(Kind.FIXABLE, "MemoryNotConfigured", text))
+        if session.memory_id not in self._memory_ids:
+            text = f"memory {session.memory_id} is not in memory.memoryIds of the chart's values"
+            return await self._not_told(task, Verdict(Kind.FIXABLE, "MemoryNotAllowed", text))
+        event, written = recorded(task, name), None
+        try:
+            if event is not None:
+                written = await self._find(self._service, session, task, name)
+            else:
+                placed = await self._place(self._service, session, task)
+                if placed is None:
+                    return LOOK_AGAIN
+                event = _render(task, name, placed)
+                task = await self._record(task, event)
+            if written is None:
+                written = await self._create(self._service, session, task, event)
+            record = await self._long_term(self._service, session, task)
+        except ServiceError as error:
+            return await self._not_told(task, verdict(error))
+        await self._told(task, event.model_copy(update={"payload": None, "event_id": written}), record)
+        return 0.0
+
+    async def _place(self, service: AgentCore, session: Session, task: LongTask) -> datetime | None:
+        """When the event is dated; None while the agent's turn goes on and that is worth waiting for."""
+        now, taken = datetime.now(UTC), self._taken(session)
+        newest_first: list[Event] = []
+        found: Placement | None = None
+        async for page in service.events(session):
+            newest_first += page
+            found = place_in_newest(newest_first, taken)
+            if found is not None:
+                break
+        found = found or place(newest_first, taken, now)
+        if found.turn_open and now < came_to_pass(task, now) + TURN_PATIENCE:
+            return None
+        self._newest[session] = found.time
+        return found.time
+
+    def _taken(self, session: Session) -> set[datetime]:
+        """Times of events that are recorded, or were a moment ago, and may not be in the service's list yet."""
+        tasks = [task for uid in self._tasks[session] if (task := self._cache.tasks.get(uid)) is not None]
+        times = {event.event_time for task in tasks if task.status.delivery for event in task.status.delivery.events}
+        return times | ({self._newest[session]} if session in self._newest else set())
+
+    async def _find(self, service: AgentCore, session: Session, task: LongTask, name: str) -> str | None:
+        """The id of the event, where an earlier call had written it and its answer was lost."""
+        async for page in service.events(session, metadata=payload.identity(task, name)):
+            if page:
+                return page[0].event_id
+        return None
+
+    async def _create(self, service: AgentCore, session: Session, task: LongTask, event: SessionEvent) -> str:
+        await asyncio.sleep(max(0.0, self._next_call.get(session, 0.0) - time.monotonic()))
+        try:
+            return await service.create_event(
+                session,
+                event.event_time,
+                json.loads(event.payload or "[]"),
+                payload.metadata(task, event.name),
+                event.client_token,
+            )
+        finally:
+            self._next_call[session] = time.monotonic() + CALL_INTERVAL
+
+    async def _long_term(self, service: AgentCore, session: Session, task: LongTask) -> str | None:
+        """The id of the long-term record, where the template asks for one."""
+        snapshot = task.status.template_snapshot
+        policy = snapshot.delivery if snapshot is not None else None
+        if not task.is_terminal or policy is None or not policy.long_term_record:
+            return None
+        text = wording.record(task)
+        return await service.create_record(
+            session.memory_id,
+            NAMESPACE.format(actor_id=session.actor_id),
+            text,
+            came_to_pass(task, datetime.now(UTC)),
+            payload.metadata(task, "record"),
+            payload.client_token(task.metadata.uid, "record", text),
+            task.metadata.uid,
+        )
+
+    async def _record(self, task: LongTask, event: SessionEvent) -> LongTask:
+        """Store what is about to be written, before the first call."""
+        delivery = _with_event(task, event)
+        return await self._write(task, delivery, "Unknown", "Pending", f"about to be written, as of {_millis(event)}")
+
+    async def _told(self, task: LongTask, event: SessionEvent, record: str | None) -> None:
+        delivery = _with_event(task, event).model_copy(
+            update={"record_id": record, "failures": None, "next_retry_time": None}
+        )
+        status: ConditionStatus = "True" if percent_of(event.name) is None else "Unknown"
+        reason = "Delivered" if status == "True" else "Told"
+        await self._write(task, delivery, status, reason, f"event {event.event_id} of {_millis(event)}")
+        METRICS.delivered(task, datetime.now(UTC))
+        logger.info("told the session", extra={**_names(task), "event": event.name, "event_id": event.event_id})
+
+    async def _not_told(self, task: LongTask, wrong: Verdict) -> float:
+        """Write down why not, and when the next call is made."""
+        METRICS.delivery_failures.labels(wrong.reason).inc()
+        before = task.status.delivery or Delivery()
+        failures = (before.failures or 0) + 1
+        final = wrong.kind is Kind.FINAL
+        seconds = 0.0 if final else backoff(wrong.kind, failures).total_seconds()
+        again = None if final else datetime.now(UTC) + timedelta(seconds=seconds)
+        delivery = before.model_copy(update={"failures": failures, "next_retry_time": again})
+        status: ConditionStatus = "Unknown" if wrong.kind is Kind.TRANSIENT else "False"
+        then = f"next call at {rfc3339(again)}" if again is not None else "it is not tried again"
+        logger.warning("session not told: %s", wrong.message, extra={**_names(task), "reason": wrong.reason})
+        old = find(task.status.conditions, ConditionType.DELIVERED)
+        await self._write(task, delivery, status, wrong.reason, f"{wrong.message}; {then}")
+        if status == "False" and (old is None or old.reason != wrong.reason):
+            await self._cluster.post_event(task, "Warning", "NotDelivered", f"{wrong.reason}: {wrong.message}")
+        return seconds
+
+    async def _write(
+        self, task: LongTask, delivery: Delivery, status: ConditionStatus, reason: str, message: str
+    ) -> LongTask:
+        condition = merged(
+            task.status.conditions,
+            ConditionType.DELIVERED,
+            status,
+            reason,
+            message[:4096],
+            task.metadata.generation,
+            datetime.now(UTC),
+        )
+        written = await self._cluster.write_delivery(task, delivery, condition)
+        METRICS.status_writes.inc()
+        self._cache.put_task(written)
+        return written
+
+    def _failed(self, session: Session, error: Exception) -> None:
+        METRICS.errors.inc()
+        extra = {"session": session.session_id}
+        logger.warning("telling a session failed; it is repeated", extra=extra, exc_info=error)
+
+
+def _turn(task: LongTask, now: datetime) -> tuple[datetime, str]:
+    return came_to_pass(task, now), task.metadata.uid
+
+
+def _render(task: LongTask, name: str, placed: datetime) -> SessionEvent:
+    percent = percent_of(name)
+    pair = wording.ended(task) if percent is None else wording.milestone(task, percent)
+    return payload.event(task, name, pair, placed)
+
+
+def _with_event(task: LongTask, event: SessionEvent) -> Delivery:
+    delivery = task.status.delivery or Delivery()
+    others = [each for each in delivery.events if each.name != event.name]
+    return delivery.model_copy(update={"events": [*others, event]})
+
+
+def _millis(event: SessionEvent) -> str:
+    return event.event_time.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _names(task: LongTask) -> dict[str, str]:
+    return {"task": task.metadata.name, "task_uid": task.metadata.uid, "template": task.spec.template_ref.name}

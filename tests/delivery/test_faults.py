@@ -1,0 +1,151 @@
+"""One event in the session for every task, whatever goes wrong between the operator and the service."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from tests.agentcore import AgentCoreMemory
+from tests.delivery.ended import condition, end, told
+from tests.faults.proxy import Door, Moment
+from tests.kube import Kube, eventually
+from tests.operator.process import OperatorProcess
+
+pytestmark = pytest.mark.cluster
+
+ROUNDS = 3
+
+FAULTS: dict[str, list[str]] = {
+    "nothing goes wrong": [],
+    "throttled": ["throttle", "throttle"],
+    "an error": ["error"],
+    "a conflict": ["conflict"],
+    "cut off before": ["reset"],
+    "cut off after": ["resetAfter"],
+    "an error after": ["errorAfter"],
+    "one after another": ["error", "resetAfter", "throttle"],
+}
+
+
+@pytest.mark.parametrize("faults", FAULTS)
+async def test_one_event_whatever_the_service_answers(
+    namespace: Kube, replicas: Callable[[str], OperatorProcess], memory: AgentCoreMemory, faults: str
+) -> None:
+    await asyncio.to_thread(replicas("only").start)
+    for number in range(ROUNDS):
+        session = f"{namespace.namespace}-{number}"
+        for fault in FAULTS[faults]:
+            memory.fault("CreateEvent", fault, match={"sessionId": session})
+        task = await asyncio.to_thread(end, namespace, f"task-{number}", session)
+        status = await asyncio.to_thread(task.delivered)
+
+        events = told(memory, task)
+        assert events == [event["eventId"] for event in status["delivery"]["events"]]
+        assert status["phase"] == "Succeeded"
+        assert "payload" not in status["delivery"]["events"][0]
+
+
+@pytest.mark.parametrize(("fault", "reason"), [("denied", "AccessDenied"), ("notFound", "MemoryNotFound")])
+async def test_what_an_administrator_mends_is_tried_again(
+    namespace: Kube, replicas: Callable[[str], OperatorProcess], memory: AgentCoreMemory, fault: str, reason: str
+) -> None:
+    operator = replicas("only")
+    await asyncio.to_thread(operator.start)
+    memory.fault("CreateEvent", fault, match={"sessionId": namespace.namespace})
+    task = await asyncio.to_thread(end, namespace, "task", namespace.namespace)
+
+    failed = await asyncio.to_thread(eventually, lambda: task.status, lambda s: condition(s)["reason"] == reason)
+    status = await asyncio.to_thread(task.delivered, 90)
+
+    assert condition(failed)["status"] == "False"
+    assert failed["delivery"]["nextRetryTime"] in condition(failed)["message"]
+    assert [event["eventId"] for event in status["delivery"]["events"]] == told(memory, task)
+    assert "failures" not in status["delivery"]
+    assert failed["phase"] == status["phase"] == "Succeeded"
+
+
+async def test_what_the_service_will_never_take_is_not_tried_again_and_holds_up_nobody(
+    namespace: Kube, replicas: Callable[[str], OperatorProcess], memory: AgentCoreMemory
+) -> None:
+    session = namespace.namespace
+    memory.fault("CreateEvent", "invalid", match={"sessionId": session})
+    refused = await asyncio.to_thread(end, namespace, "first", session, seconds_ago=90)
+    after = await asyncio.to_thread(end, namespace, "second", session)
+
+    await asyncio.to_thread(replicas("only").start)
+    await asyncio.to_thread(after.delivered)
+    status = await asyncio.to_thread(lambda: refused.status)
+
+    assert (condition(status)["status"], condition(status)["reason"]) == ("False", "Refused")
+    assert "nextRetryTime" not in status["delivery"]
+    assert told(memory, refused) == []
+    assert len(told(memory, after)) == 1
+
+
+POINTS: dict[str, tuple[str, int, Moment]] = {
+    "before anything is recorded": ("PATCH", 1, "before"),
+    "when it is recorded and nothing is called": ("PATCH", 1, "during"),
+    "when it is written and that is not recorded": ("PATCH", 2, "before"),
+    "when all is recorded": ("PATCH", 2, "during"),
+}
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+@pytest.mark.parametrize("point", POINTS)
+async def test_an_operator_is_killed_and_the_next_one_goes_on(
+    namespace: Kube,
+    replicas: Callable[[str], OperatorProcess],
+    memory: AgentCoreMemory,
+    door: Door,
+    point: str,
+    number: int,
+) -> None:
+    method, nth, moment = POINTS[point]
+    victim, heir = replicas("victim"), replicas("heir")
+    task = await asyncio.to_thread(end, namespace, "task", namespace.namespace)
+
+    async def kill() -> None:
+        await asyncio.to_thread(victim.kill)
+
+    async def next_time() -> None:
+        door.trap(method, PATH, moment, kill)
+
+    door.trap(method, PATH, moment if nth == 1 else "after", kill if nth == 1 else next_time)
+    starting = asyncio.create_task(asyncio.to_thread(victim.start))
+    await asyncio.to_thread(eventually, lambda: victim.process and victim.process.poll(), lambda code: code is not None)
+    await asyncio.gather(starting, return_exceptions=True)
+    await asyncio.to_thread(heir.start)
+    status = await asyncio.to_thread(task.delivered)
+
+    assert [event["eventId"] for event in status["delivery"]["events"]] == told(memory, task)
+    assert status["phase"] == "Succeeded"
+
+
+PATH = r"/longtasks/task/status\?.*longtask-delivery"
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+@pytest.mark.parametrize("fault", ["hang", "hangAfter"])
+async def test_an_operator_is_killed_in_the_middle_of_the_call(
+    namespace: Kube,
+    replicas: Callable[[str], OperatorProcess],
+    memory: AgentCoreMemory,
+    fault: str,
+    number: int,
+) -> None:
+    session = namespace.namespace
+    memory.fault("CreateEvent", fault, match={"sessionId": session})
+    victim, heir = replicas("victim"), replicas("heir")
+    task = await asyncio.to_thread(end, namespace, "task", session)
+    await asyncio.to_thread(victim.start)
+
+    def called() -> bool:
+        return any(call.get("sessionId") == session for call in memory.calls("CreateEvent"))
+
+    await asyncio.to_thread(eventually, called, bool)
+    victim.kill()
+    await asyncio.to_thread(heir.start)
+    status = await asyncio.to_thread(task.delivered)
+
+    assert [event["eventId"] for event in status["delivery"]["events"]] == told(memory, task)
+    assert len(told(memory, task)) == 1

@@ -1,0 +1,145 @@
+"""The whole mission: an agent starts work and goes away; the next agent of its session knows what came of it."""
+
+import asyncio
+import json
+import os
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.agentcore import MEMORY
+from tests.e2e.installation import EMULATOR, EMULATOR_PORT, ROOT, TASKS, Installation
+from tests.e2e.programs import kubectl
+from tests.s3 import REGION
+
+PROGRAM = ROOT / "tests" / "e2e" / "agents" / "conversation.py"
+ENVIRONMENTS = {".venv-strands": "mcp 1.x", ".venv-strands-modern": "mcp 2.x"}
+DONE = {"say": "It is started; I tell you when I know more."}
+
+
+@dataclass
+class Conversation:
+    """A session of a user of the agent service; each agent in it is a process of its own."""
+
+    installation: Installation
+    environment: str
+    memory: dict[str, str]
+    endpoint: str
+
+    async def open(self, *prompts: str, steps: tuple[dict[str, Any], ...] = (), composite: bool = False) -> Any:
+        """What a new agent saw."""
+        token = self.installation.tokens["service"]
+        session = "@@@".join(self.memory[key] for key in ("sessionId", "memoryId", "actorId"))
+        speaks_for = {
+            "X-LongTask-Memory-Id": self.memory["memoryId"],
+            "X-LongTask-Actor-Id": self.memory["actorId"],
+            "X-LongTask-Session-Id": self.memory["sessionId"],
+        }
+        headers = {"Mcp-Session-Id": session} if composite else speaks_for
+        plan = {
+            "memory": self.memory,
+            "prompts": prompts,
+            "steps": steps,
+            "mcp": {
+                "url": await self.installation.url("service/longtask-mcp"),
+                "headers": {"Authorization": f"Bearer {token}", **headers},
+            },
+        }
+        process = await asyncio.create_subprocess_exec(
+            ROOT / self.environment / "bin" / "python",
+            PROGRAM,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={
+                **os.environ,
+                "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": self.endpoint,
+                "AWS_ACCESS_KEY_ID": "any",
+                "AWS_SECRET_ACCESS_KEY": "any",
+                "AWS_REGION": REGION,
+            },
+        )
+        out, errors = await asyncio.wait_for(process.communicate(json.dumps(plan).encode()), 120)
+        assert process.returncode == 0, errors.decode()[-3000:]
+        report = json.loads(out.splitlines()[-1])
+        assert report["problems"] == [], report
+        return report
+
+
+@pytest.fixture(params=ENVIRONMENTS, ids=list(ENVIRONMENTS.values()))
+async def conversation(installation: Installation, request: pytest.FixtureRequest) -> Conversation:
+    memory = {"memoryId": MEMORY, "actorId": f"ann-{uuid.uuid4().hex[:8]}", "sessionId": "tuesday"}
+    endpoint = await installation.tunnels.url(f"service/{EMULATOR}", EMULATOR_PORT)
+    return Conversation(installation, request.param, memory, endpoint)
+
+
+def start(code: str) -> dict[str, Any]:
+    return {"call": "e2e_python", "arguments": {"code": code, "idempotency_key": uuid.uuid4().hex}}
+
+
+def started(report: Any) -> str:
+    """The id of the task that the agent started."""
+    [result] = [
+        part["toolResult"] for message in report["messages"] for part in message["content"] if "toolResult" in part
+    ]
+    assert result["status"] == "success", result
+    assert "conversation's memory" in result["content"][0]["text"]
+    return str(result["structuredContent"]["task_id"])
+
+
+async def told(uid: str) -> None:
+    """Wait until the session knows."""
+    listed = json.loads((await kubectl("get", "-n", TASKS, "longtasks", "-o", "json")).done())
+    [name] = [each["metadata"]["name"] for each in listed["items"] if each["metadata"]["uid"] == uid]
+    condition = "--for=condition=Delivered"
+    (await kubectl("wait", "-n", TASKS, f"longtask/{name}", condition, "--timeout=120s")).done()
+
+
+def text_of(messages: list[Any]) -> str:
+    return "\n".join(part.get("text", "") for message in messages for part in message["content"])
+
+
+@pytest.mark.parametrize("composite", [False, True], ids=["headers", "composite id"])
+async def test_the_next_agent_of_the_session_knows_the_result(conversation: Conversation, composite: bool) -> None:
+    code = "open('/dev/termination-log', 'w').write('{\"score\": 0.87}')"
+    first = await conversation.open("Train a model.", steps=(start(code), DONE), composite=composite)
+    uid = started(first)
+    await told(uid)
+
+    second = await conversation.open("How did it go?", composite=composite)
+
+    assert [each["role"] for each in second["restored"]] == ["user", "assistant"] * 3
+    assert f"task ID {uid}" in text_of(second["restored"])
+    assert '{"score": 0.87}' in text_of(second["restored"])
+
+
+async def test_the_next_agent_of_the_session_knows_why_it_failed(conversation: Conversation) -> None:
+    code = "raise SystemExit('row 17 has no price')"
+    uid = started(await conversation.open("Crunch the rows.", steps=(start(code), DONE)))
+    await told(uid)
+
+    second = await conversation.open("How did it go?")
+
+    assert "failed after 1 attempt: Error. Exit code 1" in text_of(second["restored"])
+    assert "row 17 has no price" in text_of(second["restored"])
+
+
+async def test_a_fresh_agent_is_briefed_and_another_user_of_the_service_is_not(conversation: Conversation) -> None:
+    uid = started(await conversation.open("Train a model.", steps=(start("pass"), DONE)))
+    await told(uid)
+    brief = {"call": "resume_brief", "arguments": {"all_sessions": True}}
+    other = Conversation(
+        conversation.installation,
+        conversation.environment,
+        {**conversation.memory, "actorId": f"bob-{uuid.uuid4().hex[:8]}"},
+        conversation.endpoint,
+    )
+
+    own = await conversation.open("What is there?", steps=(brief, DONE))
+    others = await other.open("What is there?", steps=(brief, DONE))
+
+    assert uid in json.dumps(own["messages"][-2])
+    assert uid not in json.dumps(others["messages"])
+    assert others["restored"] == []

@@ -1,0 +1,1 @@
+"""The local stand-in for AgentCore Memory, called by the real boto3."""
