@@ -27,7 +27,7 @@ $(VENV)-strands/ready $(VENV)-strands-modern/ready: $(VENV)-%/ready: requirement
 	$(VENV)-$*/bin/pip install --quiet --require-hashes -r requirements/$*.txt
 	touch $@
 
-demo: $(VENV)/ready image ## A real training through MCP, from start to result; brings up what it needs
+demo: $(VENV)/ready $(VENV)-strands/ready image ## A real training through MCP, from start to result in the agent's memory
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m examples.demo
 
 test: lint $(VENV)-strands/ready $(VENV)-strands-modern/ready image ## All tests, on a real cluster; brings up what it needs

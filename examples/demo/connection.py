@@ -1,4 +1,4 @@
-"""How both agents reach LongTask: an MCP client with a service account's token."""
+"""How whoever follows the task reaches LongTask: with a service account's token, and for whom it speaks."""
 
 import os
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from mcp_types import CallToolResult, TextContent
 @asynccontextmanager
 async def connected() -> AsyncIterator[Client]:
     """A client of the server at MCP_URL that shows the token MCP_TOKEN."""
-    headers = {"Authorization": f"Bearer {os.environ['MCP_TOKEN']}"}
+    headers = {"Authorization": f"Bearer {os.environ['MCP_TOKEN']}", "X-LongTask-Actor-Id": os.environ["DEMO_ACTOR"]}
     timeout = httpx2.Timeout(30, read=90)
     async with (
         httpx2.AsyncClient(headers=headers, timeout=timeout) as http,
