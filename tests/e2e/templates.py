@@ -29,7 +29,7 @@ def document(name: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": names.API_VERSION, "kind": names.TEMPLATE_KIND, "metadata": {"name": name}, "spec": spec}
 
 
-def through_sdk(task: longtask.Task[..., Any]) -> dict[str, Any]:
+def through_sdk(task: longtask.Task[..., Any], **more: Any) -> dict[str, Any]:
     """A template's spec for a task of the module works."""
     name, result_schema = task.signature.name, task.signature.result_schema()
     code = f"""{inspect.getsource(works)}
@@ -42,6 +42,7 @@ main()
         main={"command": ["python3", "-c", code]},
         parametersSchema=task.signature.parameters_schema(),
         **({} if result_schema is None else {"resultSchema": result_schema}),
+        **more,
     )
 
 
@@ -74,6 +75,7 @@ SPECS = {
         },
     ),
     "e2e-steps": through_sdk(works.steps),
+    "e2e-milestones": through_sdk(works.steps, delivery={"milestones": [30, 60], "longTermRecord": True}),
     "e2e-large": through_sdk(works.large),
 }
 EXAMPLES = [

@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.agentcore import MEMORY
@@ -143,3 +144,29 @@ async def test_a_fresh_agent_is_briefed_and_another_user_of_the_service_is_not(c
     assert uid in json.dumps(own["messages"][-2])
     assert uid not in json.dumps(others["messages"])
     assert others["restored"] == []
+
+
+async def test_milestones_are_told_while_the_work_goes_on_and_its_end_is_remembered(conversation: Conversation) -> None:
+    work = {"count": 10, "pause": 1.5, "tell": True}
+    first = await conversation.open("Count.", steps=({"call": "e2e_milestones", "arguments": work}, DONE))
+    await told(started(first))
+
+    second = await conversation.open("How did it go?")
+    lines = [line for line in text_of(second["restored"]).splitlines() if line.startswith("Task e2e-milestones")]
+    records = boto3.session.Session().client(
+        "bedrock-agentcore",
+        region_name=REGION,
+        endpoint_url=conversation.endpoint,
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+    )
+    [record] = records.list_memory_records(memoryId=MEMORY, namespace=f"/longtasks/{conversation.memory['actorId']}/")[
+        "memoryRecordSummaries"
+    ]
+
+    assert [words for line in lines for words in ("30%", "60%", "completed") if f" {words} " in line] == [
+        "30%",
+        "60%",
+        "completed",
+    ]
+    assert "completed in" in record["content"]["text"]

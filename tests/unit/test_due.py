@@ -1,0 +1,65 @@
+"""What a session is still to be told."""
+
+from typing import Any
+
+import pytest
+
+from longtask_api.longtask import Delivery, DeliveryPolicy, LongTask, Memory, Phase, SessionEvent
+from longtask_api.reports import Progress
+from longtask_operator.delivery.due import due
+from tests.unit import given
+
+MEMORY = Memory(memory_id="agents-a1b2c3d4e5", actor_id="ann", session_id="one")
+POLICY = DeliveryPolicy(milestones=[25, 50, 75])
+
+
+def told(*names: str) -> Delivery:
+    return Delivery(
+        events=[
+            SessionEvent(name=name, event_time=given.at(1), payload_sha256="0" * 64, client_token="t", event_id="0#a")
+            for name in names
+        ]
+    )
+
+
+def at_work(
+    fraction: float | None, policy: DeliveryPolicy | None = POLICY, delivery: Delivery | None = None
+) -> LongTask:
+    progress = Progress(attempt=1, sequence=1, fraction=fraction) if fraction is not None else None
+    status = given.at_work(progress=progress, delivery=delivery)
+    assert status.template_snapshot is not None
+    snapshot = status.template_snapshot.model_copy(update={"delivery": policy})
+    return given.task(status.model_copy(update={"template_snapshot": snapshot}), memory=MEMORY)
+
+
+def ended(*conditions: Any, memory: Memory | None = MEMORY, **fields: Any) -> LongTask:
+    return given.task(given.status(Phase.FAILED, *conditions, **fields), memory=memory)
+
+
+TOLD = given.condition("Delivered", "Unknown", reason="Told")
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        pytest.param(ended(), "result", id="an-end"),
+        pytest.param(ended(memory=None), None, id="nobody-to-tell"),
+        pytest.param(ended(given.condition("Delivered")), None, id="told"),
+        pytest.param(ended(given.condition("Delivered", "False", reason="Refused")), None, id="refused-for-good"),
+        pytest.param(ended(given.condition("Delivered", "False", reason="AccessDenied")), "result", id="denied-so-far"),
+        pytest.param(
+            ended(given.condition("Delivered", "Unknown", reason="Told"), delivery=told("progress-50")),
+            "result",
+            id="only-milestones-told",
+        ),
+        pytest.param(at_work(None), None, id="no-progress"),
+        pytest.param(at_work(0.24), None, id="before-the-first-milestone"),
+        pytest.param(at_work(0.25), "progress-25", id="at-a-milestone"),
+        pytest.param(at_work(0.8), "progress-75", id="several-at-once"),
+        pytest.param(at_work(0.8, delivery=told("progress-75")), None, id="told-already"),
+        pytest.param(at_work(0.3, delivery=told("progress-75")), None, id="progress-goes-back"),
+        pytest.param(at_work(0.8, policy=None), None, id="no-policy"),
+    ],
+)
+def test_what_is_due(task: LongTask, name: str | None) -> None:
+    assert due(task) == name
