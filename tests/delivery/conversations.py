@@ -48,7 +48,7 @@ class Conversation:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **self.memory.environment},
+            env={**os.environ, **self.memory.environment, "PYTHONPATH": str(ROOT / "examples" / "strands_agent")},
         )
         assert process.stdin is not None
         process.stdin.write(json.dumps(plan))

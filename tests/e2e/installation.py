@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 from longtask_api import names
 from longtask_runtime import kube
 from tests.agentcore import MEMORY
@@ -29,6 +31,10 @@ AGENTS = f"e2e-agents-{secrets.token_hex(4)}"
 CALLERS, OUTSIDER = ("alice", "bob"), "mallory"
 SERVICE = "service"
 """An agent service: it may speak for its users."""
+REAL_MEMORY = os.environ.get("LONGTASK_REAL_MEMORY_ID")
+"""A memory on AWS, for which AWS_REGION and credentials are set; else there is the stand-in."""
+MEMORY_ID = REAL_MEMORY or MEMORY
+MEMORY_REGION = os.environ["AWS_REGION"] if REAL_MEMORY else REGION
 EMULATOR = "agentcore-emulator"
 EMULATOR_PORT = 80
 MCP_PORT, SERVICE_PORT = 8080, 80
@@ -51,6 +57,13 @@ class Installation:
     has_bucket: bool
     tokens: dict[str, str] = field(default_factory=dict)
     turns: Iterator[int] = field(default_factory=itertools.count)
+
+    async def agents_environment(self) -> dict[str, str]:
+        """What an agent on this machine needs to use the memory."""
+        if REAL_MEMORY:
+            return {}
+        endpoint = await self.tunnels.url(f"service/{EMULATOR}", EMULATOR_PORT)
+        return {**ANY_KEYS, "AWS_REGION": MEMORY_REGION, "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": endpoint}
 
     @asynccontextmanager
     async def session(self, caller: str, *, era: str = "auto", pod: str | None = None) -> AsyncIterator[Agent]:
@@ -129,13 +142,16 @@ class Installation:
 async def installed(folder: Path) -> AsyncIterator[Installation]:
     """Install or upgrade the release, and remove, at the end, all but the release."""
     address = os.environ.get("LONGTASK_HOST_ADDRESS")
-    server: AbstractContextManager[S3Server | None] = S3Server(address) if address else nullcontext()
+    # The keys of a real memory are not those of a server on this machine.
+    local = address is not None and not REAL_MEMORY
+    server: AbstractContextManager[S3Server | None] = S3Server(address) if address and local else nullcontext()
     with server as bucket:
         async with await kube.connect("longtask-tests") as client:
             installation = Installation(World(client, TASKS), Tunnels(SYSTEM, folder), bucket is not None)
             await _remove_leftovers()
             try:
-                await _emulator()
+                if not REAL_MEMORY:
+                    await _emulator()
                 await _install(installation, bucket)
                 yield installation
             finally:
@@ -179,9 +195,13 @@ async def _release(bucket: S3Server | None, *options: str) -> None:
     values = {
         "image": {"repository": repository, "tag": tag},
         "agents": [{"namespace": AGENTS, "serviceAccount": caller} for caller in (*CALLERS, SERVICE)],
-        "memory": {"region": REGION, "memoryIds": [MEMORY], "endpointURL": f"http://{EMULATOR}.{SYSTEM}.svc"},
+        "memory": {
+            "region": MEMORY_REGION,
+            "memoryIds": [MEMORY_ID],
+            "endpointURL": "" if REAL_MEMORY else f"http://{EMULATOR}.{SYSTEM}.svc",
+        },
         "mcp": {"replicas": 2, "trustedPrincipals": [f"system:serviceaccount:{AGENTS}:{SERVICE}"]},
-        "operator": {"replicas": 2, **(_store(bucket) if bucket else {"extraEnv": _variables(ANY_KEYS)})},
+        "operator": {"replicas": 2, **(_store(bucket) if bucket else {"extraEnv": _variables(_keys())})},
         # Another image may have come under the same tag: new pods, in any case.
         "pods": {"annotations": {"longtask.dev/tested-at": str(time.time())}},
     }
@@ -193,6 +213,20 @@ async def _release(bucket: S3Server | None, *options: str) -> None:
 def _store(bucket: S3Server) -> Document:
     s3 = {"bucket": bucket.bucket, "region": REGION, "endpointURL": bucket.endpoint, "pathStyle": True}
     return {"store": {"maxBytes": MAX_BYTES, "s3": s3}, "extraEnv": _variables(bucket.environment)}
+
+
+def _keys() -> dict[str, str]:
+    """The credentials that boto3 finds here, for a memory on AWS."""
+    found = boto3.session.Session().get_credentials() if REAL_MEMORY else None
+    if found is None:
+        return ANY_KEYS
+    keys = found.get_frozen_credentials()
+    named = {
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+        "AWS_SESSION_TOKEN": keys.token,
+    }
+    return {name: value for name, value in named.items() if value}
 
 
 def _variables(values: Mapping[str, str]) -> list[Document]:

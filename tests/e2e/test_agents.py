@@ -1,19 +1,21 @@
-"""The whole mission: an agent starts work and goes away; the next agent of its session knows what came of it."""
+"""The whole mission: an agent starts work and goes away; the next agent of its session knows what came of it.
+
+With LONGTASK_REAL_MEMORY_ID, AWS_REGION and credentials in the environment, the memory is one on AWS.
+"""
 
 import asyncio
 import json
 import os
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
-from tests.agentcore import MEMORY
-from tests.e2e.installation import EMULATOR, EMULATOR_PORT, ROOT, TASKS, Installation
+from tests.e2e.installation import MEMORY_ID, ROOT, TASKS, Installation
 from tests.e2e.programs import kubectl
-from tests.s3 import REGION
 
 PROGRAM = ROOT / "tests" / "e2e" / "agents" / "conversation.py"
 ENVIRONMENTS = {".venv-strands": "mcp 1.x", ".venv-strands-modern": "mcp 2.x"}
@@ -27,10 +29,9 @@ class Conversation:
     installation: Installation
     environment: str
     memory: dict[str, str]
-    endpoint: str
 
-    async def open(self, *prompts: str, steps: tuple[dict[str, Any], ...] = (), composite: bool = False) -> Any:
-        """What a new agent saw."""
+    async def open(self, *prompts: str, composite: bool = False, **more: Any) -> Any:
+        """What a new agent saw; `more` of its plan, such as `steps`."""
         token = self.installation.tokens["service"]
         session = "@@@".join(self.memory[key] for key in ("sessionId", "memoryId", "actorId"))
         speaks_for = {
@@ -42,7 +43,7 @@ class Conversation:
         plan = {
             "memory": self.memory,
             "prompts": prompts,
-            "steps": steps,
+            **more,
             "mcp": {
                 "url": await self.installation.url("service/longtask-mcp"),
                 "headers": {"Authorization": f"Bearer {token}", **headers},
@@ -56,10 +57,8 @@ class Conversation:
             stderr=asyncio.subprocess.PIPE,
             env={
                 **os.environ,
-                "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": self.endpoint,
-                "AWS_ACCESS_KEY_ID": "any",
-                "AWS_SECRET_ACCESS_KEY": "any",
-                "AWS_REGION": REGION,
+                "PYTHONPATH": str(ROOT / "examples" / "strands_agent"),
+                **await self.installation.agents_environment(),
             },
         )
         out, errors = await asyncio.wait_for(process.communicate(json.dumps(plan).encode()), 120)
@@ -71,9 +70,8 @@ class Conversation:
 
 @pytest.fixture(params=ENVIRONMENTS, ids=list(ENVIRONMENTS.values()))
 async def conversation(installation: Installation, request: pytest.FixtureRequest) -> Conversation:
-    memory = {"memoryId": MEMORY, "actorId": f"ann-{uuid.uuid4().hex[:8]}", "sessionId": "tuesday"}
-    endpoint = await installation.tunnels.url(f"service/{EMULATOR}", EMULATOR_PORT)
-    return Conversation(installation, request.param, memory, endpoint)
+    memory = {"memoryId": MEMORY_ID, "actorId": f"ann-{uuid.uuid4().hex[:8]}", "sessionId": "tuesday"}
+    return Conversation(installation, request.param, memory)
 
 
 def start(code: str) -> dict[str, Any]:
@@ -88,6 +86,12 @@ def started(report: Any) -> str:
     assert result["status"] == "success", result
     assert "conversation's memory" in result["content"][0]["text"]
     return str(result["structuredContent"]["task_id"])
+
+
+async def newest() -> str:
+    """The id of the task that was started last."""
+    oldest_first = ("--sort-by=.metadata.creationTimestamp", "-o", "jsonpath={.items[-1:].metadata.uid}")
+    return (await kubectl("get", "-n", TASKS, "longtasks", *oldest_first)).done()
 
 
 async def told(uid: str) -> None:
@@ -135,7 +139,6 @@ async def test_a_fresh_agent_is_briefed_and_another_user_of_the_service_is_not(c
         conversation.installation,
         conversation.environment,
         {**conversation.memory, "actorId": f"bob-{uuid.uuid4().hex[:8]}"},
-        conversation.endpoint,
     )
 
     own = await conversation.open("What is there?", steps=(brief, DONE))
@@ -153,16 +156,18 @@ async def test_milestones_are_told_while_the_work_goes_on_and_its_end_is_remembe
 
     second = await conversation.open("How did it go?")
     lines = [line for line in text_of(second["restored"]).splitlines() if line.startswith("Task e2e-milestones")]
+    environment = {**os.environ, **await conversation.installation.agents_environment()}
     records = boto3.session.Session().client(
         "bedrock-agentcore",
-        region_name=REGION,
-        endpoint_url=conversation.endpoint,
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
+        region_name=environment["AWS_REGION"],
+        endpoint_url=environment.get("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE"),
+        aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+        aws_session_token=environment.get("AWS_SESSION_TOKEN"),
     )
-    [record] = records.list_memory_records(memoryId=MEMORY, namespace=f"/longtasks/{conversation.memory['actorId']}/")[
-        "memoryRecordSummaries"
-    ]
+    [record] = records.list_memory_records(
+        memoryId=MEMORY_ID, namespace=f"/longtasks/{conversation.memory['actorId']}/"
+    )["memoryRecordSummaries"]
 
     assert [words for line in lines for words in ("30%", "60%", "completed") if f" {words} " in line] == [
         "30%",
@@ -170,3 +175,23 @@ async def test_milestones_are_told_while_the_work_goes_on_and_its_end_is_remembe
         "completed",
     ]
     assert "completed in" in record["content"]["text"]
+
+
+async def test_an_agent_that_stays_open_is_told_by_the_hook_and_once(
+    conversation: Conversation, tmp_path: Path
+) -> None:
+    files: dict[str, Any] = {"started": str(tmp_path / "started"), "wait_for": str(tmp_path / "go")}
+    steps = (start("pass"), {"call": "wait"}, DONE, DONE, DONE)
+    live = asyncio.create_task(conversation.open("Train.", "And now?", "And then?", steps=steps, news=True, **files))
+    while not (tmp_path / "started").exists():
+        await asyncio.sleep(0.1)
+        assert not live.done(), live.result()
+    await told(await newest())
+    (tmp_path / "go").touch()
+
+    report = await live
+
+    said = [message["content"] for message in report["messages"] if "toolResult" not in message["content"][0]]
+    news = [[part["text"] for part in content if "longtask_news" in part.get("text", "")] for content in said]
+    assert [len(each) for each in news] == [0, 0, 0, 0, 1, 0, 0, 0]
+    assert "completed" in news[4][0]

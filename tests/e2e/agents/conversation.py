@@ -5,7 +5,9 @@ of Bedrock; each request to it is made into one for Bedrock and held against the
 
 PLAN is a JSON object: memory {memoryId, actorId, sessionId}, agent_id, batch_size; prompts, what the user says; steps,
 what the model does in turn: {"say": TEXT} or {"call": TOOL, "arguments": {...}}; mcp {url, headers}, if it has tools of
-a server; wait_for: the file for which the tool `wait` waits, while `started` tells that it does.
+a server; news: with the hook of
+examples/strands_agent, which is on the PYTHONPATH; wait_for: the file for which the tool `wait` waits, while `started`
+tells that it does.
 """
 
 import json
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
+from agent import LongTaskNews
 from bedrock_agentcore.memory.integrations.strands.config import AgentCoreMemoryConfig
 from bedrock_agentcore.memory.integrations.strands.session_manager import AgentCoreMemorySessionManager
 from botocore.validate import ParamValidator
@@ -108,15 +111,18 @@ def main() -> None:
     model = ScriptedModel(plan.get("steps", []))
     with ExitStack() as stack:
         tools: list[Any] = [wait, crash]
+        hooks: list[Any] = []
         if "mcp" in plan:
             client = stack.enter_context(MCPClient(url=plan["mcp"]["url"], headers=plan["mcp"]["headers"]))
             tools += client.list_tools_sync()
+            hooks = [LongTaskNews(client)] if plan.get("news") else []
         manager = AgentCoreMemorySessionManager(config, region_name=os.environ["AWS_REGION"])
         agent = Agent(
             model=model,
             tools=tools,
             agent_id=plan.get("agent_id", "researcher"),
             session_manager=manager,
+            hooks=hooks,
             callback_handler=None,
         )
         restored = json.loads(json.dumps(agent.messages))
