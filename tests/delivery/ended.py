@@ -26,6 +26,10 @@ class Ended:
         status: dict[str, Any] = self.kube.get(self.kube.path(names.TASK_PLURAL, self.name)).done()["status"]
         return status
 
+    @property
+    def exists(self) -> bool:
+        return self.kube.get(self.kube.path(names.TASK_PLURAL, self.name)).code == 200
+
     def delivered(self, seconds: float = 60) -> dict[str, Any]:
         """Its status when the session was told."""
         return eventually(lambda: self.status, lambda status: condition(status)["status"] == "True", seconds)
@@ -35,12 +39,22 @@ def condition(status: dict[str, Any], type_: str = "Delivered") -> dict[str, Any
     return next((c for c in status["conditions"] if c["type"] == type_), {"status": "Absent", "reason": "Absent"})
 
 
-def end(kube: Kube, name: str, session: str, *, seconds_ago: float = 60, **status: Any) -> Ended:
+def end(
+    kube: Kube,
+    name: str,
+    session: str,
+    *,
+    seconds_ago: float = 60,
+    memory_id: str = MEMORY,
+    ttl_seconds: int = 3600,
+    **status: Any,
+) -> Ended:
     """Make a task that succeeded, with a memory."""
     spec = {
+        "ttlSecondsAfterFinished": ttl_seconds,
         "templateRef": {"name": "job"},
         "requester": {"principal": ACTOR},
-        "memory": {"memoryId": MEMORY, "actorId": ACTOR, "sessionId": session},
+        "memory": {"memoryId": memory_id, "actorId": ACTOR, "sessionId": session},
     }
     body = {"apiVersion": names.API_VERSION, "kind": names.TASK_KIND, "metadata": {"name": name}, "spec": spec}
     made = kube.create(kube.path(names.TASK_PLURAL), body).done()
