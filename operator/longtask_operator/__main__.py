@@ -86,7 +86,13 @@ class Operator:
                 service = stack.enter_context(_agentcore(settings))
                 store = stack.enter_context(_store(client, settings))
                 archive = Archive(store, service, settings.memory_ids)
-                sessions = Sessions(cluster, self._cache, service, settings.memory_ids)
+                sessions = Sessions(
+                    cluster,
+                    self._cache,
+                    service,
+                    settings.memory_ids,
+                    timedelta(seconds=settings.turn_patience_seconds),
+                )
                 archiver = Archiver(cluster, self._cache, archive)
                 queue = self._queue(reconciler, templates, sessions, archiver)
                 watches = Watches(cluster, self._cache, queue.add)

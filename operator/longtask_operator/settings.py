@@ -62,6 +62,12 @@ class Settings(BaseSettings):
     memory_ids: list[MemoryId] = Field(
         default=[], max_length=100, description="The memories, by id or ARN, that are written to and read; no others."
     )
+    turn_patience_seconds: int = Field(
+        default=30,
+        ge=0,
+        le=3600,
+        description="How long the news of an end waits for a turn of the agent that goes on then, in seconds.",
+    )
     delivery_patience_seconds: int = Field(
         default=7 * 86400,
         ge=0,

@@ -91,6 +91,7 @@ def test_every_value_of_the_schema_is_described() -> None:
         ("memory.region=Frankfurt am Main", "does not match pattern"),
         ("memory.endpointURL=localhost:8080", "does not match pattern"),
         ("operator.deliveryPatienceSeconds=-1", "minimum"),
+        ("operator.turnPatienceSeconds=3601", "maximum"),
         ("mcp.trustedPrincipals[0]=", "minLength"),
         ("image.digest=abc", "does not match pattern"),
         ("image.pullPolicy=Sometimes", "value must be one of"),

@@ -51,7 +51,7 @@ def replicas(
                 namespace.namespace,
                 tmp_path / f"{identity}.log",
                 identity,
-                settings={"MEMORY_REGION": REGION, "MEMORY_IDS": json.dumps([MEMORY])},
+                settings={"MEMORY_REGION": REGION, "MEMORY_IDS": json.dumps([MEMORY]), "TURN_PATIENCE_SECONDS": "4"},
                 environment=memory.environment,
                 kubeconfig=door.kubeconfig(tmp_path / f"{identity}.kubeconfig"),
             )

@@ -201,7 +201,11 @@ async def _release(bucket: S3Server | None, *options: str) -> None:
             "endpointURL": "" if REAL_MEMORY else f"http://{EMULATOR}.{SYSTEM}.svc",
         },
         "mcp": {"replicas": 2, "trustedPrincipals": [f"system:serviceaccount:{AGENTS}:{SERVICE}"]},
-        "operator": {"replicas": 2, **(_store(bucket) if bucket else {"extraEnv": _variables(_keys())})},
+        "operator": {
+            "replicas": 2,
+            "turnPatienceSeconds": 4,
+            **(_store(bucket) if bucket else {"extraEnv": _variables(_keys())}),
+        },
         # Another image may have come under the same tag: new pods, in any case.
         "pods": {"annotations": {"longtask.dev/tested-at": str(time.time())}},
     }

@@ -33,8 +33,6 @@ WORKERS = 16
 """Sessions that are told at the same time."""
 CALL_INTERVAL = 0.25
 """Seconds between two events of a session: the service takes 5 a second of an actor and session."""
-TURN_PATIENCE = timedelta(seconds=30)
-"""How long a turn of the agent that goes on when the task ends may take before the session is told nevertheless."""
 LOOK_AGAIN = 2.0
 """Seconds until the next look at a turn that goes on."""
 EARLIER_PATIENCE = timedelta(seconds=30)
@@ -48,12 +46,22 @@ NAMESPACE = "/longtasks/{actor_id}/"
 class Sessions:
     """What is told to sessions. Only the leader's `run` tells."""
 
-    def __init__(self, cluster: Cluster, cache: Cache, service: AgentCore | None, memory_ids: Collection[str]) -> None:
-        """`service` is None where no region is set; `memory_ids` are the only memories that are written to."""
+    def __init__(
+        self,
+        cluster: Cluster,
+        cache: Cache,
+        service: AgentCore | None,
+        memory_ids: Collection[str],
+        turn_patience: timedelta,
+    ) -> None:
+        """`service` is None where no region is set; `memory_ids` are the only memories that are written to.
+        `turn_patience` is how long a turn of the agent, that goes on when the task ends, is waited for.
+        """
         self._cluster = cluster
         self._cache = cache
         self._service = service
         self._memory_ids = frozenset(memory_ids)
+        self._turn_patience = turn_patience
         self._queue: WorkQueue[Session] = WorkQueue(self._work, self._failed, WORKERS)
         self._tasks: dict[Session, set[str]] = defaultdict(set)
         self._newest: dict[Session, datetime] = {}
@@ -161,7 +169,7 @@ class Sessions:
             if found is not None:
                 break
         found = found or place(newest_first, taken, now)
-        if found.turn_open and now < came_to_pass(task, now) + TURN_PATIENCE:
+        if found.turn_open and now < came_to_pass(task, now) + self._turn_patience:
             return None
         self._newest[session] = found.time
         return found.time
