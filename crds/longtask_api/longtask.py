@@ -219,7 +219,7 @@ class DeliveryPolicy(ApiModel):
         list[Annotated[int, Field(ge=1, le=99)]],
         Field(
             max_length=MAX_MILESTONES,
-            description="Percent of the work. When its progress reaches one, the session is told. Each is told once.",
+            description="Percent of the work. When its progress reaches one, the session is told, once at most.",
             json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
     ] = []

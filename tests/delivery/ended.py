@@ -23,12 +23,26 @@ class Ended:
 
     @property
     def status(self) -> dict[str, Any]:
-        status: dict[str, Any] = self.kube.get(self.kube.path(names.TASK_PLURAL, self.name)).done()["status"]
+        status: dict[str, Any] = self.kube.get(self.kube.path(names.TASK_PLURAL, self.name)).done().get("status", {})
         return status
 
     @property
     def exists(self) -> bool:
         return self.kube.get(self.kube.path(names.TASK_PLURAL, self.name)).code == 200
+
+    def write(self, status: dict[str, Any]) -> None:
+        """Put the fields into its status, as the operator would."""
+        path = f"{self.kube.path(names.TASK_PLURAL, self.name)}/status"
+        self.kube.request("PATCH", path, {"status": status}, content="application/merge-patch+json").done()
+
+    def ends(self, seconds_ago: float = 0, **status: Any) -> None:
+        """It has succeeded, or what `status` says."""
+        moment = rfc3339(datetime.now(UTC) - timedelta(seconds=seconds_ago))
+        done = {"type": "Succeeded", "status": "True", "reason": "Completed", "lastTransitionTime": moment}
+        known = [each for each in self.status.get("conditions", []) if each["type"] != "Succeeded"]
+        result = {"value": {"score": 0.9}, "summary": f"score of {self.name}"}
+        ended = {"phase": "Succeeded", "startTime": moment, "completionTime": moment, "result": result}
+        self.write({**ended, "conditions": [*known, done], **status})
 
     def delivered(self, seconds: float = 60) -> dict[str, Any]:
         """Its status when the session was told."""
@@ -36,7 +50,19 @@ class Ended:
 
 
 def condition(status: dict[str, Any], type_: str = "Delivered") -> dict[str, Any]:
-    return next((c for c in status["conditions"] if c["type"] == type_), {"status": "Absent", "reason": "Absent"})
+    return next(
+        (c for c in status.get("conditions", []) if c["type"] == type_), {"status": "Absent", "reason": "Absent"}
+    )
+
+
+SNAPSHOT = {
+    "generation": 1,
+    "hash": "0" * 16,
+    "startTimeoutSeconds": 600,
+    "activeDeadlineSeconds": 3600,
+    "maxDisruptions": 1,
+    "ttlSecondsAfterFinished": 3600,
+}
 
 
 def end(
@@ -50,6 +76,21 @@ def end(
     **status: Any,
 ) -> Ended:
     """Make a task that succeeded, with a memory."""
+    task = _made(kube, name, session, memory_id, ttl_seconds)
+    task.ends(seconds_ago, **status)
+    return task
+
+
+def at_work(kube: Kube, name: str, session: str, *, fraction: float, milestones: list[int]) -> Ended:
+    """Make a task that has come so far; the operator waits a minute for its template."""
+    task = _made(kube, name, session, MEMORY, 3600)
+    progress = {"attempt": 1, "sequence": 1, "fraction": fraction, "updatedTime": rfc3339(datetime.now(UTC))}
+    snapshot = SNAPSHOT | {"delivery": {"milestones": milestones}}
+    task.write({"phase": "Running", "progress": progress, "templateSnapshot": snapshot})
+    return task
+
+
+def _made(kube: Kube, name: str, session: str, memory_id: str, ttl_seconds: int) -> Ended:
     spec = {
         "ttlSecondsAfterFinished": ttl_seconds,
         "templateRef": {"name": "job"},
@@ -58,12 +99,6 @@ def end(
     }
     body = {"apiVersion": names.API_VERSION, "kind": names.TASK_KIND, "metadata": {"name": name}, "spec": spec}
     made = kube.create(kube.path(names.TASK_PLURAL), body).done()
-    ended_at = rfc3339(datetime.now(UTC) - timedelta(seconds=seconds_ago))
-    told = {"type": "Succeeded", "status": "True", "reason": "Completed", "message": "", "lastTransitionTime": ended_at}
-    document = {"phase": "Succeeded", "conditions": [told], "startTime": ended_at, "completionTime": ended_at}
-    made["status"] = {**document, "result": {"value": {"score": 0.9}, "summary": f"score of {name}"}, **status}
-    path = kube.path(names.TASK_PLURAL, name)
-    kube.request("PUT", f"{path}/status", made).done()
     return Ended(kube, name, made["metadata"]["uid"], session)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.agentcore import AgentCoreMemory
-from tests.delivery.ended import ACTOR, Ended, condition, end, told
+from tests.delivery.ended import ACTOR, SNAPSHOT, Ended, at_work, condition, end, told
 from tests.kube import Kube, eventually
 from tests.operator.process import OperatorProcess
 
@@ -59,3 +59,37 @@ async def test_an_object_whose_time_is_over_waits_until_its_session_knows_and_it
     assert memory.events(ACTOR, f"longtask-{task.uid}") != []
     calls = [call for call in memory.calls("CreateEvent") if call["sessionId"] == namespace.namespace]
     assert [call["status"] for call in calls] == [429, 429, 429, 201]
+
+
+@pytest.mark.parametrize("fault", ["invalid", "denied", "resetAfter"])
+async def test_what_becomes_of_a_milestone_settles_nothing(
+    namespace: Kube, replicas: Callable[[str], OperatorProcess], memory: AgentCoreMemory, fault: str
+) -> None:
+    session = namespace.namespace
+    memory.fault("CreateEvent", fault, match={"sessionId": session})
+    await asyncio.to_thread(replicas("only").start)
+    task = await asyncio.to_thread(at_work, namespace, "task", session, fraction=0.6, milestones=[50])
+    await asyncio.to_thread(eventually, lambda: task.status, lambda s: "failures" in s.get("delivery", {}))
+    await asyncio.to_thread(task.ends)
+    status = await asyncio.to_thread(task.delivered, 90)
+
+    events = memory.events(ACTOR, session)
+    names = [event["metadata"]["longtaskEvent"]["stringValue"] for event in events]
+    assert names == (["progress-50", "result"] if fault == "resetAfter" else ["result"])
+    assert condition(status)["reason"] == "Delivered"
+
+
+async def test_a_long_term_record_that_is_refused_keeps_nobody_from_knowing(
+    namespace: Kube, replicas: Callable[[str], OperatorProcess], memory: AgentCoreMemory
+) -> None:
+    memory.fault("BatchCreateMemoryRecords", "invalid")
+    policy = {"longTermRecord": True}
+    await asyncio.to_thread(replicas("only").start)
+    task = await asyncio.to_thread(
+        end, namespace, "task", namespace.namespace, templateSnapshot=SNAPSHOT | {"delivery": policy}
+    )
+    status = await asyncio.to_thread(task.delivered)
+
+    assert len(told(memory, task)) == 1
+    assert "the long-term record is refused" in condition(status)["message"]
+    assert "recordId" not in status["delivery"]

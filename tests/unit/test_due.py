@@ -22,6 +22,11 @@ def told(*names: str) -> Delivery:
     )
 
 
+def recorded(name: str) -> Delivery:
+    """What may have been written, or not."""
+    return Delivery(events=[told(name).events[0].model_copy(update={"event_id": None})])
+
+
 def at_work(
     fraction: float | None, policy: DeliveryPolicy | None = POLICY, delivery: Delivery | None = None
 ) -> LongTask:
@@ -57,6 +62,7 @@ TOLD = given.condition("Delivered", "Unknown", reason="Told")
         pytest.param(at_work(0.25), "progress-25", id="at-a-milestone"),
         pytest.param(at_work(0.8), "progress-75", id="several-at-once"),
         pytest.param(at_work(0.8, delivery=told("progress-75")), None, id="told-already"),
+        pytest.param(at_work(0.8, delivery=recorded("progress-75")), None, id="may-have-been-told"),
         pytest.param(at_work(0.3, delivery=told("progress-75")), None, id="progress-goes-back"),
         pytest.param(at_work(0.8, policy=None), None, id="no-policy"),
     ],

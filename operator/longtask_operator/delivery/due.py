@@ -18,7 +18,8 @@ def session_of(task: LongTask) -> Session | None:
 def due(task: LongTask) -> str | None:
     """Name of the event that the session lacks: how the task ended, or the milestone that its work has reached.
 
-    A milestone that was passed unseen, and one that was not told before the end, is left out.
+    A milestone that was passed unseen, and one that was not told before the end, is left out; one that may have been
+    told is not told again.
     """
     if task.spec.memory is None or task.metadata.deletion_timestamp is not None:
         return None
@@ -56,4 +57,4 @@ def _reached(task: LongTask) -> int:
 
 def _told(task: LongTask) -> int:
     events = task.status.delivery.events if task.status.delivery else []
-    return max((percent_of(event.name) or 0 for event in events if event.event_id is not None), default=0)
+    return max((percent_of(event.name) or 0 for event in events), default=0)

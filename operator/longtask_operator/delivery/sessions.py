@@ -136,10 +136,10 @@ class Sessions:
     async def _deliver(self, session: Session, task: LongTask, name: str) -> float:
         if self._service is None:
             text = "memory.region is not set in the chart's values"
-            return await self._not_told(task, Verdict(Kind.FIXABLE, "MemoryNotConfigured", text))
+            return await self._not_told(task, name, Verdict(Kind.FIXABLE, "MemoryNotConfigured", text))
         if session.memory_id not in self._memory_ids:
             text = f"memory {session.memory_id} is not in memory.memoryIds of the chart's values"
-            return await self._not_told(task, Verdict(Kind.FIXABLE, "MemoryNotAllowed", text))
+            return await self._not_told(task, name, Verdict(Kind.FIXABLE, "MemoryNotAllowed", text))
         event, written = recorded(task, name), None
         try:
             if event is not None:
@@ -152,10 +152,10 @@ class Sessions:
                 task = await self._record(task, event)
             if written is None:
                 written = await self._create(self._service, session, task, event)
-            record = await self._long_term(self._service, session, task)
+            event = event.model_copy(update={"payload": None, "event_id": written})
+            await self._told(task, event, *await self._long_term(self._service, session, task))
         except ServiceError as error:
-            return await self._not_told(task, verdict(error))
-        await self._told(task, event.model_copy(update={"payload": None, "event_id": written}), record)
+            return await self._not_told(task, name, verdict(error))
         return 0.0
 
     async def _place(self, service: AgentCore, session: Session, task: LongTask) -> datetime | None:
@@ -200,48 +200,56 @@ class Sessions:
         finally:
             self._next_call[session] = time.monotonic() + CALL_INTERVAL
 
-    async def _long_term(self, service: AgentCore, session: Session, task: LongTask) -> str | None:
-        """The id of the long-term record, where the template asks for one."""
+    async def _long_term(self, service: AgentCore, session: Session, task: LongTask) -> tuple[str | None, str]:
+        """The id of the long-term record, where the template asks for one, and why there is none that it asks for."""
         snapshot = task.status.template_snapshot
         policy = snapshot.delivery if snapshot is not None else None
         if not task.is_terminal or policy is None or not policy.long_term_record:
-            return None
+            return None, ""
         text = wording.record(task)
-        return await service.create_record(
-            session.memory_id,
-            NAMESPACE.format(actor_id=session.actor_id),
-            text,
-            came_to_pass(task, datetime.now(UTC)),
-            payload.metadata(task, "record"),
-            payload.client_token(task.metadata.uid, "record", text),
-            task.metadata.uid,
-        )
+        try:
+            made = await service.create_record(
+                session.memory_id,
+                NAMESPACE.format(actor_id=session.actor_id),
+                text,
+                came_to_pass(task, datetime.now(UTC)),
+                payload.metadata(task, "record"),
+                payload.client_token(task.metadata.uid, "record", text),
+                task.metadata.uid,
+            )
+        except ServiceError as error:
+            wrong = verdict(error)
+            if wrong.kind is not Kind.FINAL:
+                raise
+            return None, f"; the long-term record is refused: {wrong.message}"
+        return made, ""
 
     async def _record(self, task: LongTask, event: SessionEvent) -> LongTask:
         """Store what is about to be written, before the first call."""
         delivery = _with_event(task, event)
         return await self._write(task, delivery, "Unknown", "Pending", f"about to be written, as of {_millis(event)}")
 
-    async def _told(self, task: LongTask, event: SessionEvent, record: str | None) -> None:
+    async def _told(self, task: LongTask, event: SessionEvent, record: str | None, note: str) -> None:
         delivery = _with_event(task, event).model_copy(
             update={"record_id": record, "failures": None, "next_retry_time": None}
         )
         status: ConditionStatus = "True" if percent_of(event.name) is None else "Unknown"
         reason = "Delivered" if status == "True" else "Told"
-        await self._write(task, delivery, status, reason, f"event {event.event_id} of {_millis(event)}")
+        await self._write(task, delivery, status, reason, f"event {event.event_id} of {_millis(event)}{note}")
         METRICS.delivered(task, datetime.now(UTC))
         logger.info("told the session", extra={**_names(task), "event": event.name, "event_id": event.event_id})
 
-    async def _not_told(self, task: LongTask, wrong: Verdict) -> float:
-        """Write down why not, and when the next call is made."""
+    async def _not_told(self, task: LongTask, name: str, wrong: Verdict) -> float:
+        """Write down why not, and when the next call is made. What becomes of a milestone settles nothing."""
         METRICS.delivery_failures.labels(wrong.reason).inc()
         before = task.status.delivery or Delivery()
         failures = (before.failures or 0) + 1
-        final = wrong.kind is Kind.FINAL
-        seconds = 0.0 if final else backoff(wrong.kind, failures).total_seconds()
-        again = None if final else datetime.now(UTC) + timedelta(seconds=seconds)
+        milestone = percent_of(name) is not None
+        kind = Kind.FIXABLE if milestone and wrong.kind is Kind.FINAL else wrong.kind
+        seconds = 0.0 if kind is Kind.FINAL else backoff(kind, failures).total_seconds()
+        again = None if kind is Kind.FINAL else datetime.now(UTC) + timedelta(seconds=seconds)
         delivery = before.model_copy(update={"failures": failures, "next_retry_time": again})
-        status: ConditionStatus = "Unknown" if wrong.kind is Kind.TRANSIENT else "False"
+        status: ConditionStatus = "Unknown" if milestone or wrong.kind is Kind.TRANSIENT else "False"
         then = f"next call at {rfc3339(again)}" if again is not None else "it is not tried again"
         logger.warning("session not told: %s", wrong.message, extra={**_names(task), "reason": wrong.reason})
         old = find(task.status.conditions, ConditionType.DELIVERED)
