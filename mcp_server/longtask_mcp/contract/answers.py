@@ -6,13 +6,13 @@ from typing import Any
 
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Artifact, Reference
+from longtask_api.words import duration
 from longtask_mcp.contract.envelope import envelope
 from longtask_mcp.contract.facts import (
     CHECK_SECONDS,
     MIN_CHECK_SECONDS,
     age,
     check_seconds,
-    duration,
     has_result,
     status_word,
 )

@@ -8,10 +8,11 @@ from typing import Any
 
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
+from longtask_api.words import duration
 from longtask_mcp.contract.answers import Answer, going
 from longtask_mcp.contract.callers import Caller, session
 from longtask_mcp.contract.envelope import next_step
-from longtask_mcp.contract.facts import age, check_seconds, created, duration, shortened
+from longtask_mcp.contract.facts import age, check_seconds, created, shortened
 from longtask_mcp.contract.questions import open_questions, quoted
 
 MAX_CHARACTERS = 6000

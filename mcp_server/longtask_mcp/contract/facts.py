@@ -70,15 +70,6 @@ def stall(task: LongTask) -> Condition | None:
     return condition if condition is not None and condition.status == "True" and not task.is_terminal else None
 
 
-def duration(span: timedelta) -> str:
-    """A length of time in one unit: 45 s, 12 min, 5 h, 3 d; 0 s for what is negative."""
-    seconds = max(0, int(span.total_seconds()))
-    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds // unit} {name}"
-    return f"{seconds // 86400} d"
-
-
 def shortened(text: str, at_most: int) -> str:
     """The text; of a longer one its first characters, and how many it has."""
     return text if len(text) <= at_most else f"{text[:at_most]}... ({len(text)} characters)"

@@ -10,11 +10,12 @@ from longtask_api import names
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
+from longtask_api.words import duration
 from longtask_mcp.contract import arguments
 from longtask_mcp.contract.answers import Answer, going
 from longtask_mcp.contract.catalogue import not_ready_reason
 from longtask_mcp.contract.errors import BadArguments
-from longtask_mcp.contract.facts import age, created, duration, status_word
+from longtask_mcp.contract.facts import age, created, status_word
 from longtask_mcp.contract.questions import entry, open_questions
 
 AGAIN_SECONDS = 30

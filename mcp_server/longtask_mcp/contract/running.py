@@ -5,7 +5,8 @@ from datetime import datetime
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask, Phase
 from longtask_api.reports import Progress
-from longtask_mcp.contract.facts import duration, from_earlier_attempt, shortened, stall, status_word, time_left
+from longtask_api.words import duration
+from longtask_mcp.contract.facts import from_earlier_attempt, shortened, stall, status_word, time_left
 from longtask_mcp.contract.questions import how_to_answer, open_questions
 
 SHOWN_METRICS = 3

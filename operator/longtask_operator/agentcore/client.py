@@ -4,7 +4,6 @@ boto3 itself and not bedrock-agentcore's MemoryClient: that one takes no clientT
 falls back to a region of its own.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -17,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from longtask_operator.agentcore.terms import Event, ServiceError, Session, SessionSummary
+from longtask_operator.threads import in_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -129,14 +129,8 @@ class AgentCore:
             token = {"nextToken": answer["nextToken"]}
 
     async def _call(self, operation: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Run it in a thread. Nothing can stop a thread, so its end is awaited when the caller is cancelled too."""
-        running = asyncio.get_running_loop().run_in_executor(self._threads, partial(operation, *arguments, **options))
         try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            running.exception()
-            raise
+            return await in_thread(self._threads, partial(operation, *arguments, **options))
         except ClientError as error:
             raise _refusal(error) from error
         except NoCredentialsError as error:

@@ -9,11 +9,12 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from longtask_api.longtask import Failure, LongTask, Phase
 from longtask_api.reports import Artifact, Progress, Result
+from longtask_api.words import duration
 
 MAX_PAIR_BYTES: Final = 4096
 """Of both messages of an end, as UTF-8: what one task may take of a conversation. As JSON within JSON, of the worst
@@ -122,7 +123,7 @@ def _word(task: LongTask) -> str:
 
 def _how(task: LongTask) -> str:
     begin, end = task.status.start_time, task.status.completion_time
-    after = f" in {_duration(end - begin)}" if begin and end and end >= begin else ""
+    after = f" in {duration(end - begin)}" if begin and end and end >= begin else ""
     if task.status.phase is not Phase.FAILED:
         return f"{_word(task)}{after}"
     failure, attempts = task.status.failure, task.status.attempt_count or 0
@@ -130,14 +131,6 @@ def _how(task: LongTask) -> str:
     why = f": {_word_like(failure.reason)}" if failure is not None else ""
     code = f". Exit code {failure.exit_code}" if failure is not None and failure.exit_code is not None else ""
     return f"failed {when}{why}{code}"
-
-
-def _duration(span: timedelta) -> str:
-    seconds = int(span.total_seconds())
-    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds // unit} {name}"
-    return f"{seconds // 86400} d"
 
 
 def _times(task: LongTask) -> str:

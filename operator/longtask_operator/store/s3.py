@@ -27,6 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from longtask_operator.store.incoming import Incoming
 from longtask_operator.store.terms import NotStored, Owner, StoreUnavailable
+from longtask_operator.threads import in_thread
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -238,14 +239,8 @@ class S3:
             self._uploads.release()
 
     async def _call(self, operation: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Run it in a thread. Nothing can stop a thread, so its end is awaited when the caller is cancelled too."""
-        running = asyncio.get_running_loop().run_in_executor(self._threads, partial(operation, *arguments, **options))
         try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            running.exception()
-            raise
+            return await in_thread(self._threads, partial(operation, *arguments, **options))
         except ClientError as error:
             raise self._refusal(error) from error
         except BotoCoreError as error:
