@@ -31,7 +31,7 @@ demo: $(VENV)/ready $(VENV)-strands/ready image ## A real training through MCP, 
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m examples.demo
 
 test: lint $(VENV)-strands/ready $(VENV)-strands-modern/ready image ## All tests, on a real cluster; brings up what it needs
-	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/pytest $(ARGS)
+	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m tests.run $(ARGS)
 
 unit: $(VENV)/ready ## The tests that need no cluster; seconds
 	$(BIN)/pytest -m "not cluster" $(ARGS)

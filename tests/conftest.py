@@ -79,7 +79,12 @@ def _established(kube: Kube, document: dict[str, Any]) -> str | None:
     name = document["metadata"]["name"]
     found = kube.get(f"{CRDS}/{name}")
     if found.code == 200:
-        kube.request("PUT", f"{CRDS}/{name}", found.body | {"spec": document["spec"]}).done()
+
+        def replaced() -> int:
+            current = kube.get(f"{CRDS}/{name}").done()
+            return kube.request("PUT", f"{CRDS}/{name}", current | {"spec": document["spec"]}).code
+
+        eventually(replaced, lambda code: code == 200)  # another run may write it at the same time
     else:
         kube.apply(f"{CRDS}/{name}", document, MANAGER).done()
     schema = document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
