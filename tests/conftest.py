@@ -1,10 +1,13 @@
 """The API server of the cluster that KUBECONFIG names, with our CRDs, and namespaces that go when the session ends."""
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import pytest
 from kubernetes.client import ApiClient
@@ -30,10 +33,13 @@ def cluster() -> Iterator[Kube]:
         pytest.fail("KUBECONFIG is not set: start a cluster with `make cluster-up`, or name one")
     client: ApiClient = new_client_from_config()
     kube = Kube(client)
-    made = [name for document in (crd.task_crd(), crd.template_crd()) if (name := _established(kube, document))]
-    yield kube
-    for name in made:
-        _delete_if_unused(kube, name)
+    with (Path(tempfile.gettempdir()) / "longtask-tests.lock").open("a") as runs:
+        fcntl.flock(runs, fcntl.LOCK_SH)
+        established = [_established(kube, document) for document in (crd.task_crd(), crd.template_crd())]
+        yield kube
+        if _is_last(runs):
+            for name in established:
+                _delete_if_ours_and_unused(kube, name)
     client.rest_client.close()
 
 
@@ -70,8 +76,17 @@ def kubectl() -> Callable[..., str]:
     return run
 
 
-def _established(kube: Kube, document: dict[str, Any]) -> str | None:
-    """Make the cluster serve the CRD; its name if it was not there.
+def _is_last(runs: TextIO) -> bool:
+    """Whether no other run of tests on this machine uses a cluster."""
+    try:
+        fcntl.flock(runs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _established(kube: Kube, document: dict[str, Any]) -> str:
+    """Make the cluster serve the CRD; its name.
 
     One that is there is replaced, because server-side apply would leave rules that another manager once wrote; its
     labels stay as they are, they may be Helm's.
@@ -96,10 +111,10 @@ def _established(kube: Kube, document: dict[str, Any]) -> str | None:
         return schemas.get(key, {}).get("x-kubernetes-validations")
 
     eventually(served, lambda rules: rules == schema["x-kubernetes-validations"])
-    return None if found.code == 200 else name
+    return str(name)
 
 
-def _delete_if_unused(kube: Kube, name: str) -> None:
+def _delete_if_ours_and_unused(kube: Kube, name: str) -> None:
     plural, _, _ = name.partition(".")
     written_by = {
         entry["manager"]
