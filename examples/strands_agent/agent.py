@@ -21,11 +21,14 @@ ENDED = ("completed", "failed", "cancelled")
 
 
 class LongTaskNews(HookProvider):
-    """Before each turn: which tasks of this caller have ended since the last one. Each is told once."""
+    """Before each turn: which tasks of this caller have ended since the last one. Each is told once.
+
+    Make it before the agent reads its session: what a session is not told by then, this tells.
+    """
 
     def __init__(self, client: MCPClient) -> None:
         self._client = client
-        self._told = {task["task_id"] for task in self._ended()}
+        self._told = {task["task_id"] for task in self._ended() if task.get("memory_state") in (None, "written")}
 
     def register_hooks(self, registry: HookRegistry, **_: Any) -> None:
         """Subscribe."""

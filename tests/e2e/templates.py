@@ -65,7 +65,7 @@ SPECS = {
     "e2e-twelve-seconds": work(activeDeadlineSeconds=12),
     "e2e-no-node": work({"nodeSelector": NO_NODE}),
     "e2e-no-node-soon": work({"nodeSelector": NO_NODE}, startTimeoutSeconds=8),
-    "e2e-no-image": work(main={"image": "localhost/none:1"}, startTimeoutSeconds=8),
+    "e2e-no-image": work(main={"image": "localhost/none:1"}, startTimeoutSeconds=20),
     "e2e-number": work(
         main={"command": ["sh", "-c", "echo -n $(LONGTASK_PARAM_NUMBER) > /dev/termination-log"]},
         parametersSchema={

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx2
 import pytest
 
-from tests.e2e.installation import MEMORY_ID, ROOT, TASKS, Installation
+from tests.e2e.installation import MEMORY_ID, REAL_MEMORY, ROOT, TASKS, Installation
 from tests.e2e.programs import kubectl
 
 PROGRAM = ROOT / "tests" / "e2e" / "agents" / "conversation.py"
@@ -94,12 +95,18 @@ async def newest() -> str:
     return (await kubectl("get", "-n", TASKS, "longtasks", *oldest_first)).done()
 
 
-async def told(uid: str) -> None:
-    """Wait until the session knows."""
+async def told(uid: str, status: str = "true") -> None:
+    """Wait until the session knows, or until it is known that it does not."""
     listed = json.loads((await kubectl("get", "-n", TASKS, "longtasks", "-o", "json")).done())
     [name] = [each["metadata"]["name"] for each in listed["items"] if each["metadata"]["uid"] == uid]
-    condition = "--for=condition=Delivered"
+    condition = f"--for=condition=Delivered={status}"
     (await kubectl("wait", "-n", TASKS, f"longtask/{name}", condition, "--timeout=120s")).done()
+
+
+def news_in(report: Any) -> list[list[str]]:
+    """What the hook told, of each message that is no tool result."""
+    said = [message["content"] for message in report["messages"] if "toolResult" not in message["content"][0]]
+    return [[part["text"] for part in content if "longtask_news" in part.get("text", "")] for content in said]
 
 
 def text_of(messages: list[Any]) -> str:
@@ -191,7 +198,27 @@ async def test_an_agent_that_stays_open_is_told_by_the_hook_and_once(
 
     report = await live
 
-    said = [message["content"] for message in report["messages"] if "toolResult" not in message["content"][0]]
-    news = [[part["text"] for part in content if "longtask_news" in part.get("text", "")] for content in said]
+    news = news_in(report)
     assert [len(each) for each in news] == [0, 0, 0, 0, 1, 0, 0, 0]
     assert "completed" in news[4][0]
+
+
+@pytest.mark.skipif(bool(REAL_MEMORY), reason="a memory on AWS refuses nothing on request")
+async def test_the_hook_tells_a_new_agent_what_its_session_was_not_told(conversation: Conversation) -> None:
+    environment = await conversation.installation.agents_environment()
+    faults = f"{environment['AWS_ENDPOINT_URL_BEDROCK_AGENTCORE']}/_emulator/faults"
+    ours = {"actorId": conversation.memory["actorId"], "metadata": {"longtaskEvent": "result"}}
+    async with httpx2.AsyncClient() as http:
+        denied = {"operation": "CreateEvent", "fault": "denied", "times": 100, "match": ours}
+        (await http.post(faults, json=[denied])).raise_for_status()
+        try:
+            uid = started(await conversation.open("Train.", steps=(start("pass"), DONE)))
+            await told(uid, "false")
+            report = await conversation.open("And now?", "And then?", steps=(DONE, DONE), news=True)
+        finally:
+            await http.delete(faults)
+
+    assert "completed" not in text_of(report["restored"])
+    news = news_in(report)[len(report["restored"]) - 1 :]
+    assert [len(each) for each in news] == [1, 0, 0, 0]
+    assert uid in news[0][0]

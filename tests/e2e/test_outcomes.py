@@ -77,7 +77,7 @@ CASES = {
         "failed",
         (
             "failed before it ran: Unschedulable",
-            "gave up after 8 s",
+            "gave up after 20 s",
             "Hint: Correct nodeSelector",
             "so there is no log",
         ),
@@ -90,7 +90,7 @@ CASES = {
         (
             "failed before it ran: ",
             "localhost/none:1",
-            "gave up after 8 s",
+            "gave up after 20 s",
             "Hint: The node cannot reach the image's registry",
         ),
         tool="e2e_no_image",

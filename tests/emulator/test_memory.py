@@ -1,5 +1,6 @@
 """What the real boto3 sees of it."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
+from agentcore_emulator.faults import Limits
+from agentcore_emulator.model import Refusal
 from tests.agentcore import MEMORY, AgentCoreMemory, agentcore_memory
 
 NOW = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
@@ -195,14 +198,32 @@ def test_a_lost_answer(
     assert len(service.events(ACTOR, session)) == written
 
 
-def test_five_messages_a_second_of_a_session_are_taken(tmp_path: Path) -> None:
+def test_five_messages_a_second_of_a_session_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("agentcore_emulator.faults.time.monotonic", lambda: now)
+    limits, said = Limits(), {"memoryId": MEMORY, "actorId": ACTOR, "sessionId": SESSION, "payload": SAID}
+    for _ in range(5):
+        limits.take("CreateEvent", said)
+
+    with pytest.raises(Refusal):
+        limits.take("CreateEvent", said)
+    limits.take("CreateEvent", said | {"sessionId": "another"})
+    limits.take("CreateEvent", said | {"payload": BLOB})
+    now += 1
+    limits.take("CreateEvent", said)
+
+
+def test_who_writes_too_fast_is_throttled(tmp_path: Path) -> None:
     with agentcore_memory(tmp_path) as limited:
-        for _ in range(5):
-            create(limited)
+        client, deadline = limited.client(), time.monotonic() + 30
+
+        def write_fast() -> None:
+            while time.monotonic() < deadline:
+                client.create_event(memoryId=MEMORY, actorId=ACTOR, sessionId=SESSION, eventTimestamp=NOW, payload=SAID)
+
         with pytest.raises(ClientError) as error:
-            create(limited)
+            write_fast()
         create(limited, "another")
-        create(limited, payload=BLOB)
 
     assert refused(error) == ("ThrottledException", 429)
 

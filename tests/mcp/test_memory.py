@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from longtask_mcp.contract import answers, results
+from longtask_mcp.contract.arguments import ListTasks
+from longtask_mcp.contract.listing import task_list
 from tests.mcp.objects import NOW, UID, ago, task
 
 MEMORY = {"memoryId": "team-0123456789", "actorId": "user-1", "sessionId": "conv-1"}
@@ -72,6 +74,16 @@ def test_status_and_results_say_whether_the_session_knows(
     assert results.results(ended, NOW).text == f"completed. score 0.87.{told} Result:\n1"
     assert answers.status(ended, NOW).envelope["memory"] == WHERE | entry
     assert results.results(ended, NOW).envelope["memory"] == WHERE | entry
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [({}, "at_end"), (SUCCEEDED, "being_written"), (WRITTEN, "written"), (REFUSED, "not_written")],
+)
+def test_a_list_says_whether_the_session_knows(status: dict[str, Any], state: str) -> None:
+    [entry, other] = task_list([task(SPEC, status), task(status=status)], ListTasks(), NOW).envelope["tasks"]
+    assert entry["memory_state"] == state
+    assert "memory_state" not in other
 
 
 def test_a_failed_task_says_so_too() -> None:

@@ -35,12 +35,12 @@ TEMPLATES = {
     "retried": template_spec(retry={"limit": 1}),
     "small": template_spec({"containers": [container(resources={"limits": {"memory": "32Mi"}})]}),
     "short-attempt": template_spec({"activeDeadlineSeconds": 2}),
-    "no-image": template_spec({"containers": [container(image="localhost/none:1")]}, startTimeoutSeconds=6),
+    "no-image": template_spec({"containers": [container(image="localhost/none:1")]}, startTimeoutSeconds=20),
     "no-config": template_spec(
-        {"containers": [container(envFrom=[{"configMapRef": {"name": "none"}}])]}, startTimeoutSeconds=6
+        {"containers": [container(envFrom=[{"configMapRef": {"name": "none"}}])]}, startTimeoutSeconds=20
     ),
     "too-big": template_spec(
-        {"containers": [container(resources={"requests": {"cpu": "1000"}})]}, startTimeoutSeconds=6
+        {"containers": [container(resources={"requests": {"cpu": "1000"}})]}, startTimeoutSeconds=20
     ),
     "numbered": template_spec(resultSchema={"type": "number"}),
     "slow": template_spec(resultSchema={"pattern": "^(a+)+$"}),

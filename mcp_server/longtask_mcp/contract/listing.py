@@ -11,7 +11,7 @@ from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_api.words import duration
-from longtask_mcp.contract import arguments
+from longtask_mcp.contract import arguments, memory
 from longtask_mcp.contract.answers import Answer, going
 from longtask_mcp.contract.catalogue import not_ready_reason
 from longtask_mcp.contract.errors import BadArguments
@@ -129,7 +129,7 @@ def _template_lines(entry: dict[str, Any]) -> str:
 
 
 def _task_entry(task: LongTask, now: datetime) -> dict[str, Any]:
-    questions = [entry(each) for each in open_questions(task)]
+    asked, told = [entry(each) for each in open_questions(task)], memory.state(task)
     return {
         "task_id": task.metadata.uid,
         "name": task.metadata.name,
@@ -137,7 +137,8 @@ def _task_entry(task: LongTask, now: datetime) -> dict[str, Any]:
         "status": status_word(task),
         "summary": going(task, now),
         "created_at": rfc3339(created(task)),
-        **({"questions": questions} if questions else {}),
+        **({"questions": asked} if asked else {}),
+        **({"memory_state": told} if told is not None else {}),
     }
 
 

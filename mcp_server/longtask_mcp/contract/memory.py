@@ -46,9 +46,14 @@ def entry(task: LongTask) -> dict[str, Any] | None:
     memory, known = task.spec.memory, task.status
     if memory is None:
         return None
-    told = {"memory_id": memory.memory_id, "actor_id": memory.actor_id, "session_id": memory.session_id}
+    told = {
+        "memory_id": memory.memory_id,
+        "actor_id": memory.actor_id,
+        "session_id": memory.session_id,
+        "state": state(task),
+    }
     if not task.is_terminal:
-        return told | {"state": "at_end"}
+        return told
     delivered = find(known.conditions, ConditionType.DELIVERED)
     events = known.delivery.events if known.delivery is not None else []
     again = known.delivery.next_retry_time if known.delivery is not None else None
@@ -58,5 +63,14 @@ def entry(task: LongTask) -> dict[str, Any] | None:
         "message": delivered.message if delivered is not None and delivered.status != "True" else None,
         "next_retry_at": rfc3339(again) if again is not None else None,
     }
-    state = STATES[delivered.status if delivered is not None else "Unknown"]
-    return told | {"state": state} | {key: value for key, value in optional.items() if value is not None}
+    return told | {key: value for key, value in optional.items() if value is not None}
+
+
+def state(task: LongTask) -> str | None:
+    """at_end, being_written, written or not_written; None where no session is to be told."""
+    if task.spec.memory is None:
+        return None
+    if not task.is_terminal:
+        return "at_end"
+    delivered = find(task.status.conditions, ConditionType.DELIVERED)
+    return STATES[delivered.status if delivered is not None else "Unknown"]

@@ -1,6 +1,6 @@
 """Records in an AgentCore memory: of each task in a session of its own, of the actor that the task belongs to.
 
-The service keeps them for the memory's eventExpiryDuration, 7 to 365 days; whoever made the memory chose it.
+The service keeps them for the memory's eventExpiryDuration, some days up to years: whoever made the memory chose it.
 
 What is kept, the record and each body, is written in pieces, one event each, in Base64. An event names what it is a
 piece of by the SHA-256 of the whole. The pieces of the record come last: a record of which all are there is complete.

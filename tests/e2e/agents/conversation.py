@@ -5,9 +5,8 @@ of Bedrock; each request to it is made into one for Bedrock and held against the
 
 PLAN is a JSON object: memory {memoryId, actorId, sessionId}, agent_id, batch_size; prompts, what the user says; steps,
 what the model does in turn: {"say": TEXT} or {"call": TOOL, "arguments": {...}}; mcp {url, headers}, if it has tools of
-a server; news: with the hook of
-examples/strands_agent, which is on the PYTHONPATH; wait_for: the file for which the tool `wait` waits, while `started`
-tells that it does.
+a server; news: with the hook of examples/strands_agent, which is on the PYTHONPATH; wait_for: the file for which the
+tool `wait` waits, while `started` tells that it does.
 """
 
 import json
