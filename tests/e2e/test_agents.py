@@ -81,12 +81,14 @@ def start(code: str) -> dict[str, Any]:
 
 def started(report: Any) -> str:
     """The id of the task that the agent started."""
-    [result] = [
-        part["toolResult"] for message in report["messages"] for part in message["content"] if "toolResult" in part
-    ]
+    [result] = results_in(report["messages"])
     assert result["status"] == "success", result
     assert "conversation's memory" in result["content"][0]["text"]
     return str(result["structuredContent"]["task_id"])
+
+
+def results_in(messages: list[Any]) -> list[Any]:
+    return [part["toolResult"] for message in messages for part in message["content"] if "toolResult" in part]
 
 
 async def newest() -> str:
@@ -125,6 +127,32 @@ async def test_the_next_agent_of_the_session_knows_the_result(conversation: Conv
     assert [each["role"] for each in second["restored"]] == ["user", "assistant"] * 3
     assert f"task ID {uid}" in text_of(second["restored"])
     assert '{"score": 0.87}' in text_of(second["restored"])
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "told_in_short"),
+    [
+        pytest.param("e2e_faces", {"count": 9000}, "Summary: 9000 faces", id="9,000 emoji"),
+        pytest.param("e2e_large", {"size": 5 << 20}, "too large for this notice: 5,", id="5 MB"),
+    ],
+)
+async def test_a_large_result_is_told_in_short_and_read_by_the_next_agent(
+    conversation: Conversation, tool: str, arguments: dict[str, Any], told_in_short: str
+) -> None:
+    if tool == "e2e_large" and not conversation.installation.has_bucket:
+        pytest.skip("the bucket is on this machine, and pods do not reach it: set LONGTASK_HOST_ADDRESS")
+    key = {"idempotency_key": uuid.uuid4().hex}
+    uid = started(await conversation.open("Work.", steps=({"call": tool, "arguments": arguments | key}, DONE)))
+    await told(uid)
+
+    last = {"call": "get_task_results", "arguments": {"task_id": uid, "page": 2}}
+    second = await conversation.open("Read on.", steps=(last, DONE))
+
+    assert told_in_short in text_of(second["restored"])
+    assert len(text_of(second["restored"][-2:]).encode()) <= 4096
+    part = results_in(second["messages"])[-1]["structuredContent"]
+    assert part["page"] == 2
+    assert "😀" in part["result"]
 
 
 async def test_the_next_agent_of_the_session_knows_why_it_failed(conversation: Conversation) -> None:

@@ -31,3 +31,9 @@ def steps(ctx: longtask.Context, count: int, pause: float, tell: bool) -> Took:
 def large(ctx: longtask.Context, size: int) -> Any:
     """Gives lines of text that are always the same and never alike, at least `size` bytes as JSON."""
     return [f"{line} é€😀 {hashlib.sha256(str(line).encode()).hexdigest()}" for line in range(size // 79 + 1)]
+
+
+@longtask.task
+def faces(ctx: longtask.Context, count: int) -> dict[str, str]:
+    """Gives as many emoji, and a summary."""
+    return {"faces": "😀" * count, "summary": f"{count} faces"}
