@@ -82,7 +82,7 @@ async def test_what_becomes_of_a_milestone_settles_nothing(
 async def test_a_long_term_record_that_is_refused_keeps_nobody_from_knowing(
     namespace: Kube, replicas: Callable[[str], OperatorProcess], memory: AgentCoreMemory
 ) -> None:
-    memory.fault("BatchCreateMemoryRecords", "invalid")
+    memory.fault("BatchCreateMemoryRecords", "invalid", times=100)  # a conflict makes the call be repeated
     policy = {"longTermRecord": True}
     await asyncio.to_thread(replicas("only").start)
     task = await asyncio.to_thread(

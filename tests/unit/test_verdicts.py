@@ -52,8 +52,8 @@ def test_a_role_that_cannot_be_assumed_is_no_wrong_right_on_the_memory() -> None
         (Kind.TRANSIENT, 4, 8),
         (Kind.TRANSIENT, 10, 300),
         (Kind.TRANSIENT, 10**6, 300),
-        (Kind.FIXABLE, 1, 30),
-        (Kind.FIXABLE, 3, 120),
+        (Kind.FIXABLE, 1, 10),
+        (Kind.FIXABLE, 3, 40),
         (Kind.FIXABLE, 50, 600),
     ],
 )

@@ -113,7 +113,7 @@ def verdict(error: ServiceError) -> Verdict:
 
 _DELAYS = {
     Kind.TRANSIENT: (timedelta(seconds=1), timedelta(minutes=5)),
-    Kind.FIXABLE: (timedelta(seconds=30), timedelta(minutes=10)),
+    Kind.FIXABLE: (timedelta(seconds=10), timedelta(minutes=10)),
 }
 """The first delay, which doubles, and the longest."""
 
