@@ -1,12 +1,15 @@
-"""One event in the session for every task, whatever goes wrong between the operator and the service."""
+"""One event in the session for every task, whatever goes wrong between the operator and the service, and one that the
+real session manager restores."""
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.agentcore import AgentCoreMemory
-from tests.delivery.ended import condition, end, told
+from tests.delivery.conversations import ENVIRONMENTS, Conversation, texts
+from tests.delivery.ended import Ended, condition, end, told
 from tests.faults.proxy import Door, Moment
 from tests.kube import Kube, eventually
 from tests.operator.process import OperatorProcess
@@ -23,31 +26,57 @@ FAULTS: dict[str, list[str]] = {
     "cut off before": ["reset"],
     "cut off after": ["resetAfter"],
     "an error after": ["errorAfter"],
+    "no answer in time, before": ["hang"],
+    "no answer in time, after": ["hangAfter"],
     "one after another": ["error", "resetAfter", "throttle"],
 }
 
 
+async def restored(memory: AgentCoreMemory, task: Ended, folder: Path) -> list[str]:
+    """The messages that a real agent restores of the task's session, where the task's are the only ones."""
+    conversation = Conversation(ENVIRONMENTS[0], memory, task.session, folder)
+    await asyncio.to_thread(conversation.open)  # makes the session one that was opened before
+    return texts((await asyncio.to_thread(conversation.open))["restored"])
+
+
+def are_its_pair(messages: list[str], task: Ended) -> bool:
+    user, assistant = messages
+    return (
+        user.startswith("user: [Automatic notice of LongTask")
+        and assistant.startswith("assistant: Noted: task ")
+        and all(task.uid in each for each in messages)
+    )
+
+
 @pytest.mark.parametrize("faults", FAULTS)
 async def test_one_event_whatever_the_service_answers(
-    namespace: Kube, replicas: Callable[[str], OperatorProcess], memory: AgentCoreMemory, faults: str
+    namespace: Kube, replicas: Callable[[str], OperatorProcess], memory: AgentCoreMemory, tmp_path: Path, faults: str
 ) -> None:
     await asyncio.to_thread(replicas("only").start)
+    tasks: list[Ended] = []
     for number in range(ROUNDS):
         session = f"{namespace.namespace}-{number}"
         for fault in FAULTS[faults]:
             memory.fault("CreateEvent", fault, match={"sessionId": session})
-        task = await asyncio.to_thread(end, namespace, f"task-{number}", session)
-        status = await asyncio.to_thread(task.delivered)
+        tasks.append(await asyncio.to_thread(end, namespace, f"task-{number}", session))
 
-        events = told(memory, task)
-        assert events == [event["eventId"] for event in status["delivery"]["events"]]
+    for task in tasks:
+        status = await asyncio.to_thread(task.delivered, 90)
+        assert [event["eventId"] for event in status["delivery"]["events"]] == told(memory, task)
+        assert len(told(memory, task)) == 1
         assert status["phase"] == "Succeeded"
         assert "payload" not in status["delivery"]["events"][0]
+    assert are_its_pair(await restored(memory, tasks[-1], tmp_path), tasks[-1])
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("denied", "AccessDenied"), ("notFound", "MemoryNotFound")])
 async def test_what_an_administrator_mends_is_tried_again(
-    namespace: Kube, replicas: Callable[[str], OperatorProcess], memory: AgentCoreMemory, fault: str, reason: str
+    namespace: Kube,
+    replicas: Callable[[str], OperatorProcess],
+    memory: AgentCoreMemory,
+    tmp_path: Path,
+    fault: str,
+    reason: str,
 ) -> None:
     operator = replicas("only")
     await asyncio.to_thread(operator.start)
@@ -62,10 +91,12 @@ async def test_what_an_administrator_mends_is_tried_again(
     assert [event["eventId"] for event in status["delivery"]["events"]] == told(memory, task)
     assert "failures" not in status["delivery"]
     assert failed["phase"] == status["phase"] == "Succeeded"
+    assert len(told(memory, task)) == 1
+    assert are_its_pair(await restored(memory, task, tmp_path), task)
 
 
 async def test_what_the_service_will_never_take_is_not_tried_again_and_holds_up_nobody(
-    namespace: Kube, replicas: Callable[[str], OperatorProcess], memory: AgentCoreMemory
+    namespace: Kube, replicas: Callable[[str], OperatorProcess], memory: AgentCoreMemory, tmp_path: Path
 ) -> None:
     session = namespace.namespace
     memory.fault("CreateEvent", "invalid", match={"sessionId": session})
@@ -78,8 +109,10 @@ async def test_what_the_service_will_never_take_is_not_tried_again_and_holds_up_
 
     assert (condition(status)["status"], condition(status)["reason"]) == ("False", "Refused")
     assert "nextRetryTime" not in status["delivery"]
+    assert status["phase"] == "Succeeded"
     assert told(memory, refused) == []
     assert len(told(memory, after)) == 1
+    assert are_its_pair(await restored(memory, after, tmp_path), after)
 
 
 POINTS: dict[str, tuple[str, int, Moment]] = {
@@ -97,6 +130,7 @@ async def test_an_operator_is_killed_and_the_next_one_goes_on(
     replicas: Callable[[str], OperatorProcess],
     memory: AgentCoreMemory,
     door: Door,
+    tmp_path: Path,
     point: str,
     number: int,
 ) -> None:
@@ -118,7 +152,10 @@ async def test_an_operator_is_killed_and_the_next_one_goes_on(
     status = await asyncio.to_thread(task.delivered)
 
     assert [event["eventId"] for event in status["delivery"]["events"]] == told(memory, task)
+    assert len(told(memory, task)) == 1
     assert status["phase"] == "Succeeded"
+    if number == 0:
+        assert are_its_pair(await restored(memory, task, tmp_path), task)
 
 
 PATH = r"/longtasks/task/status\?.*longtask-delivery"
@@ -130,6 +167,7 @@ async def test_an_operator_is_killed_in_the_middle_of_the_call(
     namespace: Kube,
     replicas: Callable[[str], OperatorProcess],
     memory: AgentCoreMemory,
+    tmp_path: Path,
     fault: str,
     number: int,
 ) -> None:
@@ -149,3 +187,6 @@ async def test_an_operator_is_killed_in_the_middle_of_the_call(
 
     assert [event["eventId"] for event in status["delivery"]["events"]] == told(memory, task)
     assert len(told(memory, task)) == 1
+    assert status["phase"] == "Succeeded"
+    if number == 0:
+        assert are_its_pair(await restored(memory, task, tmp_path), task)
