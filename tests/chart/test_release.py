@@ -14,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("release")
 
 SECONDS = 120
 TEMPLATE = "chart-test"
+INSTANCE = f"app.kubernetes.io/instance={RELEASE}"
 
 
 def manifest(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -93,12 +94,13 @@ def test_tasks_outlive_upgrade_uninstall_and_reinstall(
     assert task(kubectl, "chart-running")["status"]["phase"] == "Running"
 
     ran = helm("uninstall", RELEASE, "-n", SYSTEM, "--wait")
-    assert ran.returncode == 0, ran.stdout
-    assert kubectl("get", "-n", SYSTEM, "deployments", "-o", "name").stdout == ""
-    assert task(kubectl, "chart-finished") == finished
-    assert task(kubectl, "chart-running")["status"]["phase"] == "Running"
-
-    install()
+    try:
+        assert ran.returncode == 0, ran.stdout
+        assert kubectl("get", "-n", SYSTEM, "deployments", "-l", INSTANCE, "-o", "name").stdout == ""
+        assert task(kubectl, "chart-finished") == finished
+        assert task(kubectl, "chart-running")["status"]["phase"] == "Running"
+    finally:
+        install()  # other tests need it
     ended = in_phase(kubectl, "chart-running", "Succeeded")
     assert task(kubectl, "chart-finished") == finished
     assert ended["status"]["jobRef"] == running["status"]["jobRef"]
