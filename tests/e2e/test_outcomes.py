@@ -64,8 +64,7 @@ CASES = {
     "work that needs too much memory": Case(
         "print('filling', flush=True); x = b'x' * 10**9",
         "failed",
-        # Not the reason: containerd hears of a lack of memory and of the end in two events, and may tell the end first.
-        ("137", "memory", "Last log:\nfilling"),
+        ("OOMKilled", "(limit 32Mi)", "Hint: Start again with parameters that need less memory", "Last log:\nfilling"),
         tool="e2e_small",
     ),
     "work that takes longer than its deadline": Case(

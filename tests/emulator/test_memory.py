@@ -223,7 +223,9 @@ def test_who_writes_too_fast_is_throttled(tmp_path: Path) -> None:
 
         with pytest.raises(ClientError) as error:
             write_fast()
+        assert len(limited.events(ACTOR, SESSION)) >= 5
         create(limited, "another")
+        create(limited, payload=BLOB)
 
     assert refused(error) == ("ThrottledException", 429)
 
