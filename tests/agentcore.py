@@ -80,11 +80,10 @@ class AgentCoreMemory:
 
     def fault(self, operation: str, fault: str, **more: Any) -> None:
         """The next call of the operation, or `times` of them, goes wrong that way."""
-        answer = httpx2.post(f"{self.url}/_emulator/faults", json=[{"operation": operation, "fault": fault, **more}])
-        assert answer.status_code == 204, answer.text
+        script_fault(self.url, operation, fault, **more)
 
     def no_faults(self) -> None:
-        httpx2.delete(f"{self.url}/_emulator/faults")
+        clear_faults(self.url)
 
     def calls(self, operation: str | None = None) -> list[dict[str, Any]]:
         """The calls so far, oldest first."""
@@ -95,6 +94,16 @@ class AgentCoreMemory:
         """All events of a session, oldest first."""
         pages = self.client().get_paginator("list_events").paginate(memoryId=memory, actorId=actor, sessionId=session)
         return [event for page in pages for event in page["events"]][::-1]
+
+
+def script_fault(url: str, operation: str, fault: str, **more: Any) -> None:
+    """As AgentCoreMemory.fault, of an emulator that runs at the URL."""
+    answer = httpx2.post(f"{url}/_emulator/faults", json=[{"operation": operation, "fault": fault, **more}])
+    assert answer.status_code == 204, answer.text
+
+
+def clear_faults(url: str) -> None:
+    httpx2.delete(f"{url}/_emulator/faults").raise_for_status()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ ALONE = ("faults",)
 NICE = 5
 """Of the tests without pods: the node goes first, or it is late with what it knows of its pods."""
 ROOT = Path(__file__).resolve().parents[1]
+PYTEST = [sys.executable, "-m", "pytest"]
 
 
 def main(arguments: list[str]) -> int:
@@ -55,9 +56,6 @@ def failures(report: Path) -> list[str]:
         for outcome in case
         if outcome.tag in ("failure", "error")
     ]
-
-
-PYTEST = [sys.executable, "-m", "pytest"]
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ ENDED = ("completed", "failed", "cancelled")
 
 
 class LongTaskNews(HookProvider):
-    """Before each turn: which tasks of this caller have ended since the last one. Each is told once.
+    """Before each turn: which tasks of this caller have ended since the last one. Each is told once to an agent.
 
     Make it before the agent reads its session: what a session is not told by then, this tells.
     """

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import httpx2
 import pytest
 
+from tests.agentcore import clear_faults, script_fault
 from tests.e2e.installation import MEMORY_ID, REAL_MEMORY, ROOT, TASKS, Installation
 from tests.e2e.programs import kubectl
 
@@ -234,17 +234,15 @@ async def test_an_agent_that_stays_open_is_told_by_the_hook_and_once(
 @pytest.mark.skipif(bool(REAL_MEMORY), reason="a memory on AWS refuses nothing on request")
 async def test_the_hook_tells_a_new_agent_what_its_session_was_not_told(conversation: Conversation) -> None:
     environment = await conversation.installation.agents_environment()
-    faults = f"{environment['AWS_ENDPOINT_URL_BEDROCK_AGENTCORE']}/_emulator/faults"
+    emulator = environment["AWS_ENDPOINT_URL_BEDROCK_AGENTCORE"]
     ours = {"actorId": conversation.memory["actorId"], "metadata": {"longtaskEvent": "result"}}
-    async with httpx2.AsyncClient() as http:
-        denied = {"operation": "CreateEvent", "fault": "denied", "times": 100, "match": ours}
-        (await http.post(faults, json=[denied])).raise_for_status()
-        try:
-            uid = started(await conversation.open("Train.", steps=(start("pass"), DONE)))
-            await told(uid, "false")
-            report = await conversation.open("And now?", "And then?", steps=(DONE, DONE), news=True)
-        finally:
-            await http.delete(faults)
+    await asyncio.to_thread(script_fault, emulator, "CreateEvent", "denied", times=100, match=ours)
+    try:
+        uid = started(await conversation.open("Train.", steps=(start("pass"), DONE)))
+        await told(uid, "false")
+        report = await conversation.open("And now?", "And then?", steps=(DONE, DONE), news=True)
+    finally:
+        await asyncio.to_thread(clear_faults, emulator)
 
     assert "completed" not in text_of(report["restored"])
     news = news_in(report)[len(report["restored"]) - 1 :]
