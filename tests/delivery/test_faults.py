@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.agentcore import AgentCoreMemory
+from tests.agentcore import MEMORY, AgentCoreMemory
 from tests.delivery.conversations import ENVIRONMENTS, Conversation, texts
-from tests.delivery.ended import Ended, condition, end, told
+from tests.delivery.ended import ACTOR, SNAPSHOT, Ended, condition, end, told
 from tests.faults.proxy import Door, Moment
 from tests.kube import Kube, eventually
 from tests.operator.process import OperatorProcess
@@ -190,3 +190,34 @@ async def test_an_operator_is_killed_in_the_middle_of_the_call(
     assert status["phase"] == "Succeeded"
     if number == 0:
         assert are_its_pair(await restored(memory, task, tmp_path), task)
+
+
+@pytest.mark.parametrize("fault", ["reset", "resetAfter", "hang", "hangAfter"])
+async def test_one_long_term_record_whose_answer_is_lost_or_whose_operator_is_killed(
+    namespace: Kube, replicas: Callable[[str], OperatorProcess], memory: AgentCoreMemory, fault: str
+) -> None:
+    """A call without an answer is where the operator is killed; a cut one it makes again itself."""
+    memory.fault("BatchCreateMemoryRecords", fault)
+    before = len(memory.calls("BatchCreateMemoryRecords"))
+    snapshot = SNAPSHOT | {"delivery": {"longTermRecord": True}}
+    task = await asyncio.to_thread(end, namespace, "task", namespace.namespace, templateSnapshot=snapshot)
+    first = await asyncio.to_thread(replicas("first").start)
+
+    await asyncio.to_thread(eventually, lambda: len(memory.calls("BatchCreateMemoryRecords")), lambda n: n > before)
+    if fault.startswith("hang"):
+        first.kill()
+        await asyncio.to_thread(replicas("heir").start)
+    status = await asyncio.to_thread(task.delivered)
+
+    assert len(told(memory, task)) == 1
+    assert records(memory, task) == [status["delivery"]["recordId"]]
+    assert status["phase"] == "Succeeded"
+
+
+def records(memory: AgentCoreMemory, task: Ended) -> list[str]:
+    """The ids of the task's records in long-term memory."""
+    pages = (
+        memory.client().get_paginator("list_memory_records").paginate(memoryId=MEMORY, namespace=f"/longtasks/{ACTOR}/")
+    )
+    found = [each for page in pages for each in page["memoryRecordSummaries"]]
+    return [each["memoryRecordId"] for each in found if task.uid in each["content"]["text"]]
