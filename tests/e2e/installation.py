@@ -86,7 +86,9 @@ class Installation:
             pod["metadata"]["name"]
             for pod in await self._listed(f"/api/v1/namespaces/{SYSTEM}/pods", selector)
             if "deletionTimestamp" not in pod["metadata"]
-            and any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"]["conditions"])
+            and any(
+                each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", [])
+            )
         )
 
     async def all_ready(self, component: str, replicas: int = 2) -> list[str]:
