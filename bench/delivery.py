@@ -80,7 +80,7 @@ async def _delivered(
 
 
 async def _floor(memory: AgentCoreMemory, tasks: int, sessions: int) -> dict[str, Any]:
-    """The same number of events in other sessions, by boto3 alone, as fast as a session takes them."""
+    """The same number of events in other sessions, by boto3 alone, at the operator's own pace."""
     client, begun = memory.client(), time.time()
 
     def write(session: int) -> list[float]:

@@ -1,6 +1,7 @@
 """The local stand-in for AgentCore Memory, as tests use it: a process on loopback, with a database of its own."""
 
 import contextlib
+import functools
 import os
 import subprocess
 import sys
@@ -69,14 +70,7 @@ class AgentCoreMemory:
 
     def client(self) -> Any:
         """boto3's own client; it repeats nothing."""
-        return boto3.session.Session().client(
-            "bedrock-agentcore",
-            region_name=REGION,
-            endpoint_url=self.url,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            config=Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=3),
-        )
+        return _client(self.url)
 
     def fault(self, operation: str, fault: str, **more: Any) -> None:
         """The next call of the operation, or `times` of them, goes wrong that way."""
@@ -94,6 +88,19 @@ class AgentCoreMemory:
         """All events of a session, oldest first."""
         pages = self.client().get_paginator("list_events").paginate(memoryId=memory, actorId=actor, sessionId=session)
         return [event for page in pages for event in page["events"]][::-1]
+
+
+@functools.cache
+def _client(url: str) -> Any:
+    """One for each emulator: making it, from botocore's model, takes the time of twenty calls."""
+    return boto3.session.Session().client(
+        "bedrock-agentcore",
+        region_name=REGION,
+        endpoint_url=url,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        config=Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=3),
+    )
 
 
 def script_fault(url: str, operation: str, fault: str, **more: Any) -> None:

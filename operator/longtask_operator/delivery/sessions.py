@@ -31,8 +31,9 @@ logger = logging.getLogger(__name__)
 
 WORKERS = 16
 """Sessions that are told at the same time."""
-CALL_INTERVAL = 0.25
-"""Seconds between two events of a session: the service takes 5 a second of an actor and session."""
+CALL_INTERVAL = 0.5
+"""Seconds between two events of a session. The service takes 5 a second of an actor and session; most of them are left
+to the agent, whose session manager breaks its turn off when an event is refused three times."""
 LOOK_AGAIN = 2.0
 """Seconds until the next look at a turn that goes on."""
 EARLIER_PATIENCE = timedelta(seconds=30)

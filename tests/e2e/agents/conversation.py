@@ -22,6 +22,7 @@ import botocore.session
 from agent import LongTaskNews
 from bedrock_agentcore.memory.integrations.strands.config import AgentCoreMemoryConfig
 from bedrock_agentcore.memory.integrations.strands.session_manager import AgentCoreMemorySessionManager
+from botocore.config import Config
 from botocore.validate import ParamValidator
 from strands import Agent, tool
 from strands.models import BedrockModel, Model
@@ -30,6 +31,8 @@ from strands.tools.mcp import MCPClient
 CONVERSE: Any = (
     botocore.session.get_session().get_service_model("bedrock-runtime").operation_model("ConverseStream").input_shape
 )
+PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
+"""A script speaks faster than any model, and the service takes 5 events a second."""
 
 
 class ScriptedModel(Model):
@@ -115,7 +118,9 @@ def main() -> None:
             client = stack.enter_context(MCPClient(url=plan["mcp"]["url"], headers=plan["mcp"]["headers"]))
             tools += client.list_tools_sync()
             hooks = [LongTaskNews(client)] if plan.get("news") else []
-        manager = AgentCoreMemorySessionManager(config, region_name=os.environ["AWS_REGION"])
+        manager = AgentCoreMemorySessionManager(
+            config, region_name=os.environ["AWS_REGION"], boto_client_config=PATIENT
+        )
         agent = Agent(
             model=model,
             tools=tools,
