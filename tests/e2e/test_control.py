@@ -12,14 +12,14 @@ from tests.e2e.programs import kubectl
 from tests.mcp.replica import Reply
 from tests.mcp.world import eventually
 
-DEADLINE = 12
+DEADLINE = 16
 
 
 @pytest.fixture(scope="module")
 async def held(installation: Installation, as_alice: Session, new_key: Callable[[], str]) -> Reply:
-    """A task with a deadline of 12 s that needs 6 s, suspended in mid-run; what its start answered."""
+    """A task with a deadline of 16 s that needs 6 s, suspended in mid-run; what its start answered."""
     async with as_alice() as agent:
-        task = await agent.call("e2e_twelve_seconds", code=asleep(6, "after all"), idempotency_key=new_key())
+        task = await agent.call("e2e_held", code=asleep(6, "after all"), idempotency_key=new_key())
         await told(agent, task.task_id, "running")
         await installation.patch(task.envelope["name"], suspend=True)
         await told(agent, task.task_id, "suspended: held by an operator until it is resumed")

@@ -12,7 +12,7 @@ from tests.mcp.replica import Reply
 CODE = f"""
 import time
 for line in range(300): print('line', line, flush=True)
-time.sleep(9)
+time.sleep(12)
 print('the end', flush=True)
 {WRITE}('{{"lines": 301}}')
 """
@@ -20,7 +20,7 @@ print('the end', flush=True)
 
 @pytest.fixture(scope="module")
 async def task_id(as_alice: Session, new_key: Callable[[], str]) -> str:
-    """A task that works for 9 seconds."""
+    """A task that works for 12 seconds."""
     async with as_alice() as agent:
         task: Reply = await agent.call("e2e_python", code=CODE, idempotency_key=new_key())
     return task.task_id

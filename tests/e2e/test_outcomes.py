@@ -70,7 +70,7 @@ CASES = {
     "work that takes longer than its deadline": Case(
         FOR_LONG,
         "failed",
-        ("DeadlineExceeded", "activeDeadlineSeconds (5 s)", "Hint: Give it less to do", "Last log:\nworking"),
+        ("DeadlineExceeded", "activeDeadlineSeconds (12 s)", "Hint: Give it less to do", "Last log:\nworking"),
         tool="e2e_short",
     ),
     "work that no node takes": Case(

@@ -35,7 +35,7 @@ async def test_servers_that_restart_under_a_wait_answer_it_and_a_new_session_rea
 ) -> None:
     stopped, killed = before = await installation.all_ready("mcp")
     async with as_alice(pod=stopped) as agent:
-        task = await agent.call("e2e_python", code=asleep(8, "still here"), idempotency_key=new_key())
+        task = await agent.call("e2e_python", code=asleep(15, "still here"), idempotency_key=new_key())
         await told(agent, task.task_id, "running")
     ways = [(stopped, "auto"), (stopped, "legacy"), (killed, "auto")]
     waits = [Wait() for _ in ways]
@@ -66,7 +66,7 @@ async def test_a_connection_that_breaks_under_a_wait_is_a_clean_error_and_the_ta
 ) -> None:
     [pod, _] = await installation.all_ready("mcp")
     async with as_alice(pod=pod) as agent:
-        task = await agent.call("e2e_python", code=asleep(3, "unimpressed"), idempotency_key=new_key())
+        task = await agent.call("e2e_python", code=asleep(8, "unimpressed"), idempotency_key=new_key())
     wait = Wait()
     call = asyncio.create_task(waited(as_alice, wait, task.task_id, pod=pod, era=era))
     await asyncio.wait_for(wait.first.wait(), 30)

@@ -34,7 +34,7 @@ TEMPLATES = {
     "plain": template_spec(),
     "retried": template_spec(retry={"limit": 1}),
     "small": template_spec({"containers": [container(resources={"limits": {"memory": "32Mi"}})]}),
-    "short-attempt": template_spec({"activeDeadlineSeconds": 2}),
+    "short-attempt": template_spec({"activeDeadlineSeconds": 12}),
     "no-image": template_spec({"containers": [container(image="localhost/none:1")]}, startTimeoutSeconds=20),
     "no-config": template_spec(
         {"containers": [container(envFrom=[{"configMapRef": {"name": "none"}}])]}, startTimeoutSeconds=20
@@ -125,11 +125,11 @@ CASES = {
     "total-deadline": Case(
         LONG,
         "Failed",
-        spec={"activeDeadlineSeconds": 4},
+        spec={"activeDeadlineSeconds": 12},
         failure={
             "reason": "DeadlineExceeded",
             "logTail": "working",
-            "message": "the work was active for longer than its activeDeadlineSeconds (4 s)",
+            "message": "the work was active for longer than its activeDeadlineSeconds (12 s)",
         },
     ),
     "deadline-over-the-maximum": Case(
