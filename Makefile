@@ -33,8 +33,8 @@ demo: $(VENV)/ready $(VENV)-strands/ready image ## A real training through MCP, 
 test: lint $(VENV)-strands/ready $(VENV)-strands-modern/ready image ## All tests, on a real cluster; brings up what it needs
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m tests.run $(ARGS)
 
-unit: $(VENV)/ready ## The tests that need no cluster; seconds
-	$(BIN)/pytest -m "not cluster" $(ARGS)
+unit: $(VENV)/ready ## The tests of what is pure: no cluster, no processes; seconds
+	$(BIN)/pytest tests/unit $(ARGS)
 
 lint: $(VENV)/ready ## Style, types, layers, and whether generated files are fresh
 	$(BIN)/ruff check .
