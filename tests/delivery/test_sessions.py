@@ -1,6 +1,7 @@
 """Which sessions are told, in which order, and what waits for it."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -29,6 +30,9 @@ async def test_tasks_are_told_in_the_order_in_which_they_ended(
     times = [event["eventTimestamp"] for event in events]
     assert [event["metadata"]["longtaskUid"]["stringValue"] for event in events] == [t.uid for t in reversed(tasks)]
     assert len(set(times)) == len(tasks)
+    written = [call["at"] for call in memory.calls("CreateEvent") if call["sessionId"] == namespace.namespace]
+    gaps = [after - before for before, after in itertools.pairwise(written)]
+    assert min(gaps) > 0.45, "2 events a second at most: the agent's own need the rest of the 5 that the service takes"
 
 
 async def test_a_memory_that_is_not_listed_is_never_called(
