@@ -36,7 +36,9 @@ async def test_a_wait_is_answered_and_the_task_can_be_asked_elsewhere(
         call = asyncio.create_task(session.client.call_tool("model_training", arguments, progress_callback=hear))
         await asyncio.wait_for(waiting_began.wait(), 20)
         mortal.terminate()
-        result = await asyncio.wait_for(call, 10)
+        began = time.monotonic()
+        result = await asyncio.wait_for(call, 5)
+        assert time.monotonic() - began < 2
         readiness = await mortal.operations("readyz")
     assert readiness.status_code == 503
     assert not result.is_error
