@@ -1,6 +1,7 @@
 """What the watches have told, as little of it as decisions need, found by task."""
 
 import asyncio
+import contextlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -66,14 +67,17 @@ class Cache:
         """Whether the object of that uid is known to be gone, and not just unknown."""
         return uid in self._buried
 
-    async def changed(self, task: LongTask, at_most: float) -> None:
-        """Return when the task is no longer as given, or after `at_most` seconds."""
-        if self.tasks.get(task.metadata.uid) is not task:
-            return
-        try:
-            await asyncio.wait_for(self._waiting.setdefault(task.metadata.uid, asyncio.Event()).wait(), at_most)
-        except TimeoutError:
-            return
+    async def changed(self, task: LongTask, at_most: float) -> LongTask | None:
+        """The task as soon as it is no longer as given, or after `at_most` seconds; None when it is gone.
+
+        Only an answer that differs from what was given comes without a wait, so a loop that goes on with the answer
+        cannot spin.
+        """
+        uid = task.metadata.uid
+        if self.tasks.get(uid) is task:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._waiting.setdefault(uid, asyncio.Event()).wait(), at_most)
+        return self.tasks.get(uid)
 
     def drop_task(self, uid: str) -> None:
         """It is gone for good; a late event must not bring it back."""

@@ -59,6 +59,33 @@ def test_waiting_ends_with_the_answer_and_not_later(tasks: Tasks, running: tuple
     assert answers[0].body["value"] == "green"
 
 
+def test_a_question_without_a_timeout_outlives_every_look_at_it_and_is_answered_then(
+    tasks: Tasks, running: tuple[str, Caller]
+) -> None:
+    name, pod = running
+    pod.post("questions", COLOUR)
+    for path in ("questions/colour?waitSeconds=1", "questions/colour", "questions/colour?waitSeconds=0.5"):
+        assert pod.get(path).body == {"id": "colour", "state": "Open"}
+    reply(tasks, name, "colour", '"red"')
+    answer = eventually(lambda: pod.get("questions/colour").body, lambda body: body["state"] != "Open")
+    assert answer == {"id": "colour", "state": "Answered", "value": "red"}
+
+
+def test_deleting_the_task_ends_the_wait_at_once_and_nobody_else_notices(
+    operator: OperatorProcess, tasks: Tasks, running: tuple[str, Caller]
+) -> None:
+    name, pod = running
+    pod.post("questions", COLOUR)
+    answers: list[Answer] = []
+    waiting = threading.Thread(target=lambda: answers.append(pod.get("questions/colour?waitSeconds=50")))
+    waiting.start()
+    tasks.wait(name, "WaitingForInput")
+    tasks.delete(name)
+    waiting.join(20)
+    assert answers[0].refused == (409, "TaskEnded")
+    operator.wait_ready(2)
+
+
 def test_the_same_question_asked_again_has_the_same_answer(tasks: Tasks, running: tuple[str, Caller]) -> None:
     name, pod = running
     pod.post("questions", COLOUR)

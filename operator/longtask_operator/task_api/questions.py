@@ -42,26 +42,33 @@ def router(admit: Admit, writes: Writes, cache: Cache, validator: Validator) -> 
         wait_seconds: Annotated[float, Query(alias="waitSeconds", ge=0, le=LONGEST_WAIT)] = 0,
     ) -> QuestionAnswer:
         """Where a question stands; while it is open, after at most `waitSeconds`."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + wait_seconds
         writes.hold(caller, None)
-        while True:
-            task = cache.tasks.get(caller.task.metadata.uid, caller.task)
-            question = _find(task, question_id)
-            if _state(task, question) is not QuestionState.OPEN:
-                break
-            left = until - loop.time()
-            expires_in = (question.expires_time - datetime.now(UTC)).total_seconds() if question.expires_time else left
-            if expires_in <= 0:
-                task = await writes.change(caller, lambda task: _timing_out(task, question_id))
-                question = _find(task, question_id)
-                break
-            if left <= 0 or task.is_terminal:
-                break
-            await cache.changed(task, min(left, expires_in))
-        return await _answer(validator, task, question)
+        if all(each.id != question_id for each in caller.task.status.input_requests):
+            await writes.live(caller)  # the replica that took the question may be ahead of this one
+        task = await until_settled(cache, caller.task.metadata.uid, question_id, wait_seconds)
+        if _is_over(_find(task, question_id), datetime.now(UTC)):
+            task = await writes.change(caller, lambda task: _timing_out(task, question_id))
+        return await _answer(validator, task, _find(task, question_id))
 
     return routes
+
+
+async def until_settled(cache: Cache, uid: str, question_id: str, seconds: float) -> LongTask:
+    """The task once its question is answered or has waited for its whole timeout, else after so many seconds.
+
+    Raises Refusal where there is no such question, and where the task ends before: then nobody answers any more.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    task = cache.tasks.get(uid)
+    while task is not None and not task.is_terminal:
+        question, left = _find(task, question_id), until - loop.time()
+        if left <= 0 or _state(task, question) is not QuestionState.OPEN or _is_over(question, datetime.now(UTC)):
+            return task
+        if question.expires_time is not None:
+            left = min(left, (question.expires_time - datetime.now(UTC)).total_seconds())
+        task = await cache.changed(task, left)
+    raise Refusal(HTTPStatus.CONFLICT, "TaskEnded", "the task has ended; no answer comes any more")
 
 
 def _question(body: QuestionBody, now: datetime) -> InputRequest:
@@ -117,6 +124,11 @@ def _state(task: LongTask, question: InputRequest) -> QuestionState:
     if task.answer_to(question.id) is not None:
         return QuestionState.ANSWERED
     return QuestionState.TIMED_OUT if question.timed_out else QuestionState.OPEN
+
+
+def _is_over(question: InputRequest, now: datetime) -> bool:
+    """Whether it has waited for as long as it was to; one without a timeout waits on."""
+    return question.expires_time is not None and now >= question.expires_time
 
 
 async def _answer(validator: Validator, task: LongTask, question: InputRequest) -> QuestionAnswer:
