@@ -11,7 +11,7 @@ export DATA_PROCESSING_IMAGE ?= localhost/data-processing:dev
 export BASH_TASK_IMAGE ?= localhost/bash-task:dev
 export AGENTCORE_EMULATOR_IMAGE ?= localhost/agentcore-emulator:dev
 
-.PHONY: help demo test unit lint format generate cluster-up cluster-down image bench conformance requirements clean
+.PHONY: help demo test test-slow unit lint format generate cluster-up cluster-down image bench conformance requirements clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ demo: $(VENV)/ready $(VENV)-strands/ready image ## A real training through MCP, 
 
 test: lint $(VENV)-strands/ready $(VENV)-strands-modern/ready image ## All tests, on a real cluster; brings up what it needs
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m tests.run $(ARGS)
+
+test-slow: $(VENV)/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready image ## All tests with a fifth of the CPU, for an hour or two: what fails here is timed by luck
+	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m tests.throttle $(BIN)/python -m tests.run $(ARGS)
 
 unit: $(VENV)/ready ## The tests of what is pure: no cluster, no processes; seconds
 	$(BIN)/pytest tests/unit $(ARGS)

@@ -1,8 +1,10 @@
-"""`python -m tests.run`: every test, those that wait for pods beside those that need none. With arguments: pytest's.
+"""`python -m tests.run`: every test, and the branches of the product that they reached. With arguments: pytest's alone.
 
-Most of the time of the tests is waiting for pods. What breaks the node for everybody runs alone, at the end.
+Most of the time of the tests is waiting for pods, so several workers share two cores. What breaks the node for
+everybody runs alone, at the end.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,44 +12,44 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree
 
-WITHOUT_PODS = ("unit", "sdk", "emulator", "docs", "api", "mcp", "store", "delivery")
-WITH_PODS = ("chart", "operator", "e2e")
-ALONE = ("faults",)
-NICE = 5
-"""Of the tests without pods: the node goes first, or it is late with what it knows of its pods."""
 ROOT = Path(__file__).resolve().parents[1]
-PYTEST = [sys.executable, "-m", "pytest"]
+ALONE = "tests/faults/test_node_lost.py"
+WORKERS = 5
+SLOWEST = 25
+NICE = ("nice", "-n", "5")
+"""The node goes first, or it is late with what it knows of its pods."""
+PYTHON = (*NICE, sys.executable, "-m")
 
 
 def main(arguments: list[str]) -> int:
     """The first exit code that is not 0."""
     if arguments:
-        return subprocess.run([*PYTEST, *arguments], check=False).returncode
+        return run("pytest", *arguments)
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        output, reports = Path(scratch, "output"), [Path(scratch, f"{part}.xml") for part in range(3)]
-        with output.open("w") as file:
-            command = ["nice", "-n", str(NICE), *pytest_of(WITHOUT_PODS, reports[0])]
-            beside = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-        try:
-            codes = [subprocess.run(pytest_of(WITH_PODS, reports[1]), check=False).returncode, beside.wait()]
-        finally:
-            beside.kill()
-            beside.wait()
-        print(output.read_text(), flush=True)
-        codes.append(subprocess.run(pytest_of(ALONE, reports[2]), check=False).returncode)
-        for failure in (line for report in reports for line in failures(report)):
+        together, alone = Path(scratch, "together.xml"), Path(scratch, "alone.xml")
+        spread = ("-p", "tests.spread", f"--numprocesses={WORKERS}", f"--durations={SLOWEST}", f"--deselect={ALONE}")
+        run("coverage", "erase")
+        codes = [
+            run("coverage", "run", "-m", "pytest", *spread, f"--junit-xml={together}"),
+            run("coverage", "run", "-m", "pytest", ALONE, f"--junit-xml={alone}"),
+            run("coverage", "combine", "--quiet"),
+            run("coverage", "report"),
+        ]
+        for failure in (line for report in (together, alone) for line in failures(report)):
             print(failure)
     print(f"all tests: exit codes {codes}, {(time.monotonic() - begin) / 60:.1f} min")
     return next((code for code in codes if code), 0)
 
 
-def pytest_of(names: tuple[str, ...], report: Path) -> list[str]:
-    return [*PYTEST, f"--junit-xml={report}", *(str(ROOT / "tests" / name) for name in names)]
+def run(module: str, *arguments: str) -> int:
+    """The exit code of a Python module. Processes that tests start anywhere write their coverage beside ours."""
+    environment = os.environ | {"COVERAGE_FILE": str(ROOT / ".coverage")}
+    return subprocess.run([*PYTHON, module, *arguments], cwd=ROOT, env=environment, check=False).returncode
 
 
 def failures(report: Path) -> list[str]:
-    """A line for each test that failed: the parts' own summaries are far above the end of the output."""
+    """A line for each test that failed: pytest's own summary is far above the end of the output."""
     if not report.exists():
         return [f"no report {report.name}: pytest did not get to its end"]
     return [

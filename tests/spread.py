@@ -1,0 +1,48 @@
+"""A plugin of pytest that spreads the tests over the workers of pytest-xdist: `-p tests.spread`.
+
+A unit runs in one worker, in the order of its tests. Most units are a file; a worker has fixtures of its own for the
+session, so an operator, an MCP server and namespaces of its own. What lasts begins first.
+"""
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+RELEASE = "the release"
+"""The one unit of all tests of the chart's release: there is one of its name and namespaces in the cluster."""
+FOLDERS = ("e2e", "faults", "operator", "delivery", "docs", "store", "mcp", "chart", "api", "sdk", "emulator", "unit")
+"""In the order in which their tests begin."""
+RENDERED = ("test_rendering.py", "test_values.py")
+"""Tests of the chart that need no release."""
+
+
+class Spread(LoadScopeScheduling):
+    """Gives a free worker the next unit."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit(nodeid)
+
+
+def unit(nodeid: str) -> str:
+    """The unit to which a test belongs."""
+    path, _, _ = nodeid.partition("::")
+    _, folder, *_, name = path.split("/")
+    if folder == "e2e" or (folder == "chart" and name not in RENDERED):
+        return RELEASE
+    each_for_itself = folder == "faults" or path == "tests/delivery/test_faults.py"
+    return nodeid if each_for_itself else path
+
+
+def place(nodeid: str) -> tuple[bool, int]:
+    """Where a test comes in the order of all tests."""
+    return unit(nodeid) != RELEASE, FOLDERS.index(nodeid.split("/")[1])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: place(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Spread:
+    config.option.loadscopereorder = False
+    return Spread(config, log)
