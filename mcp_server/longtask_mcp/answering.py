@@ -62,12 +62,15 @@ class Answering:
             try:
                 found = await self._validator.mismatches(questions.schema(question), reading, "answer")
             except ValidationTimeout as slow:
-                raise AnswerRefused(f"answer: {slow}; it was not given. A shorter one may help.") from slow
+                raise AnswerRefused(
+                    f"answer: {slow}; it was not given. A shorter one may help.", "answer_invalid"
+                ) from slow
             if not found:
                 return questions.text_of(reading)
             problems = problems or found
         lines = "".join(f"\n- {problem}" for problem in problems or [])
         raise AnswerRefused(
             f"The answer does not fit question {question.id}; it was not given:{lines}\nIts schema: "
-            f"{question.answer_schema or 'any JSON'}"
+            f"{question.answer_schema or 'any JSON'}",
+            "answer_invalid",
         )

@@ -22,6 +22,7 @@ from longtask_mcp.contract.callers import owner
 from longtask_mcp.gate import Gate
 from longtask_mcp.identity import Identified, KubernetesIdentity, anonymous
 from longtask_mcp.metrics import Metrics
+from longtask_mcp.published import Published
 from longtask_mcp.reflector import Reflector
 from longtask_mcp.server import LongTaskServer
 from longtask_mcp.settings import LOOPBACK_HOSTS, Settings
@@ -102,9 +103,10 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
         tasks = Tasks(client, settings.namespace, Cache[LongTask](owner))
         templates = Cache[LongTaskTemplate](lambda template: template.metadata.name)
         metrics = Metrics(lambda: len(tasks.cache))
-        starter = Starter(tasks, templates, validator, metrics, settings.max_active_tasks_per_caller)
+        published = Published(templates)
+        starter = Starter(tasks, templates, published, validator, metrics, settings.max_active_tasks_per_caller)
         calls = Calls(tasks, templates, starter, Answering(tasks, validator), Waiting(tasks.cache, stopping), task_api)
-        server = LongTaskServer(calls, templates, metrics, __version__)
+        server = LongTaskServer(calls, published, metrics, __version__)
         yield Server(
             tasks=tasks,
             reflectors=(

@@ -16,7 +16,7 @@ from longtask_mcp.contract import answers, arguments, listing, logs, paging, que
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.brief import brief
 from longtask_mcp.contract.callers import Caller
-from longtask_mcp.contract.errors import AgentError, TaskNotFound
+from longtask_mcp.contract.errors import TaskNotFound, ToolNotFound
 from longtask_mcp.starting import Starter
 from longtask_mcp.task_api import Absent, TaskApi, Unavailable
 from longtask_mcp.tasks import UID, Tasks
@@ -91,7 +91,7 @@ class Calls:
             return await self._fixed[call.tool](call)
         template = self._template_of(call.tool)
         if template is None:
-            raise AgentError(
+            raise ToolNotFound(
                 f"There is no tool {call.tool[:100]!r} (any more). list_templates shows what can be started now."
             )
         reserved = {key: value for key, value in call.arguments.items() if key in RESERVED_ARGUMENTS}
@@ -222,7 +222,7 @@ class Calls:
             return answers.restarting(answers.status(waited.task, self._now()))
         if waited.task.is_terminal:
             return await self._results(call, Found(waited.task))
-        return answers.status(waited.task, self._now())
+        return answers.waiting_over(waited.task, self._now())
 
     async def _own(self, call: Call, task_id: str) -> Found:
         """The caller's task: from the cluster, else from the archive. Raises TaskNotFound or ArchiveUnavailable."""

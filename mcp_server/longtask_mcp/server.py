@@ -12,14 +12,12 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp_types import CallToolResult, InputRequiredResult, Resource, TextContent, Tool
 from pydantic import AnyUrl
 
-from longtask_api.template import LongTaskTemplate
-from longtask_mcp.cache import Cache
 from longtask_mcp.calls import Call, Calls
-from longtask_mcp.contract import catalogue
 from longtask_mcp.contract.answers import Answer
-from longtask_mcp.contract.errors import AgentError
+from longtask_mcp.contract.errors import AgentError, Crashed
 from longtask_mcp.identity import caller_of
 from longtask_mcp.metrics import Metrics
+from longtask_mcp.published import Published
 
 INSTRUCTIONS = (
     "Starts long-running work and keeps it: a start answers with a task ID at once, and the work goes on when you "
@@ -42,15 +40,15 @@ log = logging.getLogger(__name__)
 class LongTaskServer(MCPServer[dict[str, Any]]):
     """An MCPServer whose tools are the fixed ones and the Ready templates."""
 
-    def __init__(self, calls: Calls, templates: Cache[LongTaskTemplate], metrics: Metrics, version: str) -> None:
+    def __init__(self, calls: Calls, published: Published, metrics: Metrics, version: str) -> None:
         super().__init__("longtask", title="LongTask", instructions=INSTRUCTIONS, version=version, subscriptions=False)
         self._calls = calls
-        self._templates = templates
+        self._published = published
         self._metrics = metrics
 
     async def list_tools(self) -> list[Tool]:
         """The tools as they are now."""
-        return catalogue.tools(self._templates.all())
+        return self._published.tools()
 
     async def list_resources(self) -> list[Resource]:
         """The one resource there is."""
@@ -62,12 +60,16 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
         """Answer a call; every failure but a cancelled request is a result with isError."""
         try:
             answer = await self._answered(name, arguments, context)
-            return _result(answer.text, answer.envelope)
         except AgentError as error:
-            return _result(str(error))
+            return _error(error)
         except Exception:
             log.exception("tool %r crashed", name)
-            return _result(f"{name} failed inside the server; nothing more is known. Calling again may help.")
+            return _error(
+                Crashed(f"{name[:100]} failed inside the server; nothing more is known. Calling again may help.")
+            )
+        return CallToolResult(
+            content=[TextContent(type="text", text=answer.text)], structured_content=answer.envelope, is_error=False
+        )
 
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[dict[str, Any], Any] | None = None
@@ -116,7 +118,7 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
             )
 
 
-def _result(text: str, envelope: dict[str, Any] | None = None) -> CallToolResult:
+def _error(error: AgentError) -> CallToolResult:
     return CallToolResult(
-        content=[TextContent(type="text", text=text)], structured_content=envelope, is_error=envelope is None
+        content=[TextContent(type="text", text=str(error))], structured_content=error.envelope, is_error=True
     )

@@ -17,9 +17,11 @@ from longtask_mcp.cache import Cache
 from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.catalogue import not_ready_reason
 from longtask_mcp.contract.errors import AgentError, StartRefused
-from longtask_mcp.contract.facts import shortened
+from longtask_mcp.contract.facts import CHECK_SECONDS, shortened
 from longtask_mcp.contract.idempotency import Relation, Start, canonical
+from longtask_mcp.contract.meaning import meant
 from longtask_mcp.metrics import Metrics
+from longtask_mcp.published import Published
 from longtask_mcp.tasks import AlreadyExists, Tasks
 from longtask_runtime.validation import ValidationTimeout, Validator
 
@@ -46,6 +48,7 @@ class Starter:
         self,
         tasks: Tasks,
         templates: Cache[LongTaskTemplate],
+        published: Published,
         validator: Validator,
         metrics: Metrics,
         max_active_tasks: int,
@@ -53,6 +56,7 @@ class Starter:
     ) -> None:
         self._tasks = tasks
         self._templates = templates
+        self._published = published
         self._validator = validator
         self._metrics = metrics
         self._max_active_tasks = max_active_tasks
@@ -101,7 +105,9 @@ class Starter:
         if active >= self._max_active_tasks:
             raise StartRefused(
                 f"You have {active} tasks that have not ended; {self._max_active_tasks} are allowed. Nothing was "
-                "started. Wait for one to end (list_tasks shows them), or end one with cancel_task."
+                "started. Wait for one to end (list_tasks shows them), or end one with cancel_task.",
+                "too_many_tasks",
+                CHECK_SECONDS,
             )
         task, repeated = await self._create(start)
         return Started(task, template, repeated)
@@ -134,7 +140,8 @@ class Starter:
                         f"idempotency_key {start.key!r} was used for another start of {start.template} within 24 hours "
                         f"(task ID {task.metadata.uid}). Its parameters: {_shown(task.spec.parameters)}. "
                         f"Yours: {_shown(start.parameters)}. Nothing was started. Use a new idempotency_key for "
-                        "different work."
+                        "different work.",
+                        "idempotency_key_used",
                     )
         return None
 
@@ -144,26 +151,34 @@ class Starter:
             ready = sorted(each.metadata.name for each in self._templates.all() if each.is_ready)
             raise StartRefused(
                 f"template: there is no template {name[:100]!r}. Available: {', '.join(ready) or 'none'}. "
-                "list_templates describes them."
+                "list_templates describes them.",
+                "template_not_found",
             )
         if not template.is_ready:
-            raise StartRefused(f"template: {name} cannot be started now: {not_ready_reason(template)}")
+            raise StartRefused(
+                f"template: {name} cannot be started now: {not_ready_reason(template)}", "template_not_ready"
+            )
         return template
 
     async def _complete(self, template: LongTaskTemplate, parameters: dict[str, Any]) -> dict[str, Any]:
         try:
-            canonical(parameters)
-            return await self._validator.complete(template.spec.parameters_schema, parameters)
+            tool = self._published.tool(template)
+            given = meant(tool.input_schema, parameters) if tool is not None else parameters
+            canonical(given)
+            return await self._validator.complete(template.spec.parameters_schema, given)
         except InvalidParameters as invalid:
             lines = "".join(f"\n- {error}" for error in invalid.errors)
             raise StartRefused(
                 f"The parameters do not fit {template.metadata.name}; nothing was started:{lines}\n"
-                f"list_templates shows the schema."
+                f"list_templates shows the schema.",
+                "invalid_parameters",
             ) from invalid
         except ValueError as error:
-            raise StartRefused(f"parameters: {error}; nothing was started.") from error
+            raise StartRefused(f"parameters: {error}; nothing was started.", "invalid_parameters") from error
         except ValidationTimeout as slow:
-            raise StartRefused(f"parameters: {slow}; nothing was started. Shorter values may help.") from slow
+            raise StartRefused(
+                f"parameters: {slow}; nothing was started. Shorter values may help.", "invalid_parameters"
+            ) from slow
 
 
 def document(start: Start, name: str) -> dict[str, Any]:

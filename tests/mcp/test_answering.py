@@ -60,6 +60,7 @@ async def test_a_question_is_seen_answered_and_gone(
             'Question size is answered with {"replicas":3}. The work reads it within seconds. The task: running, '
             "waiting for input: Deploy?"
         )
+        assert first.envelope["answered"] == {"question_id": "size", "answer": {"replicas": 3}}
         assert [each["id"] for each in first.envelope["questions"]] == ["deploy"]
         assert first.envelope["next"]["arguments"] == {"task_id": task_id, "question_id": "deploy"}
         step = first.envelope["next"]
@@ -80,7 +81,8 @@ async def test_a_wrong_answer_is_told_what_and_where_and_is_not_given(
             ("size", "x"): "The answer does not fit question size; it was not given:\n- 'x' is not of type 'object'",
             ("deploy", "maybe"): "\n- 'maybe' is not of type 'boolean'\nIts schema: {\"type\": \"boolean\"}",
             ("other", "x"): "question_id: this task has not asked 'other'. Open: deploy: Deploy?; size: How many?",
-            (None, "x"): "question_id: several questions are open, name one. Open: deploy: Deploy?; size: How many?",
+            (None, "x"): "question_id: this task has asked 2 questions, name the one that you answer; nothing was "
+            "answered. Open: deploy: Deploy?; size: How many?",
         }
         for (question, answer), told in wrong.items():
             named = {"question_id": question} if question else {}
@@ -90,7 +92,7 @@ async def test_a_wrong_answer_is_told_what_and_where_and_is_not_given(
         reply = await session.call("answer_task", task_id=task_id, question_id="size", answer={"replicas": "many"})
         assert "\n- replicas: 'many' is not of type 'integer'" in reply.text
         reply = await session.call("answer_task", task_id=task_id, question_id="size")
-        assert reply.text.startswith("answer: Field required")
+        assert reply.text.startswith("answer: is missing")
         assert await given(world, task_id) == {}
 
 
@@ -168,6 +170,27 @@ async def test_the_same_answer_again_is_met_and_another_one_is_refused(
         await world.set_status(task_id, phase="Succeeded", completionTime=NOW)
         late = await session.call("answer_task", task_id=task_id, answer=True)
         assert late.text.startswith("Question deploy is answered with true. The task: completed")
+
+
+@eras
+async def test_an_answer_that_is_sent_again_never_reaches_the_next_question(
+    world: World, as_alice: Session, new_key: Callable[[], str], era: str
+) -> None:
+    async with as_alice(era) as session:
+        task_id = await asking(world, session, new_key(), DEPLOY)
+        first = await session.call("answer_task", task_id=task_id, answer=True)
+        assert not first.error, first.text
+        await world.set_status(task_id, **WAITING, inputRequests=[DEPLOY, DEPLOY | {"id": "production"}])
+        again = await session.call("answer_task", task_id=task_id, answer=True)
+        assert again.error
+        assert again.text == (
+            "question_id: this task has asked 2 questions, name the one that you answer; nothing was answered. Open: "
+            "production: Deploy?; answered before: deploy with true."
+        )
+        assert again.envelope == {"error_code": "question_not_named", "message": again.text}
+        assert await given(world, task_id) == {"deploy": "true"}
+        met = await session.call("answer_task", task_id=task_id, question_id="deploy", answer=True)
+        assert met.envelope["answered"] == {"question_id": "deploy", "answer": True}
 
 
 @eras

@@ -1,18 +1,29 @@
 """The tools that agents see."""
 
-import json
 import re
 from typing import Any
 
 import pytest
 from mcp_types import Tool
 
+from longtask_api.template import LongTaskTemplate
 from longtask_api.tools import FIXED_TOOLS, RESERVED_ARGUMENTS
+from longtask_mcp.cache import Cache
 from longtask_mcp.contract import catalogue
 from longtask_mcp.contract.arguments import Reserved
+from longtask_mcp.contract.shown import ANY
+from longtask_mcp.published import Published
 from tests.mcp.objects import template
+from tests.mcp.schemas import BY_HAND, untyped
 
 RESERVED = catalogue.start_schema({"type": "object"})["properties"]
+
+
+def published(*templates: LongTaskTemplate) -> Published:
+    cache = Cache[LongTaskTemplate](lambda each: each.metadata.name)
+    for each in templates:
+        cache.put(each)
+    return Published(cache)
 
 
 def test_the_fixed_tools_are_the_ones_that_templates_may_not_be_named_after() -> None:
@@ -25,11 +36,11 @@ def test_the_reserved_arguments_are_the_ones_that_parameters_may_not_be_named_af
 
 def test_every_ready_template_is_a_tool_after_the_fixed_ones_by_name() -> None:
     templates = [template("b-two"), template("a-one"), template("not-ready", ready=False)]
-    assert [tool.name for tool in catalogue.tools(templates)][len(FIXED_TOOLS) :] == ["a_one", "b_two"]
+    assert [tool.name for tool in published(*templates).tools()][len(FIXED_TOOLS) :] == ["a_one", "b_two"]
 
 
 def test_a_template_never_takes_the_place_of_a_fixed_tool() -> None:
-    shown = [tool.name for tool in catalogue.tools([template("start-task")])]
+    shown = [tool.name for tool in published(template("start-task")).tools()]
     assert shown.count("start_task") == 1
 
 
@@ -47,7 +58,7 @@ def test_annotations_say_which_tools_only_read() -> None:
 
 
 def test_no_tool_has_an_output_schema_that_could_make_a_client_drop_the_answer() -> None:
-    assert all(tool.output_schema is None for tool in catalogue.tools([template()]))
+    assert all(tool.output_schema is None for tool in published(template()).tools())
 
 
 @pytest.mark.parametrize("tool", [*catalogue.FIXED, catalogue.template_tool(template())], ids=lambda tool: tool.name)
@@ -57,8 +68,32 @@ def test_every_tool_fits_what_model_apis_accept(tool: Tool) -> None:
     assert schema["type"] == "object"
     assert schema["additionalProperties"] is False
     assert not {"anyOf", "oneOf", "allOf", "$ref", "$defs"} & schema.keys()
-    assert "anyOf" not in json.dumps(schema)
     assert all("description" in prop for prop in schema["properties"].values())
+    assert untyped(schema) == []
+
+
+@pytest.mark.parametrize("schema", BY_HAND.values(), ids=BY_HAND)
+def test_every_schema_is_shown_in_single_types(schema: dict[str, Any]) -> None:
+    assert untyped(catalogue.start_schema(schema)) == []
+
+
+def test_a_tool_is_made_once_for_each_version_of_its_template() -> None:
+    made = template("a-one")
+    tools = published(made)
+    first = tools.tool(made)
+    assert first is not None
+    assert tools.tool(made) is first
+    assert tools.tools()[-1] is first
+    changed = made.model_copy(update={"metadata": made.metadata.model_copy(update={"resource_version": "2"})})
+    assert tools.tool(changed) is not first
+
+
+def test_a_template_that_cannot_be_shown_leaves_the_others_their_tools(caplog: pytest.LogCaptureFixture) -> None:
+    half_a_pair = {"type": "object", "properties": {"x": {"type": "string", "default": "\ud800"}}}
+    bad = template("bad", parametersSchema=half_a_pair)
+    shown = [tool.name for tool in published(template("a-one"), bad, template("c-three")).tools()]
+    assert shown[len(FIXED_TOOLS) :] == ["a_one", "c_three"]
+    assert "template bad cannot be shown as a tool; start_task starts it" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -82,7 +117,7 @@ def test_every_tool_fits_what_model_apis_accept(tool: Tool) -> None:
         ),
         (
             {"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}], "properties": {"a": {}, "b": {}}},
-            {"properties": {"a": {}, "b": {}}, "additionalProperties": False},
+            {"properties": {"a": {"anyOf": ANY}, "b": {"anyOf": ANY}}, "additionalProperties": False},
         ),
         (
             {
@@ -108,14 +143,55 @@ def test_every_tool_fits_what_model_apis_accept(tool: Tool) -> None:
         ),
         (
             {"type": "object", "properties": {"definitions": {"enum": [{"$ref": "data"}]}, "$id": {"type": "string"}}},
+            {"properties": {"definitions": {"type": "object"}}, "additionalProperties": True},
+        ),
+        (
             {
-                "properties": {"definitions": {"enum": [{"$ref": "data"}]}, "$id": {"type": "string"}},
+                "type": "object",
+                "properties": {
+                    "limit": {"type": ["integer", "null"], "minimum": 1, "default": None, "description": "At most."},
+                    "must": {"type": ["integer", "null"]},
+                    "set": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": 3},
+                    "rows": {"type": "array", "items": {"type": ["string", "null"]}},
+                    "mode": {"enum": ["auto", 1, None]},
+                    "rate": {"type": "number", "enum": [0.1, 1]},
+                    "name": {"type": "string", "pattern": "^(?!x)", "format": "email", "description": "Whose."},
+                    "pair": {"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}]},
+                },
+                "required": ["must"],
+            },
+            {
+                "properties": {
+                    "limit": {"type": "integer", "minimum": 1, "description": "At most."},
+                    "must": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+                    "set": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": 3},
+                    "rows": {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
+                    "mode": {"anyOf": [{"type": "string", "enum": ["auto"]}, {"type": "integer", "enum": [1]}]},
+                    "rate": {"type": "number", "description": "One of 0.1, 1."},
+                    "name": {
+                        "type": "string",
+                        "description": "Whose. Format: email. Must match the regular expression ^(?!x)",
+                    },
+                    "pair": {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]}},
+                },
+                "required": ["must"],
+                "additionalProperties": False,
+            },
+        ),
+        (
+            {
+                "type": "object",
+                "properties": {"a": {"allOf": [{"$ref": "#/$defs/size"}, {"maximum": 9}], "description": "How many."}},
+                "$defs": {"size": {"type": "integer", "minimum": 1}},
+            },
+            {
+                "properties": {"a": {"type": "integer", "minimum": 1, "maximum": 9, "description": "How many."}},
                 "additionalProperties": False,
             },
         ),
         (
             {"type": "object", "properties": {"a": {"$ref": "#/$defs/a~1b"}}, "$defs": {"a/b": {"const": 1}}},
-            {"properties": {"a": {"const": 1}}, "additionalProperties": False},
+            {"properties": {"a": {"type": "integer", "enum": [1]}}, "additionalProperties": False},
         ),
     ],
 )
@@ -129,6 +205,13 @@ def _doubling(levels: int) -> dict[str, Any]:
     return {"type": "object", "properties": {"x": {"$ref": "#/$defs/d0"}}, "$defs": {**pairs, f"d{levels}": {}}}
 
 
+def _nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
 @pytest.mark.parametrize(
     "schema",
     [
@@ -137,8 +220,9 @@ def _doubling(levels: int) -> dict[str, Any]:
         {"type": "object", "properties": {"x": {"$ref": "https://example.com/schema"}}},
         {"type": "object", "properties": {"x": {"$ref": "#/required"}}, "required": []},
         _doubling(30),
+        _nested(400),
     ],
-    ids=["recursive", "missing", "remote", "not a schema", "explodes"],
+    ids=["recursive", "missing", "remote", "not a schema", "explodes", "deep"],
 )
 def test_a_schema_that_cannot_be_written_out_is_shown_open(schema: dict[str, Any]) -> None:
     assert catalogue.start_schema(schema) == {"type": "object", "additionalProperties": True, "properties": RESERVED}

@@ -166,7 +166,8 @@ async def test_a_wait_that_is_over_answers_how_the_task_is(
         reply = await session.call("wait_for_task", task_id=task_id, timeout_seconds=0.2)
     assert not reply.error
     assert reply.envelope["status"] == "started"
-    assert "Check again in 60 s" in reply.text
+    assert "Call wait_for_task again to wait on, or check again in 60 s; do not start it again." in reply.text
+    assert reply.envelope["next"] == {"tool": "wait_for_task", "arguments": {"task_id": task_id}, "after_seconds": 0}
 
 
 @eras

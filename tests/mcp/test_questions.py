@@ -152,7 +152,6 @@ def test_lists_show_the_question_in_short() -> None:
     [
         (asking(DEPLOY), None, "deploy"),
         (asking(DEPLOY, REGION), "region", "region"),
-        (asking(DEPLOY, REGION, answers={"deploy": "true"}), None, "region"),
         (asking(DEPLOY, answers={"deploy": "true"}), None, "deploy"),
         (asking(TIMED_OUT), None, "deploy"),
         (asking(DEPLOY, REGION, answers={"deploy": "true"}), "deploy", "deploy"),
@@ -171,8 +170,16 @@ def test_an_answer_is_for_the_question_that_is_meant(asked: LongTask, named: str
         (
             asking(DEPLOY, REGION),
             None,
-            "question_id: several questions are open, name one. Open: deploy: Deploy to production?; region: Which",
+            "question_id: this task has asked 2 questions, name the one that you answer; nothing was answered. "
+            "Open: deploy: Deploy to production?; region: Which region",
         ),
+        (
+            asking(DEPLOY, REGION, answers={"deploy": "true"}),
+            None,
+            "question_id: this task has asked 2 questions, name the one that you answer; nothing was answered. "
+            "Open: region: Which region; answered before: deploy with true.",
+        ),
+        (asking(TIMED_OUT, REGION), None, "question_id: this task has asked 2 questions, name the one that you answer"),
         (
             asking(DEPLOY, REGION, answers={"deploy": "1"}),
             "depoly",

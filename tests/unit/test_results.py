@@ -103,31 +103,40 @@ def test_the_summary_is_a_text_under_that_name(value: Any, summary: str | None) 
 @pytest.mark.parametrize(
     ("value", "artifacts"),
     [
-        ({"artifacts": [{"name": "m"}]}, [Artifact(name="m")]),
+        ({"artifacts": [{"name": "m"}]}, None),
         (
             {"artifacts": [{"name": "m", "uri": "s3://m/1", "size": 7, "sha256": SHA, "etag": "x"}]},
             [Artifact(name="m", uri="s3://m/1", size=7, sha256=SHA)],
         ),
-        ({"artifact": {"name": "m"}}, [Artifact(name="m")]),
-        ({"artifacts": [{"name": "m"}], "artifact": {"name": "n"}}, [Artifact(name="m")]),
-        ({"artifacts": [], "artifact": {"name": "n"}}, [Artifact(name="n")]),
-        ({"artifacts": [{"name": "m"}, {"uri": "s3://m/1"}, "n", None, {"name": 7}]}, [Artifact(name="m")]),
-        ({"artifacts": [{"name": "m", "size": -1}]}, None),
-        ({"artifacts": [{"name": "m", "sha256": "short"}]}, None),
-        ({"artifacts": {"name": "m"}}, None),
+        ({"artifact": {"name": "m", "uri": "x:m"}}, [Artifact(name="m", uri="x:m")]),
+        ({"artifact": {"name": "m", "uri": ""}}, None),
+        (
+            {"artifacts": [{"name": "m", "uri": "x:m"}], "artifact": {"name": "n", "uri": "x:n"}},
+            [Artifact(name="m", uri="x:m")],
+        ),
+        ({"artifacts": [], "artifact": {"name": "n", "uri": "x:n"}}, [Artifact(name="n", uri="x:n")]),
+        (
+            {"artifacts": [{"name": "m", "uri": "x:m"}, {"uri": "s3://m/1"}, {"name": "n"}, "n", None, {"name": 7}]},
+            [Artifact(name="m", uri="x:m")],
+        ),
+        ({"artifacts": [{"name": "m", "uri": "x:m", "size": -1}]}, None),
+        ({"artifacts": [{"name": "m", "uri": "x:m", "sha256": "short"}]}, None),
+        ({"artifacts": {"name": "m", "uri": "x:m"}}, None),
         ({"artifacts": "m"}, None),
         ({"artifact": "m"}, None),
-        ([{"artifact": {"name": "m"}}], None),
+        ([{"artifact": {"name": "m", "uri": "x:m"}}], None),
     ],
 )
-def test_artifacts_are_the_entries_that_have_at_least_a_name(value: Any, artifacts: list[Artifact] | None) -> None:
+def test_artifacts_are_the_entries_that_say_a_name_and_where_it_is(
+    value: Any, artifacts: list[Artifact] | None
+) -> None:
     outcome = read_result(json.dumps(value))
     assert isinstance(outcome, Result)
     assert (outcome.value, outcome.artifacts) == (value, artifacts)
 
 
 def test_at_most_64_artifacts_are_taken() -> None:
-    outcome = read_result(json.dumps({"artifacts": [{"name": f"m{n}"} for n in range(65)]}))
+    outcome = read_result(json.dumps({"artifacts": [{"name": f"m{n}", "uri": "x:m"} for n in range(65)]}))
     assert isinstance(outcome, Result)
     assert outcome.artifacts is not None
     assert [artifact.name for artifact in outcome.artifacts] == [f"m{n}" for n in range(64)]
@@ -180,8 +189,11 @@ LARGE = Result(attempt=2, reference=Reference(uri="s3://bucket/r", size=7, sha25
         ),
         pytest.param(
             Result(artifacts=[MODEL]),
-            ended_pod("b", told='{"artifact": {"name": "model", "size": 1}}'),
-            Result(value={"artifact": {"name": "model", "size": 1}}, artifacts=[Artifact(name="model", size=1)]),
+            ended_pod("b", told='{"artifact": {"name": "model", "uri": "x:m", "size": 1}}'),
+            Result(
+                value={"artifact": {"name": "model", "uri": "x:m", "size": 1}},
+                artifacts=[Artifact(name="model", uri="x:m", size=1)],
+            ),
             id="by-name",
         ),
         pytest.param(HANDED_IN, ended_pod("c", told="7"), Result(value=7, artifacts=[MODEL]), id="not-recorded-pod"),

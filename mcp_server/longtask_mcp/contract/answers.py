@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from longtask_api.longtask import LongTask
-from longtask_api.reports import Artifact, Reference
+from longtask_api.reports import Artifact, Reference, json_or_text
 from longtask_api.words import duration
-from longtask_mcp.contract.envelope import envelope
+from longtask_mcp.contract.envelope import envelope, step
 from longtask_mcp.contract.facts import (
     CHECK_SECONDS,
     MIN_CHECK_SECONDS,
@@ -41,11 +41,12 @@ def started(task: LongTask, title: str, now: datetime) -> Answer:
 def repeated(task: LongTask, title: str, now: datetime) -> Answer:
     """A start met the task of an earlier one."""
     how = "a new idempotency_key" if task.spec.idempotency_key else "an idempotency_key of your choice"
+    note = f"was already started {duration(age(task, now))} ago"
+    again = f"To run it a second time on purpose, pass {how}."
     return Answer(
-        f"{title} task was already started {duration(age(task, now))} ago with task ID: {task.metadata.uid}. "
-        f"No second one was started. Its status: {status(task, now).text}{promise(task)} "
-        f"To run it a second time on purpose, pass {how}.",
-        envelope(task, now),
+        f"{title} task {note} with task ID: {task.metadata.uid}. "
+        f"No second one was started. Its status: {status(task, now).text}{promise(task)} {again}",
+        envelope(task, now) | {"repeated": True, "note": f"It {note}; no second one was started. {again}"},
     )
 
 
@@ -66,29 +67,43 @@ def status(task: LongTask, now: datetime) -> Answer:
 def answered(task: LongTask, question_id: str, answer: str, now: datetime) -> Answer:
     """An answer was given, now or by an earlier call; `answer` is its JSON text."""
     soon = "" if task.is_terminal else " The work reads it within seconds."
+    given = {"question_id": question_id, "answer": json_or_text(answer)}
     return Answer(
         f"Question {question_id} is answered with {answer}.{soon} The task: {status(task, now).text}",
-        envelope(task, now),
+        envelope(task, now) | {"answered": given},
     )
 
 
 def restarting(answer: Answer) -> Answer:
     """An answer that had to be given before its time because this server stops."""
-    return Answer(f"server restarting; call again. The task is not affected: {answer.text}", answer.envelope)
+    note = "server restarting; call again. The task is not affected"
+    return Answer(f"{note}: {answer.text}", answer.envelope | {"interrupted": True, "note": f"{note}."})
+
+
+def waiting_over(task: LongTask, now: datetime) -> Answer:
+    """The time of a wait is up, and there is no news."""
+    told = status(task, now)
+    if open_questions(task):
+        return told
+    return Answer(
+        f"{going_on(task, now)} Call wait_for_task again to wait on, or check again in {check_seconds(task, now)} s; "
+        "do not start it again.",
+        told.envelope | {"next": step(task, "wait_for_task")},
+    )
 
 
 def cancelling(task: LongTask, now: datetime) -> Answer:
     """The end of a task was asked for."""
+    note = "The task is being cancelled; this can take a minute. Its log will be kept (get_task_logs)."
     return Answer(
-        "The task is being cancelled; this can take a minute. Its log will be kept (get_task_logs). "
-        f"Check with check_task_status in ~{MIN_CHECK_SECONDS} s.",
-        envelope(task, now),
+        f"{note} Check with check_task_status in ~{MIN_CHECK_SECONDS} s.", envelope(task, now) | {"note": note}
     )
 
 
 def already_ended(task: LongTask, now: datetime) -> Answer:
     """A cancel came after the end."""
-    return Answer(f"Nothing to cancel, the task had already ended: {status(task, now).text}", envelope(task, now))
+    note = "Nothing to cancel, the task had already ended"
+    return Answer(f"{note}: {status(task, now).text}", envelope(task, now) | {"note": f"{note}."})
 
 
 def not_found(task_id: str, namesake: LongTask | None) -> str:

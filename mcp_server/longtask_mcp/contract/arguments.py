@@ -1,11 +1,16 @@
 """The arguments of the tools, as models: read, checked, and shown to agents as flat JSON Schemas. Pure."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
+from longtask_api.reports import json_or_text
 from longtask_mcp.contract.errors import BadArguments
+from longtask_mcp.contract.facts import shortened
+from longtask_mcp.contract.shown import ANY
 
 MAX_WAIT_SECONDS = 50
 """Clients give up on a call after 60 seconds."""
@@ -13,8 +18,35 @@ MAX_LOG_LINES = 2000
 MAX_LISTED = 100
 MAX_CURSOR = 4096
 MAX_PAGES = 10**9
+SHOWN_CHARACTERS = 100
+QUOTES = " \t\r\n\"'`"
+"""What models put around an id."""
 
-TaskId = Annotated[str, Field(min_length=1, max_length=256, description="The task ID that the start answered with.")]
+
+def _bare(given: Any) -> Any:
+    return given.strip(QUOTES) if isinstance(given, str) else given
+
+
+def _folded(given: Any) -> Any:
+    return _bare(given).lower() if isinstance(given, str) else given
+
+
+def _template(given: Any) -> Any:
+    """The name of a template, which has no underscore: `model_training` is the tool of `model-training`."""
+    return _folded(given).replace("_", "-") if isinstance(given, str) else given
+
+
+def _spelt(given: Any) -> Any:
+    """The object that JSON text spells: some clients send objects as text."""
+    read = json_or_text(given) if isinstance(given, str) else given
+    return read if isinstance(read, dict) else given
+
+
+TaskId = Annotated[
+    str,
+    Field(min_length=1, max_length=256, description="The task ID that the start answered with."),
+    BeforeValidator(_folded),
+]
 Wait = Annotated[
     float,
     Field(
@@ -37,9 +69,19 @@ Key = Annotated[
 
 
 class Arguments(BaseModel):
-    """Arguments of one tool; unknown ones are an error."""
+    """Arguments of one tool; unknown ones are an error.
+
+    null, or text of spaces alone, for an argument that may be left out says nothing: clients that fill in every
+    argument of a schema send that. Text around an id is trimmed, and ids are in lower case.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_says_nothing(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        optional = {name for name, known in cls.model_fields.items() if not known.is_required()}
+        return {key: value for key, value in given.items() if key not in optional or not _is_blank(value)}
 
 
 class Nothing(Arguments):
@@ -56,9 +98,15 @@ class Reserved(Arguments):
 class StartTask(Reserved):
     """Arguments of start_task."""
 
-    template: Annotated[str, Field(min_length=1, max_length=253, description="Name of the template to start.")]
+    template: Annotated[
+        str,
+        Field(min_length=1, max_length=253, description="Name of the template to start."),
+        BeforeValidator(_template),
+    ]
     parameters: Annotated[
-        dict[str, Any], Field(description="The work's parameters, as list_templates describes them.")
+        dict[str, Any],
+        Field(description="The work's parameters, as list_templates describes them."),
+        BeforeValidator(_spelt),
     ] = {}
 
 
@@ -85,14 +133,21 @@ class GetResults(OneTask):
 class AnswerTask(OneTask):
     """Arguments of answer_task."""
 
-    answer: Annotated[Any, Field(description="The answer: any JSON value that fits the schema of the question.")]
+    answer: Annotated[
+        Any,
+        Field(
+            description="The answer: a JSON value that fits the schema of the question, or its JSON text.",
+            json_schema_extra={"anyOf": ANY},
+        ),
+    ]
     question_id: Annotated[
         str | None,
         Field(
             min_length=1,
             max_length=64,
-            description="Which question; may be left out when exactly one is open.",
+            description="Which question. May be left out as long as the task has asked one question only.",
         ),
+        BeforeValidator(_bare),
     ] = None
 
 
@@ -118,11 +173,16 @@ class ListTasks(Arguments):
     status: Annotated[
         Literal["started", "running", "completed", "failed", "cancelled"] | None,
         Field(description="Only tasks with this status."),
+        BeforeValidator(_folded),
     ] = None
-    template: Annotated[str | None, Field(max_length=253, description="Only tasks of this template.")] = None
+    template: Annotated[
+        str | None, Field(max_length=253, description="Only tasks of this template."), BeforeValidator(_template)
+    ] = None
     limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="How many tasks to show.")] = 20
     cursor: Annotated[
-        str | None, Field(max_length=MAX_CURSOR, description="Where to go on: the cursor of the previous answer.")
+        str | None,
+        Field(max_length=MAX_CURSOR, description="Where to go on: the cursor of the previous answer."),
+        BeforeValidator(_bare),
     ] = None
     include_archived: Annotated[
         bool, Field(description="Also those that ended so long ago that only their record is left; they come last.")
@@ -139,6 +199,17 @@ class ResumeBrief(Arguments):
 
 A = TypeVar("A", bound=Arguments)
 
+MAX_PROBLEMS = 20
+WANTED = {
+    "string": "a string",
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "bool": "true or false",
+    "dict": "a JSON object",
+}
+"""What is wanted where pydantic finds an error whose kind begins like this."""
+
 
 def read(model: type[A], arguments: Mapping[str, Any]) -> A:
     """The arguments as `model`. Raises BadArguments."""
@@ -146,15 +217,10 @@ def read(model: type[A], arguments: Mapping[str, Any]) -> A:
         return model.model_validate(arguments)
     except ValidationError as error:
         problems = [
-            f"{'.'.join(str(part) for part in each['loc'])}: "
-            + (
-                f"no such argument; allowed are {', '.join(model.model_fields) or 'none'}"
-                if each["type"] == "extra_forbidden"
-                else each["msg"]
-            )
+            f"{shortened('.'.join(str(part) for part in each['loc']), SHOWN_CHARACTERS)}: {_problem(model, each)}"
             for each in error.errors(include_url=False)
         ]
-        raise BadArguments("; ".join(problems)) from error
+        raise BadArguments("; ".join(problems[:MAX_PROBLEMS])) from error
 
 
 def schema(model: type[Arguments]) -> dict[str, Any]:
@@ -162,10 +228,48 @@ def schema(model: type[Arguments]) -> dict[str, Any]:
     properties = {}
     document = model.model_json_schema()
     for name, prop in document.get("properties", {}).items():
+        branches = [branch for branch in prop.get("anyOf", []) if branch != {"type": "null"}]
         kept = {key: value for key, value in prop.items() if key not in {"title", "anyOf"}}
-        kept |= next((branch for branch in prop.get("anyOf", []) if branch != {"type": "null"}), {})
+        kept |= branches[0] if len(branches) == 1 else {"anyOf": branches} if branches else {}
         if kept.get("default", 0) is None:
             del kept["default"]
         properties[name] = kept
     required = {"required": document["required"]} if "required" in document else {}
     return {"type": "object", "properties": properties, **required, "additionalProperties": False}
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _problem(model: type[Arguments], error: ErrorDetails) -> str:
+    """What is wrong, in the words of JSON."""
+    limits, given = error.get("ctx", {}), error["input"]
+    match error["type"]:
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            return f"no such argument; allowed are {', '.join(model.model_fields) or 'none'}"
+        case "literal_error":
+            allowed = str(limits["expected"]).replace("'", '"')
+            return f"must be {allowed}, not {_shown(given)}"
+        case "string_too_short":
+            return "must not be empty"
+        case "string_too_long":
+            return f"has {len(given)} characters; at most {limits['max_length']} are allowed"
+        case "greater_than_equal":
+            return f"must be at least {limits['ge']:g}, not {_shown(given)}"
+        case "less_than_equal":
+            return f"must be at most {limits['le']:g}, not {_shown(given)}"
+        case kind:
+            wanted = next((words for start, words in WANTED.items() if kind.startswith(start)), None)
+            return f"must be {wanted}, not {_shown(given)}" if wanted is not None else error["msg"]
+
+
+def _shown(given: Any) -> str:
+    """A value as JSON, in short; an array or an object by its kind, text where something else is wanted as text."""
+    if isinstance(given, dict):
+        return "an object"
+    if isinstance(given, list):
+        return "an array"
+    return shortened(json.dumps(given, ensure_ascii=False), SHOWN_CHARACTERS)

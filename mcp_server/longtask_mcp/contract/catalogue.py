@@ -1,22 +1,14 @@
 """The tools that agents see: the fixed ones, and one for each Ready template. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mcp_types import Tool, ToolAnnotations
 
 from longtask_api import names
 from longtask_api.conditions import find
-from longtask_api.parameters import DATA_KEYWORDS, NAMED_SCHEMAS
 from longtask_api.template import LongTaskTemplate, TemplateConditionType
-from longtask_api.tools import FIXED_TOOLS
-from longtask_mcp.contract import arguments
-
-MAX_SCHEMA_NODES = 5000
-"""A schema that grows beyond this when its references are written out is shown as an open object."""
-COMBINATORS = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
-"""Model APIs refuse tools with these at the top of their schema. They hold all the same when a task is started."""
-DROPPED_KEYWORDS = frozenset({"$ref", "$defs", "definitions", "$schema", "$id"})
+from longtask_mcp.contract import arguments, shown
 
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _STARTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False)
@@ -121,12 +113,6 @@ FIXED = (
 )
 
 
-def tools(templates: Iterable[LongTaskTemplate]) -> list[Tool]:
-    """All tools in a stable order: the fixed ones, then those of Ready templates by name."""
-    ready = [each for each in templates if each.is_ready and names.tool_name(each.metadata.name) not in FIXED_TOOLS]
-    return [*FIXED, *(template_tool(each) for each in sorted(ready, key=lambda each: each.metadata.name))]
-
-
 def template_tool(template: LongTaskTemplate) -> Tool:
     """The tool that starts a template's tasks."""
     return Tool(
@@ -147,62 +133,11 @@ def not_ready_reason(template: LongTaskTemplate) -> str:
 
 
 def start_schema(parameters_schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A template's schema with references written out and the reserved arguments beside its properties."""
+    """A template's schema, flat and of single types, with the reserved arguments beside its properties."""
     try:
-        shown = flat(parameters_schema)
+        kept = shown.shown(parameters_schema)
     except ValueError:
-        shown = {"additionalProperties": True}
+        kept = {"additionalProperties": True}
     reserved = arguments.schema(arguments.Reserved)["properties"]
-    kept = {key: value for key, value in shown.items() if key not in COMBINATORS}
     closed = {} if kept.keys() & {"unevaluatedProperties", "patternProperties"} else {"additionalProperties": False}
     return {**closed, **kept, "type": "object", "properties": {**kept.get("properties", {}), **reserved}}
-
-
-def flat(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema without $ref and $defs. Raises ValueError where it cannot be written out."""
-    return _Writer(schema).written(schema, ())
-
-
-class _Writer:
-    def __init__(self, root: Mapping[str, Any]) -> None:
-        self._root = root
-        self._left = MAX_SCHEMA_NODES
-
-    def written(self, node: Mapping[str, Any], opened: tuple[str, ...]) -> dict[str, Any]:
-        """A schema; `opened` are the references that led to it."""
-        self._left -= 1
-        if self._left < 0:
-            raise ValueError(f"the schema has more than {MAX_SCHEMA_NODES} parts")
-        reference = node.get("$ref")
-        target: dict[str, Any] = {}
-        if isinstance(reference, str):
-            if reference in opened:
-                raise ValueError(f"{reference} leads back to itself")
-            target = self.written(_resolve(self._root, reference), (*opened, reference))
-        return target | {
-            key: self._keyword(key, child, opened) for key, child in node.items() if key not in DROPPED_KEYWORDS
-        }
-
-    def _keyword(self, key: str, value: Any, opened: tuple[str, ...]) -> Any:
-        if key in DATA_KEYWORDS:
-            return value
-        if isinstance(value, list):
-            return [self._keyword(key, child, opened) for child in value]
-        if not isinstance(value, Mapping):
-            return value
-        if key in NAMED_SCHEMAS:
-            return {name: self._keyword("", child, opened) for name, child in value.items()}
-        return self.written(value, opened)
-
-
-def _resolve(schema: Mapping[str, Any], reference: str) -> Mapping[str, Any]:
-    """The schema that a local JSON pointer such as #/$defs/layer points at. Raises ValueError."""
-    if reference != "#" and not reference.startswith("#/"):
-        raise ValueError(f"{reference} is not inside the schema")
-    node: Any = schema
-    for part in reference.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        node = node.get(key) if isinstance(node, Mapping) else None
-    if isinstance(node, Mapping):
-        return node
-    raise ValueError(f"{reference} does not point at a schema object")

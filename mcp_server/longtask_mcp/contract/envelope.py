@@ -7,7 +7,7 @@ from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Progress
 from longtask_mcp.contract import memory, questions
-from longtask_mcp.contract.facts import check_seconds, has_result, stall, status_word
+from longtask_mcp.contract.facts import check_seconds, has_result, message, stall, status_word
 
 
 def envelope(task: LongTask, now: datetime) -> dict[str, Any]:
@@ -15,7 +15,8 @@ def envelope(task: LongTask, now: datetime) -> dict[str, Any]:
     known, result, quiet = task.status, task.status.result, stall(task)
     optional = {
         "phase": known.phase and known.phase.value,
-        "message": known.message,
+        "message": message(task),
+        "cancel_requested": (task.spec.cancel_requested and not task.is_terminal) or None,
         "progress": _progress(known.progress) if known.progress else None,
         "questions": [questions.entry(each) for each in questions.open_questions(task)],
         "stalled": quiet.message if quiet is not None else None,

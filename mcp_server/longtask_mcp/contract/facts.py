@@ -37,6 +37,11 @@ def status_word(task: LongTask) -> str:
     return STATUS[task.status.phase]
 
 
+def message(task: LongTask) -> str | None:
+    """What the operator says beside the phase; nothing of questions, which are told from what is open now."""
+    return task.status.message if task.status.phase is not Phase.WAITING_FOR_INPUT else None
+
+
 def has_result(task: LongTask) -> bool:
     """Whether there is a result to read: that of a completed task, or what one that ended badly had handed in."""
     result = task.status.result
@@ -45,6 +50,8 @@ def has_result(task: LongTask) -> bool:
 
 def check_seconds(task: LongTask, now: datetime) -> int:
     """When it is worth asking again, in seconds."""
+    if task.spec.cancel_requested:
+        return MIN_CHECK_SECONDS
     left = time_left(task, now)
     return CHECK_SECONDS if left is None else int(min(CHECK_SECONDS, max(MIN_CHECK_SECONDS, left.total_seconds())))
 

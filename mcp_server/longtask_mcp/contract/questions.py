@@ -58,24 +58,31 @@ def schema(question: InputRequest) -> dict[str, Any]:
 
 
 def chosen(task: LongTask, question_id: str | None) -> InputRequest:
-    """The question that an answer is for: the one named, else the only open one, else the only one there was.
+    """The question that an answer is for: the one named, else the only one that the task has asked so far.
 
-    Raises AnswerRefused.
+    Once a second one was asked a name is needed, open or not: a call that is repeated because its answer was lost would
+    decide the question that came after the one it was for. Raises AnswerRefused.
     """
     asked, waiting = task.status.input_requests, open_questions(task)
     if question_id is None:
-        candidates = waiting or asked
-        if len(candidates) == 1:
-            return candidates[0]
+        if len(asked) == 1:
+            return asked[0]
         if waiting:
-            raise AnswerRefused(f"question_id: several questions are open, name one. {_listed(waiting)}")
+            raise AnswerRefused(
+                f"question_id: this task has asked {len(asked)} questions, name the one that you answer; nothing was "
+                f"answered. {_listed(waiting)}{_given(task)}",
+                "question_not_named",
+            )
         raise AnswerRefused(
             f"No question of this task is open; its status is {status_word(task)}. check_task_status shows the "
-            "questions that it asks."
+            "questions that it asks.",
+            "question_closed",
         )
     named = next((each for each in asked if each.id == question_id), None)
     if named is None:
-        raise AnswerRefused(f"question_id: this task has not asked {question_id[:100]!r}. {_listed(waiting)}")
+        raise AnswerRefused(
+            f"question_id: this task has not asked {question_id[:100]!r}. {_listed(waiting)}", "question_not_found"
+        )
     return named
 
 
@@ -85,24 +92,27 @@ def check_open(task: LongTask, question: InputRequest) -> None:
     if given is not None:
         raise AnswerRefused(
             f"Question {question.id} was already answered with {_shown(given)}. The first answer counts; yours was not "
-            "given."
+            "given.",
+            "question_answered",
         )
     if question.timed_out:
         went_on = f"with the default {question.default}" if question.default is not None else "without an answer"
         raise AnswerRefused(
             f"Question {question.id} timed out: nobody answered in time, and the work went on {went_on}. No answer is "
-            "taken any more."
+            "taken any more.",
+            "question_closed",
         )
     if task.is_terminal:
         raise too_late(task)
     if task.spec.cancel_requested:
-        raise AnswerRefused("The task is being cancelled, so no answer is taken.")
+        raise AnswerRefused("The task is being cancelled, so no answer is taken.", "question_closed")
 
 
 def too_late(task: LongTask) -> AnswerRefused:
     """Why a task that has ended takes no answer."""
     return AnswerRefused(
-        f"The task has ended ({status_word(task)}), so no answer is taken. get_task_results shows what came of it."
+        f"The task has ended ({status_word(task)}), so no answer is taken. get_task_results shows what came of it.",
+        "question_closed",
     )
 
 
@@ -153,6 +163,12 @@ def _listed(waiting: list[InputRequest]) -> str:
     if not waiting:
         return "No question is open."
     return f"Open: {'; '.join(f'{each.id}: {_shown(each.message)}' for each in waiting)}"
+
+
+def _given(task: LongTask) -> str:
+    """What was answered before, so that a caller that lost an answer sees that its own was taken."""
+    given = [f"{each.request_id} with {_shown(each.value)}" for each in task.spec.input_responses]
+    return f"; answered before: {'; '.join(given)}." if given else ""
 
 
 def _shown(text: str) -> str:

@@ -6,7 +6,7 @@ from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask, Phase
 from longtask_api.reports import Progress
 from longtask_api.words import duration
-from longtask_mcp.contract.facts import from_earlier_attempt, shortened, stall, status_word, time_left
+from longtask_mcp.contract.facts import from_earlier_attempt, message, shortened, stall, status_word, time_left
 from longtask_mcp.contract.questions import how_to_answer, open_questions
 
 SHOWN_METRICS = 3
@@ -39,12 +39,13 @@ def _line(task: LongTask, now: datetime, question: str | None) -> str:
 
 def _head(task: LongTask) -> str:
     """Status, share, and details in parentheses."""
-    progress, known = task.status.progress, task.status
+    progress = task.status.progress
     share, details = _told(progress) if progress is not None else ("", [])
     if details and from_earlier_attempt(task) and progress is not None:
         details.append(f"told by attempt {progress.attempt}")
-    if not details and known.message and known.message != status_word(task):
-        details = [known.message.rstrip(".")]
+    said = message(task)
+    if not details and said and said != status_word(task):
+        details = [said.rstrip(".")]
     head = " ".join([status_word(task), *([share] if share else [])])
     if details:
         return f"{head} ({', '.join(details)})"

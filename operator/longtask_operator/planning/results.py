@@ -117,14 +117,18 @@ def _storable(value: Any, depth: int) -> bool:
 
 
 def _artifacts(value: Any) -> list[Artifact]:
-    """Entries of `artifacts` (or the one `artifact`) of the result that say at least a name."""
+    """Entries of `artifacts` (or the one `artifact`) of the result that say a name and where it is. What says no more
+    than a name is the work's own, such as the finds of an excavation.
+    """
     if not isinstance(value, dict):
         return []
     listed = value.get("artifacts") or ([value["artifact"]] if "artifact" in value else [])
     found = []
     for entry in listed if isinstance(listed, list) else []:
         try:
-            found.append(Artifact.from_api(entry))
+            artifact = Artifact.from_api(entry)
         except ValueError:
             continue
+        if artifact.uri:
+            found.append(artifact)
     return found[:64]

@@ -1,0 +1,47 @@
+"""Parameters as a model meant them, where it said them in the way of its framework. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from longtask_api.reports import json_or_text
+from longtask_mcp.contract.shown import type_of
+
+
+def meant(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of an object by its published schema: null, or text of spaces alone, for what may be left out and
+    takes no such value is left out; text where none is taken is read as JSON.
+    """
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    read = {}
+    for name, value in values.items():
+        known = properties.get(name)
+        if known is None:
+            read[name] = value
+        elif name in required or not _says_nothing(value, _types(known)):
+            read[name] = _value(known, value)
+    return read
+
+
+def _value(schema: Mapping[str, Any], value: Any) -> Any:
+    types = _types(schema)
+    if isinstance(value, str) and "string" not in types:
+        spelt = json_or_text(value)
+        value = spelt if types.keys() & {type_of(spelt), "number" if type_of(spelt) == "integer" else ""} else value
+    if isinstance(value, dict) and "object" in types:
+        return meant(types["object"], value)
+    if isinstance(value, list) and "array" in types:
+        return [_value(types["array"].get("items", {}), each) for each in value]
+    return value
+
+
+def _types(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The schema of each type that is taken; none where anything may come. Of several of one type, none is known."""
+    branches = schema.get("anyOf", [schema])
+    known = {each["type"]: each for each in branches if "type" in each}
+    return known if len(known) == len(branches) else {each: {} for each in known}
+
+
+def _says_nothing(value: Any, types: Mapping[str, Any]) -> bool:
+    return (value is None and bool(types) and "null" not in types) or (
+        isinstance(value, str) and not value.strip() and bool(types) and "string" not in types
+    )

@@ -1,0 +1,50 @@
+"""The tools as they are now: the fixed ones, and one for each Ready template, made once for each version of it."""
+
+import json
+import logging
+
+from mcp_types import Tool
+
+from longtask_api import names
+from longtask_api.template import LongTaskTemplate
+from longtask_api.tools import FIXED_TOOLS
+from longtask_mcp.cache import Cache
+from longtask_mcp.contract import catalogue
+
+log = logging.getLogger(__name__)
+
+
+class Published:
+    """Makes tools of templates. One that cannot be made is left out and logged; the others are there."""
+
+    def __init__(self, templates: Cache[LongTaskTemplate]) -> None:
+        self._templates = templates
+        self._made: dict[str, tuple[str, Tool | None]] = {}
+
+    def tools(self) -> list[Tool]:
+        """All tools in a stable order: the fixed ones, then those of Ready templates by name."""
+        ready = sorted((each for each in self._templates.all() if each.is_ready), key=lambda each: each.metadata.name)
+        made = {each.metadata.uid: self.tool(each) for each in ready}
+        self._made = {uid: kept for uid, kept in self._made.items() if uid in made}
+        return [*catalogue.FIXED, *(tool for tool in made.values() if tool is not None)]
+
+    def tool(self, template: LongTaskTemplate) -> Tool | None:
+        """The tool of a template; None where it has none."""
+        uid, version = template.metadata.uid, template.metadata.resource_version
+        known, tool = self._made.get(uid, ("", None))
+        if known != version:
+            tool = _made(template)
+            self._made[uid] = version, tool
+        return tool
+
+
+def _made(template: LongTaskTemplate) -> Tool | None:
+    if names.tool_name(template.metadata.name) in FIXED_TOOLS:
+        return None
+    try:
+        tool = catalogue.template_tool(template)
+        json.dumps(tool.model_dump(mode="json"), allow_nan=False, ensure_ascii=False).encode()
+    except Exception:
+        log.exception("template %s cannot be shown as a tool; start_task starts it", template.metadata.name)
+        return None
+    return tool
