@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ class Desk:
             self._close_line()
             write(f"{line}\n")
 
-    def hand_in(self, result: bytes) -> None:
+    def hand_in(self, result: bytes, seconds: float = inf) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(result + b"\n")  # UTF-8 whatever the terminal's encoding is
         sys.stdout.buffer.flush()

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from longtask.forms.base import at
-from longtask.forms.scalars import duration_text
+from longtask.forms.scalars import span_text
 
 LARGEST_INTEGER: Final = 2**53
 """Readers of JSON that know only floating point, and the API server's storage, change larger ones."""
@@ -24,17 +24,46 @@ class Unencodable(ValueError):
     """A value that JSON cannot hold: `result.metrics.loss is NaN: ...`."""
 
 
+class TooDeep(Unencodable):
+    """A value whose parts have parts without end."""
+
+
 def encode(value: Any, name: str = "result") -> bytes:
     """The value as compact JSON in UTF-8. Raises Unencodable with the path, which begins with `name`."""
-    return json.dumps(plain(value, name), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _json(plain(value, name))
 
 
-def plain(value: Any, path: str = "result", depth: int = MAX_DEPTH) -> Any:
-    """The value in dict, list, str, int, float, bool and None alone. Raises Unencodable."""
+def rest(value: Any) -> bytes | None:
+    """As `encode`, with null for each part that JSON cannot hold; None where nothing is left."""
+    try:
+        left = plain(value, spare=True)
+    except Exception:  # the work's own types may raise anything
+        return None
+    return None if left is None else _json(left)
+
+
+def plain(value: Any, path: str = "result", depth: int = MAX_DEPTH, *, spare: bool = False) -> Any:
+    """The value in dict, list, str, int, float, bool and None alone. Raises Unencodable, but with `spare` it is None
+    where it or a part of it is none."""
+    try:
+        return _plain(value, path, depth, spare)
+    except TooDeep:
+        raise
+    except Unencodable:
+        if spare:
+            return None
+        raise
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _plain(value: Any, path: str, depth: int, spare: bool) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Enum):
-        return plain(value.value, path, depth)
+        return plain(value.value, path, depth, spare=spare)
     if isinstance(value, str):
         return _text(value, path)
     if isinstance(value, int):
@@ -44,8 +73,8 @@ def plain(value: Any, path: str = "result", depth: int = MAX_DEPTH) -> Any:
     if (written := _written(value, path)) is not None:
         return written
     if depth == 0:
-        raise Unencodable(f"{path} is nested {MAX_DEPTH} levels deep: make it flatter; perhaps it holds itself")
-    return _composite(value, path, depth - 1)
+        raise TooDeep(f"{path} is nested {MAX_DEPTH} levels deep: make it flatter; perhaps it holds itself")
+    return _composite(value, path, depth - 1, spare)
 
 
 def _text(text: str, path: str) -> str:
@@ -74,9 +103,12 @@ def _finite(number: float, path: str) -> float:
 def _written(value: Any, path: str) -> str | None:
     """What is one text in JSON."""
     if isinstance(value, (datetime, date, time)):
-        return value.isoformat()
+        if (text := value.isoformat()) == "NaT":  # of pandas, which calls it a datetime
+            raise _no_form(value, path)
+        return text
     if isinstance(value, timedelta):
-        return duration_text(value)
+        nanoseconds = getattr(value, "nanoseconds", 0)  # of pandas, beside what timedelta has
+        return span_text((value // timedelta(microseconds=1) * 1000 + nanoseconds) * 10**9)
     if isinstance(value, (UUID, PurePath)):
         return _text(str(value), path)
     if isinstance(value, Decimal):
@@ -86,35 +118,64 @@ def _written(value: Any, path: str) -> str | None:
     return None
 
 
-def _composite(value: Any, path: str, depth: int) -> Any:
+def _composite(value: Any, path: str, depth: int, spare: bool) -> Any:
+    def part(each: Any, key: str | int) -> Any:
+        return plain(each, at(path, key), depth, spare=spare)
+
     if isinstance(value, (bytes, bytearray, memoryview)):
         raise Unencodable(f"{path} is bytes, which JSON cannot hold: keep it with ctx.artifact(name, data)")
     if callable(dump := getattr(value, "model_dump", None)) and not isinstance(value, type):
-        return plain(dump(mode="json", by_alias=True), path, depth)
+        return plain(dump(mode="json", by_alias=True), path, depth, spare=spare)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _object({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, path, depth)
+        return _object([(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)], path, part)
     if isinstance(value, Mapping):
-        return _object(value, path, depth)
+        return _object(value.items(), path, part)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return _object(dict(zip(value._fields, value, strict=True)), path, depth)
+        return _object(zip(value._fields, value, strict=True), path, part)
     if isinstance(value, (list, tuple)):
-        return [plain(each, at(path, index), depth) for index, each in enumerate(value)]
+        return [part(each, index) for index, each in enumerate(value)]
     if isinstance(value, (set, frozenset)):
-        items = [plain(each, f"{path}[{each!r}]", depth) for each in value]
+        items = [plain(each, f"{path}[{each!r}]", depth, spare=spare) for each in value]
         return sorted(items, key=json.dumps)
-    if hasattr(value, "dtype") and callable(listed := getattr(value, "tolist", None)):
-        return plain(listed(), path, depth)  # numpy's, torch's and their like: scalars and arrays
-    raise Unencodable(
-        f"{path} is a {type(value).__qualname__}, which has no JSON form: return numbers, text, lists, dicts, "
-        "dataclasses or pydantic models, and keep files with ctx.artifact"
-    )
+    if hasattr(value, "dtype") and not isinstance(value, type):
+        return plain(_listed(value, path), path, depth, spare=spare)
+    raise _no_form(value, path)
 
 
-def _object(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
+def _object(pairs: Iterable[tuple[Any, Any]], path: str, part: Callable[[Any, str | int], Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for key, each in value.items():
+    for key, each in pairs:
         text = key.value if isinstance(key, Enum) else key
         if not isinstance(text, str):
             raise Unencodable(f"{path} has the key {key!r}, and JSON only has keys of text: use str() of it")
-        found[_text(text, f"the key {text!r} of {path}")] = plain(each, at(path, text), depth)
+        if text in found:
+            raise Unencodable(f"{path} has the key {text!r} twice, as text and as an Enum: JSON would keep one")
+        found[_text(text, f"the key {text!r} of {path}")] = part(each, text)
     return found
+
+
+def _listed(value: Any, path: str) -> Any:
+    """What a value with a dtype holds: numpy's, pandas', polars', torch's scalars, arrays and columns."""
+    from longtask.arrays import Unlisted, listed  # noqa: PLC0415 - only who needs it pays for it
+
+    try:
+        found = listed(value)
+    except Unlisted as error:
+        raise Unencodable(f"{path} {error}") from None
+    except Exception as error:  # a library's own, as of a tensor that is not dense
+        name = type(value).__qualname__
+        raise Unencodable(f"{path} is a {name} that gives no list ({error}): return a list of its values") from error
+    if type(found) is type(value):
+        raise _no_form(value, path)
+    return found
+
+
+def _no_form(value: Any, path: str) -> Unencodable:
+    name = type(value).__qualname__
+    if name in ("NAType", "NaTType"):
+        return Unencodable(f"{path} is {name[:-4]}, a value that is missing: return None in its place")
+    frame = "its to_dict(...), or return " if hasattr(value, "to_dict") else ""
+    return Unencodable(
+        f"{path} is a {name}, which has no JSON form: return {frame}numbers, text, lists, dicts, "
+        "dataclasses or pydantic models, and keep files with ctx.artifact"
+    )

@@ -3,8 +3,10 @@
 import traceback
 from pathlib import Path
 
-MAX_TAIL = 1500
-"""Bytes of a traceback that go into the pod's status."""
+from longtask.termination import SAFE_MESSAGE
+
+MAX_TAIL = SAFE_MESSAGE
+"""Bytes of a traceback that go into the pod's status: its end must not be cut there."""
 _OURS = str(Path(__file__).parent)
 _LIBRARY = Path(traceback.__file__).parent
 _RUNNERS = (_OURS, str(_LIBRARY / "asyncio"), str(_LIBRARY / "importlib"), "<frozen ")

@@ -1,5 +1,6 @@
 """Where the work runs: in a pod, at a desk, in a test. What a Context needs of each."""
 
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ class Host(Protocol):
     def say(self, line: str) -> None:
         """Write a line of the work's log."""
 
-    def hand_in(self, result: bytes) -> None:
-        """Take the result, JSON. Raises NotDelivered."""
+    def hand_in(self, result: bytes, seconds: float = inf) -> None:
+        """Take the result, JSON; try it for so many seconds at most. Raises NotDelivered."""
 
     def finish(self, *, keep_checkpoint: bool) -> None:
         """The work has ended: send what is held; the checkpoint too where another attempt may need it."""

@@ -103,11 +103,12 @@ class Pod:
     def say(self, line: str) -> None:
         write(f"{line}\n")
 
-    def hand_in(self, result: bytes) -> None:
+    def hand_in(self, result: bytes, seconds: float = math.inf) -> None:
         headers = {"Content-Type": JSON, "Content-Digest": content_digest(result)}
         summary = _summary(result)
         path = "/result" + (f"?summary={quote(summary, safe='')}" if summary else "")
-        told = self._delivered(Request("PUT", path, result, headers, LARGE_TIMEOUT), "the result").json()
+        request = Request("PUT", path, result, headers, LARGE_TIMEOUT)
+        told = self._delivered(request, "the result", seconds).json()
         if told.get("mismatch"):
             notice(f"the result does not fit the template's resultSchema: {told['mismatch']}")
 
@@ -133,13 +134,14 @@ class Pod:
             notice(f"{what} cannot be learned, the work goes on without: {error}")
             return None
 
-    def _delivered(self, request: Request, what: str) -> Answer:
+    def _delivered(self, request: Request, what: str, seconds: float = math.inf) -> Answer:
+        within = min(seconds, self._flush_seconds)
         try:
             with closing(self._connect()) as connection:
-                return insist(connection, request, self._flush_seconds)
+                return insist(connection, request, within)
         except Unreachable as error:
             raise NotDelivered(
-                f"{what} could not be handed in within {self._flush_seconds:g} s ({error}): look whether the operator "
+                f"{what} could not be handed in within {within:g} s ({error}): look whether the operator "
                 "runs and the pod may reach its task API; LONGTASK_FLUSH_SECONDS says how long it is tried"
             ) from None
         except (Refused, Ended) as error:

@@ -1,22 +1,36 @@
 """`python -m longtask run module:function`: runs a task as the process of a container, or at a desk."""
 
 import json
+import math
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from longtask.context import Context
+from longtask.ending import EXIT_SECONDS, end_within
 from longtask.errors import Cancelled, NotDelivered
-from longtask.host import Host
+from longtask.host import JSON, Host
+from longtask.notices import notice
 from longtask.stop import Stop
 from longtask.target import TargetError, load
 from longtask.task import Task
-from longtask.termination import MAX_MESSAGE, termination_log, write_message
+from longtask.termination import MAX_MESSAGE, SAFE_MESSAGE, termination_log, write_message
+
+if TYPE_CHECKING:
+    import asyncio
+    from pathlib import Path
+
+    from longtask.encode import Unencodable
 
 SUCCEEDED, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 """Exit codes; the last two are a shell's for SIGINT and SIGTERM."""
+MESSAGE_SECONDS = 60.0
+"""How long a result that is in the termination message too is offered to the task API."""
+REST = "unfit-result.json"
+"""The artifact that keeps what JSON can hold of a result that cannot be handed in."""
 
 
 class _Told(Exception):
@@ -32,15 +46,27 @@ def run(target: str, environment: Mapping[str, str]) -> int:
 
     The result goes to the termination message when it fits, else to the task API; at a desk to stdout. A failure goes
     to stderr and, its end, to the termination message. SIGTERM sets ctx.cancelled and cancels an async task; before
-    the task has begun, and the second time, it ends the process at once.
+    the task has begun, and the second time, it ends the process at once. Once the outcome is recorded the process ends
+    within 30 s (LONGTASK_EXIT_SECONDS) with the work's exit code, whatever the work has left running.
     """
+    _show_each_line()
     stop = Stop()
     host = _host(environment, stop)
     work = _Work(target, environment, host, stop)
-    with _sigterm(lambda: stop.set() if work.has_begun and not stop.is_set else os._exit(TERMINATED)):
+    with _sigterm(lambda: stop.set() if work.has_begun and not stop.is_set else os._exit(work.code)):
         code = work.exit_code()
         host.finish(keep_checkpoint=code != SUCCEEDED)
+    end_within(float(environment.get("LONGTASK_EXIT_SECONDS") or EXIT_SECONDS), code)
+    work.close()
     return code
+
+
+def _show_each_line() -> None:
+    """What is printed is in the log at once, and stays when the process is killed; in Pythons that the work starts
+    too. Into a pipe Python writes 8 KiB at a time."""
+    with suppress(AttributeError, ValueError):  # a stdout of another kind, or none
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    os.environ["PYTHONUNBUFFERED"] = os.environ.get("PYTHONUNBUFFERED") or "1"
 
 
 class _Work:
@@ -52,10 +78,23 @@ class _Work:
         self._log = termination_log(environment)
         self._host = host
         self._stop = stop
+        self._task: Task[..., Any] | None = None
+        self._runner: asyncio.Runner | None = None
         self.has_begun = False
+        self.code = TERMINATED
+        """With what the process ends if it has to end now."""
 
     def exit_code(self) -> int:
         """Run the task, and leave its result or its failure where they are looked for."""
+        self.code = self._outcome()
+        return self.code
+
+    def close(self) -> None:
+        """End the event loop of an async task, with all that it has left there."""
+        if self._runner is not None:
+            self._runner.close()
+
+    def _outcome(self) -> int:
         try:
             self._hand_in(self._value())
         except _Told as error:
@@ -70,7 +109,7 @@ class _Work:
         return SUCCEEDED
 
     def _value(self) -> Any:
-        task = self._loaded()
+        task = self._task = self._loaded()
         arguments = _arguments(task, self._environment)
         context = Context(self._host, self._stop)
         self.has_begun = True
@@ -108,8 +147,10 @@ class _Work:
             with self._stop.interrupting(cancel):
                 return await running
 
+        # Not asyncio.run, which waits for the threads that are left before it gives the value.
+        self._runner = asyncio.Runner()
         try:
-            return asyncio.run(work())
+            return self._runner.run(work())
         except asyncio.CancelledError:
             if self._stop.is_set:
                 raise Cancelled("SIGTERM came") from None
@@ -120,17 +161,63 @@ class _Work:
 
         try:
             result = encode(value)
+            problem = self._misfit(result)
             if self._log is None:
                 self._host.hand_in(result)
-            elif value is not None and not (len(result) <= MAX_MESSAGE and write_message(self._log, result)):
-                if "LONGTASK_REPORT_URL" not in self._environment:
-                    raise NotDelivered(
-                        f"the result has {len(result)} bytes; {self._log} takes {MAX_MESSAGE} where it can be written, "
-                        "and without LONGTASK_REPORT_URL there is no other way: return less, or keep a file elsewhere"
-                    )
-                self._host.hand_in(result)
-        except (Unencodable, NotDelivered) as error:
+            elif value is not None:
+                self._deliver(self._log, result)
+        except Unencodable as error:
+            self._ended(FAILED, str(error))
+            raise _Told(f"{error}; {self._rest(value, error)}") from None
+        except NotDelivered as error:
             raise _Told(str(error)) from None
+        if problem and self._log is None:
+            raise _Told(f"{problem}: the task would fail with InvalidResult; change the result or its annotation")
+        if problem:
+            notice(problem)
+
+    def _misfit(self, result: bytes) -> str | None:
+        """How a result does not fit what is promised. The operator keeps such a one, so that hours of work are not lost
+        for a missing key, and fails the task; at a desk it is a failure at once."""
+        from longtask.fit import misfit  # noqa: PLC0415 - not before the work
+
+        schema = self._task and self._task.signature.result_schema()
+        problem = misfit(schema, json.loads(result)) if schema else None
+        return problem and f"the result does not fit its annotation: {problem}"
+
+    def _deliver(self, log: "Path", result: bytes) -> None:
+        """By the termination message where it arrives whole in any pod, else by the task API as well."""
+        left = len(result) <= MAX_MESSAGE and write_message(log, result)
+        if left and len(result) <= SAFE_MESSAGE:
+            return
+        if "LONGTASK_REPORT_URL" in self._environment:
+            try:
+                self._host.hand_in(result, MESSAGE_SECONDS if left else math.inf)
+            except NotDelivered as error:
+                if not left:
+                    raise
+                notice(
+                    f"{error}. It is left in the termination message, which arrives whole in a pod of at most "
+                    f"{12288 // (len(result) + 1)} containers"
+                )
+        elif not left:
+            raise NotDelivered(
+                f"the result has {len(result)} bytes; {log} takes {MAX_MESSAGE} where it can be written, "
+                "and without LONGTASK_REPORT_URL there is no other way: return less, or keep a file elsewhere"
+            )
+
+    def _rest(self, value: Any, error: "Unencodable") -> str:
+        """Keep what JSON can hold of a result, since the work for it is done; a sentence that says where it is."""
+        from longtask.encode import rest  # noqa: PLC0415
+
+        kept = rest(value)
+        if kept is None:
+            return "nothing of it can be kept"
+        try:
+            uri = self._host.artifact(REST, kept, JSON).uri
+        except (NotDelivered, OSError) as problem:
+            return f"the rest could not be kept either: {problem}"
+        return f"the rest is kept as the artifact {REST} ({uri}), with null there"
 
     def _failed(self, error: BaseException) -> int:
         from longtask.failure import tail  # noqa: PLC0415 - not before the work
@@ -139,11 +226,31 @@ class _Work:
         return self._ended(FAILED, tail(error))
 
     def _exited(self, code: Any) -> int:
-        """As Python ends on SystemExit: a text is a failure that says why."""
-        if code is None or isinstance(code, int):
-            return code or SUCCEEDED
-        self._host.say(str(code))
-        return self._ended(FAILED, str(code))
+        """As Python ends on SystemExit: a text is a failure that says why. A code that is not 0 stays so."""
+        if code is None or code == SUCCEEDED:
+            return self._left_without_a_result()
+        if not isinstance(code, int):
+            self._host.say(str(code))
+            return self._ended(FAILED, str(code))
+        kept = code & 0xFF
+        if kept == code:
+            return code
+        # os.system and os.wait give the exit code of a program in the second byte.
+        kept = kept or code >> 8 & 0xFF or FAILED
+        text = (
+            f"the work left with exit code {code}, and a system keeps 0 to 255 only: this ends with {kept}. "
+            "If the code is of os.system or os.wait, os.waitstatus_to_exitcode tells the program's own"
+        )
+        self._host.say(f"longtask: {text}")
+        return self._ended(kept, text)
+
+    def _left_without_a_result(self) -> int:
+        try:
+            self._hand_in(None)
+        except _Told as error:
+            self._host.say(f"longtask: it left by sys.exit, so without a result: {error}")
+            return self._ended(FAILED, str(error))
+        return SUCCEEDED
 
     def _ended(self, code: int, message: str) -> int:
         if self._log is not None:

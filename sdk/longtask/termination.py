@@ -6,6 +6,9 @@ from typing import Final
 
 MAX_MESSAGE: Final = 4095
 """Bytes. kubelet keeps the last 4,096, so that one of that length may have lost its beginning."""
+SAFE_MESSAGE: Final = 1023
+"""Bytes that arrive whole in a pod of up to 12 containers. kubelet shares 12 KiB among all of a pod, init and injected
+ones too, and keeps the beginning of each message (normalizeStatus in its status_manager.go)."""
 
 
 def termination_log(environment: Mapping[str, str]) -> Path | None:

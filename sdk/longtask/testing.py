@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class Recording:
     def say(self, line: str) -> None:
         self.lines.append(line)
 
-    def hand_in(self, result: bytes) -> None:
+    def hand_in(self, result: bytes, seconds: float = inf) -> None:
         """A test has the value itself."""
 
     def finish(self, *, keep_checkpoint: bool) -> None:

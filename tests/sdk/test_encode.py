@@ -6,14 +6,15 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum, IntEnum, StrEnum
+from enum import Enum, IntEnum, IntFlag, StrEnum
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
 
-from longtask.encode import Unencodable, encode, plain
+from longtask.encode import Unencodable, encode, plain, rest
 
 
 class Colour(Enum):
@@ -93,6 +94,8 @@ class Model:
         (date(2026, 1, 31), "2026-01-31"),
         (time(18, 30), "18:30:00"),
         (timedelta(days=1, hours=1), "P1DT3600S"),
+        (-timedelta(microseconds=1), "-PT0.000001S"),
+        (timedelta(0), "PT0S"),
         (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
         (Decimal("12.50"), "12.50"),
         (PurePosixPath("/a/b"), "/a/b"),
@@ -130,6 +133,11 @@ def test_a_value_has_one_json_form(value: Any, expected: Any) -> None:
         (Inner, "result is a type, ", "dataclasses"),
         ((n for n in (1,)), "result is a generator, ", "lists"),
         (1j, "result is a complex, ", "numbers"),
+        (Fraction(1, 3), "result is a Fraction, ", "numbers"),
+        (range(3), "result is a range, ", "lists"),
+        (IntFlag("Mode", "A B"), "result is a EnumType, ", "numbers"),
+        ({Colour.RED: 1, "red": 2}, "result has the key 'red' twice, ", "JSON would keep one"),
+        (Array(Array(1)), "result is a Array, ", "numbers"),
     ],
 )
 def test_what_json_cannot_hold_is_named_by_its_path(value: Any, starts: str, says: str) -> None:
@@ -150,11 +158,33 @@ def test_a_pydantic_model_is_written_as_it_writes_itself() -> None:
         encode(settings(rate=float("nan"), day=date(2026, 1, 31), modelName="digits"))
 
 
-def test_a_value_that_holds_itself_is_refused() -> None:
+def test_a_value_that_holds_itself_is_refused_and_has_no_rest() -> None:
     loop: list[Any] = []
-    loop.append(loop)
+    loop.extend([loop, loop])
     with pytest.raises(Unencodable, match="100 levels deep"):
         encode(loop)
+    assert rest(loop) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ({"epochs": 3, "loss": float("nan")}, {"epochs": 3, "loss": None}),
+        ([1, b"x", {"a": 2**60, "b": [object()]}], [1, None, {"a": None, "b": [None]}]),
+        ({"a": {1: 2}, "b": 1}, {"a": None, "b": 1}),
+        (
+            Outer(Inner(float("inf")), date(2026, 1, 1), []),
+            {"inner": {"loss": None, "tags": []}, "when": "2026-01-01", "more": []},
+        ),
+    ],
+)
+def test_the_rest_has_null_where_json_can_hold_nothing(value: Any, kept: Any) -> None:
+    assert json.loads(rest(value) or b"") == kept
+
+
+@pytest.mark.parametrize("value", [float("nan"), b"x", object()])
+def test_nothing_is_left_of_what_is_no_json_at_all(value: Any) -> None:
+    assert rest(value) is None
 
 
 def test_the_path_begins_with_the_name_of_what_is_encoded() -> None:

@@ -166,20 +166,32 @@ def test_no_result_leaves_no_message(pod: Start) -> None:
     assert (ran.code, ran.message) == (0, None)
 
 
-@pytest.mark.parametrize(("size", "by_api"), [(4095, False), (4096, True), (100_000, True)])
-def test_a_result_goes_where_it_fits(pod: Start, api: TaskApi, size: int, by_api: bool) -> None:
+@pytest.mark.parametrize(
+    ("size", "in_message", "by_api"),
+    [(1023, True, False), (1024, True, True), (4095, True, True), (4096, False, True), (100_000, False, True)],
+)
+def test_a_result_goes_where_it_arrives_whole(
+    pod: Start, api: TaskApi, size: int, in_message: bool, by_api: bool
+) -> None:
     api.instead["PUT /result"] = [Reply(503), CUT]
     ran = pod("work:large", size=size).ended()
     assert ran.code == 0, ran.err
+    assert ran.message == (f'"{"x" * (size - 2)}"' if in_message else None)
+    puts = api.requests("PUT", "/result")
+    assert [len(each.body) for each in puts] == ([size] * 3 if by_api else [])
     if by_api:
-        assert ran.message is None
-        puts = api.requests("PUT", "/result")
-        assert [len(each.body) for each in puts] == [size] * 3
         assert puts[-1].headers["content-digest"].startswith("sha-256=:")
-    else:
-        assert ran.message is not None
-        assert len(ran.message) == size
-        assert not api.requests("PUT", "/result")
+
+
+@pytest.mark.parametrize("answer", [Reply(413, {"reason": "TooLarge"}), Reply(503, {"reason": "NotYet"})])
+def test_a_result_that_the_api_does_not_take_stays_in_the_message_where_it_fits(
+    pod: Start, api: TaskApi, answer: Reply
+) -> None:
+    api.always = answer
+    ran = pod("work:large", size=4000, environment={"LONGTASK_FLUSH_SECONDS": "0.1"}).ended()
+    assert ran.code == 0
+    assert len(ran.message or "") == 4000
+    assert "left in the termination message, which arrives whole in a pod of at most 3 containers" in ran.err
 
 
 def test_a_message_that_cannot_be_written_goes_through_the_api(pod: Start, api: TaskApi, tmp_path: Path) -> None:
@@ -212,15 +224,28 @@ def test_a_large_result_in_a_pod_without_a_task_api_is_a_failure_that_says_so(de
     assert "LONGTASK_REPORT_URL" in ran.message
 
 
-@pytest.mark.parametrize(
-    ("kind", "message"),
-    [("nan", "result.metrics.loss is NaN: "), ("bytes", "result is bytes, which JSON cannot hold: ")],
-)
-def test_what_is_no_result_is_a_failure_that_names_the_path(pod: Start, kind: str, message: str) -> None:
-    ran = pod("work:give", kind=kind).ended()
+def test_what_json_cannot_hold_is_a_failure_that_names_the_path_and_keeps_the_rest(pod: Start, api: TaskApi) -> None:
+    ran = pod("work:give", kind="nan").ended()
     assert ran.code == 1
-    assert ran.message is not None
-    assert ran.message.startswith(message)
+    assert (ran.message or "").startswith("result.metrics.loss is NaN: ")
+    assert "the rest is kept as the artifact unfit-result.json (s3://bucket/unfit-result.json)" in (ran.message or "")
+    (kept,) = api.requests("PUT", "/artifacts/unfit-result.json")
+    assert kept.json == {"epochs": 3, "metrics": {"loss": None}}
+
+
+def test_the_path_stays_where_the_rest_cannot_be_kept(pod: Start, api: TaskApi) -> None:
+    api.always = Reply(503)
+    ran = pod("work:give", kind="nan", environment={"LONGTASK_FLUSH_SECONDS": "0.1"}).ended()
+    assert (ran.message or "").startswith("result.metrics.loss is NaN: ")
+    assert "the rest could not be kept either: the artifact unfit-result.json could not be handed in" in ran.err
+
+
+def test_what_is_no_result_at_all_leaves_nothing_to_keep(pod: Start, api: TaskApi) -> None:
+    ran = pod("work:give", kind="bytes").ended()
+    assert ran.code == 1
+    assert (ran.message or "").startswith("result is bytes, which JSON cannot hold: ")
+    assert (ran.message or "").endswith("nothing of it can be kept")
+    assert api.seen == []
 
 
 @pytest.mark.parametrize(
@@ -259,10 +284,119 @@ def test_the_work_may_exit_by_itself(pod: Start, how: str, code: int, message: s
     assert (ran.code, ran.message) == (code, message)
 
 
+@pytest.mark.parametrize(
+    ("code", "kept"), [(512, 2), (256, 1), (65536, 1), (2**40, 1), (-256, 255), (257, 1), (-1, 255)]
+)
+def test_an_exit_code_that_is_not_zero_stays_so_and_says_what_it_was(pod: Start, code: int, kept: int) -> None:
+    ran = pod("work:leave_with", code=code).ended()
+    assert ran.code == kept
+    assert (ran.message or "").startswith(f"the work left with exit code {code}, and a system keeps 0 to 255 only")
+    assert "os.waitstatus_to_exitcode" in (ran.message or "")
+
+
 def test_cancelled_without_sigterm_is_a_failure(pod: Start) -> None:
     ran = pod("work:leave", how="cancelled").ended()
     assert ran.code == 1
     assert "longtask.errors.Cancelled" in (ran.message or "")
+
+
+# What lives on
+
+LEFT = [
+    ("pool", "thread left-pool_0"),
+    ("processes", "process ForkProcess-"),
+    ("thread", "thread left-thread"),
+    ("process", "process left-process (pid "),
+    ("atexit", "the main thread in slow_goodbye ("),
+]
+
+
+@pytest.mark.parametrize(("what", "named"), LEFT, ids=[what for what, _ in LEFT])
+def test_what_the_work_left_behind_is_named_and_does_not_hold_up_the_end(pod: Start, what: str, named: str) -> None:
+    ran = pod("work:leave_behind", what=what, environment={"LONGTASK_EXIT_SECONDS": "0.5"}).ended()
+    assert (ran.code, ran.message) == (0, '{"done":1}'), ran.err
+    assert "longtask: the work has ended, and its process would live on for: " in ran.err
+    assert named in ran.err
+
+
+@pytest.mark.parametrize("what", ["pool", "process"])
+def test_a_failure_that_leaves_something_behind_is_that_failure(pod: Start, what: str) -> None:
+    quickly = {"LONGTASK_EXIT_SECONDS": "0.5"}
+    ran = pod("work:leave_behind", what=what, fails=True, environment=quickly).ended()
+    assert ran.code == 1
+    assert (ran.message or "").endswith("ValueError: row 19 has no price")
+
+
+def test_the_outcome_is_there_while_something_lives_on_and_sigterm_does_not_change_it(
+    pod: Start, tmp_path: Path
+) -> None:
+    running = pod("work:leave_behind", what="pool", environment={"LONGTASK_EXIT_SECONDS": "600"})
+    log = tmp_path / "termination-log"
+    until = time.monotonic() + 20
+    while not log.exists() or not log.read_text():
+        assert time.monotonic() < until
+        assert running.process.poll() is None
+        time.sleep(0.01)
+    while running.process.poll() is None:
+        assert time.monotonic() < until
+        running.process.send_signal(signal.SIGTERM)
+        time.sleep(0.05)
+    ran = running.ended()
+    assert (ran.code, ran.message) == (0, '{"done":1}')
+
+
+def test_an_async_task_does_not_wait_for_the_threads_that_it_leaves(pod: Start) -> None:
+    ran = pod("work:leave_a_thread_behind", environment={"LONGTASK_EXIT_SECONDS": "0.5"}).ended()
+    assert (ran.code, ran.message) == (0, '{"done":1}')
+    assert "thread asyncio_0" in ran.err
+
+
+def test_work_that_leaves_nothing_behind_says_nothing(pod: Start) -> None:
+    assert "live on" not in pod("work:train").ended().err
+
+
+# What is printed
+
+
+@pytest.mark.parametrize("how", ["exit", "killed"])
+def test_what_was_printed_stays_when_the_process_dies(pod: Start, how: str) -> None:
+    assert pod("work:print_and_die", how=how).ended().out == "file 4 has 900 million rows\n"
+
+
+def test_what_a_python_of_the_works_own_printed_stays_too(pod: Start) -> None:
+    assert pod("work:print_and_die", how="child").ended().out == "file 4 has 900 million rows\nof a child\n"
+
+
+def test_what_is_printed_is_in_the_log_while_the_work_runs(pod: Start) -> None:
+    running = pod("work:print_and_die", how="live")
+    assert running.process.stdout is not None
+    assert running.process.stdout.readline() == "file 4 has 900 million rows\n"
+    running.process.kill()
+
+
+# What is promised
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("naive", "result.at is '2026-01-31T18:30:00', and must be a date and time with an offset"),
+        ("nothing", "result is null, and must be an object"),
+        ("leave", "it left by sys.exit, so without a result: the result does not fit its annotation: result is null"),
+        ("text", "result is 'x', and must be an object"),
+    ],
+)
+def test_a_result_that_does_not_fit_its_annotation_is_refused_at_the_desk(desk: Start, what: str, says: str) -> None:
+    ran = desk("work:promise", what=what).ended()
+    assert ran.code == 1
+    assert says in ran.err
+    assert "InvalidResult" in ran.err
+
+
+def test_in_a_pod_a_result_that_does_not_fit_is_left_for_the_operator_to_keep(pod: Start) -> None:
+    ran = pod("work:promise", what="naive").ended()
+    assert (ran.code, ran.message) == (0, '{"at":"2026-01-31T18:30:00"}')
+    assert "longtask: the result does not fit its annotation: result.at is " in ran.err
 
 
 # Before any work

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from longtask.encode import Unencodable, encode
+from longtask.fit import misfit
 from longtask.forms.annotations import Reader
 from longtask.signature import read
 from longtask.values import BadValue, decode
@@ -295,7 +296,9 @@ def test_a_result_of_the_annotated_type_fits_its_schema(pair: tuple[Any, Any]) -
         written = encode(value)
     except Unencodable:  # an integer beyond 2^53
         reject()
-    Draft202012Validator(returning(annotation).result_schema() or {}).validate(json.loads(written))
+    schema = returning(annotation).result_schema() or {}
+    Draft202012Validator(schema).validate(json.loads(written))
+    assert misfit(schema, json.loads(written)) is None
 
 
 def test_text_of_a_module_with_string_annotations_is_decoded() -> None:

@@ -1,11 +1,17 @@
 """Tasks that the tests run; the processes import it as `work`."""
 
 import asyncio
+import atexit
+import concurrent.futures
+import multiprocessing
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from multiprocessing import Process
 from pathlib import Path
 from typing import Any
@@ -70,7 +76,7 @@ def price(row: int) -> None:
 
 @longtask.task
 def give(kind: str) -> Any:
-    return {"nan": {"metrics": {"loss": float("nan")}}, "bytes": b"x", "none": None}[kind]
+    return {"nan": {"epochs": 3, "metrics": {"loss": float("nan")}}, "bytes": b"x", "none": None}[kind]
 
 
 @longtask.task
@@ -80,6 +86,65 @@ def leave(how: str) -> int:
     if how == "cancelled":
         raise longtask.Cancelled
     sys.exit({"zero": 0, "three": 3, "none": None, "text": "the disk is full"}[how])
+
+
+@longtask.task
+def leave_with(code: int) -> None:
+    """Ends as a caller of os.system does."""
+    sys.exit(code)
+
+
+@longtask.task
+def leave_behind(what: str, fails: bool = False) -> dict[str, int]:
+    """Returns, or raises, while something that it started would live on for ten minutes."""
+    match what:
+        case "pool":
+            concurrent.futures.ThreadPoolExecutor(1, "left-pool").submit(time.sleep, 600)
+        case "processes":
+            concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("fork")).submit(time.sleep, 600)
+        case "thread":
+            threading.Thread(target=time.sleep, args=(600,), name="left-thread").start()
+        case "process":
+            multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,), name="left-process").start()
+        case "atexit":
+            atexit.register(slow_goodbye)
+    if fails:
+        price(19)
+    return {"done": 1}
+
+
+def slow_goodbye() -> None:
+    time.sleep(600)
+
+
+@longtask.task
+async def leave_a_thread_behind() -> dict[str, int]:
+    """asyncio.run would wait for that thread, and only then give the value."""
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 600)
+    await asyncio.sleep(0)
+    return {"done": 1}
+
+
+@longtask.task
+def print_and_die(how: str) -> None:
+    """Prints, and dies without a word of Python's."""
+    print("file 4 has 900 million rows")
+    if how == "live":
+        started()
+        time.sleep(600)
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "child":
+        subprocess.run([sys.executable, "-c", "import os; print('of a child'); os._exit(3)"], check=False)
+    os._exit(3)
+
+
+@longtask.task
+def promise(what: str) -> dict[str, datetime]:
+    """Returns what its annotation does not promise."""
+    if what == "leave":
+        sys.exit(0)
+    return {"naive": {"at": datetime(2026, 1, 31, 18, 30)}, "nothing": None, "text": "x"}[what]  # type: ignore[return-value] # noqa: DTZ001
 
 
 @longtask.task

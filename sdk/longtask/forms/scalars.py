@@ -46,6 +46,14 @@ class Scalar(Form):
         except (ValueError, ArithmeticError) as error:
             raise self._wrong(value, path) from error
 
+    def takes(self, value: Any) -> bool:
+        """Whether a JSON value is one."""
+        try:
+            self.decode(value, "")
+        except BadValue:
+            return False
+        return True
+
     def encode(self, value: Any, path: str) -> Any:
         if not isinstance(value, self.python) or (isinstance(value, bool) and self.python is not bool):
             raise self._wrong(value, path)
@@ -98,11 +106,17 @@ def is_plain(value: Any) -> bool:
 
 def duration_text(duration: timedelta) -> str:
     """ISO 8601, in days and seconds: P1DT3600S."""
-    sign = "-" if duration < timedelta(0) else ""
-    duration = abs(duration)
-    days = f"{duration.days}D" if duration.days else ""
-    fraction = f".{duration.microseconds:06}".rstrip("0") if duration.microseconds else ""
-    seconds = f"T{duration.seconds}{fraction}S" if duration.seconds or fraction or not days else ""
+    return span_text(duration // timedelta(microseconds=1) * 10**12)
+
+
+def span_text(attoseconds: int) -> str:
+    """ISO 8601, in days and seconds with as many digits as it takes: P1DT0.000000001S."""
+    sign = "-" if attoseconds < 0 else ""
+    whole, part = divmod(abs(attoseconds), 10**18)
+    day_count, second_count = divmod(whole, 86400)
+    days = f"{day_count}D" if day_count else ""
+    fraction = f".{part:018}".rstrip("0") if part else ""
+    seconds = f"T{second_count}{fraction}S" if second_count or fraction or not days else ""
     return f"{sign}P{days}{seconds}"
 
 
@@ -200,3 +214,8 @@ SCALARS: Mapping[type, Scalar] = {
     UUID: Scalar("a UUID", _string("uuid"), UUID, (str,), UUID, str),
     Decimal: Scalar("a decimal number as text, such as '12.50'", _string("decimal"), Decimal, (str,), _decimal, str),
 }
+
+FORMATS: Mapping[str, Scalar] = {
+    form.keywords["format"]: form for form in SCALARS.values() if "format" in form.keywords
+}
+"""Forms by the `format` of their schema."""

@@ -1,0 +1,100 @@
+"""Scalars, arrays and columns of numpy, pandas, polars, torch and their like, known by what they can do."""
+
+import re
+from typing import Any, Final
+
+from longtask.forms.scalars import span_text
+
+_SPAN: Final = re.compile(r"m8\[(\d*)([a-zA-Z]+)\]$")
+_ATTOSECONDS: Final = {
+    **{unit: number * 10**18 for unit, number in {"W": 604800, "D": 86400, "h": 3600, "m": 60, "s": 1}.items()},
+    **{unit: 10 ** (15 - 3 * n) for n, unit in enumerate(("ms", "us", "ns", "ps", "fs", "as"))},
+}
+_MISSING_SPAN: Final = -(2**63)
+"""NaT, as numpy keeps it."""
+
+
+class NaTType:
+    """A time or a span that is missing; pandas calls its own so too."""
+
+
+class Unlisted(Exception):
+    """A value that has no plain form; the text goes on from its path."""
+
+
+def listed(value: Any) -> Any:
+    """What has a dtype as a scalar of Python, a list, or a dict of what has names; parts may have a dtype again.
+
+    Raises Unlisted for what would lose something, and what the library raises.
+    """
+    kind, size = getattr(value.dtype, "kind", ""), getattr(value.dtype, "itemsize", 0)
+    if hasattr(value, "iloc"):
+        return _column(value)
+    if getattr(value.dtype, "names", None):
+        return list(value) if value.ndim else _record(value)
+    if kind == "M":
+        return _moments(value.astype("U").tolist())
+    if kind == "m":
+        return _spans(value.astype("int64").tolist(), _unit(value.dtype))
+    if (kind == "f" and size > 8) or kind == "V":
+        return list(value) if value.ndim else _number(value)
+    if kind == "c" and size > 16:  # tolist gives it back as it is, for ever
+        raise Unlisted("is complex, which has no JSON form: return its real and imag")
+    found = getattr(value, "tolist", None) or getattr(value, "to_list", None)
+    if not callable(found):
+        raise Unlisted(
+            f"is a {type(value).__qualname__}, which has no JSON form: return a list or a dict of its values"
+        )
+    return found()
+
+
+def _column(series: Any) -> Any:
+    """A Series of pandas: a list where it has no labels but 0, 1, 2, ..."""
+    index = series.index
+    if type(index).__name__ == "RangeIndex" and (index.start, index.step) == (0, 1):
+        return series.tolist()
+    labels = index.tolist()
+    if all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels):
+        return dict(zip(labels, series.tolist(), strict=True))
+    raise Unlisted(
+        "is a Series whose labels are no text, or stand twice, and JSON has no other keys: "
+        "return .tolist(), or a dict of what its labels say"
+    )
+
+
+def _record(value: Any) -> dict[str, Any]:
+    return {name: value[name] for name in value.dtype.names}
+
+
+def _unit(dtype: Any) -> int:
+    """The unit of a timedelta64 in attoseconds."""
+    found = _SPAN.search(dtype.str)
+    if found is None or found[2] not in _ATTOSECONDS:
+        raise Unlisted("is a span of months, years or no unit, and nobody knows how long that is: return a number")
+    count: int = int(found[1] or 1) * _ATTOSECONDS[found[2]]
+    return count
+
+
+def _moments(texts: Any) -> Any:
+    if isinstance(texts, list):
+        return [_moments(each) for each in texts]
+    return NaTType() if texts == "NaT" else texts
+
+
+def _spans(numbers: Any, unit: int) -> Any:
+    if isinstance(numbers, list):
+        return [_spans(each, unit) for each in numbers]
+    if numbers is None:  # masked
+        return None
+    return NaTType() if numbers == _MISSING_SPAN else span_text(numbers * unit)
+
+
+def _number(value: Any) -> float:
+    """A float that is longer or shorter than Python's."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        raise Unlisted(f"is a {type(value).__qualname__}, which has no JSON form: keep it with ctx.artifact") from None
+    if found != value and value == value:  # not of NaN
+        raise Unlisted(f"is {value}, and a number of JSON has 53 bits: return float() of it, or str()")
+    return found

@@ -1,0 +1,72 @@
+"""The end of the process, once the outcome of the work is recorded."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from longtask.notices import notice
+
+EXIT_SECONDS = 30.0
+"""How long what the work has left behind may hold up the end: threads, processes, functions of atexit."""
+_OURS = str(Path(__file__).parent)
+_LIBRARY = str(Path(threading.__file__).parent)
+
+
+def end_within(seconds: float, code: int) -> None:
+    """End the process with this code after so many seconds, with a line that says what has held it up; SIGTERM ends it
+    at once. Python itself would wait for threads and processes without end, and the outcome would never be seen."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(code))
+    with suppress(RuntimeError):  # no thread can be started any more
+        threading.Thread(target=_end_after, args=(seconds, code), name="longtask-ending", daemon=True).start()
+
+
+def _end_after(seconds: float, code: int) -> None:
+    time.sleep(seconds)
+    try:
+        children = list(_children())
+        held = [*_threads(), *(f"process {child.name} (pid {child.pid})" for child in children), *_main_thread()]
+        notice(
+            f"the work has ended, and its process would live on for: {'; '.join(held) or 'its own end'}. "
+            f"After {seconds:g} s it is ended with the work's exit code {code}: let the work wait for what it starts, "
+            "as `with` does for a pool, or start daemon threads; LONGTASK_EXIT_SECONDS gives it longer"
+        )
+        for child in children:
+            child.terminate()
+    finally:
+        os._exit(code)
+
+
+def _threads() -> Iterator[str]:
+    frames = sys._current_frames()
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.main_thread():
+            yield f"thread {thread.name}{_place(frames.get(thread.ident or 0))}"
+
+
+def _main_thread() -> Iterator[str]:
+    """What the end itself runs: a function of atexit, or the last steps of asyncio."""
+    if place := _place(sys._current_frames().get(threading.main_thread().ident or 0)):
+        yield f"the main thread{place}"
+
+
+def _children() -> Iterator[Any]:
+    if multiprocessing := sys.modules.get("multiprocessing"):
+        yield from multiprocessing.active_children()
+
+
+def _place(frame: FrameType | None) -> str:
+    """The innermost line that is neither Python's own nor ours; empty if there is none."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        installed = "site-packages" in file or "dist-packages" in file
+        if not file.startswith((_OURS, "<frozen ")) and (installed or not file.startswith(_LIBRARY)):
+            return f" in {frame.f_code.co_name} ({file}:{frame.f_lineno})"
+        frame = frame.f_back
+    return ""

@@ -1,0 +1,134 @@
+"""Whether a result fits the schema of its annotation: the operator looks too, but not before the work is done."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import combinations
+from typing import Any
+
+from longtask.forms.base import Schema, at, shown
+from longtask.forms.scalars import FORMATS
+
+
+def misfit(schema: Schema, value: Any, path: str = "result") -> str | None:
+    """The first place that does not fit, in a sentence; None where all does. `value` is JSON.
+
+    Knows the keywords that annotations and pydantic models give; others are left to the operator.
+    """
+    return next(_misfits(schema, value, path), None)
+
+
+def _misfits(schema: Schema | bool, value: Any, path: str) -> Iterator[str]:
+    if isinstance(schema, bool):
+        if not schema:
+            yield f"{path} is not allowed"
+        return
+    kinds = schema.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if kinds and not any(_TYPES[kind](value) for kind in kinds):
+        yield f"{path} is {_written(value)}, and must be {' or '.join(_NOUNS[kind] for kind in kinds)}"
+        return
+    yield from _choices(schema, value, path)
+    if isinstance(value, str):
+        yield from _text(schema, value, path)
+    elif isinstance(value, list):
+        yield from _array(schema, value, path)
+    elif isinstance(value, dict):
+        yield from _object(schema, value, path)
+    elif not isinstance(value, bool) and value is not None:
+        yield from _limits(schema, value, path, "", ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"))
+
+
+def _choices(schema: Schema, value: Any, path: str) -> Iterator[str]:
+    if "enum" in schema and not any(_same(each, value) for each in schema["enum"]):
+        yield f"{path} is {_written(value)}, and must be one of {', '.join(map(_written, schema['enum']))}"
+    if "const" in schema and not _same(schema["const"], value):
+        yield f"{path} is {_written(value)}, and must be {_written(schema['const'])}"
+    for keyword in ("anyOf", "oneOf"):
+        options = schema.get(keyword, [])
+        problems = [problem for each in options if (problem := misfit(each, value, path)) is not None]
+        if options and len(problems) == len(options):
+            others = f"{path} is {_written(value)}, and fits none of {len(options)} types"
+            yield problems[0] if len(options) == 1 else others
+    for each in schema.get("allOf", []):
+        yield from _misfits(each, value, path)
+
+
+def _text(schema: Schema, value: str, path: str) -> Iterator[str]:
+    yield from _limits(schema, len(value), path, " characters", ("minLength", "maxLength"))
+    if "pattern" in schema and not re.search(schema["pattern"], value):
+        yield f"{path} is {_written(value)}, and must match {schema['pattern']}"
+    form = FORMATS.get(schema.get("format", ""))
+    if form is not None and not form.takes(value):
+        yield f"{path} is {_written(value)}, and must be {form.noun}"
+
+
+def _array(schema: Schema, value: list[Any], path: str) -> Iterator[str]:
+    yield from _limits(schema, len(value), path, " items", ("minItems", "maxItems"))
+    first = schema.get("prefixItems", [])
+    for index, each in enumerate(value):
+        yield from _misfits(first[index] if index < len(first) else schema.get("items", {}), each, at(path, index))
+    if schema.get("uniqueItems") and any(_same(one, other) for one, other in combinations(value, 2)):
+        yield f"{path} holds something twice"
+
+
+def _object(schema: Schema, value: Mapping[str, Any], path: str) -> Iterator[str]:
+    yield from _limits(schema, len(value), path, " entries", ("minProperties", "maxProperties"))
+    for name in schema.get("required", []):
+        if name not in value:
+            yield f"{at(path, name)} is missing"
+    known = schema.get("properties", {})
+    for name, each in value.items():
+        yield from _misfits(known.get(name, schema.get("additionalProperties", {})), each, at(path, name))
+
+
+def _limits(schema: Schema, number: float, path: str, unit: str, keywords: tuple[str, ...]) -> Iterator[str]:
+    for keyword in keywords:
+        if keyword in schema and not _LIMITS[keyword][0](number, schema[keyword]):
+            found, wanted = (f"has {number}{unit}", "have") if unit else (f"is {number}", "be")
+            yield f"{path} {found}, and must {wanted} {_LIMITS[keyword][1]} {schema[keyword]}"
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal as JSON, where 1 is 1.0 and not true."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _written(value: Any) -> str:
+    return shown(value) if isinstance(value, (dict, list, str)) else json.dumps(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value)
+
+
+_TYPES: Mapping[str, Callable[[Any], bool]] = {
+    "null": lambda value: value is None,
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": _whole,
+    "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    "string": lambda value: isinstance(value, str),
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+}
+_NOUNS = {
+    "null": "null",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "array": "a list",
+    "object": "an object",
+}
+_LIMITS: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = {
+    **{f"min{what}": (lambda found, limit: found >= limit, "at least") for what in ("Length", "Items", "Properties")},
+    **{f"max{what}": (lambda found, limit: found <= limit, "at most") for what in ("Length", "Items", "Properties")},
+    "minimum": (lambda found, limit: found >= limit, "at least"),
+    "maximum": (lambda found, limit: found <= limit, "at most"),
+    "exclusiveMinimum": (lambda found, limit: found > limit, "more than"),
+    "exclusiveMaximum": (lambda found, limit: found < limit, "less than"),
+}

@@ -1,0 +1,73 @@
+"""Whether a result fits its schema, at the desk: as a full validator of JSON Schema says."""
+
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import annotated_types
+import pydantic
+import pytest
+from jsonschema import Draft202012Validator
+
+from longtask.fit import misfit
+from tests.sdk.test_signature import Optimizer, Point, returning
+
+
+class Row(pydantic.BaseModel, extra="forbid"):
+    name: Annotated[str, pydantic.Field(min_length=1, pattern="^[a-z]+$")]
+    size: Annotated[int, pydantic.Field(ge=1, lt=10)] = 1
+    kind: Literal["a"] = "a"
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def half(self) -> float:
+        return self.size / 2
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "problem"),
+    [
+        (int, 3, None),
+        (int, 3.0, None),
+        (int, 3.5, "result is 3.5, and must be a whole number"),
+        (int, True, "result is true, and must be a whole number"),
+        (float, 3, None),
+        (float, "3", "result is '3', and must be a number"),
+        (str, None, "result is null, and must be text"),
+        (str | None, None, None),
+        (int | None, "x", "result is 'x', and "),
+        (dict[str, datetime], {"at": "2026-01-31T18:30:00Z"}, None),
+        (dict[str, datetime], {"at": "2026-01-31T18:30:00"}, "result.at is '2026-01-31T18:30:00', and must be a date"),
+        (date, "31.1.2026", "result is '31.1.2026', and must be a date, such as 2026-01-31"),
+        (timedelta, "90 minutes", "result is '90 minutes', and must be an ISO 8601 duration"),
+        (list[int], [1, "x"], "result[1] is 'x', and must be a whole number"),
+        (list[int], {}, "result is {}, and must be a list"),
+        (tuple[int, str], [1, "x"], None),
+        (tuple[int, str], [1, 2], "result[1] is 2, and must be text"),
+        (tuple[int, str], [1], "result has 1 items, and must have at least 2"),
+        (set[int], [1, 1.0], "result holds something twice"),
+        (Literal["a", "b"], "c", "result is 'c', and must be one of 'a', 'b'"),
+        (Literal[1, "x"], True, "result is true, and "),
+        (Optimizer, {"rate": 1, "steps": 2, "tags": [], "seen": 0}, None),
+        (Optimizer, {"rate": 1}, "result.steps is missing"),
+        (Point, {"x": 1, "y": 2, "z": 3}, "result.z is not allowed"),
+        (Row, {"name": "a", "size": 1, "kind": "a", "half": 0.5}, None),
+        (Row, {"name": "", "size": 1, "kind": "a", "half": 0.5}, "result.name has 0 characters, and must have at "),
+        (Row, {"name": "A", "size": 1, "kind": "a", "half": 0.5}, "result.name is 'A', and must match ^[a-z]+$"),
+        (Row, {"name": "a", "size": 10, "kind": "a", "half": 0.5}, "result.size is 10, and must be less than 10"),
+        (Row, {"name": "a", "size": 1, "kind": "b", "half": 0.5}, "result.kind is 'b', and must be 'a'"),
+        (Row, {"name": "a", "size": 1, "kind": "a"}, "result.half is missing"),
+        (int | list[int], "x", "result is 'x', and fits none of 2 types"),
+        (Annotated[float, annotated_types.Gt(0)], 0, "result is 0, and must be more than 0"),
+        (Annotated[dict[str, int], annotated_types.Len(1, 1)], {}, "result has 0 entries, and must have at least 1"),
+    ],
+    ids=str,
+)
+def test_a_result_is_measured_by_the_schema_of_its_annotation(annotation: Any, value: Any, problem: str | None) -> None:
+    schema = returning(annotation).result_schema()
+    assert schema is not None
+    found = misfit(schema, value)
+    assert found == problem if problem is None else (found or "").startswith(problem)
+    if not (
+        {"date", "duration"} & set((problem or "").replace(",", "").split())
+    ):  # formats, which other packages check
+        assert Draft202012Validator(schema).is_valid(value) == (problem is None)
