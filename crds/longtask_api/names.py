@@ -20,6 +20,9 @@ ANNOTATION_SNAPSHOT: Final = f"{GROUP}/template-snapshot"
 """On the Job: what was taken from the template, as JSON, in the same write that starts the work."""
 ANNOTATION_RESULT_SCHEMA: Final = f"{GROUP}/result-schema"
 """On the Job: the template's resultSchema, as JSON; absent where there is none."""
+ANNOTATION_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
+"""On pods: the container that does the work, the first of the template; an injected one may stand before it. The name
+is Kubernetes' own, so that `kubectl logs` and `kubectl exec` choose that container too."""
 ANNOTATION_SCHEMA_HASH: Final = f"{GROUP}/schema-hash"
 """On templates that were made from code: of the code's parametersSchema and resultSchema. The pod gets it."""
 
@@ -50,7 +53,8 @@ MAX_PARAMETERS_BYTES: Final = 64 * 1024
 MAX_RESULT_SCHEMA_BYTES: Final = 64 * 1024
 """Of the JSON text. It travels in an annotation of the Job; all of them together may have 256 KiB."""
 MAX_RESULT_BYTES: Final = 4096
-"""Of a termination message; kubelet keeps only the tail of a longer one."""
+"""Of a termination message; kubelet keeps only the tail of a longer one, and less of it in a pod of more than three
+containers."""
 
 
 def job_name(task_name: str, task_uid: str) -> str:

@@ -97,7 +97,7 @@ class Cluster:
         The stream is read to its end: `limitBytes` would keep the beginning of the lines that `tailLines` names.
         """
         tail = Tail(lines, limit)
-        query = {"container": pod.container, "tailLines": str(tail.lines_to_ask_for)}
+        query = {"container": pod.log_container, "tailLines": str(tail.lines_to_ask_for)}
         try:
             async for chunk in read_chunks(
                 self._client, f"{self._core}/pods/{pod.name}/log", query=query, timeout=LOG_TIMEOUT

@@ -17,7 +17,8 @@ from longtask_operator.cluster import Cluster, owned
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning import diagnosis, narration, stall
 from longtask_operator.planning.diagnosis import Refusal, Trouble
-from longtask_operator.planning.observed import JobView, PodView, decisive_pod, end_is_seen, working_pod
+from longtask_operator.planning.done import decisive_pod, is_done
+from longtask_operator.planning.observed import JobView, PodView, end_is_seen, working_pod
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.results import checkable, final_result, was_handed_in
 from longtask_operator.planning.world import CreateJob, Plan, Policy, World
@@ -83,7 +84,7 @@ class Reconciler:
         if job.finished and not end_is_seen(job, pods):
             live, _ = await self._cluster.list_pods(task.metadata.uid)
             pods = tuple(pod for pod in live if pod.job_uid == job.uid) or pods
-        pod = decisive_pod(job, pods) if job.finished else None
+        pod = decisive_pod(job, pods, task.status) if job.finished else None
         return replace(
             world,
             job=job,
@@ -134,7 +135,8 @@ class Reconciler:
 
     async def _mismatch(self, task: LongTask, job: JobView, pod: PodView | None) -> str | None:
         """How the result on the termination message does not fit; one that was handed in was checked then."""
-        if not job.complete or job.result_schema is None:
+        done = job.complete or (pod is not None and is_done(task.status, pod))
+        if not done or job.result_schema is None:
             return None
         result = final_result(task.status, pod)
         if isinstance(result, Failure) or was_handed_in(result):

@@ -20,7 +20,7 @@ from longtask_api.longtask import (
 )
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.cluster import owned
-from longtask_operator.planning.observed import JobView, PodView, Termination
+from longtask_operator.planning.observed import ContainerKind, ContainerView, JobView, PodView, Termination
 from longtask_operator.planning.world import (
     Action,
     CreateJob,
@@ -203,16 +203,39 @@ def pod(letter: str = "a", created: float = 1, **fields: Any) -> PodView:
         node="node-1",
         unschedulable=None,
         disruption=None,
+        asked_to_go=None,
         container="main",
         waiting_reason=None,
         waiting_message="",
         running_since=None,
         termination=None,
-        failed_init_container=None,
+        others=(),
         deadline=None,
         memory_limit=None,
+        message_limit=4096,
     )
+    if fields.get("deleted") is not None:
+        fields.setdefault("asked_to_go", fields["deleted"] - GRACE)
+    if fields.get("disruption") is not None:
+        fields.setdefault("asked_to_go", at(created))
     return replace(starting, **fields)
+
+
+GRACE = timedelta(seconds=30)
+
+
+def container(name: str, kind: ContainerKind, *, exit_code: int | None = None, **fields: Any) -> ContainerView:
+    """Another container of a pod; one with an exit code has ended at 50."""
+    if exit_code is not None:
+        told = {"message": fields.pop("told", ""), "reason": fields.pop("why", "Error" if exit_code else "Completed")}
+        signal = exit_code - 128 if exit_code > 128 else None
+        fields["termination"] = Termination(exit_code, signal, started=at(2), finished=at(50), **told)
+    return ContainerView(name, kind, **fields)
+
+
+def failed_init(**fields: Any) -> PodView:
+    """A pod whose init container has failed."""
+    return pod(phase="Failed", others=(container("fetch", "init", **{"exit_code": 3} | fields),))
 
 
 def running_pod(letter: str = "a", created: float = 1, **fields: Any) -> PodView:

@@ -17,6 +17,7 @@ from tests.unit.given import (
     at_work,
     attempt,
     ended_pod,
+    failed_init,
     held,
     job,
     pod,
@@ -181,9 +182,9 @@ def test_a_task_that_failed_under_a_cancel_is_cancelled_and_keeps_log_and_exit_c
         ),
         pytest.param({"pods": (running_pod(gone=True),)}, "Deleted", "somebody deleted the pod", id="pod-deleted"),
         pytest.param(
-            {"pods": (pod(phase="Failed", failed_init_container="fetch"),)},
+            {"pods": (failed_init(),)},
             "Error",
-            "init container fetch failed",
+            "init container fetch failed: exit code 3",
             id="init-container",
         ),
         pytest.param({}, "BackoffLimitExceeded", "too many", id="no-pod-left"),
@@ -215,12 +216,16 @@ def test_a_failed_job_that_was_never_seen_at_work_binds_the_task_to_it() -> None
 
 
 JOB_LOST = f"JobLost: Job {JOB_REF.name} was deleted before it ended, by somebody other than LongTask"
+JOB_LOST_UNSEEN = (
+    f"JobLost: Job {JOB_REF.name} is gone, and nobody saw how it ended: somebody other than LongTask deleted it "
+    "while no operator ran, before its end or after it"
+)
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        pytest.param(_ended(), Step("Failed", JOB_LOST), id="lost"),
+        pytest.param(_ended(), Step("Failed", JOB_LOST_UNSEEN), id="lost"),
         pytest.param(_ended(pods=(running_pod(gone=True),)), Step("Failed", JOB_LOST), id="lost-with-its-pod"),
         pytest.param(_ended(held(30)), Step("Failed", JOB_LOST), id="lost-while-held"),
         pytest.param(
@@ -229,7 +234,7 @@ JOB_LOST = f"JobLost: Job {JOB_REF.name} was deleted before it ended, by somebod
             id="pods-still-work",
         ),
         pytest.param(
-            _ended(pods=(running_pod(job_uid="of-another-job"),)), Step("Failed", JOB_LOST), id="not-its-pods"
+            _ended(pods=(running_pod(job_uid="of-another-job"),)), Step("Failed", JOB_LOST_UNSEEN), id="not-its-pods"
         ),
         pytest.param(
             _ended(cancel_requested=True),
@@ -246,7 +251,7 @@ JOB_LOST = f"JobLost: Job {JOB_REF.name} was deleted before it ended, by somebod
             Step("Failed", "DeadlineExceeded: the work was active for longer than its activeDeadlineSeconds (58 s)"),
             id="deadline-over",
         ),
-        pytest.param(_ended(active_deadline_seconds=59), Step("Failed", JOB_LOST), id="deadline-not-over"),
+        pytest.param(_ended(active_deadline_seconds=59), Step("Failed", JOB_LOST_UNSEEN), id="deadline-not-over"),
         pytest.param(
             _ended(held(30, active_seconds=58), active_deadline_seconds=58),
             Step("Failed", JOB_LOST),
@@ -263,7 +268,7 @@ def test_a_lost_job_ends_the_attempt_and_says_what_to_do() -> None:
     assert [(a.end_time, a.reason) for a in after.attempts] == [(at(60), "Deleted")]
     assert after.completion_time == at(60)
     assert after.failure is not None
-    assert after.failure.hint == "Start it again. To end work, cancel the task instead of deleting its Job."
+    assert after.failure.hint == "See whether the work was done before you start it again: it may have been."
 
 
 @pytest.mark.parametrize("reason", ["OutOfnvidia.com/gpu", "X" * 65])

@@ -18,6 +18,7 @@ from tests.unit.given import (
     at_work,
     attempt,
     ended_pod,
+    failed_init,
     held,
     job,
     pod,
@@ -345,7 +346,7 @@ def test_a_refusal_from_before_the_last_attempt_says_nothing_of_the_next_one() -
     "ended",
     [
         pytest.param(running_pod(gone=True), id="deleted"),
-        pytest.param(pod(phase="Failed", failed_init_container="fetch"), id="init-container-failed"),
+        pytest.param(failed_init(), id="init-container-failed"),
     ],
 )
 def test_an_attempt_that_left_no_finish_time_is_told_of_all_the_same(ended: Any) -> None:

@@ -73,13 +73,16 @@ def test_job_and_pod_are_found_by_their_labels() -> None:
 def test_the_authors_labels_and_annotations_reach_the_pod_and_never_replace_ours() -> None:
     metadata = {
         "labels": {"team": "a", "longtask.dev/task-uid": "of-somebody-else"},
-        "annotations": {"sidecar.istio.io/inject": "false"},
+        "annotations": {"sidecar.istio.io/inject": "false", "kubectl.kubernetes.io/default-container": "log"},
     }
     source = template({"podTemplate": {"metadata": metadata, "spec": {"containers": [MAIN]}}})
     built = _job(source)["spec"]["template"]["metadata"]
     assert built["labels"]["team"] == "a"
     assert built["labels"]["longtask.dev/task-uid"] == TASK_UID
-    assert built["annotations"] == {"sidecar.istio.io/inject": "false"}
+    assert built["annotations"] == {
+        "sidecar.istio.io/inject": "false",
+        "kubectl.kubernetes.io/default-container": "main",
+    }
 
 
 def test_a_disruption_is_no_failure_of_the_job() -> None:

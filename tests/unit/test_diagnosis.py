@@ -1,14 +1,18 @@
 """Why work does not start, or why it failed."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from longtask_api.longtask import LongTaskStatus
 from longtask_operator.planning import diagnosis
 from longtask_operator.planning.diagnosis import LOG_TAIL_LIMIT, Refusal, Trouble
+from longtask_operator.planning.done import is_done
 from longtask_operator.planning.observed import PodView
-from tests.unit.given import at, ended_pod, job, pod, running_pod
+from tests.unit.given import at, container, ended_pod, failed_init, job, pod, running_pod
 
+NO_STATUS = LongTaskStatus()
 FAILED = job(failed_reason="BackoffLimitExceeded", failed_message="Job has reached the specified backoff limit")
 
 
@@ -159,7 +163,16 @@ def test_a_text_is_made_to_fit_a_status_field(length: int) -> None:
         (running_pod(gone=True), True, "Deleted"),
         (ended_pod(), False, "Completed"),
         (ended_pod(phase="Running"), False, "Completed"),
-        (ended_pod(phase="Running", disruption="EvictionByEvictionAPI"), False, "Completed"),
+        (ended_pod(phase="Running", disruption="EvictionByEvictionAPI"), False, "Evicted"),
+        (ended_pod(phase="Running", disruption="EvictionByEvictionAPI", told="7"), False, "Completed"),
+        (ended_pod(phase="Running", disruption="EvictionByEvictionAPI", asked_to_go=at(51)), False, "Completed"),
+        (ended_pod(deleted=at(80)), False, "Deleted"),
+        (ended_pod(deleted=at(81)), False, "Completed"),
+        (ended_pod(exit_code=137, deleted=at(80)), False, "Deleted"),
+        (ended_pod(exit_code=3, deleted=at(81)), False, "Error"),
+        (ended_pod(phase="Failed", reason="DeadlineExceeded", told="7"), False, "Completed"),
+        (failed_init(), False, "Error"),
+        (failed_init(exit_code=137, why="OOMKilled"), False, "OOMKilled"),
         (ended_pod(deleted=at(80)), True, "Suspended"),
         (ended_pod(exit_code=137, why="OOMKilled"), False, "OOMKilled"),
         (ended_pod(exit_code=137, why="OOMKilled", disruption="EvictionByEvictionAPI"), False, "OOMKilled"),
@@ -182,7 +195,7 @@ def test_a_text_is_made_to_fit_a_status_field(length: int) -> None:
     ],
 )
 def test_why_an_attempt_ended(given: PodView, suspended: bool, expected: str | None) -> None:
-    assert diagnosis.attempt_reason(given, suspended=suspended, stalled=False) == expected
+    assert diagnosis.attempt_reason(given, done=is_done(NO_STATUS, given), suspended=suspended) == expected
 
 
 @pytest.mark.parametrize(
@@ -198,13 +211,76 @@ def test_why_an_attempt_ended(given: PodView, suspended: bool, expected: str | N
 def test_an_attempt_that_was_stopped_because_it_told_nothing(
     given: PodView, suspended: bool, expected: str | None
 ) -> None:
-    assert diagnosis.attempt_reason(given, suspended=suspended, stalled=True) == expected
+    assert (
+        diagnosis.attempt_reason(given, done=is_done(NO_STATUS, given), suspended=suspended, stalled=True) == expected
+    )
+
+
+STOPPED = ended_pod(exit_code=143, phase="Failed", reason="DeadlineExceeded", deadline=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (STOPPED, "Cancelled"),
+        (replace(STOPPED, deadline=60), "DeadlineExceeded"),
+        (running_pod(gone=True, deleted=at(40)), "Cancelled"),
+        (ended_pod(exit_code=3), "Error"),
+        (ended_pod(exit_code=137, why="OOMKilled", deadline=1, reason="DeadlineExceeded"), "OOMKilled"),
+        (ended_pod(exit_code=143, disruption="EvictionByEvictionAPI", deleted=at(40)), "Evicted"),
+        (ended_pod(phase="Failed", reason="DeadlineExceeded", deadline=1), "Cancelled"),
+        (ended_pod(phase="Failed", reason="DeadlineExceeded", deadline=1, told="7"), "Completed"),
+    ],
+)
+def test_why_an_attempt_of_a_cancelled_task_ended(given: PodView, expected: str) -> None:
+    assert diagnosis.attempt_reason(given, done=is_done(NO_STATUS, given), cancelled=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (ended_pod(disruption="EvictionByEvictionAPI"), "exit code 0 while its pod was being evicted, and no result"),
+        (ended_pod(deleted=at(80)), "exit code 0 while its pod was being deleted, and no result"),
+        (replace(STOPPED, termination=ended_pod().termination), "exit code 0 while its pod was being ended"),
+    ],
+)
+def test_work_that_left_with_0_when_it_had_to_and_gave_no_result(given: PodView, expected: str) -> None:
+    failure = diagnosis.failure(FAILED, given, "saving")
+    assert expected in failure.message
+    assert (failure.exit_code, failure.log_tail) == (0, "saving")
+    assert "says with a result that it is done" in (failure.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (ended_pod(), None),
+        (ended_pod(others=(container("exporter", "beside", exit_code=0),)), None),
+        (ended_pod(others=(container("proxy", "sidecar", exit_code=137),)), None),
+        (ended_pod(others=(container("exporter", "beside"),)), None),
+        (
+            ended_pod(others=(container("exporter", "beside", exit_code=1, told="a\npush failed\n"),)),
+            "container exporter failed: exit code 1: push failed",
+        ),
+        (
+            ended_pod(reason="DeadlineExceeded", others=(container("exporter", "beside", exit_code=137),)),
+            "container exporter still ran and was ended with the pod",
+        ),
+    ],
+)
+def test_what_became_of_containers_beside_work_that_is_done(given: PodView, expected: str | None) -> None:
+    assert diagnosis.failed_beside(given) == expected
 
 
 @pytest.mark.parametrize(
     ("given", "message", "hint"),
     [
         (ended_pod(exit_code=3), "exit code 3", "The log tail shows"),
+        (
+            ended_pod(exit_code=3, others=(container("proxy", "sidecar", exit_code=137),)),
+            "exit code 3",
+            "The log tail shows",
+        ),
         (ended_pod(exit_code=139, signal=11), "killed by SIGSEGV (exit code 139)", "Native code crashed"),
         (ended_pod(exit_code=137, signal=9), "killed by SIGKILL (exit code 137)", "Something killed it at once"),
         (ended_pod(exit_code=134, signal=6), "killed by SIGABRT (exit code 134)", "The log tail shows"),
@@ -242,7 +318,13 @@ def test_an_attempt_that_was_stopped_because_it_told_nothing(
             "the node was short of something and its kubelet ended the pod: low on memory",
             "Set resources.requests",
         ),
-        (pod(phase="Failed", failed_init_container="fetch"), "init container fetch failed", "See its log"),
+        (failed_init(), "init container fetch failed: exit code 3", "The log tail shows"),
+        (failed_init(told="no such bucket"), "init container fetch failed: exit code 3: no such bucket", "The log"),
+        (
+            failed_init(exit_code=137, why="OOMKilled", memory_limit="64Mi"),
+            "init container fetch used more memory than it may have (limit 64Mi)",
+            "Start again with",
+        ),
         (pod(phase="Failed", message="Pod was rejected"), "Pod was rejected", "Start it again."),
         (pod(phase="Failed"), "the pod failed", "Start it again."),
         (

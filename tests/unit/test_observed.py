@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from longtask_api import names
+from longtask_api.longtask import LongTaskStatus
+from longtask_operator.planning.done import decisive_pod
 from longtask_operator.planning.observed import (
     JobView,
     PodView,
     Termination,
     controller_uid,
-    decisive_pod,
     end_is_seen,
     job_view,
     pod_view,
@@ -20,7 +21,7 @@ from longtask_operator.planning.observed import (
     usage_view,
     working_pod,
 )
-from tests.unit.given import JOB_UID, SNAPSHOT, TASK_UID, ended_pod, job, pod, running_pod
+from tests.unit.given import JOB_UID, SNAPSHOT, TASK_UID, container, ended_pod, failed_init, job, pod, running_pod
 
 LABELS = {
     "app.kubernetes.io/managed-by": "longtask",
@@ -118,13 +119,117 @@ def test_a_job_at_work() -> None:
 
 
 def test_a_pod_at_work() -> None:
-    assert pod_view(POD) == running_pod(resource_version=4712, memory_limit="2Gi")
+    sidecar = container("sidecar", "beside", running_since=_time(9))
+    assert pod_view(POD) == running_pod(resource_version=4712, memory_limit="2Gi", others=(sidecar,))
+
+
+def _shaped(**spec: Any) -> PodView:
+    statuses = {
+        "initContainerStatuses": [
+            {"name": "fetch", "state": {"terminated": {"exitCode": 0, "startedAt": "2026-03-01T10:00:01Z"}}},
+            {"name": "proxy", "state": {"terminated": {"exitCode": 137, "reason": "Error"}}},
+        ],
+        "containerStatuses": [
+            {"name": "mesh", "state": {"terminated": {"exitCode": 0, "message": "proxy leaves"}}},
+            {"name": "main", "state": {"terminated": {"exitCode": 3, "message": "disk full"}}},
+        ],
+    }
+    containers = [{"name": "mesh"}, {"name": "main", "resources": {"limits": {"memory": "1Gi"}}}]
+    init = [{"name": "fetch"}, {"name": "proxy", "restartPolicy": "Always"}]
+    document = deepcopy(POD)
+    document["metadata"]["annotations"] = {"kubectl.kubernetes.io/default-container": "main"}
+    document["spec"] |= {"containers": containers, "initContainers": init} | spec
+    document["status"] |= {"phase": "Failed"} | statuses
+    return pod_view(document)
+
+
+def test_the_work_is_the_first_container_of_the_template_wherever_it_stands() -> None:
+    view = _shaped()
+    assert (view.container, view.memory_limit) == ("main", "1Gi")
+    assert view.termination is not None
+    assert (view.termination.exit_code, view.termination.message) == (3, "disk full")
+    assert [(each.name, each.kind) for each in view.others] == [
+        ("fetch", "init"),
+        ("proxy", "sidecar"),
+        ("mesh", "beside"),
+    ]
+
+
+def test_a_native_sidecar_is_no_init_container_that_failed() -> None:
+    assert _shaped().failed_init is None
+
+
+@pytest.mark.parametrize("name", ["", "of-nobody"])
+def test_without_the_name_of_a_container_of_its_own_the_first_one_works(name: str) -> None:
+    document = deepcopy(POD)
+    document["metadata"]["annotations"] = {"kubectl.kubernetes.io/default-container": name}
+    assert pod_view(document).container == "main"
+
+
+@pytest.mark.parametrize(
+    ("spec", "limit"),
+    [
+        ({"containers": [{"name": "main"}], "initContainers": []}, 4096),
+        ({"containers": [{"name": "main"}]}, 4096),
+        ({}, 3072),
+        ({"ephemeralContainers": [{"name": "debugger"}]}, 2457),
+        ({"containers": [{"name": f"c{n}"} for n in range(4)]}, 2048),
+    ],
+)
+def test_the_containers_of_a_pod_share_what_their_messages_may_have(spec: dict[str, Any], limit: int) -> None:
+    assert _shaped(**spec).message_limit == limit
+
+
+@pytest.mark.parametrize(
+    ("metadata", "conditions", "asked"),
+    [
+        ({}, [], None),
+        ({"deletionTimestamp": "2026-03-01T10:00:30Z", "deletionGracePeriodSeconds": 20}, [], 10),
+        ({"deletionTimestamp": "2026-03-01T10:00:30Z"}, [], 30),
+        ({}, [_condition("DisruptionTarget", reason="EvictionByEvictionAPI")], 30),
+        (
+            {"deletionTimestamp": "2026-03-01T10:00:30Z", "deletionGracePeriodSeconds": 20},
+            [_condition("DisruptionTarget", reason="EvictionByEvictionAPI")],
+            10,
+        ),
+        ({}, [_condition("DisruptionTarget", "False", reason="EvictionByEvictionAPI")], None),
+    ],
+)
+def test_when_a_pod_was_asked_to_go(metadata: dict[str, Any], conditions: list[Any], asked: int | None) -> None:
+    document = deepcopy(POD)
+    document["metadata"] |= metadata
+    document["status"]["conditions"] = conditions
+    assert pod_view(document).asked_to_go == (None if asked is None else _time(asked))
+
+
+FETCHED = container("fetch", "init", exit_code=0)
+FETCHES = container("fetch", "init", running_since=_time(3))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (running_pod(), "main"),
+        (pod(), "main"),
+        (pod(others=(FETCHES,)), "fetch"),
+        (pod(others=(FETCHED, container("unpack", "init"))), "fetch"),
+        (pod(others=(FETCHED, container("unpack", "init", running_since=_time(4)))), "unpack"),
+        (pod(others=(container("proxy", "sidecar", running_since=_time(3)),)), "main"),
+        (running_pod(others=(FETCHED,)), "main"),
+        (ended_pod(others=(FETCHED,)), "main"),
+        (failed_init(), "fetch"),
+    ],
+)
+def test_whose_log_tells_how_far_an_attempt_is(given: PodView, expected: str) -> None:
+    assert given.log_container == expected
 
 
 def test_objects_without_a_status_have_not_begun() -> None:
     fresh_job, fresh_pod = ({key: document[key] for key in ("metadata", "spec")} for document in (JOB, POD))
     assert job_view(fresh_job) == job(resource_version=4711)
-    assert pod_view(fresh_pod) == pod(resource_version=4712, memory_limit="2Gi")
+    assert pod_view(fresh_pod) == pod(
+        resource_version=4712, memory_limit="2Gi", others=(container("sidecar", "beside"),)
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,8 +280,6 @@ def test_a_job_without_a_backoff_limit_has_the_one_of_kubernetes() -> None:
 
 UNSCHEDULABLE = _condition("PodScheduled", "False", reason="Unschedulable", message="0/3 nodes are available")
 INIT_BROKEN = {"name": "fetch", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}}
-INIT_FAILED = {"name": "fetch", "state": {"terminated": {"exitCode": 2}}}
-INIT_DONE = {"name": "fetch", "state": {"terminated": {"exitCode": 0}}}
 INITIALIZING = {"waiting": {"reason": "PodInitializing"}}
 
 
@@ -230,9 +333,6 @@ INITIALIZING = {"waiting": {"reason": "PodInitializing"}}
             {"containerStatuses": [], "initContainerStatuses": [{"name": "fetch", "state": INITIALIZING}, INIT_BROKEN]},
             {"waiting_reason": "ImagePullBackOff"},
         ),
-        ("status", {"initContainerStatuses": [INIT_DONE, INIT_FAILED]}, {"failed_init_container": "fetch"}),
-        ("status", {"initContainerStatuses": [INIT_DONE]}, {"failed_init_container": None}),
-        ("status", {"initContainerStatuses": [{"name": "fetch"}]}, {"failed_init_container": None}),
     ],
 )
 def test_what_is_seen_of_a_pod(part: str, fields: dict[str, Any], seen: dict[str, Any]) -> None:
@@ -384,7 +484,7 @@ FAILED_TWICE = (ended_pod("b", 20, exit_code=1), ended_pod("a", exit_code=1))
 def test_which_pod_tells_how_a_job_ended(
     given: JobView | None, pods: tuple[PodView, ...], expected: str | None
 ) -> None:
-    decisive = decisive_pod(given, pods)
+    decisive = decisive_pod(given, pods, LongTaskStatus())
     assert (decisive.name if decisive else None) == expected
 
 

@@ -73,13 +73,23 @@ def test_a_message_that_may_have_been_cut_is_no_result(message: str, fits: bool)
     assert isinstance(read_result(message), Result if fits else Failure)
 
 
-def test_a_message_that_may_have_been_cut_says_what_fits_and_keeps_its_tail() -> None:
+@pytest.mark.parametrize(
+    ("limit", "size", "fits"), [(3072, 3071, True), (3072, 3072, False), (2048, 2050, False), (4096, 3072, True)]
+)
+def test_in_a_pod_of_many_containers_less_of_a_message_arrives(limit: int, size: int, fits: bool) -> None:
+    pod = ended_pod(told="x" * size, message_limit=limit)
+    outcome = final_result(at_work(), pod)
+    assert isinstance(outcome, Result if fits else Failure)
+    assert fits or (isinstance(outcome, Failure) and f"{limit - 1} fit, in a pod of so many" in outcome.message)
+
+
+def test_a_message_that_may_have_been_cut_says_what_fits_and_keeps_what_there_is() -> None:
     outcome = read_result("x" * 2048 + "y" * 2048)
     assert isinstance(outcome, Failure)
     assert outcome.reason == "ResultTooLarge"
     assert "4096 bytes or more" in outcome.message
     assert "4095 fit" in outcome.message
-    assert outcome.log_tail == "y" * 2048
+    assert outcome.log_tail == "x" * 2048 + "y" * 2048
     assert "$LONGTASK_REPORT_URL/result" in (outcome.hint or "")
 
 

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
-from longtask_api.longtask import Failure, JobRef, LongTaskStatus, Phase, TemplateSnapshot
+from longtask_api.conditions import is_true
+from longtask_api.longtask import ConditionType, Failure, JobRef, LongTaskStatus, Phase, TemplateSnapshot
 from longtask_api.reports import Result
 from longtask_operator.planning import activity, diagnosis, stall, statuses
-from longtask_operator.planning.observed import JobView, PodView, decisive_pod
+from longtask_operator.planning.done import COMPLETED, decisive_pod, done_pod, is_done
+from longtask_operator.planning.observed import JobView, PodView
 from longtask_operator.planning.results import final_result, was_handed_in
 from longtask_operator.planning.world import LOOK_AGAIN, Plan, World
 
@@ -16,8 +18,8 @@ def job_gone(world: World, job: JobRef) -> Plan:
     if any(pod.job_uid == job.uid and not pod.ended for pod in world.pods):
         message = "the Job is gone; waiting for its pods to end"
         return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=world.now + LOOK_AGAIN)
-    if any(pod.job_uid == job.uid and pod.phase == "Succeeded" for pod in world.pods):
-        return completed(world, world.now, status)
+    if status.attempts and status.attempts[-1].reason == COMPLETED:
+        return _done(world, world.now, status, done_pod(None, world.pods, status))
     if world.task.spec.cancel_requested:
         failure = statuses.cancelled("and its Job was removed")
         return statuses.ended(world, status, Phase.CANCELLED, failure=failure, at=world.now)
@@ -27,16 +29,36 @@ def job_gone(world: World, job: JobRef) -> Plan:
     if snapshot is not None and end is not None and world.now >= end:
         failure = diagnosis.over_total_deadline(seconds)
         return statuses.ended(world, status, Phase.FAILED, failure=failure, at=world.now)
-    failure = Failure(
-        reason="JobLost",
-        message=f"Job {job.name} was deleted before it ended, by somebody other than LongTask",
-        hint="Start it again. To end work, cancel the task instead of deleting its Job.",
-    )
-    return statuses.ended(world, status, Phase.FAILED, failure=failure, at=world.now)
+    return statuses.ended(world, status, Phase.FAILED, failure=_lost(world, job), at=world.now)
 
 
-def completed(world: World, at: datetime, status: LongTaskStatus) -> Plan:
-    pod = decisive_pod(world.job, world.pods)
+def _lost(world: World, job: JobRef) -> Failure:
+    held = is_true(world.task.status.conditions, ConditionType.SUSPENDED)
+    if held or any(pod.job_uid == job.uid for pod in world.pods):
+        message = f"Job {job.name} was deleted before it ended, by somebody other than LongTask"
+        hint = "Start it again. To end work, cancel the task instead of deleting its Job."
+    else:
+        message = (
+            f"Job {job.name} is gone, and nobody saw how it ended: somebody other than LongTask deleted it "
+            "while no operator ran, before its end or after it"
+        )
+        hint = "See whether the work was done before you start it again: it may have been."
+    return Failure(reason="JobLost", message=message, hint=hint)
+
+
+def completed(world: World, job: JobView, status: LongTaskStatus) -> Plan:
+    """The Job controller has seen a pod succeed."""
+    at = job.finished_at or world.now
+    pod = decisive_pod(job, world.pods, status)
+    if pod is None or is_done(status, pod, complete=True):
+        return _done(world, at, status, pod)
+    failure = diagnosis.failure(job, pod, world.log)
+    if world.task.spec.cancel_requested:
+        return _cancelled(world, at, status, failure)
+    return statuses.ended(world, status, Phase.FAILED, failure=failure, at=at)
+
+
+def _done(world: World, at: datetime, status: LongTaskStatus, pod: PodView | None) -> Plan:
     result = final_result(status, pod)
     if isinstance(result, Failure):
         return statuses.ended(world, status, Phase.FAILED, failure=result, at=at)
@@ -48,6 +70,9 @@ def completed(world: World, at: datetime, status: LongTaskStatus) -> Plan:
         message = "completed, but its pod was gone before the result could be read"
     elif world.task.spec.cancel_requested:
         message = f"{message} (it had completed before the cancel reached it)"
+    beside = diagnosis.failed_beside(pod) if pod is not None else None
+    if beside is not None:
+        message = f"{message} ({beside})"
     status = status.model_copy(update={"log_tail": diagnosis.log_tail(world.log, diagnosis.SHORT_LOG_TAIL_LIMIT)})
     return statuses.ended(world, status, Phase.SUCCEEDED, result=result, at=at, message=message)
 
@@ -65,7 +90,9 @@ def _invalid_result(world: World, at: datetime, status: LongTaskStatus, result: 
 
 def failed(world: World, job: JobView, status: LongTaskStatus, snapshot: TemplateSnapshot) -> Plan:
     at = job.finished_at or world.now
-    pod = decisive_pod(job, world.pods)
+    pod = decisive_pod(job, world.pods, status)
+    if pod is not None and is_done(status, pod):
+        return _done(world, at, status, pod)
     seconds = activity.limit(world.task, snapshot)
     end = activity.deadline(status, seconds)
     stopped = pod is not None and pod.deadline == 1
@@ -83,11 +110,15 @@ def failed(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
         message = f"{failure.message}; there was no further attempt, as activeDeadlineSeconds ({seconds} s) was over"
         failure = failure.model_copy(update={"message": diagnosis.fitted(message)})
     if world.task.spec.cancel_requested:
-        cancelled = statuses.cancelled("while it ran").model_copy(
-            update={"log_tail": failure.log_tail, "exit_code": failure.exit_code, "signal": failure.signal}
-        )
-        return statuses.ended(world, status, Phase.CANCELLED, failure=cancelled, at=at)
+        return _cancelled(world, at, status, failure)
     return statuses.ended(world, status, Phase.FAILED, failure=failure, at=at)
+
+
+def _cancelled(world: World, at: datetime, status: LongTaskStatus, failure: Failure) -> Plan:
+    cancelled = statuses.cancelled("while it ran").model_copy(
+        update={"log_tail": failure.log_tail, "exit_code": failure.exit_code, "signal": failure.signal}
+    )
+    return statuses.ended(world, status, Phase.CANCELLED, failure=cancelled, at=at)
 
 
 def _last_memory(status: LongTaskStatus, pod: PodView | None) -> int | None:

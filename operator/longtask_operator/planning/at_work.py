@@ -15,7 +15,8 @@ from longtask_api.longtask import (
 )
 from longtask_operator.planning import activity, diagnosis, questions, stall, statuses
 from longtask_operator.planning.diagnosis import Trouble
-from longtask_operator.planning.observed import JobView, PodView, working_pod
+from longtask_operator.planning.done import COMPLETED, done_pod, is_done
+from longtask_operator.planning.observed import JobView, PodView, newest, working_pod
 from longtask_operator.planning.world import (
     LOOK_AGAIN,
     NEXT_STEP,
@@ -33,6 +34,9 @@ from longtask_operator.planning.world import (
 
 def at_work(world: World, job: JobView, status: LongTaskStatus, snapshot: TemplateSnapshot) -> Plan:
     task, live = world.task, [pod for pod in world.pods if not pod.ended]
+    done = done_pod(job, world.pods, status)
+    if done is not None and done.phase == "Failed":
+        return _stopping(world, job, status, Phase.RUNNING, "the work is done; ending its Job")
     if task.spec.cancel_requested:
         phase = Phase.RUNNING if any(pod.started for pod in live) else Phase.PENDING
         return _stopping(world, job, status, phase, "cancelling")
@@ -94,16 +98,32 @@ def _state(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
     message = "running" if number == 1 else f"running, attempt {number}"
     working = working_pod(live)
     if working is None:
+        settled = _settled(world, status.attempts[-1] if status.attempts else None)
+        if settled is not None:
+            return Plan(status, look_again=settled, defer_status=True)
+        message = _ended_but_its_pod(status, live) or message
         overdue = [pod.deleted + NODE_SILENCE for pod in live if pod.deleted is not None]
         return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=min(overdue, default=None))
     return _working(world, job, status, snapshot.stall, working, message)
+
+
+def _ended_but_its_pod(status: LongTaskStatus, live: list[PodView]) -> str | None:
+    """What is waited for once the work has ended, and its pod has not."""
+    pod = newest(pod for pod in live if pod.termination is not None)
+    if pod is None or pod.termination is None:
+        return None
+    code = pod.termination.exit_code
+    how = "the work is done" if is_done(status, pod) else f"the work has ended (exit code {code})"
+    still = [each.name for each in pod.of_kind("beside") if each.termination is None]
+    whom = f"container {' and '.join(still)}" if still else "its pod"
+    return f"{how}; waiting for {whom} to end"
 
 
 def _working(
     world: World, job: JobView, status: LongTaskStatus, policy: StallPolicy | None, pod: PodView, message: str
 ) -> Plan:
     """It runs, waits for an answer, or has stalled."""
-    stalled = stall.in_force(status, policy, pod.started or world.now) if policy is not None else None
+    stalled = stall.in_force(status, policy, pod.running_since or world.now) if policy is not None else None
     if policy is not None and stalled is not None and policy.action is not StallAction.NOTHING:
         return _ending_stalled(world, job, status, policy, pod, stalled.message)
     asked = questions.open_questions(world.task, world.now)
@@ -122,7 +142,7 @@ def _working(
 def _watched(world: World, status: LongTaskStatus, policy: StallPolicy, pod: PodView, message: str) -> Plan:
     """It must tell something from time to time."""
     status = statuses.with_condition_if_set(world, status, ConditionType.STALLED, "False", "Reporting")
-    due = stall.due(status, policy, pod.started or world.now)
+    due = stall.due(status, policy, pod.running_since or world.now)
     if due is None or world.now < due:
         return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=due)
     evidence = stall.evidence(status, pod, world.usage, world.now)
@@ -155,7 +175,7 @@ def _starting(
     settled = _settled(world, last)
     if not live and settled is not None:
         return Plan(status, look_again=settled, defer_status=True)
-    if not live and last is not None and last.reason == "Completed":
+    if not live and last is not None and last.reason == COMPLETED:
         return Plan(
             statuses.unfinished(world, status, Phase.RUNNING, "the work is done; waiting for its Job to say so")
         )

@@ -6,10 +6,13 @@ from datetime import datetime
 
 from longtask_api.longtask import Attempt, LongTaskStatus
 from longtask_operator.planning.diagnosis import attempt_reason
+from longtask_operator.planning.done import COMPLETED, is_done
 from longtask_operator.planning.observed import PodView
 from longtask_operator.planning.stall import ended_by
 
 KEPT = 20
+NOT_DISRUPTED = ("Suspended", COMPLETED)
+"""Reasons of attempts whose pod may have been taken away, which made no difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,9 @@ class Attempts:
         return min((attempt.start_time for attempt in self.newest if attempt.start_time), default=None)
 
 
-def record(status: LongTaskStatus, pods: Sequence[PodView], *, suspended: bool, now: datetime) -> Attempts:
+def record(
+    status: LongTaskStatus, pods: Sequence[PodView], *, suspended: bool, now: datetime, cancelled: bool = False
+) -> Attempts:
     """Merge. A pod counts once it started or ended; one that is never seen again ended when that was noticed."""
     known = {attempt.pod_uid: attempt for attempt in status.attempts}
     count, disruptions = status.attempt_count or 0, status.disruption_count or 0
@@ -41,19 +46,23 @@ def record(status: LongTaskStatus, pods: Sequence[PodView], *, suspended: bool, 
             continue
         if before is None:
             count += 1
-        stalled = ended_by(status, pod) is not None
-        attempt = _attempt(
-            pod, before, before.number if before else count, suspended=suspended, stalled=stalled, now=now
+        reason = attempt_reason(
+            pod,
+            done=is_done(status, pod),
+            suspended=suspended,
+            stalled=ended_by(status, pod) is not None,
+            cancelled=cancelled,
         )
+        attempt = _attempt(pod, before, before.number if before else count, reason, now)
         if before is not None and before.end_time is not None:
             continue
-        if attempt.end_time is not None and pod.disruption is not None and attempt.reason != "Suspended":
+        if attempt.end_time is not None and pod.disruption is not None and attempt.reason not in NOT_DISRUPTED:
             disruptions += 1
         known[pod.uid] = attempt
     for uid, attempt in known.items():
         if uid not in seen and attempt.end_time is None:
             known[uid] = attempt.model_copy(
-                update={"end_time": now, "reason": "Suspended" if suspended else attempt.reason or "Deleted"}
+                update={"end_time": now, "reason": attempt.reason or _without_its_pod(suspended, cancelled)}
             )
     newest = sorted(known.values(), key=lambda attempt: attempt.number)[-KEPT:]
     return Attempts(count, disruptions, newest)
@@ -68,19 +77,23 @@ def _oldest_kept(status: LongTaskStatus, pods: Sequence[PodView]) -> datetime | 
     return created or oldest.start_time or oldest.end_time
 
 
-def _attempt(
-    pod: PodView, before: Attempt | None, number: int, *, suspended: bool, stalled: bool, now: datetime
-) -> Attempt:
-    ended = pod.ended or (pod.termination is not None)
+def _without_its_pod(suspended: bool, cancelled: bool) -> str:
+    if suspended:
+        return "Suspended"
+    return "Cancelled" if cancelled else "Deleted"
+
+
+def _attempt(pod: PodView, before: Attempt | None, number: int, reason: str | None, now: datetime) -> Attempt:
+    told = pod.failed_init.termination if pod.failed_init is not None else pod.termination
     return Attempt(
         number=number,
         pod_name=pod.name,
         pod_uid=pod.uid,
         node_name=pod.node,
         start_time=pod.started or (before.start_time if before else None),
-        end_time=_end(pod, now) if ended else None,
-        reason=attempt_reason(pod, suspended=suspended, stalled=stalled) if ended else None,
-        exit_code=pod.termination.exit_code if pod.termination else None,
+        end_time=_end(pod, now) if reason is not None else None,
+        reason=reason,
+        exit_code=told.exit_code if told else None,
     )
 
 

@@ -95,7 +95,10 @@ def build_pod(template: LongTaskTemplate, labels: Mapping[str, str], variables: 
     return {
         "metadata": {
             "labels": {**source.metadata.labels, **labels},
-            "annotations": dict(source.metadata.annotations),
+            "annotations": {
+                **source.metadata.annotations,
+                names.ANNOTATION_CONTAINER: spec["containers"][0]["name"],
+            },
         },
         "spec": spec,
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from longtask_api.longtask import Failure
-from longtask_operator.planning.observed import JobView, PodView, Termination
+from longtask_operator.planning.observed import ContainerView, JobView, PodView, Termination
 
 LOG_TAIL_LIMIT = 8192
 SHORT_LOG_TAIL_LIMIT = 4096
@@ -68,6 +68,16 @@ STALLED_HINT = (
     "See in the log tail where it hangs. If it works but tells seldom: report progress or send heartbeats more often, "
     "or raise stall.timeoutSeconds in the LongTaskTemplate."
 )
+LEFT_WITH_0_HINT = (
+    "Start it again. Work that is asked to leave says with a result that it is done, and leaves with another code "
+    "than 0 where it is not."
+)
+_LEAVING = {
+    "Evicted": "was being evicted",
+    "Preempted": "was being preempted",
+    "NodeLost": "was being removed with its node",
+    "Deleted": "was being deleted",
+}
 _END_HINTS = {
     126: COMMAND_HINT,
     127: COMMAND_HINT,
@@ -152,25 +162,44 @@ def lost_node(pod: PodView) -> Trouble:
     )
 
 
-def attempt_reason(pod: PodView, *, suspended: bool, stalled: bool) -> str | None:
-    """Why the attempt ended, in one word; None while it goes on. `stalled`: it was stopped for that."""
-    if not pod.ended and pod.termination is None:
+def attempt_reason(
+    pod: PodView, *, done: bool, suspended: bool = False, stalled: bool = False, cancelled: bool = False
+) -> str | None:
+    """Why the attempt ended, in one word; None while it goes on. `done`: its work is; `stalled`: it was stopped for
+    that; `cancelled`: the task was, so that a stop of the pod is no deadline of its own."""
+    ended = pod.failed_init.termination if pod.failed_init is not None else pod.termination
+    if not pod.ended and ended is None:
         return None
+    if done:
+        return "Completed"
     if suspended and pod.deleted is not None:
         return "Suspended"
-    if pod.phase == "Succeeded" or (pod.termination is not None and pod.termination.exit_code == 0 and not pod.reason):
-        return "Completed"
-    if pod.termination is not None and pod.termination.reason == "OOMKilled":
+    if ended is not None and ended.reason == "OOMKilled":
         return "OOMKilled"
     if stalled:
         return STALLED
+    taken = _taken(pod, cancelled)
+    if taken is not None:
+        return taken
+    if ended is not None:
+        return _one_word(ended.reason)
+    return "Deleted" if pod.gone else "Error"
+
+
+def _taken(pod: PodView, cancelled: bool) -> str | None:
+    """Who or what ended the pod, in one word; None where its containers did."""
+    if cancelled and (_was_stopped(pod) or (pod.deleted is not None and pod.disruption is None)):
+        return "Cancelled"
     if pod.disruption is not None:
         return DISRUPTIONS.get(pod.disruption, "Disrupted")
     if pod.reason:
         return _one_word(pod.reason)
-    if pod.termination is not None:
-        return _one_word(pod.termination.reason)
-    return "Deleted" if pod.gone else "Error"
+    return "Deleted" if pod.deleted is not None and not pod.left_by_itself else None
+
+
+def _was_stopped(pod: PodView) -> bool:
+    """Whether LongTask ended it: no template gives an attempt a second, or it means the same."""
+    return pod.deadline == 1 and pod.reason == "DeadlineExceeded"
 
 
 def _one_word(reason: str) -> str:
@@ -197,16 +226,21 @@ def failure(
             message=job.failed_message or "the Job failed and none of its pods is left to say why",
             hint="Start it again; if it happens again, watch `kubectl get pods -w` while it runs.",
         )
-    ended = pod.termination
+    ended = pod.failed_init.termination if pod.failed_init is not None else pod.termination
     tail = log_tail(log if log else ended.message if ended else None)
-    reason = attempt_reason(pod, suspended=False, stalled=stalled is not None) or "Error"
+    reason = attempt_reason(pod, done=False, stalled=stalled is not None) or "Error"
     told = _last_words(ended.message if ended else "", log)
-    message, hint = _explain(reason, pod, told, memory)
+    message, hint = _explain(reason, pod, ended, told, memory)
     if reason == STALLED and stalled is not None:
         message, hint = stalled, STALLED_HINT
     if reason == "DeadlineExceeded" and total_deadline is not None:
         over = over_total_deadline(total_deadline)
         message, hint = over.message, over.hint or ""
+    if ended is not None and ended.exit_code == 0:
+        message = f"{message}; exit code 0 while its pod {_LEAVING.get(reason, 'was being ended')}, and no result"
+        hint = LEFT_WITH_0_HINT
+    elif pod.failed_init is not None and ended is not None and reason != ended.reason:
+        message = f"{message}; init container {pod.failed_init.name} still ran"
     return Failure(
         reason=reason,
         message=fitted(message),
@@ -235,14 +269,15 @@ def over_total_deadline(seconds: int) -> Failure:
     )
 
 
-def _explain(reason: str, pod: PodView, told: str, memory: int | None) -> tuple[str, str]:
-    ended = pod.termination
+def _explain(reason: str, pod: PodView, ended: Termination | None, told: str, memory: int | None) -> tuple[str, str]:
+    init = pod.failed_init
     if reason == "OOMKilled":
-        limit = f"limit {pod.memory_limit}" if pod.memory_limit else ""
+        memory_limit = init.memory_limit if init is not None else pod.memory_limit
+        limit = f"limit {memory_limit}" if memory_limit else ""
         last = f"{memory / 2**20:.0f}Mi at the last report" if memory is not None else ""
         known = "; ".join(each for each in (limit, last) if each)
         return (
-            f"the work used more memory than it may have{f' ({known})' if known else ''}",
+            f"{_who(pod)} used more memory than it may have{f' ({known})' if known else ''}",
             "Start again with parameters that need less memory, or raise resources.limits.memory in the template.",
         )
     if reason == "DeadlineExceeded":
@@ -264,12 +299,27 @@ def _explain(reason: str, pod: PodView, told: str, memory: int | None) -> tuple[
         return (f"the pod was taken away by the cluster: {pod.message or reason}", "Start it again.")
     if reason == "Deleted":
         return ("somebody deleted the pod", "Start it again.")
-    if pod.failed_init_container is not None:
-        return (f"init container {pod.failed_init_container} failed", "See its log with kubectl logs.")
     if ended is None:
         return (pod.message or "the pod failed", "Start it again.")
-    how = _how(ended)
+    how = _how(ended) if init is None else f"init container {init.name} failed: {_how(ended)}"
     return (f"{how}: {told}" if told else how, _END_HINTS.get(ended.exit_code, LOG_HINT))
+
+
+def _who(pod: PodView) -> str:
+    return "the work" if pod.failed_init is None else f"init container {pod.failed_init.name}"
+
+
+def failed_beside(pod: PodView) -> str | None:
+    """What became of the containers beside work that is done; None where nothing went wrong."""
+    failed = [each for each in pod.of_kind("beside") if each.termination and each.termination.exit_code]
+    return "; ".join(_beside(pod, each, each.termination) for each in failed if each.termination) or None
+
+
+def _beside(pod: PodView, container: ContainerView, ended: Termination) -> str:
+    if pod.reason or pod.deleted is not None:
+        return f"container {container.name} still ran and was ended with the pod"
+    told = _last_words(ended.message, None)
+    return f"container {container.name} failed: {_how(ended)}{f': {told}' if told else ''}"
 
 
 def _how(ended: Termination) -> str:

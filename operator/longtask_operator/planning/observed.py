@@ -4,8 +4,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -55,9 +55,34 @@ class Termination:
     finished: datetime | None
 
 
+ContainerKind = Literal["init", "sidecar", "beside"]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerView:
+    """A container that does not do the work: an init container, a native sidecar (KEP-753), or one beside the work,
+    which may have been injected."""
+
+    name: str
+    kind: ContainerKind
+    waiting_reason: str | None = None
+    waiting_message: str = ""
+    running_since: datetime | None = None
+    termination: Termination | None = None
+    last_termination: Termination | None = None
+    """How it ended before it was started again."""
+    memory_limit: str | None = None
+
+    @property
+    def started(self) -> datetime | None:
+        """When it started, if it did."""
+        return self.running_since or (self.termination.started if self.termination else None)
+
+
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod of such a Job; `container` means its first one, which does the work."""
+    """A pod of such a Job. What is told of its container is that of `container`, which does the work: the first of
+    the template, found by its name, because meshes put theirs before it."""
 
     name: str
     uid: str
@@ -77,14 +102,19 @@ class PodView:
     unschedulable: str | None
     disruption: str | None
     """The reason of the DisruptionTarget condition."""
+    asked_to_go: datetime | None
+    """When its deletion was asked for, or the cluster said that it would take the pod away."""
     container: str
     waiting_reason: str | None
     waiting_message: str
     running_since: datetime | None
     termination: Termination | None
-    failed_init_container: str | None
+    others: tuple[ContainerView, ...]
+    """Init containers in their order, then the containers beside the work."""
     deadline: int | None
     memory_limit: str | None
+    message_limit: int
+    """Bytes that kubelet leaves of a termination message: a longer one is cut to just so many."""
 
     @property
     def ended(self) -> bool:
@@ -92,9 +122,42 @@ class PodView:
         return self.gone or self.phase in ("Succeeded", "Failed")
 
     @property
-    def started(self) -> datetime | None:
-        """When the work started in it, if it did."""
+    def work_started(self) -> datetime | None:
+        """When the container that does the work started, if it did."""
         return self.running_since or (self.termination.started if self.termination else None)
+
+    @property
+    def started(self) -> datetime | None:
+        """When the attempt began: with the first init container, else with the work. A sidecar begins nothing."""
+        starts = [each.started for each in self.of_kind("init")]
+        return min((start for start in (*starts, self.work_started) if start is not None), default=None)
+
+    @property
+    def preparing(self) -> ContainerView | None:
+        """The init container that runs."""
+        return next((each for each in self.of_kind("init") if each.running_since is not None), None)
+
+    @property
+    def failed_init(self) -> ContainerView | None:
+        """The init container that failed, so that the work never started."""
+        return next((each for each in self.of_kind("init") if each.termination and each.termination.exit_code), None)
+
+    @property
+    def log_container(self) -> str:
+        """Whose log tells how far the attempt is: the work's, before that the newest init container's."""
+        begun = [each.name for each in self.of_kind("init") if each.started is not None]
+        return begun[-1] if begun and self.termination is None and self.running_since is None else self.container
+
+    @property
+    def left_by_itself(self) -> bool:
+        """Whether the work ended before anybody asked the pod to go."""
+        if self.termination is None or self.asked_to_go is None:
+            return self.termination is not None
+        return self.termination.finished is not None and self.termination.finished < self.asked_to_go
+
+    def of_kind(self, kind: ContainerKind) -> list[ContainerView]:
+        """Its other containers of that kind, in their order."""
+        return [each for each in self.others if each.kind == kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +199,9 @@ def pod_view(document: Mapping[str, Any], *, gone: bool = False) -> PodView:
     metadata, spec, status = document["metadata"], document["spec"], document.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or []}
     scheduled, disruption = conditions.get("PodScheduled"), conditions.get("DisruptionTarget")
-    first = spec["containers"][0]
-    container = _named(status.get("containerStatuses"), first["name"])
+    disrupted = disruption if disruption and disruption["status"] == "True" else None
+    work = _work(metadata, spec)
+    container = _named(status.get("containerStatuses"), work["name"])
     state = container.get("state") or {}
     waiting = _init_waiting(status) or state.get("waiting") or {}
     return PodView(
@@ -156,16 +220,81 @@ def pod_view(document: Mapping[str, Any], *, gone: bool = False) -> PodView:
         unschedulable=scheduled.get("message", "no node fits")
         if scheduled and scheduled["status"] == "False" and scheduled.get("reason") == "Unschedulable"
         else None,
-        disruption=disruption.get("reason") if disruption and disruption["status"] == "True" else None,
-        container=first["name"],
+        disruption=disrupted.get("reason") if disrupted else None,
+        asked_to_go=_asked_to_go(metadata, disrupted),
+        container=work["name"],
         waiting_reason=waiting.get("reason"),
         waiting_message=waiting.get("message", ""),
         running_since=_time((state.get("running") or {}).get("startedAt")),
         termination=_termination(state.get("terminated")),
-        failed_init_container=_failed_init(status),
+        others=_others(spec, status, work["name"]),
         deadline=spec.get("activeDeadlineSeconds"),
-        memory_limit=((first.get("resources") or {}).get("limits") or {}).get("memory"),
+        memory_limit=_memory_limit(work),
+        message_limit=_message_limit(spec),
     )
+
+
+def _work(metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The container that does the work; the first one in pods of Jobs that were made before it was noted."""
+    name = (metadata.get("annotations") or {}).get(names.ANNOTATION_CONTAINER)
+    containers: list[Mapping[str, Any]] = spec["containers"]
+    return next((each for each in containers if each["name"] == name), containers[0])
+
+
+def _others(spec: Mapping[str, Any], status: Mapping[str, Any], work: str) -> tuple[ContainerView, ...]:
+    init = [
+        _container(
+            each, status.get("initContainerStatuses"), "sidecar" if each.get("restartPolicy") == "Always" else "init"
+        )
+        for each in spec.get("initContainers") or []
+    ]
+    beside = [
+        _container(each, status.get("containerStatuses"), "beside")
+        for each in spec["containers"]
+        if each["name"] != work
+    ]
+    return (*init, *beside)
+
+
+def _container(
+    container: Mapping[str, Any], statuses: Iterable[Mapping[str, Any]] | None, kind: ContainerKind
+) -> ContainerView:
+    status = _named(statuses, container["name"])
+    state = status.get("state") or {}
+    waiting = state.get("waiting") or {}
+    return ContainerView(
+        name=container["name"],
+        kind=kind,
+        waiting_reason=waiting.get("reason"),
+        waiting_message=waiting.get("message", ""),
+        running_since=_time((state.get("running") or {}).get("startedAt")),
+        termination=_termination(state.get("terminated")),
+        last_termination=_termination((status.get("lastState") or {}).get("terminated")),
+        memory_limit=_memory_limit(container),
+    )
+
+
+def _memory_limit(container: Mapping[str, Any]) -> str | None:
+    limit: str | None = ((container.get("resources") or {}).get("limits") or {}).get("memory")
+    return limit
+
+
+POD_MESSAGE_BYTES = 12 * 1024
+"""kubelet shares them among all containers of a pod (pkg/kubelet/status, normalizeStatus)."""
+
+
+def _message_limit(spec: Mapping[str, Any]) -> int:
+    """Of each container's termination message, in bytes; those that were injected count."""
+    kinds = ("containers", "initContainers", "ephemeralContainers")
+    return min(names.MAX_RESULT_BYTES, POD_MESSAGE_BYTES // sum(len(spec.get(kind) or []) for kind in kinds))
+
+
+def _asked_to_go(metadata: Mapping[str, Any], disrupted: Mapping[str, Any] | None) -> datetime | None:
+    deleted = _time(metadata.get("deletionTimestamp"))
+    grace = timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+    asked = [deleted - grace] if deleted is not None else []
+    told = _time(disrupted.get("lastTransitionTime")) if disrupted else None
+    return min([*asked, *([told] if told is not None else [])], default=None)
 
 
 def usage_view(document: Mapping[str, Any], container: str) -> PodUsage | None:
@@ -180,15 +309,14 @@ _CORES = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
 def working_pod(pods: Iterable[PodView]) -> PodView | None:
-    """The newest pod that works and that nobody has asked to go."""
-    working = [pod for pod in pods if pod.started is not None and not pod.ended and pod.termination is None]
-    return max((pod for pod in working if pod.deleted is None), key=_age, default=None)
+    """The newest pod whose work goes on and that nobody has asked to go."""
+    working = [pod for pod in pods if pod.running_since is not None and not pod.ended and pod.deleted is None]
+    return max(working, key=_age, default=None)
 
 
-def decisive_pod(job: JobView | None, pods: Iterable[PodView]) -> PodView | None:
-    """The newest of the pods that tell how a Job ended: of a failed one the last, else one that succeeded."""
-    failed = job is not None and job.failed_reason is not None
-    return max((pod for pod in pods if failed or pod.phase == "Succeeded"), key=_age, default=None)
+def newest(pods: Iterable[PodView]) -> PodView | None:
+    """The one that was created last."""
+    return max(pods, key=_age, default=None)
 
 
 def _age(pod: PodView) -> tuple[datetime, str]:
@@ -202,9 +330,13 @@ def end_is_seen(job: JobView, pods: Iterable[PodView]) -> bool:
     """
     seen = list(pods)
     if job.complete:
-        return any(pod.phase == "Succeeded" for pod in seen)
+        return any(pod.phase == "Succeeded" or (pod.ended and _left_with_0(pod)) for pod in seen)
     counted = sum(pod.phase == "Failed" and pod.disruption is None for pod in seen)
     return all(pod.ended for pod in seen) and counted >= max(1, job.failures)
+
+
+def _left_with_0(pod: PodView) -> bool:
+    return pod.termination is not None and pod.termination.exit_code == 0
 
 
 def controller_uid(metadata: Mapping[str, Any], kind: str) -> str:
@@ -244,14 +376,6 @@ def _init_waiting(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
         waiting: Mapping[str, Any] | None = (container.get("state") or {}).get("waiting")
         if waiting and waiting.get("reason") != "PodInitializing":
             return waiting
-    return None
-
-
-def _failed_init(status: Mapping[str, Any]) -> str | None:
-    for container in status.get("initContainerStatuses") or []:
-        ended = (container.get("state") or {}).get("terminated")
-        if ended and ended["exitCode"] != 0:
-            return str(container["name"])
     return None
 
 

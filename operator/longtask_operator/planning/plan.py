@@ -34,7 +34,7 @@ def _with_job(world: World, job: JobView) -> Plan:
     if not (job.suspend and is_true(status.conditions, ConditionType.SUSPENDED)):
         status = activity.opened(status, world.now)
     if job.complete:
-        return at_end.completed(world, job.finished_at or world.now, status)
+        return at_end.completed(world, job, status)
     if job.failed_reason is not None:
         return at_end.failed(world, job, status, snapshot)
     return at_work.at_work(world, job, status, snapshot)

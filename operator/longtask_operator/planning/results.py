@@ -7,6 +7,7 @@ from typing import Any
 from longtask_api import names
 from longtask_api.longtask import Failure, LongTaskStatus
 from longtask_api.reports import JSON_MEDIA_TYPE, MAX_ARTIFACTS, Artifact, Result
+from longtask_operator.planning.done import attempt_number
 from longtask_operator.planning.observed import PodView
 
 LARGEST_INTEGER = 2**63 - 1
@@ -26,7 +27,9 @@ def final_result(status: LongTaskStatus, pod: PodView | None) -> Result | Failur
     stored = status.result or Result()
     if stored.has_content and stored.attempt == number:
         return stored
-    read = read_result(pod.termination.message if pod is not None and pod.termination is not None else "")
+    if pod is None or pod.termination is None:
+        return Result(artifacts=stored.artifacts)
+    read = read_result(pod.termination.message, pod.message_limit)
     if isinstance(read, Failure):
         return read
     return read.model_copy(update={"artifacts": merged_artifacts(stored.artifacts, read.artifacts)})
@@ -46,23 +49,24 @@ def checkable(result: Result) -> Any:
 
 def _number(status: LongTaskStatus, pod: PodView | None) -> int | None:
     if pod is not None:
-        return next((attempt.number for attempt in status.attempts if attempt.pod_uid == pod.uid), None)
+        return attempt_number(status, pod)
     last = status.attempts[-1] if status.attempts else None
     return last.number if last is not None and last.exit_code in (None, 0) else None
 
 
-def read_result(message: str) -> Result | Failure:
+def read_result(message: str, limit: int = names.MAX_RESULT_BYTES) -> Result | Failure:
     """JSON gives a value, other text a text, nothing an empty result; a message that was cut gives a Failure.
 
-    kubelet keeps the last 4,096 bytes of a longer message, so one of just that length may have lost its beginning.
+    kubelet cuts a longer message to `limit` bytes, so one of just that length may have lost its beginning or its end.
     """
     size = len(message.encode())
-    if size >= names.MAX_RESULT_BYTES:
+    if size >= limit:
+        shared = "" if limit == names.MAX_RESULT_BYTES else ", in a pod of so many containers"
         return Failure(
             reason="ResultTooLarge",
             message=f"the work succeeded but its result has {size} bytes or more on /dev/termination-log, where "
-            f"{names.MAX_RESULT_BYTES - 1} fit; the beginning may be lost",
-            log_tail=message[-2048:],
+            f"{limit - 1} fit{shared}; the rest may be lost",
+            log_tail=message,
             hint="Hand it in with PUT $LONGTASK_REPORT_URL/result, or return it from a function of the LongTask SDK: "
             "both take larger ones.",
         )

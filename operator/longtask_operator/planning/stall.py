@@ -39,11 +39,11 @@ def in_force(status: LongTaskStatus, policy: StallPolicy, started: datetime) -> 
 def ended_by(status: LongTaskStatus, pod: PodView) -> Condition | None:
     """The condition, if the pod was stopped because its work had stalled."""
     snapshot = status.template_snapshot
-    if snapshot is None or snapshot.stall is None or pod.started is None:
+    if snapshot is None or snapshot.stall is None or pod.work_started is None:
         return None
     if pod.deadline != 1 or pod.reason != "DeadlineExceeded" or snapshot.stall.action is StallAction.NOTHING:
         return None
-    return in_force(status, snapshot.stall, pod.started)
+    return in_force(status, snapshot.stall, pod.work_started)
 
 
 def is_news(before: LongTaskStatus, after: LongTaskStatus) -> bool:
@@ -53,7 +53,7 @@ def is_news(before: LongTaskStatus, after: LongTaskStatus) -> bool:
 
 def evidence(status: LongTaskStatus, pod: PodView, usage: PodUsage | None, now: datetime) -> str:
     """How long the work has told nothing, what it told last, and what its pod does."""
-    silent = int((now - max([*_told(status), *([pod.started] if pod.started else [])])).total_seconds())
+    silent = int((now - max([*_told(status), *([pod.work_started] if pod.work_started else [])])).total_seconds())
     cpu = "" if usage is None else f" and uses {usage.cpu:.3f} CPU cores"
     where = f" on {pod.node}" if pod.node else ""
     return f"the work has told nothing for {silent} s; {_last_progress(status)}; pod {pod.name} runs{where}{cpu}"

@@ -59,7 +59,8 @@ def observed(world: World, status: LongTaskStatus) -> LongTaskStatus:
 
 
 def recorded(world: World, status: LongTaskStatus, *, suspended: bool) -> LongTaskStatus:
-    so_far = attempts.record(status, world.pods, suspended=suspended, now=world.now)
+    cancelled = world.task.spec.cancel_requested
+    so_far = attempts.record(status, world.pods, suspended=suspended, cancelled=cancelled, now=world.now)
     return status.model_copy(
         update={
             "attempt_count": so_far.count,

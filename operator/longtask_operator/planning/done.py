@@ -1,0 +1,57 @@
+"""Whether the work in a pod is done. Pure.
+
+Work is what the container does that does the work: what becomes of others beside it, or of the pod, changes nothing.
+"""
+
+from collections.abc import Iterable
+
+from longtask_api.longtask import LongTaskStatus
+from longtask_operator.planning.observed import JobView, PodView, newest
+
+COMPLETED = "Completed"
+"""The reason of an attempt whose work is done."""
+
+
+def is_done(status: LongTaskStatus, pod: PodView, *, complete: bool = False) -> bool:
+    """Whether the work left with 0, by itself or with a result.
+
+    Work that is asked to leave and leaves with 0 may have saved half of it and gone: only a result says that it is
+    done. `complete`: the Job controller saw the pod succeed, before any stop reached it.
+    """
+    if pod.termination is None or pod.termination.exit_code != 0:
+        return False
+    recorded = next((attempt for attempt in status.attempts if attempt.pod_uid == pod.uid), None)
+    if recorded is not None and recorded.reason == COMPLETED:
+        return True
+    stopped = bool(pod.reason) and not complete
+    return (pod.left_by_itself and not stopped) or _gave_a_result(status, pod)
+
+
+def done_pod(job: JobView | None, pods: Iterable[PodView], status: LongTaskStatus) -> PodView | None:
+    """The newest pod whose work is done, once no container of it runs any more."""
+    complete = job is not None and job.complete
+    return newest(pod for pod in pods if pod.ended and is_done(status, pod, complete=complete))
+
+
+def decisive_pod(job: JobView | None, pods: Iterable[PodView], status: LongTaskStatus) -> PodView | None:
+    """The pod that tells how a Job ended: the one whose work is done, else of a failed Job the newest, else one whose
+    work left with 0."""
+    seen = list(pods)
+    failed = job is not None and job.failed_reason is not None
+    return done_pod(job, seen, status) or newest(pod for pod in seen if failed or _left_with_0(pod))
+
+
+def attempt_number(status: LongTaskStatus, pod: PodView) -> int | None:
+    """The number of the attempt in the pod, once it is recorded."""
+    return next((attempt.number for attempt in status.attempts if attempt.pod_uid == pod.uid), None)
+
+
+def _left_with_0(pod: PodView) -> bool:
+    return pod.termination is not None and pod.termination.exit_code == 0
+
+
+def _gave_a_result(status: LongTaskStatus, pod: PodView) -> bool:
+    if pod.termination is not None and pod.termination.message.strip():
+        return True
+    stored = status.result
+    return stored is not None and stored.has_content and stored.attempt == attempt_number(status, pod)
