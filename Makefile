@@ -11,7 +11,7 @@ export DATA_PROCESSING_IMAGE ?= localhost/data-processing:dev
 export BASH_TASK_IMAGE ?= localhost/bash-task:dev
 export AGENTCORE_EMULATOR_IMAGE ?= localhost/agentcore-emulator:dev
 
-.PHONY: help demo test test-slow unit lint format generate cluster-up cluster-down image bench conformance requirements clean
+.PHONY: help demo test test-slow mutation unit lint format generate cluster-up cluster-down image bench conformance requirements clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -35,6 +35,9 @@ test: lint $(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/rea
 
 test-slow: $(VENV)/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready image ## All tests with a fifth of the CPU, for an hour or two: what fails here is timed by luck
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m tests.throttle $(BIN)/python -m tests.run $(ARGS)
+
+mutation: $(VENV)/ready ## Change decisions one by one, and list the changes that no pure test notices; hours
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 unit: $(VENV)/ready ## The tests of what is pure: no cluster, no processes; seconds
 	$(BIN)/pytest tests/unit $(ARGS)
