@@ -11,7 +11,7 @@ export DATA_PROCESSING_IMAGE ?= localhost/data-processing:dev
 export BASH_TASK_IMAGE ?= localhost/bash-task:dev
 export AGENTCORE_EMULATOR_IMAGE ?= localhost/agentcore-emulator:dev
 
-.PHONY: help demo test test-slow mutation unit lint format generate cluster-up cluster-down image bench conformance requirements clean
+.PHONY: help demo test test-slow mutation unit lint format generate record-failures cluster-up cluster-down image bench conformance requirements clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ format: $(VENV)/ready ## Put the code into its standard form
 generate: $(VENV)/ready ## Write crds/*.yaml, the chart's copy, and docs/task-api.json from the code
 	$(BIN)/python -m longtask_api.generate
 	$(BIN)/python -m longtask_operator.task_api.document
+
+record-failures: ## Write anew what the programs in tests/unit/failing say when they fail, where their language is installed
+	$(BIN)/python tests/unit/failing/record.py
 
 cluster-up: ## A real Kubernetes on this machine (the first time: minutes); prints how to use it
 	$(CLUSTER_CLI) up

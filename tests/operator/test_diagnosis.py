@@ -4,6 +4,7 @@ import json
 import subprocess
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ while not os.path.exists('/dev/shm/go'):
 def templates(tasks: Tasks) -> None:
     quick_end = {"terminationGracePeriodSeconds": 1}
     tasks.template("diagnosed", template_spec(quick_end, retry={"limit": 1}))
+    tasks.template("diagnosed-once", template_spec(quick_end))
     tasks.template(
         "diagnosed-small",
         template_spec({"containers": [container(resources={"limits": {"memory": "48Mi"}})], **quick_end}),
@@ -83,6 +85,39 @@ def test_how_the_container_ended_has_a_hint(
     assert failure["exitCode"] == exit_code, failure
     assert message in failure["message"].lower() or message in failure["message"], failure
     assert hint in failure["hint"], failure
+
+
+OUTPUTS = Path(__file__).parents[1] / "unit" / "failing"
+SENTENCES = dict(line.split(": ", 1) for line in (OUTPUTS / "sentences.txt").read_text().splitlines())
+FAILING = (
+    "typed/go",
+    "typed/java",
+    "typed/rust",
+    "typed/tqdm",
+    "recorded/null.js",
+    "recorded/group.py",
+    "typed/torchrun",
+)
+
+
+@pytest.fixture(scope="module")
+def failing(tasks: Tasks, templates: None) -> dict[str, str]:
+    """Programs that write what those of other languages do, and fail, all at once; the name of the task of each."""
+    names = {}
+    for output in FAILING:
+        names[output] = name = "failing-" + output.replace("/", "-").replace(".", "-")
+        said = (OUTPUTS / f"{output}.txt").read_text()
+        tasks.run(name, "diagnosed-once", f"import sys; sys.stderr.write({said!r}); sys.exit(7)")
+    return names
+
+
+@pytest.mark.parametrize("output", FAILING)
+def test_the_message_of_a_failure_is_its_cause_in_the_programs_words(
+    tasks: Tasks, failing: dict[str, str], output: str
+) -> None:
+    assert (
+        tasks.wait(failing[output], "Failed", seconds=90)["failure"]["message"] == f"exit code 7: {SENTENCES[output]}"
+    )
 
 
 def test_a_checkpoint_outlives_the_attempts_that_end_badly(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from longtask_api.longtask import Failure
+from longtask_operator.planning import failure_sentence
 from longtask_operator.planning.observed import ContainerView, JobView, PodView, Termination
 
 LOG_TAIL_LIMIT = 8192
@@ -229,7 +230,7 @@ def failure(
     ended = pod.failed_init.termination if pod.failed_init is not None else pod.termination
     tail = log_tail(log if log else ended.message if ended else None)
     reason = attempt_reason(pod, done=False, stalled=stalled is not None) or "Error"
-    told = _last_words(ended.message if ended else "", log)
+    told = failure_sentence.told(ended.message if ended else "", log)
     message, hint = _explain(reason, pod, ended, told, memory)
     if reason == STALLED and stalled is not None:
         message, hint = stalled, STALLED_HINT
@@ -249,15 +250,6 @@ def failure(
         log_tail=tail,
         hint=hint,
     )
-
-
-def _last_words(message: str, log: str | None) -> str:
-    """What the work said of its end: its own termination message, else the last line of its log."""
-    own = message.strip()
-    if own and log and own not in log:
-        return own
-    lines = (log or own).rstrip().splitlines()
-    return lines[-1].strip() if lines else ""
 
 
 def over_total_deadline(seconds: int) -> Failure:
@@ -318,7 +310,7 @@ def failed_beside(pod: PodView) -> str | None:
 def _beside(pod: PodView, container: ContainerView, ended: Termination) -> str:
     if pod.reason or pod.deleted is not None:
         return f"container {container.name} still ran and was ended with the pod"
-    told = _last_words(ended.message, None)
+    told = failure_sentence.told(ended.message, None)
     return f"container {container.name} failed: {_how(ended)}{f': {told}' if told else ''}"
 
 

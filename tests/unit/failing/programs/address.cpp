@@ -1,0 +1,6 @@
+// -fsanitize=address
+int main(int argc, char **) {
+    int *rows = new int[3];
+    delete[] rows;
+    return rows[argc];
+}

@@ -1,0 +1,2 @@
+all:
+	@ls /no/such/folder

@@ -1,0 +1,3 @@
+import subprocess
+
+subprocess.run(["ls", "/no/such/folder"], check=True)

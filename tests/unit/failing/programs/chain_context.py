@@ -1,0 +1,5 @@
+settings = {}
+try:
+    settings["rate"]
+except KeyError:
+    raise ValueError("the setting rate is missing")

@@ -1,0 +1,4 @@
+set -eu
+trap 'echo cleaning up' EXIT
+echo begin
+trian --epochs 3

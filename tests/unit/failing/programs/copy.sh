@@ -1,0 +1,3 @@
+set -ex
+trap 'rm -rf /tmp/no-such-folder' EXIT
+cp /no/such/file /tmp/

@@ -1,0 +1,1 @@
+raise ExceptionGroup("all", [ExceptionGroup("some", [TypeError("a"), KeyError("b")]), ValueError("c")])

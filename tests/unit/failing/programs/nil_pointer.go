@@ -1,0 +1,8 @@
+package main
+
+type table struct{ rows int }
+
+func main() {
+	var t *table
+	println(t.rows)
+}

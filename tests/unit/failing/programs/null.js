@@ -1,0 +1,3 @@
+console.log("begin");
+const db = null;
+db.query("select 1");
