@@ -23,6 +23,9 @@ ANNOTATION_RESULT_SCHEMA: Final = f"{GROUP}/result-schema"
 ANNOTATION_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 """On pods: the container that does the work, the first of the template; an injected one may stand before it. The name
 is Kubernetes' own, so that `kubectl logs` and `kubectl exec` choose that container too."""
+ANNOTATION_NOT_AFTER: Final = f"{GROUP}/not-after"
+"""On Jobs and their pods: until when the leader that wrote last has the Lease for itself. A policy of the chart refuses
+what arrives later."""
 ANNOTATION_SCHEMA_HASH: Final = f"{GROUP}/schema-hash"
 """On templates that were made from code: of the code's parametersSchema and resultSchema. The pod gets it."""
 

@@ -77,7 +77,14 @@ class Operator:
         """Watch, serve and, while leading, decide. Returns after a clean stop; raises what should restart the pod."""
         settings = self._settings
         client = await kube.connect(FIELD_MANAGER)
-        cluster = Cluster(client, settings.namespace)
+        lease = Lease(
+            client,
+            settings.lease_namespace,
+            settings.lease_name,
+            settings.pod_name,
+            settings.lease_duration_seconds,
+        )
+        cluster = Cluster(client, settings.namespace, lease.term)
         try:
             async with contextlib.AsyncExitStack() as stack:
                 validator = await stack.enter_async_context(Validator(VALIDATION_SECONDS))
@@ -96,13 +103,6 @@ class Operator:
                 archiver = Archiver(cluster, self._cache, archive)
                 queue = self._queue(reconciler, templates, sessions, archiver)
                 watches = Watches(cluster, self._cache, queue.add)
-                lease = Lease(
-                    client,
-                    settings.lease_namespace,
-                    settings.lease_name,
-                    settings.pod_name,
-                    settings.lease_duration_seconds,
-                )
                 writes = Writes(
                     cluster, self._cache, settings.report_interval_seconds, settings.report_writes_per_second
                 )

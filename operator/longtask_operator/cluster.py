@@ -1,6 +1,12 @@
-"""Every request that the operator makes of the API server, apart from its watches."""
+"""Every request that the operator makes of the API server, apart from its watches.
 
-from collections.abc import Mapping, Sequence
+What the leader writes is fenced: it is sent only while the Lease is held and given up when that ends, and it carries
+what it was planned from. What starts, stops or holds work also says until when nobody else can have begun to lead; a
+policy of the chart refuses it afterwards, however late it arrives.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,11 +17,22 @@ from longtask_api.base import rfc3339
 from longtask_api.conditions import Condition
 from longtask_api.longtask import TERMINAL_PHASES, Archive, ConditionType, Delivery, LongTask, LongTaskStatus
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus
+from longtask_operator.leader import NotLeading, Term
 from longtask_operator.planning.diagnosis import Refusal
 from longtask_operator.planning.logs import LogTail, Tail
 from longtask_operator.planning.observed import JobView, PodUsage, PodView, job_view, pod_view, task_of_job, usage_view
-from longtask_operator.planning.world import Action, CreateJob, DeleteJob, DeleteTask, SetSuspend, StopPod, StopRetries
-from longtask_runtime.kube import APPLY_PATCH, JSON_PATCH, KubeError, Verb, read_chunks, request
+from longtask_operator.planning.world import Change, CreateJob, DeleteJob, DeleteTask, SetSuspend, StopPod, StopRetries
+from longtask_operator.threads import to_its_end
+from longtask_runtime.kube import (
+    APPLY_PATCH,
+    JSON_PATCH,
+    MERGE_PATCH,
+    REQUEST_TIMEOUT,
+    KubeError,
+    Verb,
+    read_chunks,
+    request,
+)
 
 FIELD_MANAGER = "longtask-operator"
 REPORT_MANAGER = "longtask-work"
@@ -33,8 +50,10 @@ PAGE = "500"
 class Cluster:
     """The task namespace."""
 
-    def __init__(self, client: ApiClient, namespace: str) -> None:
+    def __init__(self, client: ApiClient, namespace: str, term: Callable[[], Term]) -> None:
+        """`term` says how long the leader's writes may go on; it raises NotLeading where there are to be none."""
         self._client = client
+        self._term = term
         self._core = f"/api/v1/namespaces/{namespace}"
         self._metrics = f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}"
         self._jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
@@ -119,24 +138,30 @@ class Cluster:
             return None
         return usage_view(document, pod.container)
 
-    async def act(self, task: LongTask, action: Action) -> JobView | None:
-        """Carry out one action; the Job where one was created. Raises KubeError."""
-        match action:
-            case CreateJob(manifest):
-                return job_view(await request(self._client, "POST", self._jobs, body=manifest))
+    async def create_job(self, action: CreateJob) -> JobView:
+        """Start the work. Raises KubeError, and NotLeading as every write of the leader does."""
+        term = self._term()
+        metadata = action.manifest["metadata"]
+        annotations = {**metadata.get("annotations", {}), **_not_after(term)}
+        body = {**action.manifest, "metadata": {**metadata, "annotations": annotations}}
+        return job_view(await self._write(term, "POST", self._jobs, body))
+
+    async def act(self, task: LongTask, change: Change) -> bool:
+        """Make one change; False where its object is not as it was when that was planned. Raises KubeError."""
+        match change:
             case SetSuspend(job, suspend):
-                await self._patch_job(job, {"op": "replace", "path": "/spec/suspend", "value": suspend})
+                return await self._patch(f"{self._jobs}/{job.name}", job, {"suspend": suspend})
             case StopRetries(job):
-                await self._patch_job(job, {"op": "replace", "path": "/spec/backoffLimit", "value": 0})
+                return await self._patch(f"{self._jobs}/{job.name}", job, {"backoffLimit": 0})
             case StopPod(pod):
-                patch = [_uid_is(pod.uid), {"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1}]
-                await self._unless_gone("PATCH", f"{self._core}/pods/{pod.name}", patch, JSON_PATCH)
-            case DeleteJob(name, uid):
-                await self._unless_gone("DELETE", f"{self._jobs}/{name}", _deletion(uid, "Foreground"))
+                return await self._patch(f"{self._core}/pods/{pod.name}", pod, {"activeDeadlineSeconds": 1})
+            case DeleteJob(job):
+                deletion = _deletion(job.uid, str(job.resource_version), "Foreground")
+                return await self._unless_changed(self._term(), "DELETE", f"{self._jobs}/{job.name}", deletion)
             case DeleteTask():
+                deletion = _deletion(task.metadata.uid, task.metadata.resource_version, "Background")
                 path = f"{self._tasks}/{task.metadata.name}"
-                await self._unless_gone("DELETE", path, _deletion(task.metadata.uid, "Background"))
-        return None
+                return await self._unless_changed(self._term(), "DELETE", path, deletion)
 
     async def write_task_status(self, task: LongTask, status: LongTaskStatus) -> LongTask:
         """Store the status that was planned from this version of the task.
@@ -228,18 +253,46 @@ class Cluster:
 
     async def _apply_status(self, path: str, body: Mapping[str, Any], manager: str) -> Any:
         query = {"fieldManager": manager, "force": "true"}
-        return await request(self._client, "PATCH", path, query=query, body=body, content_type=APPLY_PATCH)
+        return await self._write(self._term(), "PATCH", path, body, APPLY_PATCH, query)
 
-    async def _patch_job(self, job: JobView, change: Mapping[str, Any]) -> None:
-        await self._unless_gone("PATCH", f"{self._jobs}/{job.name}", [_uid_is(job.uid), change], JSON_PATCH)
+    async def _patch(self, path: str, seen: JobView | PodView, spec: Mapping[str, Any]) -> bool:
+        """Change the object's spec; False where it is not as it was seen. No two objects share a resourceVersion."""
+        term = self._term()
+        metadata = {"resourceVersion": str(seen.resource_version), "annotations": _not_after(term)}
+        return await self._unless_changed(term, "PATCH", path, {"metadata": metadata, "spec": spec}, MERGE_PATCH)
 
-    async def _unless_gone(self, verb: Verb, path: str, body: Any, content_type: str = "application/json") -> None:
-        """Do it; that the object is gone, or is another one by now, is as good."""
+    async def _unless_changed(
+        self, term: Term, verb: Verb, path: str, body: Any, content_type: str = "application/json"
+    ) -> bool:
+        """Do it; that the object is gone is as good. False where it has changed, or is another one by now."""
         try:
-            await request(self._client, verb, path, body=body, content_type=content_type)
+            await self._write(term, verb, path, body, content_type)
         except KubeError as error:
-            if error.status not in (404, 409) and not (error.status == 422 and "test" in error.message):
+            if error.status not in (404, 409):
                 raise
+            return error.status == 404
+        return True
+
+    async def _write(
+        self,
+        term: Term,
+        verb: Verb,
+        path: str,
+        body: Any,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+    ) -> Any:
+        """The answer to a write of the leader. Nobody can take a request back: when this replica stops to lead, that
+        waits for the answer, for no longer than the term.
+        """
+        timeout = min(term.seconds, REQUEST_TIMEOUT)
+        sent = request(self._client, verb, path, query=query, body=body, content_type=content_type, timeout=timeout)
+        try:
+            return await to_its_end(asyncio.ensure_future(sent))
+        except KubeError as error:
+            if error.status == 403 and names.ANNOTATION_NOT_AFTER in error.message:
+                raise NotLeading(error.message) from error
+            raise
 
     async def _get(self, path: str) -> Any:
         try:
@@ -281,10 +334,14 @@ def _uid_is(uid: str) -> dict[str, str]:
     return {"op": "test", "path": "/metadata/uid", "value": uid}
 
 
-def _deletion(uid: str, propagation: str) -> dict[str, Any]:
+def _not_after(term: Term) -> dict[str, str]:
+    return {names.ANNOTATION_NOT_AFTER: rfc3339(term.not_after)}
+
+
+def _deletion(uid: str, resource_version: str, propagation: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "DeleteOptions",
-        "preconditions": {"uid": uid},
+        "preconditions": {"uid": uid, "resourceVersion": resource_version},
         "propagationPolicy": propagation,
     }

@@ -6,8 +6,10 @@ Not kubernetes.aio.leaderelection: that one ends on a network error and does not
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -18,20 +20,58 @@ from longtask_runtime.kube import KubeError, request
 logger = logging.getLogger(__name__)
 
 
-class Lease:
-    """Runs `lead` while this replica holds the Lease; cancels it when the Lease is lost."""
+class NotLeading(Exception):
+    """This replica does not lead, or the API server says that its term is over: nothing was written."""
 
-    def __init__(self, client: ApiClient, namespace: str, name: str, identity: str, duration: int) -> None:
-        """`duration` in seconds: a holder that has not renewed for so long is taken for dead."""
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """What is left of the time for which the Lease is held."""
+
+    seconds: float
+    """Until this replica stops by itself, a third of the duration before another one may begin."""
+    not_after: datetime
+    """No other replica leads before this, by the clock of the API server."""
+
+
+class Lease:
+    """Runs `lead` while this replica holds the Lease; cancels it when the Lease is lost.
+
+    The time counts from the moment before a renewal was sent: whoever waits for the Lease to run out cannot have seen
+    that renewal any sooner.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        namespace: str,
+        name: str,
+        identity: str,
+        duration: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`duration` in seconds: a holder that has not renewed for so long is taken for dead. `clock` in seconds; not
+        the event loop's, which stands still while the loop is held up.
+        """
         self._client = client
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._path = f"{self._collection}/{name}"
         self._name = name
         self._identity = identity
         self._duration = duration
+        self._clock = clock
         self._seen: tuple[str, str] | None = None
         self._seen_at = 0.0
-        self.is_leader = False
+        self._held_until: float | None = None
+        """By our clock; None while another replica leads."""
+        self._not_after = datetime.fromtimestamp(0, UTC)
+
+    def term(self) -> Term:
+        """What is left of the term, to be asked right before each write. Raises NotLeading."""
+        left = self._left()
+        if left <= 0:
+            raise NotLeading(f"{self._identity} does not hold Lease {self._name} any more")
+        return Term(left, self._not_after)
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Until cancelled; then the Lease is given back, so that another replica takes over at once."""
@@ -40,13 +80,16 @@ class Lease:
                 await self._acquire()
                 await self._while_held(lead)
         finally:
-            if self.is_leader:
+            if self._held_until is not None:
                 await asyncio.shield(self._release())
 
     async def _acquire(self) -> None:
-        while not await self._try():  # noqa: ASYNC110 - what it waits for is in the cluster
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._duration * 2 / 3):
+                    if await self._try() and self._left() > 0:
+                        break
             await asyncio.sleep(min(1.0, self._duration / 5))
-        self.is_leader = True
         logger.info("leading", extra={"identity": self._identity})
 
     async def _while_held(self, lead: Callable[[], Awaitable[None]]) -> None:
@@ -54,31 +97,26 @@ class Lease:
         renewing = asyncio.create_task(self._renew())
         try:
             done, _ = await asyncio.wait({work, renewing}, return_when=asyncio.FIRST_COMPLETED)
+            if renewing in done:
+                self._held_until = None
+                logger.warning("lost the lease", extra={"identity": self._identity})
         finally:
             for task in (work, renewing):
                 task.cancel()
             results = await asyncio.gather(work, renewing, return_exceptions=True)
-        if renewing in done:
-            self.is_leader = False
-            logger.warning("lost the lease", extra={"identity": self._identity})
         for result in results:
             if isinstance(result, Exception):
                 raise result
 
     async def _renew(self) -> None:
-        """Returns when the Lease is lost: another holder, or not renewed for two thirds of its duration."""
-        loop = asyncio.get_running_loop()
-        renewed = loop.time()
-        while loop.time() - renewed < self._duration * 2 / 3:
-            await asyncio.sleep(self._duration / 6)
-            try:
-                async with asyncio.timeout(self._duration / 3):
-                    if not await self._try():
-                        return
-            except TimeoutError:
-                continue
-            if self._seen is not None:
-                renewed = self._seen_at
+        """Returns when the Lease is lost: another replica holds it, or it was not renewed in time."""
+        while (left := self._left()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await asyncio.sleep(self._duration / 6)
+                    async with asyncio.timeout(self._duration / 3):
+                        if not await self._try():
+                            return
 
     async def _try(self) -> bool:
         """Take or renew the Lease. False when another holds it, or when the API server does not answer."""
@@ -92,22 +130,21 @@ class Lease:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             logger.warning("reading the lease: %s", error)
             return self._still_held()
-        loop = asyncio.get_running_loop()
         spec = (lease or {}).get("spec") or {}
         holder, renewed = spec.get("holderIdentity") or "", spec.get("renewTime") or ""
         if self._seen != (holder, renewed):
-            self._seen, self._seen_at = (holder, renewed), loop.time()
-        lives = loop.time() - self._seen_at < (spec.get("leaseDurationSeconds") or self._duration)
+            self._seen, self._seen_at = (holder, renewed), self._clock()
+        lives = self._clock() - self._seen_at < (spec.get("leaseDurationSeconds") or self._duration)
         if holder not in ("", self._identity) and lives:
             return False
         return await self._write(lease, holder)
 
     def _still_held(self) -> bool:
         """Nothing is known: a leader goes on until its own time is over, a standby stays one."""
-        return self.is_leader
+        return self._left() > 0
 
     async def _write(self, lease: dict[str, Any] | None, holder: str) -> bool:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now, sent = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"), self._clock()
         before = (lease or {}).get("spec") or {}
         changed = holder != self._identity
         spec = {
@@ -119,7 +156,7 @@ class Lease:
         }
         body = lease or {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self._name}}
         try:
-            await request(
+            written = await request(
                 self._client,
                 "PUT" if lease else "POST",
                 self._path if lease else self._collection,
@@ -133,8 +170,13 @@ class Lease:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             logger.warning("writing the lease: %s", error)
             return self._still_held()
-        self._seen, self._seen_at = (self._identity, now), asyncio.get_running_loop().time()
+        self._seen, self._seen_at = (self._identity, now), self._clock()
+        self._held_until = sent + self._duration * 2 / 3
+        self._not_after = _written_at(written) + timedelta(seconds=self._duration)
         return True
+
+    def _left(self) -> float:
+        return 0.0 if self._held_until is None else self._held_until - self._clock()
 
     async def _release(self) -> None:
         with contextlib.suppress(KubeError, aiohttp.ClientError, TimeoutError, OSError):
@@ -146,4 +188,9 @@ class Lease:
                     self._path,
                     body={**lease, "spec": {**lease["spec"], "holderIdentity": ""}},
                 )
-        self.is_leader = False
+        self._held_until = None
+
+
+def _written_at(lease: dict[str, Any]) -> datetime:
+    """When the API server took the write that it answers with this, by its own clock and to the second before."""
+    return max(datetime.fromisoformat(entry["time"]) for entry in lease["metadata"]["managedFields"])

@@ -62,7 +62,9 @@ class Reconciler:
         for action in wanted.actions:
             if isinstance(action, CreateJob):
                 return await self._start(world, action)
-            await self._cluster.act(task, action)
+            if not await self._cluster.act(task, action):
+                METRICS.conflicts.inc()
+                return 0.0 if await self._look_anew(task) else None
         return await self._finish(world, wanted)
 
     async def _gather(self, task: LongTask) -> World:
@@ -157,12 +159,11 @@ class Reconciler:
         if live.metadata.resource_version != task.metadata.resource_version:
             return 0.0
         try:
-            job = await self._cluster.act(task, action)
+            job = await self._cluster.create_job(action)
         except KubeError as error:
             return await self._not_started(world, action, error)
-        if job is not None:
-            self._cache.put_job(job)
-            METRICS.jobs_created.inc()
+        self._cache.put_job(job)
+        METRICS.jobs_created.inc()
         return await self.reconcile(task.metadata.uid)
 
     async def _not_started(self, world: World, action: CreateJob, error: KubeError) -> float | None:
@@ -180,6 +181,21 @@ class Reconciler:
             trouble = Trouble("QuotaExceeded", error.message, diagnosis.QUOTA_HINT)
         refused = replace(world, job_refused=trouble, job_refused_for_good=error.status != 403)
         return await self._finish(refused, plan(refused))
+
+    async def _look_anew(self, task: LongTask) -> bool:
+        """Read all that is known of a task live, as something was not as the cache has it. False: it is gone."""
+        live, job = await self._refresh(task), self._cache.jobs.get(task.metadata.uid)
+        if live is None or job is None:
+            return live is not None
+        found = await self._cluster.get_job(job.name, job.uid)
+        if found is None:
+            self._cache.drop_job(job)
+        else:
+            self._cache.put_job(found)
+        pods, _ = await self._cluster.list_pods(task.metadata.uid)
+        for pod in pods:
+            self._cache.put_pod(pod)
+        return True
 
     async def _refresh(self, task: LongTask) -> LongTask | None:
         """The task read live and put into the cache; None when it is gone."""

@@ -54,13 +54,14 @@ async def request(
     query: Mapping[str, str] | None = None,
     body: Any = None,
     content_type: str = "application/json",
+    timeout: float = REQUEST_TIMEOUT,
 ) -> Any:
-    """The decoded answer to one request.
+    """The decoded answer to one request; `timeout` is for the whole of it, in seconds.
 
     Raises KubeError when the API server refuses, and aiohttp.ClientError or TimeoutError when it cannot be reached.
     """
     text = yaml_text(body) if content_type == APPLY_PATCH else body
-    return json.loads(await _send(client, verb, path, query, text, content_type))
+    return json.loads(await _send(client, verb, path, query, text, content_type, timeout))
 
 
 def yaml_text(body: Any) -> str:
@@ -84,9 +85,15 @@ async def read_chunks(
 
 
 async def _send(
-    client: ApiClient, verb: Verb, path: str, query: Mapping[str, str] | None, body: Any, content_type: str
+    client: ApiClient,
+    verb: Verb,
+    path: str,
+    query: Mapping[str, str] | None,
+    body: Any,
+    content_type: str,
+    timeout: float,
 ) -> bytes:
-    async with _answered(client, verb, path, query, body, content_type, REQUEST_TIMEOUT) as response:
+    async with _answered(client, verb, path, query, body, content_type, timeout) as response:
         content: bytes = await response.read()
     return content
 

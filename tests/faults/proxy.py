@@ -50,6 +50,10 @@ class Door:
         self._traps.append(trap)
         return trap
 
+    def forget(self, trap: Trap) -> None:
+        """Take away a trap that has not sprung."""
+        self._traps.remove(trap)
+
     def shut(self) -> None:
         """From now on every connection breaks, those that stand included."""
         self._open.clear()

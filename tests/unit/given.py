@@ -300,7 +300,7 @@ def _in_words(action: Action) -> str:
             return f"stop retries of {job.uid}"
         case StopPod(pod):
             return f"stop {pod.name}"
-        case DeleteJob(name, uid):
-            return f"delete {name} {uid}"
+        case DeleteJob(job):
+            return f"delete {job.name} {job.uid}"
         case DeleteTask():
             return "delete task"

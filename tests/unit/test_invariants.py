@@ -318,7 +318,7 @@ def test_actions_are_about_what_is_there(everything: list[tuple[World, Plan]]) -
     for given, after in everything:
         for action in after.actions:
             match action:
-                case DeleteJob(uid=uid) | StopRetries(job=JobView(uid=uid)):
+                case DeleteJob(job=JobView(uid=uid)) | StopRetries(job=JobView(uid=uid)):
                     assert given.job is not None, given
                     assert (uid, given.job.deleting) == (given.job.uid, False), given
                 case SetSuspend(known, suspend):

@@ -15,7 +15,7 @@ def after_end(world: World) -> Plan:
     if job is not None and not job.deleting:
         keep_until = max(held_until, ended + world.policy.job_retention) if job.finished else world.now
         if world.now >= keep_until:
-            actions.append(DeleteJob(job.name, job.uid))
+            actions.append(DeleteJob(job))
         else:
             waiting.append(keep_until)
     expires = max(held_until, ended + timedelta(seconds=_time_to_live(world)))

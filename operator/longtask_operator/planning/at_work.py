@@ -68,7 +68,7 @@ def _stop(job: JobView, pods: tuple[PodView, ...]) -> tuple[Action, ...]:
     live = [pod for pod in pods if not pod.ended]
     nothing_ran = not job.failures and all(pod.gone for pod in pods)
     if job.suspend or nothing_ran or any(pod.node is None for pod in live):
-        return (DeleteJob(job.name, job.uid),)
+        return (DeleteJob(job),)
     retries: tuple[Action, ...] = () if job.backoff_limit == 0 else (StopRetries(job),)
     return retries + tuple(StopPod(pod) for pod in live if pod.deadline is None or pod.deadline > 1)
 

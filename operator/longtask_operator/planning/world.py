@@ -56,8 +56,7 @@ class StopPod:
 class DeleteJob:
     """Remove the Job, its pods first."""
 
-    name: str
-    uid: str
+    job: JobView
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,9 @@ class DeleteTask:
     """Remove the record: its time to live is over."""
 
 
-Action = CreateJob | SetSuspend | StopRetries | StopPod | DeleteJob | DeleteTask
+Change = SetSuspend | StopRetries | StopPod | DeleteJob | DeleteTask
+"""What is done to something that is there."""
+Action = CreateJob | Change
 
 
 @dataclass(frozen=True, slots=True)

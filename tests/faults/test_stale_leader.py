@@ -1,0 +1,123 @@
+"""A leader stands still before a write; another one takes over, the world changes, and then the write goes on."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.faults.proxy import Door
+from tests.faults.runs import Runs
+from tests.kube import Kube, eventually
+from tests.operator.process import OperatorProcess
+from tests.operator.tasks import Tasks
+from tests.policies import leader_policy
+
+pytestmark = pytest.mark.cluster
+
+LONG = "import time; time.sleep(600)"
+
+
+@dataclass(frozen=True)
+class Case:
+    """The stale leader's write, what makes it want it, what happens meanwhile, and what must be so in the end."""
+
+    method: str
+    path: str
+    provoke: Callable[[Tasks], None]
+    meanwhile: Callable[[Tasks], None]
+    right: Callable[[Tasks, str, Runs], bool]
+
+
+def begin(tasks: Tasks) -> None:
+    """Nothing has to happen: the Job of a new task is created."""
+
+
+def cancel(tasks: Tasks) -> None:
+    tasks.patch("work", cancelRequested=True)
+
+
+def hold(tasks: Tasks) -> None:
+    tasks.wait("work", "Running")
+    tasks.patch("work", suspend=True)
+
+
+def resume(tasks: Tasks) -> None:
+    tasks.patch("work", suspend=False)
+
+
+def end(tasks: Tasks) -> None:
+    tasks.wait("work", "Running")
+    tasks.patch("work", cancelRequested=True, ttlSecondsAfterFinished=1)
+
+
+def keep(tasks: Tasks) -> None:
+    tasks.patch("work", ttlSecondsAfterFinished=3600)
+
+
+def never_ran(tasks: Tasks, uid: str, runs: Runs) -> bool:
+    return tasks.status("work")["phase"] == "Cancelled" and not tasks.jobs(uid) and runs.of(uid) == 0
+
+
+def runs_on(tasks: Tasks, uid: str, runs: Runs) -> bool:
+    [pod] = tasks.pods(uid)
+    undisturbed = "deletionTimestamp" not in pod["metadata"] and runs.of(uid) == 1
+    return undisturbed and tasks.status("work")["phase"] == "Running" and not tasks.jobs(uid)[0]["spec"]["suspend"]
+
+
+def is_there(tasks: Tasks, uid: str, runs: Runs) -> bool:
+    return "deletionTimestamp" not in tasks.get("work")["metadata"]
+
+
+CASES = {
+    "the Job of a task that was cancelled": Case("POST", r"/jobs(\?|$)", begin, cancel, never_ran),
+    "the suspension of a task that was resumed": Case("PATCH", r"/jobs/", hold, resume, runs_on),
+    "the deletion of a record that is to be kept": Case("DELETE", r"/longtasks/work", end, keep, is_there),
+}
+
+
+@pytest.fixture
+def policy(namespace: Kube) -> Iterator[None]:
+    with leader_policy(namespace):
+        yield
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize("case", CASES)
+async def test_a_write_that_another_leader_has_overtaken_does_nothing(
+    tasks: Tasks, door: Door, runs: Runs, replicas: Callable[[str], OperatorProcess], case: str
+) -> None:
+    given, stale, heir = CASES[case], replicas("stale"), replicas("heir")
+    let_go = asyncio.Event()
+
+    async def hold_back() -> None:
+        assert stale.process is not None
+        stale.process.send_signal(signal.SIGSTOP)
+        held.sprung.set()
+        await let_go.wait()
+
+    held = door.trap(given.method, given.path, "before", hold_back)
+    await asyncio.to_thread(stale.start)
+    uid = await asyncio.to_thread(tasks.run, "work", "job", LONG)
+    await asyncio.to_thread(given.provoke, tasks)
+    await asyncio.wait_for(held.sprung.wait(), 60)
+    await asyncio.to_thread(given.meanwhile, tasks)
+    await asyncio.to_thread(heir.start)
+    await asyncio.to_thread(eventually, lambda: heir.metric("longtask_leader"), lambda leads: leads == 1)
+    await asyncio.to_thread(eventually, lambda: given.right(tasks, uid, runs), bool)
+    arrived = door.trap(given.method, given.path, "during", _nothing)
+    let_go.set()
+    await asyncio.wait_for(arrived.sprung.wait(), 30)
+    assert stale.process is not None
+    stale.process.send_signal(signal.SIGCONT)
+    await asyncio.to_thread(eventually, lambda: stale.metric("longtask_leader"), lambda leads: leads == 0)
+    assert given.right(tasks, uid, runs)
+    # Another task goes its way, so that whatever the Job controller or the heir would have made of it has been made.
+    await asyncio.to_thread(tasks.run, "after", "job", "pass")
+    await asyncio.to_thread(tasks.wait, "after", "Succeeded")
+    assert given.right(tasks, uid, runs)
+
+
+async def _nothing() -> None:
+    pass

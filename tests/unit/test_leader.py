@@ -1,0 +1,149 @@
+"""Two replicas and one Lease, on a clock that jumps: whatever the API server's answers take, they never both lead."""
+
+import asyncio
+import itertools
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import pytest
+from kubernetes.aio.client import ApiClient
+
+from longtask_operator import leader
+from longtask_operator.leader import Lease, NotLeading
+from longtask_runtime.kube import KubeError
+from tests.unit.virtual_time import until_idle
+
+DURATION = 3
+HOUR = 3600.0
+GONE = 60.0
+"""Seconds. Whoever has asked has given up long before."""
+
+
+class ApiServer:
+    """Holds the Lease. A request arrives after some time and is answered after some more."""
+
+    def __init__(self, dice: random.Random, slowest: float, lost: float) -> None:
+        self._dice = dice
+        self._slowest = slowest
+        self._lost = lost
+        self._version = 0
+        self._lease: dict[str, Any] | None = None
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def request(
+        self, client: object, verb: str, path: str, *, body: dict[str, Any] | None = None, **_: object
+    ) -> Any:
+        """As `kube.request`. What was sent arrives, also when its sender has given up."""
+        sent = asyncio.create_task(self._on_its_way(verb, body))
+        self._under_way.add(sent)
+        sent.add_done_callback(self._under_way.discard)
+        answer = await asyncio.shield(sent)
+        await asyncio.sleep(self._delay())
+        if isinstance(answer, KubeError):
+            raise answer
+        return answer
+
+    async def _on_its_way(self, verb: str, body: dict[str, Any] | None) -> Any:
+        await asyncio.sleep(self._delay())
+        if self._dice.random() < self._lost / 4:
+            return KubeError(500, "InternalError", "etcd is away")
+        if verb == "GET":
+            return self._lease or KubeError(404, "NotFound", "no such lease")
+        assert body is not None
+        known = (self._lease or {"metadata": {}})["metadata"].get("resourceVersion")
+        if body["metadata"].get("resourceVersion") != known:
+            return KubeError(409, "Conflict", "it has changed")
+        self._version += 1
+        now = datetime.fromtimestamp(int(asyncio.get_running_loop().time()), UTC)
+        metadata = body["metadata"] | {
+            "resourceVersion": str(self._version),
+            "managedFields": [{"time": now.isoformat()}],
+        }
+        self._lease = body | {"metadata": metadata}
+        return self._lease
+
+    def _delay(self) -> float:
+        return GONE if self._dice.random() < self._lost else self._dice.uniform(0, self._slowest)
+
+
+class Replica:
+    """Notes from when to when it led, and how long it would have let a write go on."""
+
+    def __init__(self, name: str) -> None:
+        self.lease = Lease(ApiClient(), "ns", "lease", name, DURATION, lambda: asyncio.get_running_loop().time())
+        self.led: list[tuple[float, float]] = []
+
+    async def lead(self) -> None:
+        loop = asyncio.get_running_loop()
+        begun, until = loop.time(), 0.0
+        try:
+            while True:
+                term = self.lease.term()
+                until = loop.time() + term.seconds
+                assert term.not_after.timestamp() >= until, "its writes would be refused while it leads"
+                await asyncio.sleep(0.05)
+        except NotLeading:
+            await asyncio.sleep(HOUR)
+        finally:
+            self.led.append((begun, min(until, loop.time())))
+
+
+@pytest.mark.parametrize("slowest", [0.0, 0.2, 0.9, 1.4])
+@pytest.mark.parametrize("lost", [0.0, 0.2])
+def test_no_two_replicas_lead_at_the_same_time(monkeypatch: pytest.MonkeyPatch, slowest: float, lost: float) -> None:
+    replicas = [Replica("one"), Replica("two"), Replica("three")]
+    monkeypatch.setattr(leader, "request", ApiServer(random.Random(f"{slowest} {lost}"), slowest, lost).request)
+
+    async def for_a_while() -> None:
+        running = [asyncio.create_task(replica.lease.run(replica.lead)) for replica in replicas]
+        await asyncio.sleep(150)
+        for task in running:
+            task.cancel()
+        for result in await asyncio.gather(*running, return_exceptions=True):
+            assert isinstance(result, asyncio.CancelledError), result
+
+    until_idle(for_a_while)
+
+    terms = sorted(term for replica in replicas for term in replica.led)
+    assert terms, "nobody ever led"
+    for (_, ended), (begun, _) in itertools.pairwise(terms):
+        assert ended <= begun, f"one led until {ended} and the next from {begun}"
+
+
+def test_a_renewal_that_is_not_answered_ends_the_term_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    replica, answers = Replica("one"), ApiServer(random.Random(0), 0.0, 0.0)
+    monkeypatch.setattr(leader, "request", answers.request)
+    ended_after = 0.0
+
+    async def never(*_: object, **__: object) -> Any:
+        await asyncio.sleep(HOUR)
+
+    async def cut_off() -> None:
+        nonlocal ended_after
+        loop = asyncio.get_running_loop()
+        running = asyncio.create_task(replica.lease.run(replica.lead))
+        await asyncio.sleep(10)
+        monkeypatch.setattr(leader, "request", never)
+        cut = loop.time()
+        while not replica.led:  # noqa: ASYNC110 - on a clock that jumps
+            await asyncio.sleep(0.05)
+        ended_after = loop.time() - cut
+        running.cancel()
+
+    until_idle(cut_off)
+    assert ended_after <= DURATION * 2 / 3
+
+
+def test_a_standby_and_one_whose_time_is_over_have_no_term(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object, **__: object) -> Any:
+        raise aiohttp.ClientConnectionError("no API server")
+
+    async def stand_by() -> None:
+        lease = Lease(ApiClient(), "ns", "lease", "one", DURATION, lambda: asyncio.get_running_loop().time())
+        with pytest.raises(NotLeading, match="one does not hold Lease lease"):
+            lease.term()
+
+    monkeypatch.setattr(leader, "request", refused)
+    until_idle(stand_by)
