@@ -19,11 +19,11 @@ from longtask_mcp.answering import Answering
 from longtask_mcp.cache import Cache
 from longtask_mcp.calls import Calls
 from longtask_mcp.contract.callers import owner
+from longtask_mcp.feed import Feed
 from longtask_mcp.gate import Gate
 from longtask_mcp.identity import Identified, KubernetesIdentity, anonymous
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
-from longtask_mcp.reflector import Reflector
 from longtask_mcp.server import LongTaskServer
 from longtask_mcp.settings import LOOPBACK_HOSTS, Settings
 from longtask_mcp.speaking import Speaking
@@ -33,6 +33,7 @@ from longtask_mcp.tasks import Tasks, collection_path
 from longtask_mcp.waiting import Waiting
 from longtask_runtime import kube
 from longtask_runtime.health import health_app
+from longtask_runtime.reflector import Reflector, silent
 from longtask_runtime.serving import serve
 from longtask_runtime.validation import Validator
 
@@ -46,7 +47,8 @@ class Server:
     """The parts that start and stop together."""
 
     tasks: Tasks
-    reflectors: tuple[Reflector[LongTask], Reflector[LongTaskTemplate]]
+    reflectors: dict[str, Reflector]
+    """By the plural of what they follow."""
     starter: Starter
     metrics: Metrics
     mcp: ASGIApp
@@ -56,8 +58,9 @@ class Server:
         """Why calls should not come here; None when they may."""
         if self.stopping.is_set():
             return "stopping"
-        listed = all(each.synced.is_set() for each in self.reflectors)
-        return None if listed else "tasks and templates are not listed yet"
+        if not all(each.synced.is_set() for each in self.reflectors.values()):
+            return "tasks and templates are not listed yet"
+        return silent({plural: each.pulse for plural, each in self.reflectors.items()})
 
 
 async def run(settings: Settings) -> None:
@@ -69,7 +72,7 @@ async def run(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stopping.set)
         async with asyncio.TaskGroup() as group:
-            following = [group.create_task(each.run()) for each in server.reflectors]
+            following = [group.create_task(each.run()) for each in server.reflectors.values()]
             serving = [
                 group.create_task(serve(server.mcp, settings.port, settings.host, grace, lifespan="on")),
                 group.create_task(serve(health, settings.metrics_port, settings.host, grace)),
@@ -102,24 +105,21 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
         stopping = asyncio.Event()
         tasks = Tasks(client, settings.namespace, Cache[LongTask](owner))
         templates = Cache[LongTaskTemplate](lambda template: template.metadata.name)
-        metrics = Metrics(lambda: len(tasks.cache))
+        reflectors = {
+            plural: Reflector(client, collection_path(settings.namespace, plural), store)
+            for plural, store in (
+                (names.TASK_PLURAL, Feed(LongTask.from_api, tasks.cache)),
+                (names.TEMPLATE_PLURAL, Feed(LongTaskTemplate.from_api, templates)),
+            )
+        }
+        metrics = Metrics(lambda: len(tasks.cache), {plural: each.pulse.age for plural, each in reflectors.items()})
         published = Published(templates)
         starter = Starter(tasks, templates, published, validator, metrics, settings.max_active_tasks_per_caller)
         calls = Calls(tasks, templates, starter, Answering(tasks, validator), Waiting(tasks.cache, stopping), task_api)
         server = LongTaskServer(calls, published, metrics, __version__)
         yield Server(
             tasks=tasks,
-            reflectors=(
-                Reflector(
-                    client, collection_path(settings.namespace, names.TASK_PLURAL), LongTask.from_api, tasks.cache
-                ),
-                Reflector(
-                    client,
-                    collection_path(settings.namespace, names.TEMPLATE_PLURAL),
-                    LongTaskTemplate.from_api,
-                    templates,
-                ),
-            ),
+            reflectors=reflectors,
             starter=starter,
             metrics=metrics,
             mcp=_endpoint(server, settings, client, metrics),

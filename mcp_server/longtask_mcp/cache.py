@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Set
 from typing import Generic, Protocol, TypeVar
 
 from longtask_api.base import ObjectMeta
@@ -92,12 +92,10 @@ class Cache(Generic[T]):
             del self._groups[group]
         self._signal(uid)
 
-    def replace(self, things: Iterable[T], list_version: int) -> None:
-        """Take in a complete list, made at `list_version`: what it does not have and was older is deleted."""
-        listed = set[str]()
-        for thing in things:
-            listed.add(thing.metadata.uid)
-            self.put(thing)
+    def keep(self, listed: Set[str], list_version: int) -> None:
+        """Only those uids are in a complete list, made at `list_version`: what it does not have and was older is
+        deleted.
+        """
         gone = [uid for uid, thing in self._objects.items() if uid not in listed and version(thing) <= list_version]
         for uid in gone:
             self.remove(uid)

@@ -1,6 +1,6 @@
 """What /metrics tells about this process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,7 +15,7 @@ from prometheus_client import (
 class Metrics:
     """Counters of one server. Label values are bounded: tools and templates that do not exist count as `unknown`."""
 
-    def __init__(self, cached_tasks: Callable[[], int]) -> None:
+    def __init__(self, cached_tasks: Callable[[], int], watch_ages: Mapping[str, Callable[[], float]]) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -49,3 +49,11 @@ class Metrics:
         )
         cached = Gauge("longtask_mcp_cached_tasks", "LongTasks that this server knows of.", registry=self.registry)
         cached.set_function(cached_tasks)
+        age = Gauge(
+            "longtask_watch_age_seconds",
+            "Since the API server was last heard of about a kind of object; 20 s where nothing changes.",
+            ["resource"],
+            registry=self.registry,
+        )
+        for plural, seconds in watch_ages.items():
+            age.labels(plural).set_function(seconds)

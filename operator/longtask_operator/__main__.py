@@ -10,7 +10,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import kopf
 import uvloop
 from kubernetes.aio.client import ApiClient
 from starlette.types import ASGIApp
@@ -36,7 +35,7 @@ from longtask_operator.task_api.limits import Rate
 from longtask_operator.task_api.shelf import Shelf
 from longtask_operator.task_api.writes import Writes
 from longtask_operator.templates import TemplateReconciler
-from longtask_operator.watches import Key, Watches, kopf_settings
+from longtask_operator.watches import Key, Watches
 from longtask_operator.workqueue import WorkQueue
 from longtask_runtime import depth, environment, kube, logs
 from longtask_runtime.authentication import TokenReviewer
@@ -71,6 +70,7 @@ class Operator:
         self._cache = Cache()
         self._synced = asyncio.Event()
         self._stopping = False
+        self._silent: Callable[[], str | None] = lambda: None
         self._beat = time.monotonic()
 
     async def run(self) -> None:
@@ -102,12 +102,12 @@ class Operator:
                 )
                 archiver = Archiver(cluster, self._cache, archive)
                 queue = self._queue(reconciler, templates, sessions, archiver)
-                watches = Watches(cluster, self._cache, queue.add)
+                watches = Watches(client, settings.namespace, self._cache, queue.add)
                 writes = Writes(
                     cluster, self._cache, settings.report_interval_seconds, settings.report_writes_per_second
                 )
                 api = self._task_api(client, cluster, writes, store, validator, archive)
-                lead = partial(self._lead, watches, queue.run, sessions.run, archiver.run)
+                lead = partial(self._lead, sessions.run, archiver.run, lambda: queue.run(watches.keys()))
                 await self._until_stopped(watches, lease, lead, api, writes)
         finally:
             await client.close()
@@ -125,8 +125,7 @@ class Operator:
                 again = await reconciler.reconcile(name)
             if name not in self._cache.tasks:
                 queue.forget(key)
-                return
-            if again is not None:
+            elif again is not None:
                 queue.add_later(key, again)
             sessions.consider(name)
             archiver.consider(name)
@@ -175,11 +174,12 @@ class Operator:
                 "health": serve(health_app(self._alive, self._ready), settings.health_port),
                 "task-api": serve(api, settings.task_api_port),
                 "reports": writes.run(),
-                "resync": self._resyncs(watches, watching),
+                "resync": self._resyncs(watches),
                 "leader": lease.run(lead),
             }.items()
         }
-        kopf_task = asyncio.create_task(self._watch(watches, watching), name="watches")
+        self._silent = watches.silent
+        kopf_task = asyncio.create_task(watches.run(watching), name="watches")
         stopped = asyncio.create_task(_signalled(stop, watching), name="signal")
         try:
             done, _ = await asyncio.wait({stopped, kopf_task, *tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -193,35 +193,19 @@ class Operator:
         if stopped not in done:
             raise RuntimeError(f"{', '.join(task.get_name() for task in done)} ended without being asked to")
 
-    async def _watch(self, watches: Watches, watching: asyncio.Event) -> None:
-        registry = kopf.OperatorRegistry()
-        watches.register(registry)
-        await kopf.operator(
-            registry=registry,
-            settings=kopf_settings(),
-            standalone=True,
-            namespaces=[self._settings.namespace],
-            ready_flag=watching,
-        )
-
-    async def _resyncs(self, watches: Watches, watching: asyncio.Event) -> None:
-        await watching.wait()
-        delay = 0.5
+    async def _resyncs(self, watches: Watches) -> None:
+        await watches.synced()
+        self._synced.set()
         while True:
+            await asyncio.sleep(self._settings.resync_seconds)
             try:
                 await watches.resync()
             except Exception as error:
-                logger.warning("listing everything failed; trying again", exc_info=error)
-                delay = min(30.0, delay * 2)
-            else:
-                self._synced.set()
-                delay = float(self._settings.resync_seconds)
-            await asyncio.sleep(delay)
+                logger.warning("listing everything failed; trying again later", exc_info=error)
 
-    async def _lead(self, watches: Watches, *works: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _lead(self, *works: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await self._synced.wait()
         async with _shown_as_leader(), asyncio.TaskGroup() as group:
-            watches.enqueue_all()
             for work in works:
                 group.create_task(work())
 
@@ -236,7 +220,7 @@ class Operator:
     def _ready(self) -> str | None:
         if self._stopping:
             return "stopping"
-        return None if self._synced.is_set() else "the cache is not filled yet"
+        return self._silent() if self._synced.is_set() else "the cache is not filled yet"
 
 
 @contextlib.contextmanager

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from longtask_api.longtask import Delivery, LongTask
@@ -14,29 +14,84 @@ from longtask_operator.planning.observed import JobView, PodView
 TOMBSTONES = 20_000
 
 
+class Tasks(Mapping[str, LongTask]):
+    """LongTasks by uid. Those that have ended, nearly all, are kept as text, which takes a tenth of the memory, and
+    read again when they are asked for.
+    """
+
+    def __init__(self) -> None:
+        self._whole: dict[str, LongTask] = {}
+        self._ended: dict[str, tuple[int, bytes]] = {}
+        """The version, and the task as JSON."""
+
+    def __getitem__(self, uid: str) -> LongTask:
+        if uid in self._ended:
+            return LongTask.model_validate_json(self._ended[uid][1])
+        return self._whole[uid]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._whole
+        yield from self._ended
+
+    def __len__(self) -> int:
+        return len(self._whole) + len(self._ended)
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self._whole or uid in self._ended
+
+    @property
+    def unfinished(self) -> Collection[LongTask]:
+        """Those that have not ended."""
+        return self._whole.values()
+
+    def version(self, uid: str) -> int:
+        """Its metadata.resourceVersion; 0 where it is not known."""
+        if uid in self._ended:
+            return self._ended[uid][0]
+        known = self._whole.get(uid)
+        return int(known.metadata.resource_version) if known is not None else 0
+
+    def put(self, task: LongTask) -> None:
+        """Keep it in place of what is known of it."""
+        uid = task.metadata.uid
+        self.drop(uid)
+        if task.is_terminal:
+            text = slim(task).model_dump_json(exclude_defaults=True).encode()
+            self._ended[uid] = int(task.metadata.resource_version), text
+        else:
+            self._whole[uid] = task
+
+    def drop(self, uid: str) -> None:
+        """Forget it."""
+        self._whole.pop(uid, None)
+        self._ended.pop(uid, None)
+
+
 @dataclass
 class Cache:
     """All objects of the task namespace, by uid; templates by name."""
 
-    tasks: dict[str, LongTask] = field(default_factory=dict)
+    tasks: Tasks = field(default_factory=Tasks)
     templates: dict[str, LongTaskTemplate] = field(default_factory=dict)
     jobs: dict[str, JobView] = field(default_factory=dict)
     """By the uid of the owning task."""
     pods: dict[str, dict[str, PodView]] = field(default_factory=lambda: defaultdict(dict))
     """By the uid of the owning Job, then by pod uid; pods that are gone stay until their Job is."""
+    told: Callable[[str], object] = lambda uid: None
+    """Called with the uid of each task of which there is news, from wherever it comes."""
     _buried: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _job_of_pod: dict[str, str] = field(default_factory=dict)
     _waiting: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def put_task(self, task: LongTask) -> bool:
         """Whether it was news: an older version than the known one is not."""
-        known = self.tasks.get(task.metadata.uid)
-        if task.metadata.uid in self._buried or (
-            known is not None and int(known.metadata.resource_version) > int(task.metadata.resource_version)
-        ):
+        uid = task.metadata.uid
+        if uid in self._buried or self.tasks.version(uid) > int(task.metadata.resource_version):
             return False
-        self.tasks[task.metadata.uid] = slim(task)
-        self._wake(task.metadata.uid)
+        news = self.tasks.version(uid) != int(task.metadata.resource_version)
+        self.tasks.put(task)
+        if news:
+            self._wake(uid)
         return True
 
     def put_template(self, template: LongTaskTemplate) -> None:
@@ -51,6 +106,8 @@ class Cache:
         older = known is not None and known.uid == job.uid and known.resource_version > job.resource_version
         if job.uid not in self._buried and not older:
             self.jobs[job.owner_uid] = job
+            if known is None or known != job:
+                self.told(job.owner_uid)
 
     def put_pod(self, pod: PodView) -> None:
         """Keep it, unless a newer version is known."""
@@ -58,6 +115,8 @@ class Cache:
         if known is None or (known.resource_version <= pod.resource_version and not known.gone):
             self.pods[pod.job_uid][pod.uid] = pod
             self._job_of_pod[pod.uid] = pod.job_uid
+            if known != pod:
+                self.told(pod.task_uid)
 
     def pod(self, uid: str) -> PodView | None:
         """The pod of that uid; also one that is gone, for a while."""
@@ -82,8 +141,14 @@ class Cache:
     def drop_task(self, uid: str) -> None:
         """It is gone for good; a late event must not bring it back."""
         self._bury(uid)
-        self.tasks.pop(uid, None)
+        self.tasks.drop(uid)
         self._wake(uid)
+
+    def drop_template(self, name: str, uid: str) -> None:
+        """It is gone; another one may have its name already."""
+        known = self.templates.get(name)
+        if known is not None and known.metadata.uid == uid:
+            del self.templates[name]
 
     def drop_job(self, job: JobView) -> None:
         """It is gone; so are its pods, once they say so."""
@@ -92,6 +157,7 @@ class Cache:
         if known is not None and known.uid == job.uid:
             del self.jobs[job.owner_uid]
         self.sweep_pods(job.uid)
+        self.told(job.owner_uid)
 
     def sweep_pods(self, job_uid: str) -> None:
         """Forget the pods of a Job that is gone, once all of them are gone too."""
@@ -108,11 +174,40 @@ class Cache:
         """Tasks without a Job that name the template."""
         return [
             task
-            for task in self.tasks.values()
-            if task.spec.template_ref.name == template_name and task.status.job_ref is None and not task.is_terminal
+            for task in self.tasks.unfinished
+            if task.spec.template_ref.name == template_name and task.status.job_ref is None
         ]
 
+    def keep_tasks(self, listed: Set[str], version: int) -> None:
+        """Drop the tasks that a complete list of that version does not have, unless they are newer."""
+        for uid in [uid for uid in self.tasks if uid not in listed and self.tasks.version(uid) <= version]:
+            self.drop_task(uid)
+
+    def keep_templates(self, listed: Set[str], version: int) -> None:
+        """Drop the templates that such a list does not have."""
+        for template in list(self.templates.values()):
+            if template.metadata.uid not in listed and int(template.metadata.resource_version) <= version:
+                self.drop_template(template.metadata.name, template.metadata.uid)
+
+    def keep_jobs(self, listed: Set[str], version: int) -> None:
+        """Drop the Jobs that such a list does not have, and the pods of Jobs that were never seen."""
+        for job in [each for each in self.jobs.values() if each.uid not in listed and each.resource_version <= version]:
+            self.drop_job(job)
+        for job_uid, pods in list(self.pods.items()):
+            newest = max((pod.resource_version for pod in pods.values()), default=0)
+            if job_uid not in listed and newest <= version:
+                self._bury(job_uid)
+                self.sweep_pods(job_uid)
+
+    def keep_pods(self, listed: Set[str], version: int) -> None:
+        """Mark the pods that such a list does not have as gone."""
+        for pod in [pod for pods in self.pods.values() for pod in pods.values()]:
+            if pod.uid not in listed and pod.resource_version <= version and not pod.gone:
+                self.put_pod(replace(pod, gone=True))
+                self.sweep_pods(pod.job_uid)
+
     def _wake(self, uid: str) -> None:
+        self.told(uid)
         waiting = self._waiting.pop(uid, None)
         if waiting is not None:
             waiting.set()
@@ -124,28 +219,33 @@ class Cache:
 
 
 def slim(task: LongTask) -> LongTask:
-    """A finished task without its parameters, result and log: no decision needs them any more."""
+    """A finished task without its parameters, result, log and words: no decision needs them any more."""
     if not task.is_terminal:
         return task
-    empty: Mapping[str, Any] = {}
+    delivery = task.status.delivery
+    dropped: dict[str, Any] = {
+        "message": None,
+        "conditions": [each.model_copy(update={"message": ""}) for each in task.status.conditions],
+        "progress": None,
+        "checkpoint": None,
+        "input_requests": [],
+        "result": None,
+        "failure": None,
+        "log_tail": None,
+        "attempts": [],
+        "delivery": _slim(delivery) if delivery is not None else None,
+    }
+    unlabelled: dict[str, Any] = {"labels": {}, "annotations": {}}
+    unasked: dict[str, Any] = {"parameters": {}, "input_responses": []}
     return task.model_copy(
         update={
-            "spec": task.spec.model_copy(update={"parameters": empty}),
-            "status": task.status.model_copy(
-                update={
-                    "result": None,
-                    "failure": None,
-                    "log_tail": None,
-                    "attempts": [],
-                    "delivery": _slim(task.status.delivery),
-                }
-            ),
+            "metadata": task.metadata.model_copy(update=unlabelled),
+            "spec": task.spec.model_copy(update=unasked),
+            "status": task.status.model_copy(update=dropped),
         }
     )
 
 
-def _slim(delivery: Delivery | None) -> Delivery | None:
-    if delivery is None:
-        return None
+def _slim(delivery: Delivery) -> Delivery:
     events = [event.model_copy(update={"payload": None}) for event in delivery.events]
     return delivery.model_copy(update={"events": events})

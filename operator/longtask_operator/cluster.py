@@ -61,24 +61,10 @@ class Cluster:
         self._tasks = f"{group}/{names.TASK_PLURAL}"
         self._templates = f"{group}/{names.TEMPLATE_PLURAL}"
 
-    async def list_tasks(self) -> tuple[list[dict[str, Any]], int]:
-        """All LongTasks, as documents, and the resourceVersion of the list."""
-        return await self._list(self._tasks, {})
-
-    async def list_templates(self) -> tuple[list[dict[str, Any]], int]:
-        """All LongTaskTemplates, as documents, and the resourceVersion of the list."""
-        return await self._list(self._templates, {})
-
-    async def list_jobs(self) -> tuple[list[JobView], int]:
-        """All Jobs of tasks, and the resourceVersion of the list."""
-        found, version = await self._list(self._jobs, {"labelSelector": names.LABEL_TASK_UID})
-        return [job_view(document) for document in found], version
-
-    async def list_pods(self, task_uid: str | None = None) -> tuple[list[PodView], int]:
-        """All pods of tasks, or of one task, and the resourceVersion of the list."""
-        selector = names.LABEL_TASK_UID if task_uid is None else f"{names.LABEL_TASK_UID}={task_uid}"
-        found, version = await self._list(f"{self._core}/pods", {"labelSelector": selector})
-        return [pod_view(document) for document in found], version
+    async def list_pods(self, task_uid: str) -> list[PodView]:
+        """The pods of a task."""
+        found = await self._list(f"{self._core}/pods", {"labelSelector": f"{names.LABEL_TASK_UID}={task_uid}"})
+        return [pod_view(document) for document in found]
 
     async def get_task(self, name: str, uid: str) -> LongTask | None:
         """The task as it is now; None when it is gone, also when another one has its name."""
@@ -102,7 +88,7 @@ class Cluster:
     async def refusals(self, job_uid: str) -> tuple[Refusal, ...]:
         """The pods that the Job controller tried in vain to create for the Job."""
         selector = f"involvedObject.uid={job_uid},reason=FailedCreate"
-        found, _ = await self._list(f"{self._core}/events", {"fieldSelector": selector})
+        found = await self._list(f"{self._core}/events", {"fieldSelector": selector})
         return tuple(
             Refusal(datetime.fromisoformat(moment), event.get("message") or "")
             for event in found
@@ -302,7 +288,7 @@ class Cluster:
                 return None
             raise
 
-    async def _list(self, path: str, query: dict[str, str]) -> tuple[list[dict[str, Any]], int]:
+    async def _list(self, path: str, query: dict[str, str]) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
         query = {**query, "limit": PAGE}
         while True:
@@ -310,7 +296,7 @@ class Cluster:
             items.extend(answer["items"])
             token = answer["metadata"].get("continue")
             if not token:
-                return items, int(answer["metadata"]["resourceVersion"])
+                return items
             query["continue"] = token
 
 

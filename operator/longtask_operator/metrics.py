@@ -50,6 +50,11 @@ class Metrics:
         self.archive_failures = Counter(
             "longtask_archive_failures", "Failed attempts to archive a record, by reason.", ["reason"]
         )
+        self.watch_age = Gauge(
+            "longtask_watch_age_seconds",
+            "Since the API server was last heard of about a kind of object; 20 s where nothing changes.",
+            ["resource"],
+        )
         self.leader = Gauge("longtask_leader", "1 on the replica that decides.")
 
     def ended(self, task: LongTask, status: LongTaskStatus) -> None:

@@ -84,7 +84,7 @@ class Reconciler:
         if job is None:
             return replace(world, pods=pods)
         if job.finished and not end_is_seen(job, pods):
-            live, _ = await self._cluster.list_pods(task.metadata.uid)
+            live = await self._cluster.list_pods(task.metadata.uid)
             pods = tuple(pod for pod in live if pod.job_uid == job.uid) or pods
         pod = decisive_pod(job, pods, task.status) if job.finished else None
         return replace(
@@ -192,7 +192,7 @@ class Reconciler:
             self._cache.drop_job(job)
         else:
             self._cache.put_job(found)
-        pods, _ = await self._cluster.list_pods(task.metadata.uid)
+        pods = await self._cluster.list_pods(task.metadata.uid)
         for pod in pods:
             self._cache.put_pod(pod)
         return True

@@ -1,170 +1,155 @@
-"""The kopf handlers: what a watch tells goes into the cache, and the key of its task into the queue. No writes."""
+"""Keeps the cache near the truth, and the queue busy. No writes."""
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any, Literal
 
 import kopf
+from kubernetes.aio.client import ApiClient
 from pydantic import ValidationError
 
 from longtask_api import names
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import Cluster
-from longtask_operator.planning.observed import job_view, pod_view, task_of_job
+from longtask_operator.metrics import METRICS
+from longtask_operator.planning.observed import controller_uid, job_view, pod_view
+from longtask_operator.subscription import Subscription, kopf_settings, session
+from longtask_runtime.reflector import Reflector, silent
 
 logger = logging.getLogger(__name__)
 
 Key = tuple[Literal["task", "template"], str]
 """A task's uid, or a template's name."""
 
-
-class NoDiffBase(kopf.DiffBaseStorage):
-    """Remembers nothing of an object. kopf would copy every one at every event to compare it with its last state, for
-    kinds of handlers that do not exist here; that was a quarter of the operator's CPU time."""
-
-    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
-        """Nothing is essential."""
-        return kopf.BodyEssence()
-
-    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
-        """Nothing was stored."""
-        return None
-
-    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
-        """Nothing is stored."""
-
-
-def kopf_settings() -> kopf.OperatorSettings:
-    """kopf as a source of events and nothing else: it writes nothing and remembers little."""
-    settings = kopf.OperatorSettings()
-    settings.persistence.diffbase_storage = NoDiffBase()
-    settings.posting.enabled = False
-    settings.scanning.disabled = True
-    settings.networking.enforce_retry_after = True
-    # Each object that is touched has a task and a queue of its own in kopf for so long.
-    settings.queueing.idle_timeout = 0.1
-    return settings
+Enqueue = Callable[[Key], None]
 
 
 class Watches:
-    """Keeps the cache near the truth, and `enqueue` busy."""
+    """What the API server tells of the task namespace: of LongTasks and templates through kopf, of Jobs and pods, of
+    which there is more, through reflectors of our own."""
 
-    def __init__(self, cluster: Cluster, cache: Cache, enqueue: Callable[[Key], None]) -> None:
-        self._cluster = cluster
+    def __init__(self, client: ApiClient, namespace: str, cache: Cache, enqueue: Enqueue) -> None:
+        group = f"/apis/{names.API_VERSION}/namespaces/{namespace}"
+        ours = {"labelSelector": names.LABEL_TASK_UID}
+        self._namespace = namespace
+        self._cache = cache
+        self._enqueue = enqueue
+        cache.told = lambda uid: enqueue(("task", uid))
+        self._subscriptions = {
+            names.TEMPLATE_PLURAL: Subscription(client, f"{group}/{names.TEMPLATE_PLURAL}", _Templates(cache, enqueue)),
+            names.TASK_PLURAL: Subscription(client, f"{group}/{names.TASK_PLURAL}", _Tasks(cache)),
+        }
+        self._sources: dict[str, Subscription | Reflector] = {
+            **self._subscriptions,
+            "jobs": Reflector(client, f"/apis/batch/v1/namespaces/{namespace}/jobs", _Jobs(cache), ours),
+            "pods": Reflector(client, f"/api/v1/namespaces/{namespace}/pods", _Pods(cache), ours),
+        }
+        for plural, source in self._sources.items():
+            METRICS.watch_age.labels(plural).set_function(source.pulse.age)
+
+    async def run(self, started: asyncio.Event) -> None:
+        """Follow all of it; `started` is set when kopf has started. Returns when kopf ends, which it should not."""
+        async with asyncio.TaskGroup() as group:
+            # These are started before kopf: when it ends, it cancels every task of the loop that it does not know.
+            tasks = [group.create_task(source.run()) for source in self._sources.values()]
+            try:
+                await self._kopf(started)
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    async def synced(self) -> None:
+        """Return when everything was listed once."""
+        for source in self._sources.values():
+            await source.synced.wait()
+
+    async def resync(self) -> None:
+        """List everything, put right in the cache what is wrong, and look at all that is not finished: what a watch or
+        a step has missed comes out here.
+
+        Raises Expired, KubeError and network errors.
+        """
+        for source in self._sources.values():
+            await source.fill()
+        for name in self._cache.templates:
+            self._enqueue(("template", name))
+        for task in self._cache.tasks.unfinished:
+            self._enqueue(("task", task.metadata.uid))
+
+    def keys(self) -> Iterator[Key]:
+        """Everything that there is: what a new leader looks at first."""
+        for name in list(self._cache.templates):
+            yield "template", name
+        for uid in list(self._cache.tasks):
+            yield "task", uid
+
+    def silent(self) -> str | None:
+        """Which kinds of objects are not known any more, in words; None when all are."""
+        return silent({plural: source.pulse for plural, source in self._sources.items()})
+
+    async def _kopf(self, started: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry)
+        async def login(**arguments: Any) -> kopf.AiohttpSession | None:
+            found = await asyncio.to_thread(_credentials, **arguments)
+            return session(found, self._subscriptions.values()) if found is not None else None
+
+        # Only on.event: every other kind of kopf handler writes to the objects that it handles.
+        for plural, subscription in self._subscriptions.items():
+            kopf.on.event(names.GROUP, names.VERSION, plural, registry=registry, id=plural)(_handler(subscription))
+        await kopf.operator(
+            registry=registry,
+            settings=kopf_settings(),
+            standalone=True,
+            namespaces=[self._namespace],
+            ready_flag=started,
+        )
+
+
+def _credentials(**arguments: Any) -> kopf.ConnectionInfo | None:
+    return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
+
+
+def _handler(subscription: Subscription) -> Callable[..., Any]:
+    async def handle(event: Mapping[str, Any], **_: Any) -> None:
+        subscription.event(event)
+
+    return handle
+
+
+class _Tasks:
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def knows(self, metadata: Mapping[str, Any]) -> bool:
+        return self._cache.tasks.version(metadata["uid"]) >= int(metadata["resourceVersion"])
+
+    def take(self, document: dict[str, Any]) -> None:
+        try:
+            self._cache.put_task(LongTask.from_api(document))
+        except ValidationError as error:
+            logger.error("cannot read LongTask %s: %s", document["metadata"]["name"], error)
+
+    def lose(self, document: dict[str, Any]) -> None:
+        self._cache.drop_task(document["metadata"]["uid"])
+
+    def keep(self, listed: Set[str], version: int) -> None:
+        self._cache.keep_tasks(listed, version)
+
+
+class _Templates:
+    def __init__(self, cache: Cache, enqueue: Enqueue) -> None:
         self._cache = cache
         self._enqueue = enqueue
 
-    def register(self, registry: kopf.OperatorRegistry) -> None:
-        """Subscribe. Only on.event: every other kind of kopf handler writes to the objects it handles."""
+    def knows(self, metadata: Mapping[str, Any]) -> bool:
+        known = self._cache.templates.get(metadata["name"])
+        return known is not None and int(known.metadata.resource_version) >= int(metadata["resourceVersion"])
 
-        @kopf.on.login(registry=registry)
-        def login(**arguments: Any) -> kopf.ConnectionInfo | None:
-            return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
-
-        for group, version, plural, handler in (
-            (names.GROUP, names.VERSION, names.TEMPLATE_PLURAL, self._template_event),
-            (names.GROUP, names.VERSION, names.TASK_PLURAL, self._task_event),
-            ("batch", "v1", "jobs", self._job_event),
-            ("", "v1", "pods", self._pod_event),
-        ):
-            kopf.on.event(group, version, plural, registry=registry, id=plural)(handler)
-
-    async def resync(self) -> None:
-        """List everything, put it right in the cache, and enqueue all: what a watch gap hid comes out here.
-
-        Raises KubeError and network errors.
-        """
-        templates, _ = await self._cluster.list_templates()
-        for document in templates:
-            self._see_template(document)
-        jobs, jobs_version = await self._cluster.list_jobs()
-        pods, pods_version = await self._cluster.list_pods()
-        tasks, tasks_version = await self._cluster.list_tasks()
-        self._drop_ghost_tasks({document["metadata"]["uid"] for document in tasks}, tasks_version)
-        self._drop_ghost_jobs({job.uid for job in jobs}, jobs_version)
-        self._drop_ghost_pods({pod.uid for pod in pods}, pods_version)
-        for job in jobs:
-            self._cache.put_job(job)
-        for pod in pods:
-            self._cache.put_pod(pod)
-        for document in tasks:
-            self._see_task(document)
-
-    def enqueue_all(self) -> None:
-        """Look at everything once: what a new leader does first."""
-        for name in self._cache.templates:
-            self._enqueue(("template", name))
-        for uid in self._cache.tasks:
-            self._enqueue(("task", uid))
-
-    def _drop_ghost_tasks(self, listed: set[str], version: int) -> None:
-        """Forget what a list of that version does not hold; what is newer than the list stays."""
-        for uid, task in list(self._cache.tasks.items()):
-            if uid not in listed and int(task.metadata.resource_version) <= version:
-                self._cache.drop_task(uid)
-
-    def _drop_ghost_jobs(self, listed: set[str], version: int) -> None:
-        for job in list(self._cache.jobs.values()):
-            if job.uid not in listed and job.resource_version <= version:
-                self._cache.drop_job(job)
-                self._enqueue(("task", job.owner_uid))
-
-    def _drop_ghost_pods(self, listed: set[str], version: int) -> None:
-        for job_uid, pods in list(self._cache.pods.items()):
-            for pod in list(pods.values()):
-                if pod.uid not in listed and pod.resource_version <= version and not pod.gone:
-                    self._cache.put_pod(replace(pod, gone=True))
-            self._cache.sweep_pods(job_uid)
-
-    async def _task_event(self, event: Mapping[str, Any], **_: Any) -> None:
-        document = event["object"]
-        uid = document["metadata"]["uid"]
-        if event["type"] == "DELETED":
-            self._cache.drop_task(uid)
-            self._enqueue(("task", uid))
-        else:
-            self._see_task(document)
-
-    async def _template_event(self, event: Mapping[str, Any], **_: Any) -> None:
-        if event["type"] == "DELETED":
-            self._cache.templates.pop(event["object"]["metadata"]["name"], None)
-        else:
-            self._see_template(event["object"])
-
-    async def _job_event(self, event: Mapping[str, Any], **_: Any) -> None:
-        document = event["object"]
-        if not task_of_job(document["metadata"]):
-            return
-        job = job_view(document)
-        if event["type"] == "DELETED":
-            self._cache.drop_job(job)
-        else:
-            self._cache.put_job(job)
-        self._enqueue(("task", job.owner_uid))
-
-    async def _pod_event(self, event: Mapping[str, Any], **_: Any) -> None:
-        document = event["object"]
-        if not task_of_job(document["metadata"]):
-            return
-        pod = pod_view(document, gone=event["type"] == "DELETED")
-        self._cache.put_pod(pod)
-        if pod.gone:
-            self._cache.sweep_pods(pod.job_uid)
-        self._enqueue(("task", document["metadata"]["labels"][names.LABEL_TASK_UID]))
-
-    def _see_task(self, document: Mapping[str, Any]) -> None:
-        try:
-            task = LongTask.from_api(document)
-        except ValidationError as error:
-            logger.error("cannot read LongTask %s: %s", document["metadata"]["name"], error)
-            return
-        if self._cache.put_task(task):
-            self._enqueue(("task", task.metadata.uid))
-
-    def _see_template(self, document: Mapping[str, Any]) -> None:
+    def take(self, document: dict[str, Any]) -> None:
         try:
             template = LongTaskTemplate.from_api(document)
         except ValidationError as error:
@@ -174,3 +159,59 @@ class Watches:
         self._enqueue(("template", template.metadata.name))
         for task in self._cache.waiting_for(template.metadata.name):
             self._enqueue(("task", task.metadata.uid))
+
+    def lose(self, document: dict[str, Any]) -> None:
+        self._cache.drop_template(document["metadata"]["name"], document["metadata"]["uid"])
+
+    def keep(self, listed: Set[str], version: int) -> None:
+        self._cache.keep_templates(listed, version)
+
+
+class _Jobs:
+    """Those of tasks. A Job that has our label and no LongTask as its owner is none of our business."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def knows(self, metadata: Mapping[str, Any]) -> bool:
+        owner = controller_uid(metadata, names.TASK_KIND)
+        known = self._cache.jobs.get(owner)
+        if known is None or known.uid != metadata["uid"]:
+            return not owner
+        return known.resource_version >= int(metadata["resourceVersion"])
+
+    def take(self, document: dict[str, Any]) -> None:
+        self._cache.put_job(job_view(document))
+
+    def lose(self, document: dict[str, Any]) -> None:
+        job = job_view(document)
+        if job.owner_uid:
+            self._cache.drop_job(job)
+
+    def keep(self, listed: Set[str], version: int) -> None:
+        self._cache.keep_jobs(listed, version)
+
+
+class _Pods:
+    """Those of Jobs, as above."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def knows(self, metadata: Mapping[str, Any]) -> bool:
+        known = self._cache.pod(metadata["uid"])
+        if known is None:
+            return not controller_uid(metadata, "Job")
+        return known.resource_version >= int(metadata["resourceVersion"])
+
+    def take(self, document: dict[str, Any]) -> None:
+        self._cache.put_pod(pod_view(document))
+
+    def lose(self, document: dict[str, Any]) -> None:
+        pod = pod_view(document, gone=True)
+        if pod.job_uid:
+            self._cache.put_pod(pod)
+            self._cache.sweep_pods(pod.job_uid)
+
+    def keep(self, listed: Set[str], version: int) -> None:
+        self._cache.keep_pods(listed, version)

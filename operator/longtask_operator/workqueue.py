@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -13,7 +13,8 @@ LAST_RETRY = 60.0
 
 
 class WorkQueue(Generic[Key]):
-    """Calls `work(key)` for every added key; what `work` raises goes to `failed` and the key comes again."""
+    """Calls `work(key)` for every key that is added while it runs; what `work` raises goes to `failed`, and the key
+    comes again. While it does not run it holds nothing: a standby would remember every task that ever was."""
 
     def __init__(
         self, work: Callable[[Key], Awaitable[None]], failed: Callable[[Key, Exception], None], workers: int
@@ -28,12 +29,15 @@ class WorkQueue(Generic[Key]):
         self._timers: dict[Key, tuple[float, asyncio.Handle]] = {}
         """When each comes again, and what brings it; of uvloop's handles some cannot tell."""
         self._failures: dict[Key, int] = {}
+        self._runs = False
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._again)
 
     def add(self, key: Key) -> None:
         """Work on the key as soon as a worker is free; once, however often it is added until then."""
+        if not self._runs:
+            return
         if key in self._busy:
             self._again.add(key)
         elif key not in self._waiting:
@@ -42,6 +46,8 @@ class WorkQueue(Generic[Key]):
 
     def add_later(self, key: Key, seconds: float) -> None:
         """Add the key after that time; the earliest of several such calls counts."""
+        if not self._runs:
+            return
         loop = asyncio.get_running_loop()
         when = loop.time() + max(0.0, seconds)
         known, timer = self._timers.get(key, (when, None))
@@ -58,11 +64,25 @@ class WorkQueue(Generic[Key]):
             timer.cancel()
         self._failures.pop(key, None)
 
-    async def run(self) -> None:
-        """Work until cancelled. What is queued stays queued for the next run."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._workers):
-                group.create_task(self._worker())
+    async def run(self, first: Iterable[Key] = ()) -> None:
+        """Work until cancelled, beginning with those keys. What is queued then is dropped."""
+        self._runs = True
+        try:
+            for key in first:
+                self.add(key)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._workers):
+                    group.create_task(self._worker())
+        finally:
+            self._runs = False
+            self._drop_all()
+
+    def _drop_all(self) -> None:
+        for _, timer in self._timers.values():
+            timer.cancel()
+        self._ready = asyncio.Queue()
+        for held in (self._waiting, self._busy, self._again, self._timers, self._failures):
+            held.clear()
 
     def _due(self, key: Key) -> None:
         del self._timers[key]
@@ -79,9 +99,6 @@ class WorkQueue(Generic[Key]):
             except Exception as error:
                 self._failed(key, error)
                 self.add_later(key, self._backoff(key))
-            except asyncio.CancelledError:
-                self._again.add(key)
-                raise
             finally:
                 self._busy.discard(key)
                 if key in self._again:

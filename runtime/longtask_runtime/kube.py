@@ -3,10 +3,12 @@
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
+import aiohttp
+import orjson
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.rest import RESTResponse
@@ -60,8 +62,36 @@ async def request(
 
     Raises KubeError when the API server refuses, and aiohttp.ClientError or TimeoutError when it cannot be reached.
     """
+    return decoded(
+        await request_text(client, verb, path, query=query, body=body, content_type=content_type, timeout=timeout)
+    )
+
+
+async def request_text(
+    client: ApiClient,
+    verb: Verb,
+    path: str,
+    *,
+    query: Mapping[str, str] | None = None,
+    body: Any = None,
+    content_type: str = "application/json",
+    timeout: float = REQUEST_TIMEOUT,
+) -> bytes:
+    """The answer to one request as it came. Raises as `request` does."""
     text = yaml_text(body) if content_type == APPLY_PATCH else body
-    return json.loads(await _send(client, verb, path, query, text, content_type, timeout))
+    async with _answered(client, verb, path, query, text, content_type, timeout) as response:
+        content: bytes = await response.read()
+    return content
+
+
+def decoded(text: bytes) -> Any:
+    """The value of a JSON text. Python's own decoder reads what orjson does not: more than 1,024 levels, which the API
+    server stores. Raises ValueError where it is no JSON.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
 
 
 def yaml_text(body: Any) -> str:
@@ -84,18 +114,20 @@ async def read_chunks(
             yield chunk
 
 
-async def _send(
-    client: ApiClient,
-    verb: Verb,
-    path: str,
-    query: Mapping[str, str] | None,
-    body: Any,
-    content_type: str,
-    timeout: float,
-) -> bytes:
-    async with _answered(client, verb, path, query, body, content_type, timeout) as response:
-        content: bytes = await response.read()
-    return content
+async def read_lines(
+    client: ApiClient, path: str, *, query: Mapping[str, str] | None = None, timeout: aiohttp.ClientTimeout
+) -> AsyncGenerator[bytes, None]:
+    """The lines of the answer to a GET that goes on, each as soon as it is whole, of any length. Raises as `request`
+    does, TimeoutError also when nothing comes for `timeout.sock_read`.
+    """
+    pieces: list[bytes] = []
+    async with _answered(client, "GET", path, query, None, "application/json", timeout) as response:
+        async for chunk in response.response.content.iter_any():
+            *ends, rest = chunk.split(b"\n")
+            for end in ends:
+                yield b"".join([*pieces, end])
+                pieces.clear()
+            pieces.append(rest)
 
 
 @asynccontextmanager
@@ -106,7 +138,7 @@ async def _answered(
     query: Mapping[str, str] | None,
     body: Any,
     content_type: str,
-    timeout: float,
+    timeout: float | aiohttp.ClientTimeout,
 ) -> AsyncIterator[RESTResponse]:
     """A response that is no refusal; its connection is given back at the end, or closed if something is unread."""
     parameters = await client.param_serialize(

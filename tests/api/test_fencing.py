@@ -216,7 +216,7 @@ async def given(fenced: Kube, operator: Callable[[Term], Cluster], new_name: Cal
             return world
         job = await cluster.create_job(CreateJob(manifest))
         while True:  # what the Job controller does of it is no change of the world
-            pods, _ = await cluster.list_pods(world.task.metadata.uid)
+            pods = await cluster.list_pods(world.task.metadata.uid)
             settled = fenced.get(f"{world.jobs}/{job.name}").done()
             conditions = {each["type"] for each in settled["status"].get("conditions", [])}
             if "Suspended" in conditions or (settled["status"].get("active") == 1 and pods and pods[0].unschedulable):

@@ -104,7 +104,7 @@ def test_every_reason_why_a_session_was_not_told_or_a_record_not_kept_is_explain
 
 def test_metrics_that_pages_name_exist() -> None:
     known = {family.name for family in prometheus_client.REGISTRY.collect()}
-    known |= {family.name for family in Metrics(lambda: 0).registry.collect()}
+    known |= {family.name for family in Metrics(lambda: 0, {}).registry.collect()}
     assert metrics.METRICS is not None
     named = set(re.findall(r"`(longtask_\w+)`", OPERATE + ON_CALL))
     assert "longtask_report_writes_total" in named

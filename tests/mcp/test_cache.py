@@ -70,14 +70,14 @@ def test_a_name_is_one_object_the_newest(cache: Cache[LongTask]) -> None:
 def test_a_list_removes_what_it_does_not_have(cache: Cache[LongTask]) -> None:
     cache.put(made(1, 10))
     cache.put(made(2, 11))
-    cache.replace([made(2, 12)], 15)
+    cache.keep({uid(2)}, 15)
     assert version_of(cache, 1) is None
-    assert version_of(cache, 2) == "12"
+    assert version_of(cache, 2) == "11"
 
 
 def test_a_list_keeps_what_was_created_after_it_was_made(cache: Cache[LongTask]) -> None:
     cache.put(made(1, 16))
-    cache.replace([], 15)
+    cache.keep(set(), 15)
     assert version_of(cache, 1) == "16"
 
 

@@ -1,5 +1,6 @@
 """What the watches have told."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -215,3 +216,90 @@ def test_the_cache_keeps_ended_tasks_slim() -> None:
     cache.put_task(task(status(Phase.SUCCEEDED, result=Result(value=7)), parameters={"epochs": 3}))
     assert cache.tasks[TASK_UID].status.result is None
     assert cache.tasks[TASK_UID].spec.parameters == {}
+
+
+def test_an_ended_task_is_read_again_as_it_was() -> None:
+    ended = _task(5, status=status(Phase.SUCCEEDED, result=Result(value=7)))
+    cache = Cache()
+    cache.put_task(ended)
+    assert cache.tasks[TASK_UID] == slim(ended)
+    assert cache.tasks.version(TASK_UID) == 5
+    assert list(cache.tasks.unfinished) == []
+    assert (list(cache.tasks), len(cache.tasks), TASK_UID in cache.tasks) == ([TASK_UID], 1, True)
+
+
+def test_a_task_that_ends_is_there_once() -> None:
+    cache = Cache()
+    cache.put_task(_task(1))
+    cache.put_task(_task(2, status=status(Phase.SUCCEEDED)))
+    assert list(cache.tasks) == [TASK_UID]
+    cache.drop_task(TASK_UID)
+    assert cache.tasks == {}
+
+
+def test_a_template_that_is_gone_takes_no_other_of_its_name_with_it() -> None:
+    cache = Cache()
+    cache.put_template(template())
+    cache.drop_template("training", "the-uid-of-an-earlier-one")
+    assert "training" in cache.templates
+    cache.drop_template("training", cache.templates["training"].metadata.uid)
+    assert cache.templates == {}
+
+
+@pytest.mark.parametrize(("listed", "version", "kept"), [(True, 9, True), (False, 9, False), (False, 4, True)])
+def test_a_list_drops_what_it_does_not_have_unless_that_is_newer(listed: bool, version: int, kept: bool) -> None:
+    cache = Cache()
+    cache.put_task(_task(5))
+    cache.put_template(template(version=5))
+    cache.put_job(job(resource_version=5))
+    cache.put_pod(pod(resource_version=5))
+    uids = {TASK_UID, JOB_UID, template().metadata.uid, pod().uid} if listed else set[str]()
+    cache.keep_pods(uids, version)
+    cache.keep_jobs(uids, version)
+    cache.keep_tasks(uids, version)
+    cache.keep_templates(uids, version)
+    assert [bool(each) for each in (cache.tasks, cache.templates, cache.jobs, cache.pods)] == [kept] * 4
+
+
+def test_pods_of_jobs_that_were_never_seen_are_forgotten_once_both_are_gone() -> None:
+    cache = Cache()
+    for number in range(100):
+        cache.put_pod(pod(str(number), job_uid=f"unseen-{number}", resource_version=5))
+    cache.keep_jobs(set(), 9)
+    assert len(cache.pods) == 100, "they are there"
+    cache.keep_pods(set(), 9)
+    assert dict(cache.pods) == {}
+    assert cache._job_of_pod == {}
+
+
+def test_a_pod_that_is_newer_than_a_list_of_jobs_waits_for_its_job() -> None:
+    cache = Cache()
+    cache.put_pod(pod(resource_version=12, gone=True))
+    cache.keep_jobs(set(), 9)
+    cache.put_job(job(resource_version=11))
+    assert cache.jobs[TASK_UID].uid == JOB_UID
+    assert len(_pods(cache)) == 1
+
+
+@pytest.mark.parametrize(
+    ("news", "known"),
+    [
+        (lambda cache: cache.put_task(_task(2)), lambda cache: cache.put_task(_task(1))),
+        (lambda cache: cache.put_job(job(resource_version=2)), lambda cache: cache.put_job(job())),
+        (lambda cache: cache.put_pod(pod(resource_version=2)), lambda cache: cache.put_pod(pod())),
+        (lambda cache: cache.put_pod(pod(gone=True)), lambda cache: cache.put_pod(pod())),
+        (lambda cache: cache.drop_task(TASK_UID), lambda cache: None),
+        (lambda cache: cache.drop_job(job()), lambda cache: None),
+    ],
+)
+def test_whoever_brings_news_of_a_task_it_is_told_once(
+    news: Callable[[Cache], object], known: Callable[[Cache], object]
+) -> None:
+    told: list[str] = []
+    cache = Cache()
+    known(cache)
+    cache.told = told.append
+    known(cache)
+    assert told == []
+    news(cache)
+    assert told == [TASK_UID]

@@ -38,8 +38,10 @@ def _drive(start: Callable[[WorkQueue[str]], None], during: Work | None = None, 
 
     async def main() -> None:
         queue = WorkQueue(work, lambda key, error: seen.failures.append((key, str(error))), workers)
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(0)
         start(queue)
-        await queue.run()
+        await running
 
     until_idle(main)
     return seen
@@ -202,27 +204,56 @@ def test_a_forgotten_key_has_no_failures() -> None:
     assert times[first + 1] - times[first] <= 2 * FIRST_RETRY + 1e-6
 
 
-async def test_what_is_queued_or_being_worked_on_when_a_run_ends_is_there_for_the_next_run() -> None:
-    started, free = asyncio.Event(), asyncio.Event()
+async def test_what_is_queued_being_worked_on_or_due_later_when_a_run_ends_is_not_there_for_the_next_run() -> None:
+    started, done = asyncio.Event(), asyncio.Event()
     worked: list[str] = []
 
     async def work(key: str) -> None:
         started.set()
-        await free.wait()
+        if key in "abc":
+            await asyncio.Event().wait()
         worked.append(key)
-        if len(worked) == 2:
+        done.set()
+
+    queue = WorkQueue(work, lambda key, error: None, 1)
+    running = asyncio.create_task(queue.run("ab"))
+    await asyncio.wait_for(started.wait(), 5)
+    queue.add("a")
+    queue.add_later("c", 0.05)
+    await _ended(running)
+    assert (worked, len(queue)) == ([], 0)
+
+    running = asyncio.create_task(queue.run("d"))
+    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.sleep(0.1)  # what was due later would have come by now
+    await _ended(running)
+    assert worked == ["d"]
+
+
+async def test_a_queue_that_does_not_run_holds_nothing() -> None:
+    queue = WorkQueue(_nothing, lambda key, error: None, 1)
+    for number in range(1000):
+        queue.add(str(number))
+        queue.add_later(str(number), 60)
+    assert len(queue) == 0
+    assert not queue._timers
+    assert queue._ready.empty()
+
+
+async def test_a_run_begins_with_what_it_is_given() -> None:
+    worked: list[str] = []
+    done = asyncio.Event()
+
+    async def work(key: str) -> None:
+        worked.append(key)
+        if len(worked) == 3:
             done.set()
 
-    done = asyncio.Event()
     queue = WorkQueue(work, lambda key, error: None, 1)
-    queue.add("a")
-    queue.add("b")
-    await _cancel_after(queue, started)
-    assert (worked, len(queue)) == ([], 2)
-
-    free.set()
-    await _cancel_after(queue, done)
-    assert (sorted(worked), len(queue)) == (["a", "b"], 0)
+    running = asyncio.create_task(queue.run("abc"))
+    await asyncio.wait_for(done.wait(), 5)
+    await _ended(running)
+    assert worked == ["a", "b", "c"]
 
 
 async def test_the_length_is_what_waits_and_not_what_is_worked_on() -> None:
@@ -234,10 +265,7 @@ async def test_the_length_is_what_waits_and_not_what_is_worked_on() -> None:
 
     queue = WorkQueue(work, lambda key, error: None, 1)
     assert len(queue) == 0
-    queue.add("a")
-    queue.add("b")
-    assert len(queue) == 2
-    running = asyncio.create_task(queue.run())
+    running = asyncio.create_task(queue.run("ab"))
     async with asyncio.timeout(5):
         await started.wait()
     assert len(queue) == 1
@@ -257,9 +285,10 @@ def test_a_key_can_be_asked_for_at_once_several_times_on_the_loop_of_the_process
 
     async def main() -> None:
         queue = WorkQueue(work, lambda key, error: None, 1)
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(0)
         for seconds in (0.0, 0.0, 5.0):
             queue.add_later("a", seconds)
-        running = asyncio.create_task(queue.run())
         async with asyncio.timeout(5):
             await done.wait()
         await _ended(running)
@@ -268,11 +297,8 @@ def test_a_key_can_be_asked_for_at_once_several_times_on_the_loop_of_the_process
     assert worked == ["a"]
 
 
-async def _cancel_after(queue: WorkQueue[str], event: asyncio.Event) -> None:
-    running = asyncio.create_task(queue.run())
-    async with asyncio.timeout(5):
-        await event.wait()
-    await _ended(running)
+async def _nothing(_: str) -> None:
+    """Do nothing."""
 
 
 async def _ended(running: asyncio.Task[None]) -> None:

@@ -65,6 +65,7 @@ class Sessions:
         self._turn_patience = turn_patience
         self._queue: WorkQueue[Session] = WorkQueue(self._work, self._failed, WORKERS)
         self._tasks: dict[Session, set[str]] = defaultdict(set)
+        self._session_of: dict[str, Session] = {}
         self._newest: dict[Session, datetime] = {}
         self._next_call: dict[Session, float] = {}
 
@@ -73,19 +74,23 @@ class Sessions:
         await self._queue.run()
 
     def consider(self, uid: str) -> None:
-        """Look at a task that has changed."""
+        """Look at a task that has changed, or is gone."""
         task = self._cache.tasks.get(uid)
-        session = session_of(task) if task is not None else None
-        if task is None or session is None or (task.is_terminal and due(task) is None):
+        session = session_of(task) if task is not None else self._session_of.get(uid)
+        if session is None or (task is not None and task.is_terminal and due(task) is None):
             return
         self._tasks[session].add(uid)
-        if due(task) is not None:
+        self._session_of[uid] = session
+        if task is None or due(task) is not None:
             self._queue.add(session)
 
     async def _work(self, session: Session) -> None:
         tasks = [task for uid in self._tasks[session] if (task := self._cache.tasks.get(uid)) is not None]
         tasks = [task for task in tasks if not task.is_terminal or due(task) is not None]
-        self._tasks[session] = {task.metadata.uid for task in tasks}
+        kept = {task.metadata.uid for task in tasks}
+        for uid in self._tasks[session] - kept:
+            self._session_of.pop(uid, None)
+        self._tasks[session] = kept
         now = datetime.now(UTC)
         waiting = sorted((each for each in tasks if due(each)), key=lambda each: _turn(each, now))
         if waiting:
