@@ -7,8 +7,9 @@ USAGE = """\
 usage: longtask run MODULE:FUNCTION
            Run a task; its parameters are the JSON in LONGTASK_PARAMETERS. In a pod it reports to LongTask; elsewhere
            progress is on stderr and the result, JSON, on stdout.
-       longtask template MODULE:FUNCTION --image IMAGE [--check FILE]
-           Write the LongTaskTemplate that makes it a tool to stdout; more with --help.
+       longtask template MODULE:FUNCTION [--image IMAGE | --check FILE | --update FILE]
+           Write the LongTaskTemplate that makes it a tool to stdout, or look whether the one in FILE still fits, or
+           bring it up to date; more with --help.
 """
 
 

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from longtask.errors import Cancelled, InvalidAnswer, NoAnswer
-from longtask.host import ABSENT, BYTES, Artifact, Host, Question, State
+from longtask.host import ABSENT, BYTES, Artifact, Host, Question, State, host_of
 from longtask.progress import Progress
 from longtask.stop import Stop
 
@@ -25,6 +26,9 @@ MAX_QUESTION = 4096
 _QUESTION_ID = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _ARTIFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
+PROCESS = "LONGTASK_PROCESS"
+"""The variable that tells processes which the work starts who runs the task: its pid."""
+
 _current: ContextVar["Context | None"] = ContextVar("longtask_context", default=None)
 _of_process: "list[Context]" = []
 """What threads see that the work starts: they inherit no ContextVar."""
@@ -34,19 +38,23 @@ class Context:
     """The task's side of LongTask. LongTask makes it; a task gets it as its first parameter, or by longtask.current().
 
     Every method may be called from any thread. `progress`, `heartbeat` and `checkpoint` return at once: a background
-    thread sends, and only the newest that is not sent yet is kept. In a process that the work forked they do nothing.
-    `resume`, `ask`, `artifact` and `checkpoint(..., wait=True)` wait, in the thread that called: in an async task call
-    them by asyncio.to_thread.
+    thread sends, and only the newest that is not sent yet is kept. In processes that the work starts, by whatever way,
+    they do nothing: two would overwrite each other's reports. `resume`, `ask`, `artifact` and `checkpoint(...,
+    wait=True)` wait, in the thread that called: in an async task call them by asyncio.to_thread.
     """
 
-    def __init__(self, host: Host, stop: Stop | None = None) -> None:
+    def __init__(self, host: Host, stop: Stop | None = None, *, reports: bool = True) -> None:
         self._host = host
         self._stop = stop or Stop()
         self._lock = threading.RLock()
         self._told = Progress()
         self._asked: dict[str, int] = {}
         self._attempt: int | None = None
-        self._process = os.getpid()
+        self._process = os.getpid() if reports else 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process it is the context that longtask.current() gives there."""
+        return current, ()
 
     @property
     def task_id(self) -> str:
@@ -94,7 +102,7 @@ class Context:
         not take is left out with a line on stderr (NaN, a metric beyond 32), or cut with an ellipsis (a message beyond
         1,024 characters): nothing is raised.
         """
-        if self._is_forked:
+        if self._is_silent:
             return
         with self._lock:
             report = self._told.tell(
@@ -104,7 +112,7 @@ class Context:
 
     def heartbeat(self) -> None:
         """Say that the work lives, where there is no progress to tell: for templates with a stall policy."""
-        if not self._is_forked:
+        if not self._is_silent:
             self._host.heartbeat()
 
     def checkpoint(self, state: Any, *, wait: bool = False) -> bool:
@@ -114,7 +122,7 @@ class Context:
         Raises longtask.encode.Unencodable for what JSON cannot hold.
         """
         kept = State.of(state)
-        return not self._is_forked and self._host.checkpoint(kept, STORE_SECONDS if wait else 0.0)
+        return not self._is_silent and self._host.checkpoint(kept, STORE_SECONDS if wait else 0.0)
 
     def resume(self) -> Any:
         """The state of the task's last checkpoint, in the types of JSON, or as bytes; None when there is none.
@@ -220,8 +228,9 @@ class Context:
                 _of_process.remove(self)
 
     @property
-    def _is_forked(self) -> bool:
-        """Checked before any lock: a forked process may have got one that nobody opens."""
+    def _is_silent(self) -> bool:
+        """In another process than the task's own. Checked before any lock: one that forked may have got a lock that
+        nobody opens."""
         return os.getpid() != self._process
 
     def _question_id(self, message: str, key: str | None) -> str:
@@ -239,7 +248,10 @@ class Context:
 
 
 def current() -> Context:
-    """The context of the task that runs here. Raises LookupError where none runs."""
+    """The context of the task that runs here; in a process that the work has started, one that reports nothing.
+
+    Raises LookupError where no task runs.
+    """
     context = running()
     if context is None:
         raise LookupError("no task runs here: call it, or use longtask.testing.recording in a test")
@@ -248,7 +260,19 @@ def current() -> Context:
 
 def running() -> Context | None:
     """The context of the task that runs here, if one does."""
-    return _current.get() or (_of_process[-1] if _of_process else None)
+    return _current.get() or (_of_process[-1] if _of_process else _of_child())
+
+
+def _of_child() -> Context | None:
+    """What a process has that the work has started, not by a fork: that would have got the context."""
+    processes = sys.modules.get("multiprocessing.process")
+    parent = processes.parent_process() if processes else None
+    runner = os.environ.get(PROCESS)
+    if parent is None and (runner is None or runner == str(os.getpid())):
+        return None
+    stop = Stop()
+    _of_process.append(Context(host_of(os.environ, stop), stop, reports=False))
+    return _of_process[-1]
 
 
 def _seconds(timeout: "float | timedelta | None") -> float | None:

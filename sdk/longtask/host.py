@@ -4,7 +4,10 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from longtask.stop import Stop
 
 ABSENT: Final[Any] = object()
 """Where a value could be and is none."""
@@ -90,3 +93,14 @@ class Host(Protocol):
 
     def finish(self, *, keep_checkpoint: bool) -> None:
         """The work has ended: send what is held; the checkpoint too where another attempt may need it."""
+
+
+def host_of(environment: "Mapping[str, str]", stop: "Stop") -> Host:
+    """The host of this process: a pod with a task API, else a desk."""
+    if environment.get("LONGTASK_REPORT_URL"):
+        from longtask.pod import Pod  # noqa: PLC0415
+
+        return Pod(environment, stop)
+    from longtask.desk import Desk  # noqa: PLC0415
+
+    return Desk(environment)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from longtask.context import Context
+from longtask.context import PROCESS, Context
 from longtask.ending import EXIT_SECONDS, end_within
 from longtask.errors import Cancelled, NotDelivered
-from longtask.host import JSON, Host
+from longtask.host import JSON, Host, host_of
 from longtask.notices import notice
 from longtask.stop import Stop
 from longtask.target import TargetError, load
@@ -50,8 +50,9 @@ def run(target: str, environment: Mapping[str, str]) -> int:
     within 30 s (LONGTASK_EXIT_SECONDS) with the work's exit code, whatever the work has left running.
     """
     _show_each_line()
+    os.environ[PROCESS] = str(os.getpid())
     stop = Stop()
-    host = _host(environment, stop)
+    host = host_of(environment, stop)
     work = _Work(target, environment, host, stop)
     with _sigterm(lambda: stop.set() if work.has_begun and not stop.is_set else os._exit(work.code)):
         code = work.exit_code()
@@ -273,16 +274,6 @@ def _readable(error: BaseException) -> str:
     return readable(error)
 
 
-def _host(environment: Mapping[str, str], stop: Stop) -> Host:
-    if environment.get("LONGTASK_REPORT_URL"):
-        from longtask.pod import Pod  # noqa: PLC0415
-
-        return Pod(environment, stop)
-    from longtask.desk import Desk  # noqa: PLC0415
-
-    return Desk(environment)
-
-
 def _arguments(task: Task[..., Any], environment: Mapping[str, str]) -> dict[str, Any]:
     """The parameters as the function wants them."""
     from longtask.signature import SignatureError  # noqa: PLC0415
@@ -293,8 +284,8 @@ def _arguments(task: Task[..., Any], environment: Mapping[str, str]) -> dict[str
         if expected and expected != found:
             raise _Told(
                 f"the template was made from other code: its schema hash is {expected}, and that of "
-                f"{task.function.__name__} in this image is {found}. "
-                "Run `longtask template` again with this image, and apply what it writes"
+                f"{task.function.__name__} in this image is {found}. Parameters or result have changed, or an older "
+                "longtask made it. Run `longtask template --update FILE` with this image, and apply the file"
             )
         parameters = json.loads(environment.get("LONGTASK_PARAMETERS") or "{}")
         if not isinstance(parameters, dict):

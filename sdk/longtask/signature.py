@@ -48,24 +48,35 @@ class Signature:
         return None if self.returns is None else self.returns.schema()
 
     def schema_hash(self) -> str:
-        """First 16 hex digits of the SHA-256 of both schemas without their descriptions: equal as long as a template
-        fits the function, whatever becomes of its words."""
-        schemas = _without_descriptions([self.parameters_schema(), self.result_schema()])
-        text = json.dumps(schemas, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """First 16 hex digits of the SHA-256 of what both schemas take and give: equal as long as a template fits the
+        function, whatever becomes of its words, and of defaults, which may be computed anew at each import."""
+        return _digest([_rules(self.parameters_schema()), _rules(self.result_schema())])
+
+    def text_hash(self) -> str:
+        """The same of what the template tells beside that: title, description, descriptions and defaults."""
+        return _digest([self.title, self.description, self.parameters_schema(), self.result_schema()])
 
 
-def _without_descriptions(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_without_descriptions(child) for child in node]
-    if not isinstance(node, dict):
-        return node
-    # A property of that name holds a schema, which is no text.
-    return {
-        key: _without_descriptions(child)
-        for key, child in node.items()
-        if not (key == "description" and isinstance(child, str))
-    }
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _rules(schema: Any) -> Any:
+    """A schema without descriptions and defaults."""
+    if isinstance(schema, list):
+        return [_rules(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    rules = {}
+    for key, value in schema.items():
+        if key in ("enum", "const", "examples"):  # values, not schemas
+            rules[key] = value
+        elif key in ("properties", "patternProperties", "dependentSchemas"):  # schemas by any name
+            rules[key] = {name: _rules(each) for name, each in value.items()}
+        elif key not in ("description", "default"):
+            rules[key] = _rules(value)
+    return rules
 
 
 def read(function: Any) -> Signature:
@@ -85,6 +96,7 @@ def read(function: Any) -> Signature:
     parameters = list(inspect.signature(plain).parameters.values())
     takes_context = bool(parameters) and _is_context(parameters[0], hints)
     own = parameters[1:] if takes_context else parameters
+    _check_places(own, hints, where)
     fields = tuple(_field(parameter, hints, described, where) for parameter in own)
     _check_names(fields, where)
     name = _override(function, "name") or plain.__name__
@@ -104,9 +116,27 @@ def _is_context(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> bool:
     """Whether the first parameter is LongTask's context: it is called ctx, or annotated so."""
     if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
         return False
-    hint = hints.get(parameter.name)
+    return parameter.name == "ctx" or _is_ours(hints.get(parameter.name))
+
+
+def _is_ours(hint: Any) -> bool:
     module, name = getattr(hint, "__module__", ""), getattr(hint, "__name__", "")
-    return parameter.name == "ctx" or (str(module).partition(".")[0] == "longtask" and name == "Context")
+    return str(module).partition(".")[0] == "longtask" and name == "Context"
+
+
+def _check_places(parameters: Iterable[inspect.Parameter], hints: Mapping[str, Any], where: str) -> None:
+    """Raises SignatureError for a context that is not the first parameter, and for a method."""
+    for number, parameter in enumerate(parameters):
+        name = parameter.name
+        if number == 0 and name in ("self", "cls") and name not in hints:
+            raise SignatureError(
+                f"{where}: {name}: a method cannot be a task, for nobody makes its object: "
+                "write a function at the top of the module, and make the object in it"
+            )
+        if _is_ours(hints.get(name)) or (name == "ctx" and name not in hints):
+            raise SignatureError(
+                f"{where}: {name}: the context comes first: write ({name}, ...), and the others after it"
+            )
 
 
 def _field(

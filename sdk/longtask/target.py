@@ -4,6 +4,9 @@ import contextlib
 import importlib
 import os
 import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 
@@ -14,7 +17,7 @@ class TargetError(Exception):
 def load(target: str) -> Any:
     """The function, or the task made from it. The current directory is on the path.
 
-    What the module prints while it is imported goes to stderr. Raises TargetError.
+    What the module writes to stdout while it is imported goes to stderr. Raises TargetError.
     """
     module, separator, name = target.partition(":")
     if not (module and separator and name):
@@ -22,16 +25,49 @@ def load(target: str) -> Any:
     if not sys.flags.safe_path and not {"", os.getcwd()}.intersection(sys.path):
         sys.path.insert(0, os.getcwd())
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with _quiet():
             found: Any = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # an import runs any code
-        raise TargetError(
-            f"{module} cannot be imported ({type(error).__name__}: {error}): "
-            "run this in the folder that has it, where everything that it imports is installed"
-        ) from error
+        raise TargetError(f"{module} cannot be imported ({_named(error)}{_advice(module, error)}") from error
     try:
         for part in name.split("."):
             found = getattr(found, part)
     except AttributeError:
         raise TargetError(f"{module} has no {name}: name one of its functions") from None
     return found
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing reaches stdout, which has the template or the result: neither a print nor a program that is run."""
+    with contextlib.ExitStack() as stack, contextlib.redirect_stdout(sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # one of both is closed
+            sys.__stdout__.flush()  # type: ignore[union-attr]
+            kept = os.dup(1)
+            stack.callback(os.close, kept)
+            os.dup2(2, 1)
+            stack.callback(os.dup2, kept, 1)
+        yield
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _advice(module: str, error: BaseException) -> str:
+    """The rest of the sentence: where it was raised, and what mends it."""
+    if isinstance(error, SystemExit):
+        return (
+            "): it ends the process while it is imported, as argparse does at the top of a module; "
+            'put what only a program does below `if __name__ == "__main__":`'
+        )
+    if isinstance(error, ModuleNotFoundError):
+        if error.name and f"{module}.".startswith(f"{error.name}."):
+            return f"): run this in the folder that has it, which {os.getcwd()} is not, or install it"
+        return "): install what it imports, or run this where it is installed, as in the image"
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = str(Path(__file__).parent)
+    if frames and frames[-1].filename.startswith(ours):  # what @longtask.task refuses says what to do
+        return ")"
+    place = f" in {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{place}): its own code fails while it is imported; correct that first"

@@ -115,6 +115,10 @@ class Task(Generic[P, R_co]):
         with context.entered():
             return await self.function(*arguments, **parameters)
 
+    def __reduce__(self) -> str:
+        """By its name, as a function is: another process finds the task where its module has it."""
+        return self.function.__qualname__
+
     def __repr__(self) -> str:
         return f"<longtask task {self.function.__module__}:{self.function.__qualname__}>"
 

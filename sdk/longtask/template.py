@@ -9,11 +9,9 @@ from typing import Any
 
 from longtask.signature import Signature, SignatureError, read
 from longtask.target import TargetError, load
-from longtask.template_check import difference
+from longtask.template_check import SCHEMA_HASH, TEXT_HASH, NoTemplate, difference, updated
 from longtask.yaml_text import yaml_text
 
-SCHEMA_HASH = "longtask.dev/schema-hash"
-"""The annotation that tells the schemas that a template was made with; the operator hands it to the pod."""
 MAX_NAME, MAX_TITLE, MAX_DESCRIPTION, MAX_RETRIES = 40, 100, 4096, 100
 """What the LongTaskTemplate's CRD allows."""
 USER = 65532
@@ -24,35 +22,65 @@ def main(arguments: list[str]) -> int:
     """The exit code: 0, 1 when `--check` finds a difference, 2 when there is no template to write."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.image is None and options.check is None:
+    file: Path | None = options.check or options.update
+    if options.image is None and file is None:
         parser.error("--image is missing: name the image that has the function")
     try:
         signature = read(load(options.target))
         name = _checked_name(signature, options)
-        old = None if options.check is None else options.check.read_text(encoding="utf-8")
+        options.image = options.image or "IMAGE"
+        fresh = f"{_heading(parser, options)}{yaml_text(document(signature, name, options))}"
+        if file is None:
+            sys.stdout.write(fresh)
+            return 0
+        with file.open(encoding="utf-8", newline="") as opened:
+            old = opened.read()
+        if options.update is not None:
+            _write(file, updated(old, fresh, name))
+            return 0
+        found = difference(old, fresh, name)
+    except NoTemplate as error:
+        return _told(f"{file}: {error}; write it with: longtask template {options.target} --image IMAGE", 1)
     except (TargetError, SignatureError, OSError, UnicodeDecodeError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    options.image = options.image or "IMAGE"
+        return _told(str(error), 2)
+    return _told(f"{file}: {found}\n{_mending(options)}", 1) if found else 0
+
+
+def _told(text: str, code: int) -> int:
+    sys.stderr.write(f"{text}\n")
+    return code
+
+
+def _heading(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
+    """The command that makes it, as a comment."""
     given = {key: value for key, value in vars(options).items() if value != parser.get_default(key)}
-    flags = [part for key in given if key not in ("target", "check") for part in (f"--{key}", str(given[key]))]
-    command = shlex.join(["longtask", "template", options.target, *flags])
-    text = f"# Made by `{command}`\n{yaml_text(document(signature, name, options))}"
-    if old is None:
-        sys.stdout.write(text)
-        return 0
-    if found := difference(old, text, name):
-        sys.stderr.write(f"{options.check}: {found}\n")
-    return 1 if found else 0
+    own = ("target", "check", "update")
+    flags = [part for key in given if key not in own for part in (f"--{key}", str(given[key]))]
+    return f"# Made by `{shlex.join(['longtask', 'template', options.target, *flags])}`\n"
+
+
+def _write(file: Path, text: str) -> None:
+    """In one step: a file that is half written is no template."""
+    new = file.with_name(f"{file.name}.new")
+    with new.open("w", encoding="utf-8", newline="") as opened:
+        opened.write(text)
+    new.replace(file)
+
+
+def _mending(options: argparse.Namespace) -> str:
+    named = ["--name", options.name] if options.name else []
+    command = shlex.join(["longtask", "template", options.target, *named, "--update", str(options.check)])
+    return f"this writes what the function says now, and keeps the rest of the file: {command}"
 
 
 def document(signature: Signature, name: str, options: argparse.Namespace) -> dict[str, Any]:
     """The LongTaskTemplate. `options` are those of the command line."""
     result_schema = signature.result_schema()
+    annotations = {SCHEMA_HASH: signature.schema_hash(), TEXT_HASH: signature.text_hash()}
     return {
         "apiVersion": "longtask.dev/v1alpha1",
         "kind": "LongTaskTemplate",
-        "metadata": {"name": name, "annotations": {SCHEMA_HASH: signature.schema_hash()}},
+        "metadata": {"name": name, "annotations": annotations},
         "spec": {
             "title": signature.title,
             "description": signature.description,
@@ -81,6 +109,8 @@ def _pod(options: argparse.Namespace) -> dict[str, Any]:
                 "name": "main",
                 "image": options.image,
                 "command": [options.python, "-m", "longtask", "run", options.target],
+                # Caches of libraries go there: the root file system is not writable.
+                "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108
                 "resources": {"requests": resources, "limits": resources},
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
@@ -139,11 +169,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="the longest that all attempts together may work (default: the API's, a day)",
     )
-    parser.add_argument(
+    files = parser.add_mutually_exclusive_group()
+    files.add_argument(
         "--check",
         type=Path,
         metavar="FILE",
-        help="write nothing; exit with 1 when the template in FILE was made from other parameters or results",
+        help="write nothing; exit with 1 when the template in FILE says other than the function: schemas, title, "
+        "descriptions or defaults",
+    )
+    files.add_argument(
+        "--update",
+        type=Path,
+        metavar="FILE",
+        help="write what the function says now into the template in FILE, and keep all else as it is",
     )
     return parser
 

@@ -34,7 +34,7 @@ class Row(pydantic.BaseModel, extra="forbid"):
         (float, "3", "result is '3', and must be a number"),
         (str, None, "result is null, and must be text"),
         (str | None, None, None),
-        (int | None, "x", "result is 'x', and "),
+        (int | None, "x", "result is 'x', and fits none of 2 types"),
         (dict[str, datetime], {"at": "2026-01-31T18:30:00Z"}, None),
         (dict[str, datetime], {"at": "2026-01-31T18:30:00"}, "result.at is '2026-01-31T18:30:00', and must be a date"),
         (date, "31.1.2026", "result is '31.1.2026', and must be a date, such as 2026-01-31"),

@@ -409,6 +409,7 @@ def test_in_a_pod_a_result_that_does_not_fit_is_left_for_the_operator_to_keep(po
         ("work:nothing", {}, "work has no nothing: "),
         ("work:Path", {}, "work:Path: "),
         ("no_such_module:train", {}, "no_such_module cannot be imported (ModuleNotFoundError: "),
+        ("work:generates", {}, "work:generates: generates is a generator, and a task has one result: "),
         ("work:train", {"LONGTASK_PARAMETERS": "{"}, "LONGTASK_PARAMETERS is no JSON ("),
         ("work:train", {"LONGTASK_PARAMETERS": "[]"}, "LONGTASK_PARAMETERS is no JSON object: "),
         ("work:train", {"LONGTASK_PARAMETERS": '{"epochs": "x"}'}, "LONGTASK_PARAMETERS do not fit train: epochs: "),
@@ -428,8 +429,7 @@ def test_what_cannot_run_is_told_before_any_work(
 
 def test_a_template_of_other_code_says_how_to_make_it_anew(pod: Start) -> None:
     ran = pod("work:train", environment={"LONGTASK_SCHEMA_HASH": "0123456789abcdef"}).ended()
-    assert "`longtask template`" in (ran.message or "")
-    assert "apply" in (ran.message or "")
+    assert "`longtask template --update FILE` with this image, and apply the file" in (ran.message or "")
 
 
 def test_a_template_of_this_code_runs(pod: Start) -> None:
@@ -521,6 +521,34 @@ def test_a_forked_process_reports_nothing_and_ends_on_sigterm(pod: Start, api: T
     ran = pod("work:end_child").ended()
     assert (ran.code, ran.message) == (0, str(-signal.SIGTERM)), ran.err
     assert {each.json["current"] for each in api.requests("POST", "/progress")} == {1}
+
+
+# The processes of the work
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("where", ["desk", "pod"])
+def test_the_processes_of_a_pool_report_nothing_and_fail_nothing(
+    desk: Start, pod: Start, api: TaskApi, where: str, method: str
+) -> None:
+    ran = (pod if where == "pod" else desk)("work:fan_out", method=method).ended()
+    assert ran.code == 0, ran.err
+    result = json.loads((ran.message if where == "pod" else ran.out) or "")
+    assert result == {
+        "current": [0, 1, 2],
+        "method": [0, 1],
+        "task": [0, 1, 4],
+        "name": api.environment["LONGTASK_ID"] if where == "pod" else "local",
+        "artifact": 3,
+    }
+    assert {each.json["current"] for each in api.requests("POST", "/progress")} == ({1} if where == "pod" else set())
+    assert len(api.requests("PUT", "/artifacts/made-by-a-child")) == (where == "pod")
+
+
+def test_a_program_that_the_work_runs_has_a_context_too(pod: Start, api: TaskApi) -> None:
+    ran = pod("work:run_a_program").ended()
+    assert (ran.code, ran.message, ran.out) == (0, "0", api.environment["LONGTASK_ID"] + "\n"), ran.err
+    assert not api.requests("POST", "/progress")
 
 
 # The command

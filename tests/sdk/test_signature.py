@@ -20,6 +20,7 @@ from jsonschema import Draft202012Validator
 from typing_extensions import TypeAliasType
 
 from longtask.signature import RESERVED, Signature, SignatureError, read
+from longtask.values import decode
 from longtask_api.parameters import check_schema
 from longtask_api.tools import RESERVED_ARGUMENTS
 from tests.sdk import samples
@@ -45,6 +46,13 @@ class Mixed(Enum):
     NONE = None
     ONE = 1
     TEXT = "x"
+
+
+@dataclass
+class Settings:
+    seed: int | None
+    day: date | None = None
+    limit: int | None = 9
 
 
 class Right(Flag):
@@ -114,6 +122,9 @@ class Net(pydantic.BaseModel):
     layers: list[Layer]
     first: Layer | None = None
     day: date | None = None
+    mode: Literal["auto", 1] = 1
+    size: int | None = 4
+    any: Any = None
 
     @pydantic.computed_field
     def depth(self) -> int:
@@ -138,6 +149,8 @@ class NotFinite(pydantic.BaseModel):
 
 UserId = NewType("UserId", str)
 STRING = {"type": "string"}
+NULL = {"type": "null"}
+ANYTHING = {"anyOf": [{"type": each} for each in ("string", "number", "boolean", "object", "array", "null")]}
 INTEGER = {"type": "integer"}
 OBJECT = {"type": "object", "additionalProperties": False}
 LAYER = {
@@ -158,14 +171,13 @@ SCHEMAS: list[tuple[Any, dict[str, Any]]] = [
     (UUID, {"type": "string", "format": "uuid"}),
     (Decimal, {"type": "string", "format": "decimal"}),
     (Path, STRING),
-    (Any, {}),
-    (object, {}),
+    (Any, ANYTHING),
+    (object, ANYTHING),
     (UserId, STRING),
     (TypeAliasType("Rate", float), {"type": "number"}),
     (Colour, {"type": "string", "enum": ["red", "blü"]}),
     (Level, {"type": "integer", "enum": [1, 2]}),
-    (Mixed, {"type": ["null", "integer", "string"], "enum": [None, 1, "x"]}),
-    (Literal["a", 2], {"type": ["string", "integer"], "enum": ["a", 2]}),
+    (Literal["a", 2, "b"], {"anyOf": [{"type": "string", "enum": ["a", "b"]}, {"type": "integer", "enum": [2]}]}),
     (Literal[Colour.RED], {"type": "string", "enum": ["red"]}),
     (list, {"type": "array"}),
     (list[Any], {"type": "array"}),
@@ -179,18 +191,10 @@ SCHEMAS: list[tuple[Any, dict[str, Any]]] = [
     (dict, {"type": "object"}),
     (dict[str, Any], {"type": "object"}),
     (Mapping[str, int], {"type": "object", "additionalProperties": INTEGER}),
-    (int | None, {"type": ["integer", "null"]}),
-    (Optional[Colour], {"type": ["string", "null"], "enum": ["red", "blü", None]}),  # noqa: UP045
-    (Literal["a", None], {"type": ["string", "null"], "enum": ["a", None]}),
-    (Literal["a", None] | None, {"type": ["string", "null"], "enum": ["a", None]}),
-    (Any | None, {}),
     (int | str, {"anyOf": [INTEGER, STRING]}),
-    (int | str | None, {"anyOf": [INTEGER, STRING, {"type": "null"}]}),
     (Annotated[int, "So many."], {**INTEGER, "description": "So many."}),
     (Annotated[int, pydantic.Field(ge=1, lt=9, description="Few.")], {**INTEGER, "minimum": 1, "exclusiveMaximum": 9}
      | {"description": "Few."}),
-    (Annotated[float | None, annotated_types.Interval(gt=0, le=0.5)],
-     {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 0.5}),
     (Annotated[str, annotated_types.Len(1, 3), pydantic.Field(pattern="^a")],
      {**STRING, "minLength": 1, "maxLength": 3, "pattern": "^a"}),
     (Annotated[list[int], annotated_types.MinLen(0)], {"type": "array", "items": INTEGER, "minItems": 0}),
@@ -205,16 +209,6 @@ SCHEMAS: list[tuple[Any, dict[str, Any]]] = [
             "tags": {"type": "array", "items": STRING},
         },
         "required": ["rate"],
-    }),
-    (Optimizer | None, {
-        "type": ["object", "null"],
-        "properties": {
-            "rate": {"type": "number"},
-            "steps": {**INTEGER, "default": 3},
-            "tags": {"type": "array", "items": STRING},
-        },
-        "required": ["rate"],
-        "additionalProperties": False,
     }),
     (Documented, {
         **OBJECT,
@@ -237,12 +231,46 @@ SCHEMAS: list[tuple[Any, dict[str, Any]]] = [
         **OBJECT,
         "properties": {
             "layers": {"type": "array", "items": LAYER},
-            "first": {**LAYER, "type": ["object", "null"], "default": None},
-            "day": {"type": ["string", "null"], "format": "date", "default": None},
+            "first": LAYER,
+            "day": {"type": "string", "format": "date"},
+            "mode": {"anyOf": [{"type": "string", "enum": ["auto"]}, {"type": "integer", "enum": [1]}], "default": 1},
+            "size": {"anyOf": [INTEGER, NULL], "default": 4},
+            "any": ANYTHING,
         },
         "required": ["layers"],
     }),
     (OpenNet, {"type": "object", "properties": {"name": STRING}, "required": ["name"], "additionalProperties": True}),
+]  # fmt: skip
+
+
+OPTIONAL: list[tuple[Any, dict[str, Any]]] = [
+    (int | None, INTEGER),
+    (Optional[Colour], {"type": "string", "enum": ["red", "blü"]}),  # noqa: UP045
+    (Mixed, {"anyOf": [{"type": "integer", "enum": [1]}, {"type": "string", "enum": ["x"]}]}),
+    (Literal["a", None], {"type": "string", "enum": ["a"]}),
+    (Literal["a", None] | None, {"type": "string", "enum": ["a"]}),
+    (int | str | None, {"anyOf": [INTEGER, STRING]}),
+    (list[int] | None, {"type": "array", "items": INTEGER}),
+    (Annotated[float | None, annotated_types.Interval(gt=0, le=0.5)],
+     {"type": "number", "exclusiveMinimum": 0, "maximum": 0.5}),
+    (Annotated[int | None, "So many."], {**INTEGER, "description": "So many."}),
+    (Optimizer | None, {
+        **OBJECT,
+        "properties": {
+            "rate": {"type": "number"},
+            "steps": {**INTEGER, "default": 3},
+            "tags": {"type": "array", "items": STRING},
+        },
+        "required": ["rate"],
+    }),
+    (Settings, {
+        **OBJECT,
+        "properties": {
+            "seed": INTEGER,
+            "day": {"type": "string", "format": "date"},
+            "limit": {"anyOf": [INTEGER, NULL], "default": 9},
+        },
+    }),
 ]  # fmt: skip
 
 
@@ -273,13 +301,74 @@ def test_an_annotation_becomes_a_schema_that_a_template_may_have(annotation: Any
     assert check_schema(found) == []
 
 
+@pytest.mark.parametrize(("annotation", "schema"), OPTIONAL[:-1], ids=lambda each: str(each)[:60])
+@pytest.mark.parametrize("default", [inspect.Parameter.empty, None])
+def test_an_optional_parameter_need_not_be_given_and_null_stands_in_no_schema(
+    annotation: Any, schema: dict[str, Any], default: Any
+) -> None:
+    signature = read(with_parameter(annotation, default))
+    assert signature.parameters_schema() == {**OBJECT, "properties": {"value": schema}}
+    for sent in ({}, {"value": None}):
+        assert decode(signature, sent) in ({"value": None}, {"value": Mixed.NONE})
+
+
+def test_an_optional_field_is_as_an_optional_parameter() -> None:
+    annotation, schema = OPTIONAL[-1]
+    signature = read(with_parameter(annotation))
+    assert signature.parameters_schema()["properties"]["value"] == schema
+    assert decode(signature, {"value": {}})["value"] == Settings(None)
+    assert decode(signature, {"value": {"seed": None, "limit": None}})["value"] == Settings(None, limit=None)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "schema"),
+    [
+        (list[int | None], {"type": "array", "items": {"anyOf": [INTEGER, NULL]}}),
+        (
+            dict[str, Literal["a", None]],
+            {"type": "object", "additionalProperties": {"anyOf": [{"type": "string", "enum": ["a"]}, NULL]}},
+        ),
+        (list[int | str | None], {"type": "array", "items": {"anyOf": [INTEGER, STRING, NULL]}}),
+    ],
+    ids=str,
+)
+def test_where_null_is_a_value_of_its_own_it_is_a_type_among_others(annotation: Any, schema: dict[str, Any]) -> None:
+    assert read(with_parameter(annotation)).parameters_schema()["properties"]["value"] == schema
+
+
+def test_a_default_that_is_not_none_leaves_null_a_value() -> None:
+    schema = read(with_parameter(int | None, 3)).parameters_schema()
+    assert schema == {**OBJECT, "properties": {"value": {"anyOf": [INTEGER, NULL], "default": 3}}}
+
+
+@pytest.mark.parametrize("annotation", [each for each, _ in (*SCHEMAS, *OPTIONAL)], ids=lambda each: str(each)[:60])
+def test_every_place_of_a_tool_has_one_type_or_a_choice_of_such(annotation: Any) -> None:
+    """Clients of tools refuse others: whole lists of tools, for one place."""
+
+    def look(schema: Any) -> None:
+        if "anyOf" in schema:
+            assert "type" not in schema
+            for each in schema["anyOf"]:
+                look(each)
+        else:
+            assert isinstance(schema["type"], str), schema
+        inside = [*schema.get("properties", {}).values(), *schema.get("prefixItems", [])]
+        for each in [
+            *inside,
+            *(schema[key] for key in ("items", "additionalProperties") if isinstance(schema.get(key), dict)),
+        ]:
+            look(each)
+
+    look(read(with_parameter(annotation)).parameters_schema())
+
+
 @pytest.mark.parametrize(
     ("annotation", "default", "encoded"),
     [
         (int, 3, 3),
         (float, 1, 1),
         (str, Unit.GRAM, "g"),
-        (int | None, None, None),
+        (int | None, 3, 3),
         (Colour, Colour.BLUE, "blü"),
         (Literal["a", "b"], "b", "b"),
         (datetime, datetime(2026, 1, 31, 18, 30, tzinfo=UTC), "2026-01-31T18:30:00+00:00"),
@@ -646,3 +735,36 @@ def test_a_parameter_named_description_counts() -> None:
         """Does it."""
 
     assert read(with_description).schema_hash() != read(with_other_type).schema_hash()
+
+
+def test_a_default_that_is_computed_anew_leaves_the_schema_hash_and_changes_the_other_one() -> None:
+    def at(moment: str) -> Signature:
+        return read(with_parameter(datetime, datetime.fromisoformat(moment)))
+
+    first, second = at("2026-01-31T18:30:00Z"), at("2026-02-01T18:30:00Z")
+    assert first.schema_hash() == second.schema_hash()
+    assert first.text_hash() != second.text_hash()
+
+
+def test_a_parameter_called_default_counts_in_the_hash_as_any_other() -> None:
+    hashes = {
+        read(with_parameter(each, name=name)).schema_hash()
+        for each in (int, str)
+        for name in ("default", "description")
+    }
+    assert len(hashes) == 4
+
+
+def test_a_default_within_a_parameter_leaves_the_hash_too() -> None:
+    def optimizer(steps: int) -> Signature:
+        @dataclass
+        class Optimizer:
+            steps_: int = steps
+
+        return read(with_parameter(Optimizer))
+
+    assert optimizer(1).schema_hash() == optimizer(2).schema_hash()
+
+
+def test_a_parameter_that_becomes_required_changes_the_hash() -> None:
+    assert read(with_parameter(int)).schema_hash() != read(with_parameter(int, 1)).schema_hash()

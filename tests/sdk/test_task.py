@@ -1,7 +1,10 @@
 """@longtask.task: what becomes a task, and how it is called at home."""
 
 import asyncio
+import multiprocessing
+import pickle
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pytest
@@ -105,3 +108,24 @@ def test_threads_of_a_test_do_not_share_a_context() -> None:
         thread.start()
         thread.join()
     assert isinstance(found[0], LookupError)
+
+
+def test_a_task_is_pickled_by_its_name() -> None:
+    assert pickle.loads(pickle.dumps(work.train)) is work.train
+
+
+def test_a_context_is_pickled_as_the_context_that_runs_where_it_arrives() -> None:
+    with recording() as told:
+        pickle.loads(pickle.dumps(longtask.current().progress))(3)
+        assert pickle.loads(pickle.dumps(longtask.current())) is longtask.current()
+        pickled = pickle.dumps(longtask.current())
+    assert told.reports == [{"current": 3}]
+    with pytest.raises(LookupError, match="no task runs here"):
+        pickle.loads(pickled)
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_the_processes_of_a_test_have_a_context_that_reports_nothing(method: Any) -> None:
+    with recording() as told, ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+        assert pool.submit(work.part, 1).result() == 1
+    assert told.reports == []

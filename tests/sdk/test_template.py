@@ -1,6 +1,8 @@
 """`longtask template`: from a function to a LongTaskTemplate, and whether a file still fits."""
 
 import itertools
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from longtask.template import MAX_DESCRIPTION, MAX_NAME, MAX_RETRIES, MAX_TITLE, SCHEMA_HASH, main
+import longtask
+from longtask.template import MAX_DESCRIPTION, MAX_NAME, MAX_RETRIES, MAX_TITLE, main
+from longtask.template_check import SCHEMA_HASH, TEXT_HASH
 from longtask_api import names
 from longtask_api.parameters import check_schema
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateSpec, RetryPolicy
@@ -62,6 +66,22 @@ def entitled(a: int) -> int:
     return a
 
 
+class Model:
+    @longtask.task
+    def train(self, epochs: int) -> int:
+        """Trains."""
+
+
+@longtask.task
+def late(epochs: int, ctx) -> int:
+    """Trains."""
+
+
+@longtask.task
+def later(epochs: int, *, context: longtask.Context) -> int:
+    """Trains."""
+
+
 @longtask.task
 def unreadable(a) -> int:
     """Adds."""
@@ -100,7 +120,7 @@ def test_a_function_becomes_a_template(module: str, run: Run) -> None:
     code, text, errors = run(f"{module}:model_training", "--image", "registry/train:1")
     document = yaml.safe_load(text)
     assert (code, errors) == (0, "noise\n")
-    assert document["metadata"].pop("annotations").keys() == {SCHEMA_HASH}
+    assert document["metadata"].pop("annotations").keys() == {SCHEMA_HASH, TEXT_HASH}
     assert document == {
         "apiVersion": "longtask.dev/v1alpha1",
         "kind": "LongTaskTemplate",
@@ -135,6 +155,7 @@ def test_a_function_becomes_a_template(module: str, run: Run) -> None:
                             "name": "main",
                             "image": "registry/train:1",
                             "command": ["python", "-m", "longtask", "run", f"{module}:model_training"],
+                            "env": [{"name": "HOME", "value": "/tmp"}],
                             "resources": {
                                 "requests": {"cpu": "500m", "memory": "512Mi"},
                                 "limits": {"cpu": "500m", "memory": "512Mi"},
@@ -207,8 +228,29 @@ def test_a_function_without_a_result_has_no_result_schema(module: str, run: Run)
             ["no_such_module:f", "--image", "x"],
             "no_such_module cannot be imported (ModuleNotFoundError: No module named",
         ),
-        (["broken:f", "--image", "x"], "broken cannot be imported (ModuleNotFoundError: No module named 'absent')"),
-        (["leaving:f", "--image", "x"], "leaving cannot be imported (SystemExit: bye)"),
+        (
+            ["no_such_module:f", "--image", "x"],
+            "No module named 'no_such_module'): run this in the folder that has it, which /",
+        ),
+        (
+            ["broken:f", "--image", "x"],
+            "broken cannot be imported (ModuleNotFoundError: No module named 'absent'): install what it imports",
+        ),
+        (["leaving:f", "--image", "x"], "leaving cannot be imported (SystemExit: bye): it ends the process while"),
+        (["parsing:f", "--image", "x"], "parsing cannot be imported (SystemExit: 2): it ends the process while it is "),
+        (
+            ["parsing:f", "--image", "x"],
+            "as argparse does at the top of a module; put what only a program does below `if",
+        ),
+        (["failing:f", "--image", "x"], "failing cannot be imported (ZeroDivisionError: division by zero in /"),
+        (["failing:f", "--image", "x"], "failing.py:2): its own code fails while it is imported; correct that first"),
+        (["refused:f", "--image", "x"], "return it, and tell what is done so far with ctx.progress(current, total))\n"),
+        (["{m}:Model.train", "--image", "x"], "train: self: a method cannot be a task, for nobody makes its object"),
+        (
+            ["{m}:late", "--image", "x"],
+            "{m}.late: ctx: the context comes first: write (ctx, ...), and the others after",
+        ),
+        (["{m}:later", "--image", "x"], "{m}.later: context: the context comes first: write (context, ...), and the "),
         (["add", "--image", "x"], "'add' names no function: write module:function, such as train:model_training"),
     ],
 )
@@ -217,6 +259,12 @@ def test_what_cannot_become_a_template_is_told_in_a_sentence(
 ) -> None:
     Path("broken.py").write_text("import absent")
     Path("leaving.py").write_text("raise SystemExit('bye')")
+    Path("parsing.py").write_text(
+        "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--rate', required=True)\n"
+        "parser.parse_args([])"
+    )
+    Path("failing.py").write_text("rows = 0\n1 / rows")
+    Path("refused.py").write_text("import longtask\n@longtask.task\ndef f():\n    yield 1")
     code, text, errors = run(*(each.replace("{m}", module) for each in arguments))
     assert (code, text) == (2, "")
     assert sentence.replace("{m}", module) in errors
@@ -251,6 +299,7 @@ def test_a_file_that_fits_passes_the_check(module: str, run: Run, written: Path)
         pytest.param("limit: 2", "limit: 5", id="retries"),
         pytest.param("500m", "2", id="resources"),
         pytest.param("Use it when asked", "Use it", id="description"),
+        pytest.param("longtask.dev/text-hash:", '"longtask.dev/text-hash":', id="quoted-hash"),
         pytest.param("longtask.dev/schema-hash:", "'longtask.dev/schema-hash':", id="quoted-key"),
         pytest.param("name: model-training\n", "name: 'model-training'  # the tool\n", id="quoted-name"),
         pytest.param("  annotations:\n", "  annotations:\n    name: other\n", id="annotation-called-name"),
@@ -269,6 +318,8 @@ def test_an_author_may_edit_the_rest(module: str, run: Run, written: Path, old: 
     ("old", "new", "lines"),
     [
         ("epochs: int = 10", "epochs: int = 20", ["-        default: 10", "+        default: 20"]),
+        ("Use it when asked", "Use it", ["-    Use it when asked.", "+    Use it."]),
+        ("What to call it", "Its name", ["-        description: What to call it.", "+        description: Its name."]),
         ("epochs: int", "rounds: int", ["-      epochs:", "+      rounds:"]),
         ("dict[str, float]", "dict[str, int]", ["-      type: number", "+      type: integer"]),
     ],
@@ -279,8 +330,10 @@ def test_a_file_that_has_drifted_is_told_with_the_difference_and_the_command(
     other = changed(module, old, new)
     code, text, errors = run(f"{other}:model_training", "--check", str(written))
     assert (code, text) == (1, "")
-    assert "templates.yaml: LongTaskTemplate model-training has the schema hash " in errors
-    assert f"put in its place what this writes: longtask template {module}:model_training --image x:1 " in errors
+    assert "templates.yaml: LongTaskTemplate model-training " in errors
+    fits = old in ("epochs: int = 10", "Use it when asked", "What to call it")
+    assert ("fits, but title, description or defaults" if fits else "has the schema hash ") in errors
+    assert f"keeps the rest of the file: longtask template {other}:model_training --update templates.yaml\n" in errors
     assert [line for line in errors.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")] == lines
 
 
@@ -315,6 +368,117 @@ def test_a_file_without_the_template_or_its_annotation_does_not_pass(
     code, _, errors = run(f"{module}:model_training", "--check", str(written))
     assert code == 1
     assert sentence in errors
+
+
+EDITS = [
+    ("retry:\n    limit: 2", "retry: {limit: 5}  # it is flaky\n  stall:\n    timeoutSeconds: 600"),
+    ("  name: model-training\n", "  name: model-training\n  labels: {team: vision}\n"),
+    ('cpu: "500m"', "cpu: 2"),
+    ("\nspec:\n", "\nspec:  # of the vision team\n  # The words are the function's.\n"),
+    ("  parametersSchema:\n", "\n  # Made by longtask.\n  parametersSchema:\n"),
+]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_an_update_changes_what_the_function_says_and_keeps_every_edit(
+    module: str, run: Run, written: Path, line_end: str
+) -> None:
+    text = written.read_text(encoding="utf-8")
+    for old, new in EDITS:
+        assert old in text
+        text = text.replace(old, new)
+    written.write_bytes(text.replace("\n", line_end).encode())
+    other = changed(module, "Use it when asked", "Use it for vision")
+    Path(f"{other}.py").write_text(
+        Path(f"{other}.py").read_text("utf-8").replace("epochs: int", "rounds: int"), "utf-8"
+    )
+    assert run(f"{other}:model_training", "--check", str(written))[0] == 1
+    code, out, errors = run(f"{other}:model_training", "--update", str(written))
+    assert (code, out, errors.replace("noise\n", "")) == (0, "", "")
+    found = written.read_bytes().decode()
+    assert found.count("\r\n") == (found.count("\n") if line_end == "\r\n" else 0)
+    assert run(f"{other}:model_training", "--check", str(written))[0] == 0
+    _, fresh, _ = run(f"{other}:model_training", "--image", "x:1", "--retries", "2")
+    fresh = fresh.replace(other, module)  # the command of the container is the author's
+    for old, new in EDITS:
+        fresh = fresh.replace(old, new)
+    assert found.replace("\r\n", "\n").splitlines()[1:] == fresh.splitlines()[1:]
+
+
+def test_an_update_of_a_file_that_is_up_to_date_changes_nothing(module: str, run: Run, written: Path) -> None:
+    before = written.read_bytes()
+    assert run(f"{module}:model_training", "--update", str(written))[0] == 0
+    assert written.read_bytes() == before
+    assert sorted(path.name for path in written.parent.glob("templates*")) == ["templates.yaml"]
+
+
+def test_an_update_adds_and_removes_the_schema_of_the_result(module: str, run: Run, written: Path) -> None:
+    without = changed(module, " -> dict[str, float]", "")
+    assert run(f"{without}:model_training", "--update", str(written))[0] == 0
+    assert "resultSchema" not in yaml.safe_load(written.read_text("utf-8"))["spec"]
+    assert run(f"{without}:model_training", "--check", str(written))[0] == 0
+    assert run(f"{module}:model_training", "--update", str(written))[0] == 0
+    _, fresh, _ = run(f"{module}:model_training", "--image", "x:1", "--retries", "2")
+    assert written.read_text("utf-8") == fresh
+
+
+def test_an_update_reaches_one_template_among_several_documents(module: str, run: Run, written: Path) -> None:
+    _, add, _ = run(f"{module}:add", "--image", "x:1")
+    text = written.read_text(encoding="utf-8")
+    written.write_text(f"{add}---\n{text}---\nkind: ConfigMap\n", encoding="utf-8")
+    other = changed(module, "epochs: int", "rounds: int")
+    assert run(f"{other}:model_training", "--update", str(written))[0] == 0
+    first, second, third = yaml.safe_load_all(written.read_text(encoding="utf-8"))
+    assert first == yaml.safe_load(add)
+    assert set(second["spec"]["parametersSchema"]["properties"]) == {"name", "day", "rounds"}
+    assert third == {"kind": "ConfigMap"}
+
+
+def test_a_template_made_by_hand_gets_what_the_function_says(module: str, run: Run) -> None:
+    path = Path("hand.yaml")
+    path.write_text(
+        "kind: LongTaskTemplate\nmetadata:\n    name: sum-up\nspec:\n    retry: {limit: 1}\n    podTemplate: {}\n"
+    )
+    assert run(f"{module}:add", "--update", str(path))[0] == 0
+    found = yaml.safe_load(path.read_text())
+    assert found["spec"]["retry"] == {"limit": 1}
+    assert (found["spec"]["title"], found["spec"]["description"]) == ("Sum it up", "Adds.")
+    assert found["metadata"]["name"] == "sum-up"
+    assert run(f"{module}:add", "--check", str(path))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "kind: LongTaskTemplate\nmetadata: {}\n",
+            "there is no LongTaskTemplate sum-up; write it with: longtask template",
+        ),
+        ("kind: LongTaskTemplate\nmetadata:\n  name: sum-up\nspec: {}\n", "its spec is not block YAML, as `longtask "),
+    ],
+)
+def test_a_file_that_cannot_be_updated_stays_as_it_was(module: str, run: Run, text: str, says: str) -> None:
+    path = Path("hand.yaml")
+    path.write_text(text)
+    code, _, errors = run(f"{module}:add", "--update", str(path))
+    assert code == 1
+    assert says in errors
+    assert path.read_text() == text
+
+
+def test_what_writes_to_stdout_while_it_is_imported_does_not_reach_the_template(module: str, run: Run) -> None:
+    code = f"import os, sys\nos.write(1, b'of a program\\n')\nprint('of a print')\nfrom {module} import *\n"
+    Path("loud.py").write_text(code)
+    ran = subprocess.run(
+        [sys.executable, "-m", "longtask", "template", "loud:add", "--image", "x"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(Path(longtask.__file__).parents[1])},
+    )
+    assert ran.stdout.startswith("# Made by")
+    assert "of a program\n" in ran.stderr
+    assert "of a print\n" in ran.stderr
 
 
 def test_limits_are_those_of_the_api() -> None:

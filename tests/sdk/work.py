@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing import Process
@@ -228,3 +229,60 @@ def end_child(ctx: longtask.Context) -> int | None:
     process.terminate()
     process.join(20)
     return process.exitcode
+
+
+def part(number: int) -> int:
+    """Deep in the work: in the process of a pool it reports nothing, and fails nothing."""
+    ctx = longtask.current()
+    ctx.progress(number, 3, unit="part")
+    ctx.heartbeat()
+    assert not ctx.checkpoint({"part": number})
+    assert not ctx.cancelled
+    return number
+
+
+def part_with(tell: Callable[[int, int], None], number: int) -> int:
+    tell(number, 3)
+    return number
+
+
+@longtask.task
+def square(ctx: longtask.Context, number: int) -> int:
+    """A task that is called as a part of another one."""
+    ctx.progress(number)
+    return number * number
+
+
+@longtask.task
+def fan_out(ctx: longtask.Context, method: str) -> dict[str, Any]:
+    """Uses the processes of a pool, started in each way that Python has."""
+    ctx.progress(1, 2)
+    method_context: Any = multiprocessing.get_context(method)
+    with concurrent.futures.ProcessPoolExecutor(1, method_context) as pool:
+        return {
+            "current": list(pool.map(part, range(3))),
+            "method": list(pool.map(part_with, [ctx.progress] * 2, range(2))),
+            "task": list(pool.map(square, range(3))),
+            "name": pool.submit(attributes, ctx).result(),
+            "artifact": pool.submit(keep, "made-by-a-child").result(),
+        }
+
+
+def attributes(ctx: longtask.Context) -> str:
+    return ctx.task_id
+
+
+def keep(name: str) -> int:
+    return longtask.current().artifact(name, b"abc").size
+
+
+def generates() -> Iterator[int]:
+    """Is no task, which is told when it is run."""
+    yield 1
+
+
+@longtask.task
+def run_a_program() -> int:
+    """Starts another Python, which uses the same code."""
+    code = "import longtask; longtask.current().progress(7); print(longtask.current().task_id)"
+    return subprocess.run([sys.executable, "-c", code], check=False).returncode

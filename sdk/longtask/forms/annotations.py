@@ -26,7 +26,7 @@ from longtask.forms.composites import (
 )
 from longtask.forms.models import Mode, Recursive, model_form
 from longtask.forms.notes import Noted, noted
-from longtask.forms.scalars import SCALARS, Choice, Scalar, is_plain, path_form
+from longtask.forms.scalars import NULL, SCALARS, Choice, Scalar, is_plain, path_form
 
 _LISTS: Mapping[Any, tuple[type, ...]] = {
     list: (list,),
@@ -65,7 +65,7 @@ class Reader:
             with self._inside(annotation, where):
                 return self.form(meaning, where)
         if annotation is Any or annotation is object:
-            return Anything()
+            return Anything(spelled=self._mode == "validation")
         origin = typing.get_origin(annotation) or annotation
         arguments = typing.get_args(annotation)
         if origin is typing.Annotated:
@@ -84,15 +84,18 @@ class Reader:
     def field(self, name: str, annotation: Any, default: Any, described: Mapping[str, str], where: str) -> Field:
         """A parameter or a field. `default` is a Python value or ABSENT."""
         form = self.form(annotation, where)
+        text = described.get(name, "")
+        if self._mode == "validation" and default in (ABSENT, None) and _takes_null(form, default):
+            return Field(name, form, required=False, default=None, description=text)
         if default is ABSENT:
-            return Field(name, form, required=True, description=described.get(name, ""))
+            return Field(name, form, required=True, description=text)
         try:
             encoded = form.encode(default, "")
         except BadValue as error:
             raise SignatureError(
                 f"{where}: the default does not fit the annotation: {error}; change one of them"
             ) from error
-        return Field(name, form, required=False, default=encoded, description=described.get(name, ""))
+        return Field(name, form, required=False, default=encoded, description=text)
 
     def _container(self, origin: Any, arguments: tuple[Any, ...], where: str) -> Form | None:
         try:
@@ -178,7 +181,8 @@ class Reader:
         for name, hint in type_hints(cls, where).items():
             annotation, required = _unwrapped(hint, name in cls.__required_keys__)
             field = self.field(name, annotation, ABSENT, described, at(where, name))
-            fields.append(dataclasses.replace(field, required=required))
+            left_out = field.default if required else ABSENT
+            fields.append(dataclasses.replace(field, required=required and left_out is ABSENT, default=left_out))
         return Record(tuple(fields), description=text)
 
     def _named_tuple(self, cls: Any, where: str) -> Form:
@@ -196,6 +200,11 @@ _ADVICE = (
     "write str, int, float, bool, datetime, date, time, timedelta, UUID, Path, Decimal, an Enum, Literal[...], "
     "list[...], tuple[...], set[...], dict[str, ...], or a dataclass, TypedDict, NamedTuple or pydantic model"
 )
+
+
+def _takes_null(form: Form, default: Any) -> bool:
+    """Whether a field need not be given, and is None then. Any takes null too, but who must give it may mean null."""
+    return default is None if isinstance(form, Anything) else NULL in form.schema().get("anyOf", ())
 
 
 def _meaning(annotation: Any) -> Any:

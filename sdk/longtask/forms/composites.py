@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from longtask.forms.base import BadValue, Form, Schema, at, shown
-from longtask.forms.scalars import SCALARS
+from longtask.forms.scalars import NULL, SCALARS
 
 ABSENT: Final = object()
 """Where a value could be and is none."""
+_ALL_TYPES: Final = ("string", "number", "boolean", "object", "array", "null")
 
 
 @dataclass(frozen=True)
 class Anything(Form):
-    """Any, object: JSON as it is."""
+    """Any, object: JSON as it is. `spelled`: the schema names each type, for clients of tools that want one."""
+
+    spelled: bool = False
 
     def schema(self) -> Schema:
-        return {}
+        return {"anyOf": [{"type": each} for each in _ALL_TYPES]} if self.spelled else {}
 
     def decode(self, value: Any, path: str) -> Any:
         return value
@@ -45,7 +48,7 @@ class Array(Form):
         return self.make in (set, frozenset)
 
     def schema(self) -> Schema:
-        items = self.item.schema()
+        items = _inner(self.item)
         return {
             "type": "array",
             **({"items": items} if items else {}),
@@ -100,7 +103,7 @@ class Table(Form):
     value: Form
 
     def schema(self) -> Schema:
-        values = self.value.schema()
+        values = _inner(self.value)
         return {"type": "object", **({"additionalProperties": values} if values else {})}
 
     def decode(self, value: Any, path: str) -> Any:
@@ -117,7 +120,10 @@ class Table(Form):
 
 @dataclass(frozen=True)
 class Field:
-    """A parameter of a function, or a field of a record. `default` is JSON, or ABSENT."""
+    """A parameter of a function, or a field of a record. `default` is JSON, or ABSENT.
+
+    A default of None stands in no schema, nor does null beside it: null is what is not given.
+    """
 
     name: str
     form: Form
@@ -128,6 +134,8 @@ class Field:
     def schema(self) -> Schema:
         """The form's schema with what is known of the field."""
         described = {"description": self.description} if self.description else {}
+        if self.default is None:
+            return without_null(self.form.schema()) | described
         return self.form.schema() | described | ({} if self.default is ABSENT else {"default": self.default})
 
 
@@ -224,18 +232,26 @@ class Either(Form):
 
 
 def nullable(schema: Schema) -> Schema:
-    """The schema of the same values and null; flat where it can be."""
-    kinds = schema.get("type")
-    if not schema:
+    """The schema of the same values and null: a choice of schemas of one type each, as all clients of tools read it."""
+    if not schema or NULL in schema.get("anyOf", ()):
         return schema
-    if kinds is None:
-        options = schema["anyOf"] if schema.keys() == {"anyOf"} else [schema]
-        return {"anyOf": [*options, {"type": "null"}]}
-    types = [kinds] if isinstance(kinds, str) else kinds
-    if "null" in types:
+    options = schema["anyOf"] if schema.keys() == {"anyOf"} else [schema]
+    return {"anyOf": [*options, NULL]}
+
+
+def without_null(schema: Schema) -> Schema:
+    """The schema of the same values but null; the same where there is no other."""
+    options = schema.get("anyOf", [])
+    others = [option for option in options if option != NULL]
+    if not others or len(others) == len(options):
         return schema
-    allowed = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
-    return {**schema, "type": [*types, "null"], **allowed}
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    return ({**others[0]} if len(others) == 1 else {"anyOf": others}) | rest
+
+
+def _inner(form: Form) -> Schema:
+    """The schema of what is in a container; empty for anything."""
+    return {} if isinstance(form, Anything) else form.schema()
 
 
 def _made(make: Callable[..., Any], fields: dict[str, Any], path: str) -> Any:

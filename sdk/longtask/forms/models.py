@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from longtask.forms.base import BadValue, Form, Schema, at, shown
-from longtask.forms.composites import nullable
+from longtask.forms.composites import Anything, without_null
+from longtask.forms.scalars import choice_schema, is_plain
 
 Mode = Literal["validation", "serialization"]
 """What a schema is of: values that come in, or values that go out."""
@@ -73,20 +74,22 @@ def _written_out(root: Schema, node: Schema, opened: tuple[str, ...], *, closed:
         return _written_out(root, dict(value), opened, closed=closed)
 
     written = target | {key: keyword(key, value) for key, value in node.items() if key not in _DROPPED}
+    if "type" not in written and all(map(is_plain, written.get("enum", [...]))):
+        written = {key: value for key, value in written.items() if key != "enum"} | choice_schema(written["enum"])
     if closed and "properties" in written:
-        written = {**written, "additionalProperties": written.get("additionalProperties", False)}
-    return _flattened(written)
+        needed = written.get("required", ())
+        fields = {name: each if name in needed else _optional(each) for name, each in written["properties"].items()}
+        spelled = {name: each or Anything(spelled=True).schema() for name, each in fields.items()}
+        closed_ = written.get("additionalProperties", False)
+        written = {**written, "properties": spelled, "additionalProperties": closed_}
+    return written
 
 
-def _flattened(schema: Schema) -> Schema:
-    """anyOf of a schema and null as pydantic writes it, with the null among the types."""
-    options = schema.get("anyOf")
-    if not isinstance(options, list) or len(options) != 2 or options[1] != {"type": "null"} or "type" in schema:
+def _optional(schema: Schema) -> Schema:
+    """A field that need not be given: null, where that is what is meant then, need not be either."""
+    if schema.get("default", ...) is not None:
         return schema
-    others = {key: value for key, value in schema.items() if key != "anyOf"}
-    if "type" not in options[0] or "const" in options[0]:
-        return schema
-    return nullable(options[0]) | others
+    return without_null({key: value for key, value in schema.items() if key != "default"})
 
 
 def _target(root: Schema, reference: str) -> Schema:

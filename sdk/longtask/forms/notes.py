@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from longtask.forms.base import BadValue, Form, Schema, SignatureError, shown
+from longtask.forms.composites import Nullable
 
 _ATTRIBUTES = ("gt", "ge", "lt", "le", "min_length", "max_length", "pattern")
 
 
 def noted(inner: Form, notes: Iterable[Any], where: str) -> Form:
     """The form with what its notes say; a note that says nothing known is left alone. Raises SignatureError."""
+    if isinstance(inner, Nullable):  # the notes are of the value
+        return Nullable(noted(inner.inner, notes, where))
     description = ""
     limits: dict[str, Any] = {}
     for note in _all_notes(notes):
@@ -39,11 +42,10 @@ class Noted(Form):
 
     def decode(self, value: Any, path: str) -> Any:
         decoded = self.inner.decode(value, path)
-        if value is not None:
-            for keyword, limit in self.limits.items():
-                holds, rule = _RULES[keyword]
-                if not holds(value, limit):
-                    raise BadValue(path, f"{shown(value)} must {rule.format(limit)}")
+        for keyword, limit in self.limits.items():
+            holds, rule = _RULES[keyword]
+            if not holds(value, limit):
+                raise BadValue(path, f"{shown(value)} must {rule.format(limit)}")
         return decoded
 
     def encode(self, value: Any, path: str) -> Any:
@@ -62,12 +64,11 @@ def _all_notes(notes: Iterable[Any]) -> Iterable[Any]:
 
 
 def _limit(inner: Form, attribute: str, limit: Any, where: str) -> dict[str, Any]:
-    types_ = inner.schema().get("type")
-    names = [types_] if isinstance(types_, str) else [each for each in types_ or [] if each != "null"]
-    keyword = _KEYWORDS.get(names[0], {}).get(attribute) if len(names) == 1 else None
+    type_ = inner.schema().get("type")
+    keyword = _KEYWORDS.get(type_ or "", {}).get(attribute)
     if keyword is None:
         raise SignatureError(
-            f"{where}: JSON Schema has no word for {attribute} of {' or '.join(names) or 'this type'}; "
+            f"{where}: JSON Schema has no word for {attribute} of {type_ or 'this type'}; "
             "remove it and check the value in the function"
         )
     if not _LIMITS[attribute](limit):

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from longtask.forms.base import BadValue, Form, Schema, shown
 
+NULL: Final[Schema] = {"type": "null"}
 _DURATION = re.compile(
     r"(?P<sign>[+-]?)P(?!$)(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
     r"(?:T(?!$)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)(?:\.(?P<fraction>\d{1,6}))?S)?)?",
@@ -72,9 +73,7 @@ class Choice(Form):
     options: tuple[tuple[Any, Any], ...]
 
     def schema(self) -> Schema:
-        values = [value for value, _ in self.options]
-        types = list(dict.fromkeys(_json_type(value) for value in values))
-        return {"type": types[0] if len(types) == 1 else types, "enum": values}
+        return choice_schema([value for value, _ in self.options])
 
     def decode(self, value: Any, path: str) -> Any:
         for option, python in self.options:
@@ -90,6 +89,14 @@ class Choice(Form):
 
     def _wrong(self, value: Any, path: str) -> BadValue:
         return BadValue(path, f"{shown(value)} is not one of {', '.join(repr(option) for option, _ in self.options)}")
+
+
+def choice_schema(values: list[Any]) -> Schema:
+    """One of these JSON values; a choice of schemas of one type each where they are of several."""
+    types = dict.fromkeys(map(_json_type, values))
+    of_type = {each: [value for value in values if _json_type(value) == each] for each in types}
+    options = [NULL if each == "null" else {"type": each, "enum": of_type[each]} for each in types]
+    return options[0] if len(options) == 1 else {"anyOf": options}
 
 
 def path_form(python: type[PurePath]) -> Scalar:
