@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from longtask_api import names
 from longtask_api.base import ApiModel, MilliTime, ObjectMeta, Time
+from longtask_api.bounds import cut
 from longtask_api.conditions import Condition, find
 from longtask_api.memory import ActorId, MemoryId, SessionId
 from longtask_api.reports import MAX_QUESTIONS, Checkpoint, InputRequest, Progress, Result
@@ -97,6 +98,7 @@ class LongTaskSpec(ApiModel):
     template_ref: Annotated[TemplateRef, Field(description="What kind of work this is. Immutable.")]
     parameters: Annotated[
         Mapping[str, Any],
+        BeforeValidator(cut),
         Field(
             description="The work's arguments, as the template's parametersSchema describes them. Immutable.",
             json_schema_extra={"x-kubernetes-map-type": "atomic"},

@@ -53,8 +53,8 @@ MAX_TEMPLATE_NAME: Final = 40
 """Characters. Leaves room for `-` and the suffix of a task made from the template."""
 MAX_PARAMETERS_BYTES: Final = 64 * 1024
 """Of the JSON text. One environment string may have 131,071 bytes; doubling every `$` must still fit."""
-MAX_RESULT_SCHEMA_BYTES: Final = 64 * 1024
-"""Of the JSON text. It travels in an annotation of the Job; all of them together may have 256 KiB."""
+MAX_SCHEMA_BYTES: Final = 64 * 1024
+"""Of the JSON text. A resultSchema travels in an annotation of the Job; all of them together may have 256 KiB."""
 MAX_RESULT_BYTES: Final = 4096
 """Of a termination message; kubelet keeps only the tail of a longer one, and less of it in a pod of more than three
 containers."""

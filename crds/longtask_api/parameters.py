@@ -1,60 +1,31 @@
-"""Parameters of a task, and what it gives and is answered, against JSON Schemas (2020-12).
-
-Everything here is pure but may be slow for a hostile schema or value (a pattern can backtrack for minutes):
-servers call it through longtask_runtime.validation, which ends it after a time limit.
-"""
+"""Parameters of a task: what a template may ask for, and what a start may give. Pure."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
-from urllib.parse import unquote
-
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import SchemaError, ValidationError
-from referencing import Registry
 
 from longtask_api import names
+from longtask_api.checking import MAX_ERRORS, Mismatch, check_value_schema, joined, mismatches, unwritable
+from longtask_api.survey import target_of
 from longtask_api.tools import RESERVED_ARGUMENTS
 
 PROPERTY_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")
-DATA_KEYWORDS: Final = frozenset({"default", "const", "enum", "examples"})
-"""Keywords that hold values, not schemas."""
-NAMED_SCHEMAS: Final = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
-"""Keywords that hold schemas under names of the author's choice."""
-FORMATS: Final = FormatChecker(["date", "email", "ipv4", "ipv6", "uuid"])
-MAX_ERRORS = 10
-MAX_DEPTH = 100
-MAX_MESSAGE = 1000
-SHOWN = 100
-"""Characters of a wrong value, and of a message about it."""
-
-
-@dataclass(frozen=True)
-class ParameterError:
-    """One thing that does not fit: `path` is `epochs` or `optimizer.rate` or `layers[2]`, empty for the whole."""
-
-    path: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+MAX_SOUGHT: Final = 1000
+"""Errors among which those of defaults are looked for."""
+LARGEST_INTEGER: Final = 2**63 - 1
+"""JSON storage of the API server keeps larger ones as floating point."""
 
 
 class InvalidParameters(ValueError):
     """The parameters do not fit the template; `errors` has at most 10 entries and at least one."""
 
-    def __init__(self, errors: list[ParameterError]) -> None:
+    def __init__(self, errors: list[Mismatch]) -> None:
         super().__init__("; ".join(str(error) for error in errors))
         self.errors = errors
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return InvalidParameters, (self.errors,)
 
 
 def check_schema(schema: Mapping[str, Any]) -> list[str]:
@@ -64,70 +35,29 @@ def check_schema(schema: Mapping[str, Any]) -> list[str]:
         return problems
     if schema.get("type") != "object":
         return ['the schema\'s type must be "object": parameters have names']
-    return list(_property_problems(schema.get("properties", {})))
-
-
-def check_value_schema(schema: Mapping[str, Any]) -> list[str]:
-    """Why this is no schema for a result or an answer, one sentence each; empty when it is."""
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        where = ".".join(str(part) for part in error.absolute_path) or "the schema"
-        return [f"not a JSON Schema (2020-12): {where}: {error.message}"]
-    return list(_reference_problems(schema))
+    return [
+        *_name_problems(schema.get("properties", {})),
+        *_missing_properties(schema, _closed(schema), ""),
+        *_default_problems(schema),
+    ]
 
 
 def complete(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters with the schema's defaults filled in. Raises InvalidParameters when they do not fit."""
-    unwritable = _unwritable_errors(parameters)
-    if unwritable:
-        raise InvalidParameters(unwritable)
+    unusable = unwritable(parameters) or list(islice(_unkept_numbers(parameters, ""), MAX_ERRORS))
+    if unusable:
+        raise InvalidParameters(unusable)
     completed: dict[str, Any] = deepcopy(dict(parameters))
     _fill_defaults(schema, schema, completed)
     size = len(json.dumps(completed, ensure_ascii=False).encode())
     if size > names.MAX_PARAMETERS_BYTES:
-        raise InvalidParameters(
-            [
-                ParameterError(
-                    "", f"the parameters have {size} bytes, {names.MAX_PARAMETERS_BYTES} are allowed: pass a reference"
-                )
-            ]
-        )
-    errors = _errors(_closed(schema), completed, "parameter")
-    errors += [ParameterError(path, "holds a NUL character") for path in _nul_paths(completed, "")]
+        message = f"the parameters have {size} bytes, {names.MAX_PARAMETERS_BYTES} are allowed: pass a reference"
+        raise InvalidParameters([Mismatch("", message)])
+    errors = mismatches(_closed(schema), completed, "parameter")
+    errors += [Mismatch(path, "holds a NUL character") for path in _nul_paths(completed, "")]
     if errors:
         raise InvalidParameters(errors[:MAX_ERRORS])
     return completed
-
-
-def mismatches(schema: Mapping[str, Any], value: Any) -> list[ParameterError]:
-    """How a JSON value does not fit a schema, at most 10 entries; empty when it fits.
-
-    The schema is one in which check_value_schema finds nothing wrong.
-    """
-    return _unwritable_errors(value) or _errors(schema, value, "property")[:MAX_ERRORS]
-
-
-def _unwritable_errors(value: Any) -> list[ParameterError]:
-    return [ParameterError(path, problem) for path, problem in islice(_unwritable(value, "", MAX_DEPTH), MAX_ERRORS)]
-
-
-def _errors(schema: Mapping[str, Any], value: Any, noun: str) -> list[ParameterError]:
-    """Everything that does not fit, by position; `noun` is what a name in an object is called."""
-    found = sorted(_validator(json.dumps(schema)).iter_errors(value), key=_position)
-    return list(dict.fromkeys(each for error in found for each in _readable(error, noun)))
-
-
-@FORMATS.checks("date-time", raises=ValueError)
-def _is_date_time(value: object) -> bool:
-    """RFC 3339, section 5.6: a date, a time and an offset."""
-    return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
-
-
-@lru_cache(maxsize=128)
-def _validator(schema_text: str) -> Draft202012Validator:
-    """A validator that follows no remote reference. Making one costs more than using it."""
-    return Draft202012Validator(json.loads(schema_text), registry=Registry(), format_checker=FORMATS)
 
 
 def environment_name(parameter: str) -> str:
@@ -135,7 +65,7 @@ def environment_name(parameter: str) -> str:
     return names.ENV_PARAMETER_PREFIX + parameter.upper().replace("-", "_")
 
 
-def _property_problems(properties: Mapping[str, Any]) -> Iterator[str]:
+def _name_problems(properties: Mapping[str, Any]) -> Iterator[str]:
     seen: dict[str, str] = {}
     for name in properties:
         if not PROPERTY_NAME.fullmatch(name):
@@ -148,56 +78,40 @@ def _property_problems(properties: Mapping[str, Any]) -> Iterator[str]:
         seen[variable] = name
 
 
-def _subschemas(node: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(node, Mapping):
-        yield node
-        for key, child in node.items():
-            if key in NAMED_SCHEMAS and isinstance(child, Mapping):
-                for named in child.values():
-                    yield from _subschemas(named)
-            elif key not in DATA_KEYWORDS:
-                yield from _subschemas(child)
-    elif isinstance(node, list):
-        for child in node:
-            yield from _subschemas(child)
+def _missing_properties(root: Mapping[str, Any], schema: Mapping[str, Any], path: str) -> Iterator[str]:
+    """Names that must be given and may not."""
+    properties = schema.get("properties") or {}
+    if schema.get("additionalProperties") is False and not schema.get("patternProperties"):
+        for name in schema.get("required") or []:
+            if name not in properties:
+                yield f"{joined(path, name)!r} is required, but is not among the properties, and others are not allowed"
+    for name, child in properties.items():
+        yield from _missing_properties(root, _resolved(root, child), joined(path, name))
 
 
-def _reference_problems(schema: Mapping[str, Any]) -> Iterator[str]:
-    for node in _subschemas(schema):
-        for keyword in ("$ref", "$dynamicRef"):
-            target = node.get(keyword)
-            if isinstance(target, str) and target != "#" and not target.startswith("#/"):
-                yield f"{keyword} {target!r}: only references inside the schema (#/$defs/...) are followed"
-            elif isinstance(target, str) and not isinstance(_target(schema, target), Mapping):
-                yield f"{keyword} {target!r} leads to nothing in the schema"
-            elif isinstance(target, str) and _is_recursive(schema, target):
-                yield f"{keyword} {target!r} leads back to itself: tool schemas are flat, so it cannot be written out"
+def _default_problems(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Defaults that do not fit: no start could leave their parameters out."""
+    places: list[str] = []
+    given = _defaults(schema, schema, "", places)
+    for error in mismatches(schema, given, "parameter", len(places) + MAX_SOUGHT):
+        if any(error.path == place or error.path.startswith((f"{place}.", f"{place}[")) for place in places):
+            yield f"the defaults do not fit: {error}"
 
 
-def _is_recursive(schema: Mapping[str, Any], reference: str) -> bool:
-    pending, seen = [reference], set[str]()
-    while pending:
-        current = pending.pop()
-        for node in _subschemas(_target(schema, current)):
-            inner = node.get("$ref")
-            if inner == reference:
-                return True
-            if isinstance(inner, str) and inner not in seen:
-                seen.add(inner)
-                pending.append(inner)
-    return False
-
-
-def _target(schema: Mapping[str, Any], reference: str) -> Any:
-    """What a local reference leads to; None where that is nothing."""
-    node: Any = schema
-    for part in unquote(reference.removeprefix("#")).split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, list) and key.isdecimal() and int(key) < len(node):
-            node = node[int(key)]
-        else:
-            node = node.get(key) if isinstance(node, Mapping) else None
-    return node
+def _defaults(root: Mapping[str, Any], schema: Mapping[str, Any], path: str, places: list[str]) -> dict[str, Any]:
+    """The parameters of a start that gives nothing, with the objects that have defaults in them; adds where these
+    are."""
+    given: dict[str, Any] = {}
+    for name, child in (schema.get("properties") or {}).items():
+        child_schema, place = _resolved(root, child), joined(path, name)
+        if "default" in child_schema:
+            places.append(place)
+            given[name] = deepcopy(child_schema["default"])
+            if isinstance(given[name], dict):
+                _fill_defaults(root, child_schema, given[name])
+        elif inner := _defaults(root, child_schema, place, places):
+            given[name] = inner
+    return given
 
 
 def _closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -217,56 +131,25 @@ def _fill_defaults(root: Mapping[str, Any], schema: Mapping[str, Any], value: di
 
 
 def _resolved(root: Mapping[str, Any], schema: Any) -> Mapping[str, Any]:
-    """The schema with what its local reference leads to; what stands beside the reference wins."""
+    """The schema with what its reference leads to; what stands beside the reference wins."""
     if not isinstance(schema, Mapping):
         return {}
     reference = schema.get("$ref")
-    if not isinstance(reference, str) or _is_recursive(root, reference):
-        return schema
-    return {**_resolved(root, _target(root, reference)), **schema}
+    return {**_resolved(root, target_of(root, reference)), **schema} if isinstance(reference, str) else schema
 
 
-def _position(error: ValidationError) -> list[tuple[bool, str | int]]:
-    return [(isinstance(part, str), part) for part in error.absolute_path]
-
-
-def _readable(error: ValidationError, noun: str) -> list[ParameterError]:
-    """What jsonschema found, told by the path of what it is about."""
-    path = ""
-    for part in error.absolute_path:
-        path = f"{path}[{part}]" if isinstance(part, int) else _joined(path, part)
-    instance: Any = error.instance
-    wanted: Any = error.validator_value
-    schema: Any = error.schema
-    if error.validator == "required":
-        missing = [name for name in wanted if name not in instance]
-        return [ParameterError(_joined(path, name), "is required") for name in missing]
-    if error.validator == "additionalProperties" and wanted is False:
-        known = schema.get("properties") or {}
-        allowed = f"allowed are {', '.join(known)}" if known else "none is allowed here"
-        patterns = schema.get("patternProperties") or {}
-        named = [name for name in instance if name not in known]
-        strange = [name for name in named if not any(re.search(pattern, name) for pattern in patterns)]
-        return [ParameterError(_joined(path, name[:64]), f"no such {noun}; {allowed}") for name in strange]
-    shown = repr(instance)
-    short = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}... ({len(shown)} characters)"
-    return [ParameterError(path, error.message.replace(shown, short)[:MAX_MESSAGE])]
-
-
-def _unwritable(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
-    """(path, problem) of what cannot be written as JSON, or not be read again."""
-    if depth == 0:
-        yield path, f"is nested deeper than {MAX_DEPTH} levels"
-    elif isinstance(value, str):
-        if any("\ud800" <= character <= "\udfff" for character in value):
-            yield path, "holds half a surrogate pair, which is no character"
+def _unkept_numbers(value: Any, path: str) -> Iterator[Mismatch]:
+    """Numbers that the API server would not give back as they are."""
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        yield Mismatch(path, "is an integer beyond 63 bits, which would be changed on the way: pass it as a string")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Mismatch(path, "is no number that JSON can hold")
     elif isinstance(value, Mapping):
         for key, child in value.items():
-            yield from _unwritable(key, path, depth)
-            yield from _unwritable(child, _joined(path, key), depth - 1)
+            yield from _unkept_numbers(child, joined(path, key))
     elif isinstance(value, list):
         for index, child in enumerate(value):
-            yield from _unwritable(child, f"{path}[{index}]", depth - 1)
+            yield from _unkept_numbers(child, f"{path}[{index}]")
 
 
 def _nul_paths(value: Any, path: str) -> Iterator[str]:
@@ -275,11 +158,9 @@ def _nul_paths(value: Any, path: str) -> Iterator[str]:
         yield path
     elif isinstance(value, Mapping):
         for key, child in value.items():
-            yield from _nul_paths(child, _joined(path, str(key)))
+            if "\0" in key:
+                yield path
+            yield from _nul_paths(child, joined(path, key))
     elif isinstance(value, list):
         for index, child in enumerate(value):
             yield from _nul_paths(child, f"{path}[{index}]")
-
-
-def _joined(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key

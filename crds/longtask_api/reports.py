@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from longtask_api.base import ApiModel, Time
+from longtask_api.bounds import cut, excess
 
 MAX_INLINE_RESULT: Final = 32 * 1024
 """Bytes of a result that is kept in status; a larger one goes to the store."""
@@ -78,10 +79,12 @@ class Checkpoint(ApiModel):
 
 def json_or_text(text: str) -> Any:
     """What JSON text says; text that is none, typed by a person perhaps, or that JSON cannot write again, is itself."""
+    if excess(text):
+        return text
     try:
         value = json.loads(text)
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError):
+    except ValueError:
         return text
     return value
 
@@ -131,7 +134,7 @@ class Result(ApiModel):
     attempt: Annotated[
         int | None, Field(ge=1, description="The attempt that handed it in; it counts when that attempt succeeds.")
     ] = None
-    value: Annotated[Any, Field(description="The result, when the work gave JSON.")] = None
+    value: Annotated[Any, BeforeValidator(cut), Field(description="The result, when the work gave JSON.")] = None
     text: Annotated[
         str | None,
         Field(

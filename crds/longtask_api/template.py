@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from longtask_api import names
 from longtask_api.base import ApiModel, ObjectMeta
+from longtask_api.bounds import cut
 from longtask_api.conditions import Condition, is_true
 from longtask_api.longtask import DeliveryPolicy, StallPolicy
 
@@ -107,6 +108,7 @@ class LongTaskTemplateSpec(ApiModel):
     ]
     parameters_schema: Annotated[
         Mapping[str, Any],
+        BeforeValidator(cut),
         Field(
             description="JSON Schema 2020-12 of the parameters, an object with properties. No remote $ref. "
             "A property that is not listed is refused unless additionalProperties allows it.",
@@ -115,13 +117,14 @@ class LongTaskTemplateSpec(ApiModel):
     ] = {"type": "object", "properties": {}}
     result_schema: Annotated[
         Mapping[str, Any] | None,
+        BeforeValidator(cut),
         Field(
             description="JSON Schema 2020-12 of the result. A result that does not fit fails the task, with the "
             "mismatch told and the result kept. No remote $ref.",
             json_schema_extra={"x-kubernetes-map-type": "atomic"},
         ),
     ] = None
-    pod_template: Annotated[PodTemplate, Field(description="The pod that does the work.")]
+    pod_template: Annotated[PodTemplate, BeforeValidator(cut), Field(description="The pod that does the work.")]
     start_timeout_seconds: Annotated[
         int,
         Field(

@@ -38,6 +38,8 @@ from longtask_runtime.serving import serve
 from longtask_runtime.validation import Validator
 
 MCP_PATH = "/mcp"
+CLOSING_SECONDS = 0.1
+"""That the connections to the API server take to close, after they were told to: a loop does not end before."""
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +97,9 @@ async def run(settings: Settings) -> None:
 @contextlib.asynccontextmanager
 async def _assembled(settings: Settings) -> AsyncIterator[Server]:
     async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.sleep, CLOSING_SECONDS)
         client = await stack.enter_async_context(await kube.connect("longtask-mcp"))
-        validator = await stack.enter_async_context(Validator(settings.validation_timeout_seconds))
+        validator = stack.enter_context(Validator())
         task_api = None
         if settings.task_api_url is not None:
             task_api = await stack.enter_async_context(

@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from longtask_api.bounds import MAX_DEPTH, Meter
 
 INVALID_REQUEST = -32600
 INTERNAL_ERROR = -32603
+LEVELS_AROUND = 90
+"""Of a request around parameters or an answer, and beyond what these may have: so the tool itself says what is wrong
+with them. Readers of JSON take about 200 levels."""
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +26,12 @@ def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) ->
     return JSONResponse(body, status_code=status, headers=headers)
 
 
+class TooMuch(Exception):
+    """The body holds JSON that nobody should parse; the text says how much."""
+
+
 class Gate:
-    """Lets through POST requests of a bearable size.
+    """Lets through POST requests of a bearable size and depth.
 
     A stateless server has nothing to say on a GET stream; left open, each would only delay the stop.
     """
@@ -43,6 +52,21 @@ class Gate:
             await refusal(413, text)(scope, receive, send)
         else:
             try:
-                await self._app(scope, receive, send)
+                await self._app(scope, _measured(receive), send)
+            except TooMuch as error:
+                await refusal(400, f"the request {error}. Nothing was started.")(scope, receive, send)
             except ClientDisconnect:
                 log.info("a client went away before its request was complete")
+
+
+def _measured(receive: Receive) -> Receive:
+    """The same messages. Raises TooMuch before the app has so much of the body that it would be too much to parse."""
+    meter = Meter(MAX_DEPTH + LEVELS_AROUND)
+
+    async def received() -> Message:
+        message = await receive()
+        if message["type"] == "http.request" and (problem := meter.add(message.get("body", b""))):
+            raise TooMuch(problem)
+        return message
+
+    return received

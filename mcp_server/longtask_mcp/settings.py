@@ -62,9 +62,6 @@ class Settings(BaseSettings):
     max_active_tasks_per_caller: Annotated[
         int, Field(ge=1, description="Tasks that one caller may have that have not ended.")
     ] = 500
-    validation_timeout_seconds: Annotated[
-        float, Field(gt=0, le=30, description="How long checking parameters against a schema may take.")
-    ] = 2.0
     drain_seconds: Annotated[
         float, Field(ge=0, description="How long a stopping server still accepts calls, while it is not ready.")
     ] = 5.0

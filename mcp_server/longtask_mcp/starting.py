@@ -23,7 +23,7 @@ from longtask_mcp.contract.meaning import meant
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
 from longtask_mcp.tasks import AlreadyExists, Tasks
-from longtask_runtime.validation import ValidationTimeout, Validator
+from longtask_runtime.validation import Validator
 
 MAX_NAMES = 1000
 """Names that one start tries against the API server before it gives up."""
@@ -175,10 +175,6 @@ class Starter:
             ) from invalid
         except ValueError as error:
             raise StartRefused(f"parameters: {error}; nothing was started.", "invalid_parameters") from error
-        except ValidationTimeout as slow:
-            raise StartRefused(
-                f"parameters: {slow}; nothing was started. Shorter values may help.", "invalid_parameters"
-            ) from slow
 
 
 def document(start: Start, name: str) -> dict[str, Any]:

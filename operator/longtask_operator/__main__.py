@@ -46,8 +46,6 @@ from longtask_runtime.validation import Validator
 logger = logging.getLogger(__name__)
 
 HEARTBEAT = 1.0
-VALIDATION_SECONDS = 10.0
-"""More than the MCP server gives an agent: here nobody waits, and a task that is refused stays refused."""
 POD_TOKEN_SECONDS = 300.0
 """How long it is remembered whose a pod's token is. Whether the pod may still report is looked up for each call."""
 STUCK_AFTER = 30.0
@@ -87,9 +85,9 @@ class Operator:
         cluster = Cluster(client, settings.namespace, lease.term)
         try:
             async with contextlib.AsyncExitStack() as stack:
-                validator = await stack.enter_async_context(Validator(VALIDATION_SECONDS))
+                validator = stack.enter_context(Validator())
                 reconciler = Reconciler(cluster, self._cache, validator, _policy(settings))
-                templates = TemplateReconciler(cluster, self._cache)
+                templates = TemplateReconciler(cluster, self._cache, validator)
                 service = stack.enter_context(_agentcore(settings))
                 store = stack.enter_context(_store(client, settings))
                 archive = Archive(store, service, settings.memory_ids)

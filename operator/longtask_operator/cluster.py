@@ -198,7 +198,8 @@ class Cluster:
         """Why the API server would refuse the pod (a dry run); None when it would take it."""
         body = {"apiVersion": "v1", "kind": "Pod", **pod}
         try:
-            await request(self._client, "POST", f"{self._core}/pods", query={"dryRun": "All"}, body=body)
+            query = {"dryRun": "All", "fieldValidation": "Strict"}
+            await request(self._client, "POST", f"{self._core}/pods", query=query, body=body)
         except KubeError as error:
             return error
         return None

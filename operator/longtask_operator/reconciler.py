@@ -23,7 +23,7 @@ from longtask_operator.planning.plan import plan
 from longtask_operator.planning.results import checkable, final_result, was_handed_in
 from longtask_operator.planning.world import CreateJob, Plan, Policy, World
 from longtask_runtime.kube import KubeError
-from longtask_runtime.validation import ValidationTimeout, Validator
+from longtask_runtime.validation import Validator
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Reconciler:
     async def _parameters(
         self, task: LongTask, template: LongTaskTemplate | None
     ) -> Mapping[str, Any] | Failure | None:
-        if template is None or task.spec.cancel_requested:
+        if template is None or not template.is_ready or task.spec.cancel_requested:
             return None
         try:
             return await self._validator.complete(template.spec.parameters_schema, task.spec.parameters)
@@ -108,12 +108,6 @@ class Reconciler:
                 reason="InvalidParameters",
                 message=diagnosis.fitted(f"parameters do not fit template {template.metadata.name}: {refused}"),
                 hint="Correct them as the template's parametersSchema says, and start again.",
-            )
-        except ValidationTimeout as late:
-            return Failure(
-                reason="InvalidParameters",
-                message=str(late),
-                hint="Simplify the patterns in the template's parametersSchema.",
             )
 
     async def _refusals(self, world: World, job: JobView, pods: tuple[PodView, ...]) -> tuple[Refusal, ...]:
@@ -143,11 +137,7 @@ class Reconciler:
         result = final_result(task.status, pod)
         if isinstance(result, Failure) or was_handed_in(result):
             return None
-        try:
-            schema = json.loads(job.result_schema)
-            problems = await self._validator.mismatches(schema, checkable(result), "result")
-        except ValidationTimeout as late:
-            return str(late)
+        problems = await self._validator.mismatches(json.loads(job.result_schema), checkable(result))
         return diagnosis.fitted("; ".join(str(problem) for problem in problems)) or None
 
     async def _start(self, world: World, action: CreateJob) -> float | None:

@@ -1,18 +1,21 @@
 """Decides whether a template is Ready. What the API server would say of its pod is asked by a dry run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from longtask_api import names
+from longtask_api.bounds import MAX_DEPTH, depth_of
+from longtask_api.checking import check_value_schema
 from longtask_api.conditions import ConditionStatus, merged
-from longtask_api.parameters import check_schema, check_value_schema
+from longtask_api.parameters import check_schema
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus, TemplateConditionType, spec_hash
 from longtask_api.tools import FIXED_TOOLS
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
-from longtask_operator.planning.build_job import build_pod, compact_json, environment
+from longtask_operator.planning.build_job import build_pod, environment
 from longtask_runtime.kube import KubeError
+from longtask_runtime.validation import Validator
 
 LISTED = 5
 
@@ -20,17 +23,23 @@ LISTED = 5
 class TemplateReconciler:
     """Keeps the Ready condition of templates true."""
 
-    def __init__(self, cluster: Cluster, cache: Cache) -> None:
+    def __init__(self, cluster: Cluster, cache: Cache, validator: Validator) -> None:
         self._cluster = cluster
         self._cache = cache
+        self._validator = validator
 
     async def reconcile(self, name: str) -> None:
-        """Check a template that has changed, or that was not Ready. Raises KubeError and network errors."""
+        """Check a template that has changed, or that was not Ready. Raises KubeError and network errors.
+
+        One that an earlier version found Ready is held against the rules of this one, without a dry run.
+        """
         template = self._cache.templates.get(name)
-        if template is None or template.is_ready or template.metadata.deletion_timestamp is not None:
+        if template is None or template.metadata.deletion_timestamp is not None:
             return
-        reason, problems = "InvalidSpec", problems_of(template)
+        reason, problems = "InvalidSpec", await self._validator.run(problems_of, template)
         if not problems:
+            if template.is_ready:
+                return
             refusal = await self._cluster.try_pod(trial_pod(template))
             reason, problems = judge(refusal)
         status = status_of(template, reason, problems, datetime.now(UTC))
@@ -46,10 +55,13 @@ class TemplateReconciler:
 def problems_of(template: LongTaskTemplate) -> list[str]:
     """What is wrong with the template in itself, one sentence each."""
     problems = check_schema(template.spec.parameters_schema)
-    problems += [f"resultSchema: {problem}" for problem in _result_schema_problems(template.spec.result_schema)]
+    problems += [f"resultSchema: {problem}" for problem in check_value_schema(template.spec.result_schema or {})]
     if names.tool_name(template.metadata.name) in FIXED_TOOLS:
         problems.append(f"the name {template.metadata.name!r} is that of one of LongTask's own tools; choose another")
     pod = template.spec.pod_template.spec.to_api()
+    misshapen = list(_misshapen(pod))
+    if misshapen:
+        return problems + misshapen
     for container in [*(pod.get("initContainers") or []), *pod["containers"]]:
         for variable in container.get("env") or []:
             if str(variable.get("name", "")).startswith("LONGTASK_"):
@@ -63,13 +75,41 @@ def problems_of(template: LongTaskTemplate) -> list[str]:
     return problems
 
 
-def _result_schema_problems(schema: Mapping[str, Any] | None) -> list[str]:
-    if schema is None:
-        return []
-    size = len(compact_json(schema).encode())
-    if size > names.MAX_RESULT_SCHEMA_BYTES:
-        return [f"has {size} bytes as JSON; {names.MAX_RESULT_SCHEMA_BYTES} are allowed"]
-    return check_value_schema(schema)
+def _misshapen(pod: Mapping[str, Any]) -> Iterator[str]:
+    """Where the pod is not of the shape that LongTask adds its own parts to; the rest is the API server's to judge."""
+    if depth_of(pod, MAX_DEPTH) > MAX_DEPTH:
+        yield f"podTemplate.spec is nested deeper than {MAX_DEPTH} levels"
+        return
+    for field in ("containers", "initContainers", "volumes"):
+        yield from _no_objects(pod, field, "podTemplate.spec")
+    for field in ("containers", "initContainers"):
+        for index, container in enumerate(_listed(pod, field)):
+            place = f"podTemplate.spec.{field}[{index}]"
+            for inner in ("env", "volumeMounts"):
+                yield from _no_objects(container, inner, place)
+
+
+def _no_objects(holder: Mapping[str, Any], field: str, place: str) -> Iterator[str]:
+    value = holder.get(field)
+    if value is not None and not isinstance(value, list):
+        yield f"{place}.{field} must be a list, not {_kind(value)}"
+    elif value is not None:
+        for index, each in enumerate(value):
+            if not isinstance(each, dict):
+                yield f"{place}.{field}[{index}] must be an object, not {_kind(each)}"
+
+
+def _listed(holder: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
+    value = holder.get(field)
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _kind(value: Any) -> str:
+    """The type of a JSON value, in JSON's words."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "true or false"
+    kinds = {str: "text", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return kinds.get(type(value), type(value).__name__)
 
 
 def trial_pod(template: LongTaskTemplate) -> dict[str, object]:

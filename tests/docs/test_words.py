@@ -9,7 +9,7 @@ import prometheus_client
 import pytest
 import yaml
 
-from longtask_api import longtask, names, reports
+from longtask_api import bounds, checking, longtask, names, reports
 from longtask_mcp.metrics import Metrics
 from longtask_operator import metrics
 from longtask_operator.agentcore import verdicts
@@ -43,7 +43,10 @@ def limit(model: Any, field: str) -> int:
         ("termination message", f"{names.MAX_RESULT_BYTES - 1:,} bytes"),
         ("result in status", f"{reports.MAX_INLINE_RESULT // KIB} KiB"),
         ("result where there is", f"{results.MAX_CHECKED_RESULT // KIB // KIB} MiB"),
-        ("`resultSchema`", f"{names.MAX_RESULT_SCHEMA_BYTES // KIB} KiB"),
+        ("`parametersSchema`, `resultSchema`", f"{names.MAX_SCHEMA_BYTES // KIB} KiB"),
+        ("`parametersSchema`, `resultSchema`", f"{checking.MAX_PATTERNS} different patterns"),
+        ("JSON that is looked into", f"{bounds.MAX_DEPTH} levels of lists and objects"),
+        ("JSON that is looked into", f"{bounds.MAX_VALUES:,} values and names"),
         ("`summary`", f"{limit(reports.Result, 'summary'):,} characters"),
         ("checkpoint in status", f"{reports.MAX_INLINE_CHECKPOINT // KIB} KiB"),
         ("artifacts", f"{reports.MAX_ARTIFACTS} a task"),

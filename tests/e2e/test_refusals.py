@@ -17,7 +17,7 @@ MEBIBYTE = "x" * 2**20
 ALICE = f"system:serviceaccount:{AGENTS}:alice"
 
 BAD_CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
-    "a parameter of the wrong type": ("e2e_number", {"number": "many"}, "number: 'many' is not of type 'integer'"),
+    "a parameter of the wrong type": ("e2e_number", {"number": "many"}, 'number: "many" is not of type "integer"'),
     "a parameter that is missing": ("e2e_number", {}, "number: is required"),
     "an unknown argument": ("e2e_number", {"number": 1, "numbr": 2}, "numbr: no such parameter"),
     "an unknown argument of a fixed tool": ("list_tasks", {"colour": "red"}, "colour: no such argument; allowed are"),

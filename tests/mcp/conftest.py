@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from tests.mcp.line import Line
 from tests.mcp.replica import Agent, Replica, agent, running
 from tests.mcp.world import World, new_world
 
@@ -68,6 +70,14 @@ async def limited_replica(world: World, kubeconfig: Path) -> AsyncIterator[Repli
     limit = {"max_active_tasks_per_caller": "1"}
     async with running(kubeconfig, world.namespace, kubeconfig.parent, **limit) as process:
         yield process
+
+
+@pytest.fixture
+async def line(world: World) -> AsyncIterator[Line]:
+    """Between a replica of the test's own and the API server."""
+    address = urlsplit(world.client.configuration.host)
+    async with Line(str(address.hostname), address.port or 443) as line:
+        yield line
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The line between a server and the API server, which a test can cut."""
+"""The line between a server and the API server, which a test can cut or hold."""
 
 import asyncio
 from contextlib import suppress
@@ -15,6 +15,8 @@ class Line:
         self._target = (host, port)
         self._open: set[asyncio.StreamWriter] = set()
         self._cut = False
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self.drop_next_request = False
 
     async def __aenter__(self) -> "Line":
@@ -35,6 +37,14 @@ class Line:
     def mend(self) -> None:
         """Let connections through again."""
         self._cut = False
+
+    def hold(self) -> None:
+        """Keep requests back; what the API server sends goes on."""
+        self._flowing.clear()
+
+    def release(self) -> None:
+        """Let the requests go on."""
+        self._flowing.set()
 
     def kubeconfig(self, direct: Path, folder: Path) -> Path:
         """Like the kubeconfig `direct`, but over this line."""
@@ -62,6 +72,8 @@ class Line:
                 if requests and self.drop_next_request:
                     self.drop_next_request = False
                     break
+                if requests:
+                    await self._flowing.wait()
                 sink.write(data)
                 await sink.drain()
         sink.transport.abort()

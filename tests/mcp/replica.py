@@ -65,11 +65,6 @@ class Replica:
     def log(self) -> str:
         return self.log_file.read_text()
 
-    def workers(self) -> list[int]:
-        """Process ids of the server's children: the validation worker among them."""
-        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
-        return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
-
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -77,9 +77,9 @@ async def test_a_wrong_answer_is_told_what_and_where_and_is_not_given(
     async with as_alice(era) as session:
         task_id = await asking(world, session, new_key(), DEPLOY, SIZE)
         wrong = {
-            ("size", '{"replicas": "many"}'): "\n- '{\"replicas\": \"many\"}' is not of type 'object'",
-            ("size", "x"): "The answer does not fit question size; it was not given:\n- 'x' is not of type 'object'",
-            ("deploy", "maybe"): "\n- 'maybe' is not of type 'boolean'\nIts schema: {\"type\": \"boolean\"}",
+            ("size", '{"replicas": "many"}'): '\n- "{\\"replicas\\": \\"many\\"}" is not of type "object"',
+            ("size", "x"): 'The answer does not fit question size; it was not given:\n- "x" is not of type "object"',
+            ("deploy", "maybe"): '\n- "maybe" is not of type "boolean"\nIts schema: {"type": "boolean"}',
             ("other", "x"): "question_id: this task has not asked 'other'. Open: deploy: Deploy?; size: How many?",
             (None, "x"): "question_id: this task has asked 2 questions, name the one that you answer; nothing was "
             "answered. Open: deploy: Deploy?; size: How many?",
@@ -90,7 +90,7 @@ async def test_a_wrong_answer_is_told_what_and_where_and_is_not_given(
             assert reply.error
             assert told in reply.text
         reply = await session.call("answer_task", task_id=task_id, question_id="size", answer={"replicas": "many"})
-        assert "\n- replicas: 'many' is not of type 'integer'" in reply.text
+        assert '\n- replicas: "many" is not of type "integer"' in reply.text
         reply = await session.call("answer_task", task_id=task_id, question_id="size")
         assert reply.text.startswith("answer: is missing")
         assert await given(world, task_id) == {}
@@ -136,7 +136,7 @@ def nested(levels: int) -> Any:
     [
         ("x" * 4095, "answer: has 4097 characters as JSON, 4096 are allowed"),
         (nested(150), "is nested deeper than 100 levels"),
-        ("[" * 2000 + "]" * 2000, "'[[[["),
+        ("[" * 2000 + "]" * 2000, '"[[[['),
     ],
     ids=["large", "deep", "very deep"],
 )
@@ -274,8 +274,8 @@ async def test_answers_to_different_questions_at_once_are_all_given(
 
 
 @pytest.fixture
-async def validator() -> AsyncIterator[Validator]:
-    async with Validator() as started:
+def validator() -> Iterator[Validator]:
+    with Validator() as started:
         yield started
 
 
@@ -342,10 +342,11 @@ async def test_the_refusal_of_the_api_server_is_told_in_the_end(
     assert len(tried) == 4
 
 
-async def test_a_schema_that_takes_for_ever_is_ended(world: World, tasks: Tasks) -> None:
+async def test_a_pattern_that_would_backtrack_for_ever_decides_at_once(
+    world: World, tasks: Tasks, validator: Validator
+) -> None:
     slow = FREE | {"answerSchema": '{"pattern": "^(a+)+$"}'}
     task = await made(world, tasks, "answer-slow", slow)
-    async with Validator(timeout=0.3) as validator:
-        with pytest.raises(AnswerRefused, match=r"validating the answer took more than 0.3 s; it was not given"):
-            await Answering(tasks, validator).answer(task, None, "a" * 40 + "!")
+    with pytest.raises(AnswerRefused, match=r'"a+!" does not match "\^\(a\+\)\+\$"'):
+        await Answering(tasks, validator).answer(task, None, "a" * 40 + "!")
     assert await given(world, task.metadata.uid) == {}

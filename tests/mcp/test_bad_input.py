@@ -44,11 +44,11 @@ def nested(levels: int) -> Any:
 @pytest.mark.parametrize(
     ("tool", "arguments", "told"),
     [
-        ("model_training", {"model_name": "digits", "epochs": "many"}, "\n- epochs: 'many' is not of type 'integer'"),
+        ("model_training", {"model_name": "digits", "epochs": "many"}, '\n- epochs: "many" is not of type "integer"'),
         ("model_training", {"model_name": "digits", "epochs": 0}, "\n- epochs: 0 is less than the minimum of 1"),
         ("model_training", {"model_name": "digits", "epohcs": 3}, "epohcs"),
         ("model_training", {}, "model_name"),
-        ("model_training", {"model_name": "../../etc/passwd"}, "\n- model_name: '../../etc/passwd' does not match"),
+        ("model_training", {"model_name": "../../etc/passwd"}, '\n- model_name: "../../etc/passwd" does not match'),
         ("model_training", {"model_name": "a\0b"}, "model_name"),
         ("model_training", {"model_name": "digits", "epochs": 10**400}, "parameters: a number is too large"),
         ("model_training", {"model_name": nested(150)}, "model_name"),
@@ -103,7 +103,7 @@ async def test_a_body_beyond_the_limit_is_an_error_and_not_a_hang(as_alice: Sess
 
 
 @pytest.mark.usefixtures("nothing_created")
-async def test_a_schema_that_takes_for_ever_is_ended(world: World, as_alice: Session) -> None:
+async def test_a_pattern_that_would_backtrack_for_ever_decides_at_once(world: World, as_alice: Session) -> None:
     schema = {"type": "object", "properties": {"text": {"type": "string", "pattern": "^(a+)+$"}}}
     await world.template("slow-pattern", parametersSchema=schema)
     async with as_alice() as session:
@@ -114,9 +114,7 @@ async def test_a_schema_that_takes_for_ever_is_ended(world: World, as_alice: Ses
         await eventually(known, "the template's tool")
         slow = await session.call("slow_pattern", text="a" * 40 + "!")
         assert slow.error
-        assert "validating the parameters took more than 2.0 s; nothing was started" in slow.text
-        still = await session.call("slow_pattern", text="!")
-        assert "text: '!' does not match" in still.text
+        assert f'text: "{"a" * 40}!" does not match "^(a+)+$"' in slow.text
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])

@@ -1,21 +1,11 @@
 """When the API server is out of reach, callers are told, and nothing is lost or done twice."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import pytest
 
 from tests.mcp.line import Line
 from tests.mcp.replica import Agent, agent, running
 from tests.mcp.world import World, eventually
-
-
-@pytest.fixture
-async def line(world: World) -> AsyncIterator[Line]:
-    address = urlsplit(world.client.configuration.host)
-    async with Line(str(address.hostname), address.port or 443) as line:
-        yield line
 
 
 async def test_an_outage_of_the_api_server_is_told_and_survived(

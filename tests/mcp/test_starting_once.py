@@ -2,17 +2,17 @@
 
 import asyncio
 import json
-import os
 import re
-import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from tests.mcp.replica import ERAS, Agent, Replica, agent
+from tests.mcp.line import Line
+from tests.mcp.replica import ERAS, Agent, Replica, agent, running
 from tests.mcp.world import World, eventually
 
 Session = Callable[..., AbstractAsyncContextManager[Agent]]
@@ -128,24 +128,24 @@ def raw_start(era: str, key: str) -> tuple[dict[str, str], dict[str, Any]]:
 
 @eras
 async def test_a_caller_that_vanishes_in_the_middle_of_a_start_leaves_one_task(
-    world: World, replica: Replica, as_alice: Session, alice: str, new_key: Callable[[], str], era: str
+    world: World, kubeconfig: Path, line: Line, alice: str, new_key: Callable[[], str], era: str, tmp_path: Path
 ) -> None:
     key = new_key()
     headers, body = raw_start(era, key)
     headers["Authorization"] = f"Bearer {alice}"
-    async with as_alice(era) as session, httpx2.AsyncClient(trust_env=False, timeout=0.5) as hasty:
-        held = replica.workers()
-        for process in held:
-            os.kill(process, signal.SIGSTOP)
-        try:
-            with pytest.raises(httpx2.ReadTimeout):
-                async with hasty.stream("POST", replica.url, headers=headers, content=json.dumps(body)) as response:
-                    await response.aread()
-            await hasty.aclose()
-            assert await world.tasks(key) == []
-        finally:
-            for process in held:
-                os.kill(process, signal.SIGCONT)
+    async with (
+        running(line.kubeconfig(kubeconfig, tmp_path), world.namespace, tmp_path) as replica,
+        agent(replica.url, alice, era) as session,
+        httpx2.AsyncClient(trust_env=False, timeout=0.5) as hasty,
+    ):
+        assert "model_training" in await session.tool_names()
+        line.hold()
+        with pytest.raises(httpx2.ReadTimeout):
+            async with hasty.stream("POST", replica.url, headers=headers, content=json.dumps(body)) as response:
+                await response.aread()
+        await hasty.aclose()
+        assert await world.tasks(key) == []
+        line.release()
         await eventually(lambda: world.tasks(key), "the task of a caller that has gone")
         again = await session.call("model_training", **TRAINING, idempotency_key=key)
     assert "was already started" in again.text

@@ -1,8 +1,6 @@
 """SIGTERM: calls in flight are answered before the process ends."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.mcp.line import Line
 from tests.mcp.replica import ERAS, Replica, agent, running
 from tests.mcp.test_starting_once import raw_start
 from tests.mcp.world import World, eventually
@@ -52,16 +51,15 @@ async def test_a_wait_is_answered_and_the_task_can_be_asked_elsewhere(
 
 
 async def test_a_start_is_finished_although_its_caller_has_gone(
-    world: World, kubeconfig: Path, alice: str, new_key: Callable[[], str]
+    world: World, kubeconfig: Path, line: Line, alice: str, new_key: Callable[[], str], tmp_path: Path
 ) -> None:
     key = new_key()
     headers, body = raw_start("auto", key)
     headers["Authorization"] = f"Bearer {alice}"
-    patient = {"validation_timeout_seconds": "30"}
-    async with running(kubeconfig, world.namespace, kubeconfig.parent, **patient) as mortal:
-        held = mortal.workers()
-        for process in held:
-            os.kill(process, signal.SIGSTOP)
+    async with running(line.kubeconfig(kubeconfig, tmp_path), world.namespace, tmp_path) as mortal:
+        async with agent(mortal.url, alice) as session:
+            assert "model_training" in await session.tool_names()
+        line.hold()
         async with httpx2.AsyncClient(trust_env=False, timeout=1) as hasty:
             with pytest.raises(httpx2.ReadTimeout):
                 await hasty.post(mortal.url, headers=headers, json=body)
@@ -69,8 +67,7 @@ async def test_a_start_is_finished_although_its_caller_has_gone(
         mortal.terminate()
         await eventually(mortal.closed, "its connections closed")
         assert await world.tasks(key) == []
-        for process in held:
-            os.kill(process, signal.SIGCONT)
+        line.release()
         assert await mortal.stopped() == 0, mortal.log()
     assert len(await world.tasks(key)) == 1
 

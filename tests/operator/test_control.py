@@ -168,7 +168,7 @@ def test_parameters_that_do_not_fit_are_refused_by_name(tasks: Tasks, unique: Ca
     uid = tasks.start(name, "job", {"code": 7, "extra": 1})
     status = tasks.wait(name, "Failed")
     assert status["failure"]["reason"] == "InvalidParameters"
-    assert "code: 7 is not of type 'string'" in status["failure"]["message"]
+    assert 'code: 7 is not of type "string"' in status["failure"]["message"]
     assert "extra" in status["failure"]["message"]
     assert condition(status, "Accepted") == ("False", "InvalidParameters")
     assert tasks.jobs(uid) == []

@@ -70,11 +70,11 @@ CASES = {
         f"print('done'); {WRITE}('[7]')",
         "Failed",
         "numbered",
-        result={"value": [7], "mismatch": "[7] is not of type 'number'"},
+        result={"value": [7], "mismatch": '[7] is not of type "number"'},
         failure={
             "reason": "InvalidResult",
             "message": "the work succeeded but its result does not fit the template's resultSchema: "
-            "[7] is not of type 'number'",
+            '[7] is not of type "number"',
             "logTail": "done",
         },
     ),
@@ -82,7 +82,7 @@ CASES = {
         "pass",
         "Failed",
         "numbered",
-        result={"mismatch": "None is not of type 'number'"},
+        result={"mismatch": 'null is not of type "number"'},
         failure={"reason": "InvalidResult"},
     ),
     "result-that-takes-too-long-to-check": Case(

@@ -59,7 +59,10 @@ def _with_env(*variables: str) -> dict[str, Any]:
         pytest.param(_template(resultSchema={}), [], id="any-result"),
         pytest.param(
             _template(resultSchema={"type": "objekt"}),
-            ["resultSchema: not a JSON Schema (2020-12): type: 'objekt' is not valid under any of the given schemas"],
+            [
+                'resultSchema: not a JSON Schema (2020-12): type: "objekt" is not valid under any of the schemas '
+                "listed in the 'anyOf' keyword"
+            ],
             id="no-result-schema",
         ),
         pytest.param(
@@ -70,12 +73,10 @@ def _with_env(*variables: str) -> dict[str, Any]:
             ],
             id="a-remote-result-schema",
         ),
+        pytest.param(_template(resultSchema={"description": "x" * (names.MAX_SCHEMA_BYTES - 18)}), [], id="just-fits"),
         pytest.param(
-            _template(resultSchema={"description": "x" * (names.MAX_RESULT_SCHEMA_BYTES - 18)}), [], id="just-fits"
-        ),
-        pytest.param(
-            _template(resultSchema={"description": "x" * (names.MAX_RESULT_SCHEMA_BYTES - 17)}),
-            [f"resultSchema: has {names.MAX_RESULT_SCHEMA_BYTES + 1} bytes as JSON; 65536 are allowed"],
+            _template(resultSchema={"description": "x" * (names.MAX_SCHEMA_BYTES - 17)}),
+            [f"resultSchema: has {names.MAX_SCHEMA_BYTES + 1} bytes as JSON; 65536 are allowed"],
             id="a-result-schema-that-is-too-large",
         ),
         pytest.param(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from longtask_api import names
+from longtask_api.bounds import excess
 from longtask_api.longtask import TemplateSnapshot
 
 
@@ -362,7 +363,7 @@ def _schema(annotations: Mapping[str, str]) -> str | None:
     """None also where it is no JSON object, edited by hand perhaps."""
     text = annotations.get(names.ANNOTATION_RESULT_SCHEMA, "")
     try:
-        return text if isinstance(json.loads(text), dict) else None
+        return text if not excess(text) and isinstance(json.loads(text), dict) else None
     except ValueError:
         return None
 

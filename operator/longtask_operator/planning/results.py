@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from longtask_api import names
+from longtask_api.bounds import excess
 from longtask_api.longtask import Failure, LongTaskStatus
 from longtask_api.reports import JSON_MEDIA_TYPE, MAX_ARTIFACTS, Artifact, Result
 from longtask_operator.planning.done import attempt_number
@@ -12,10 +13,6 @@ from longtask_operator.planning.observed import PodView
 
 LARGEST_INTEGER = 2**63 - 1
 """JSON storage of the API server keeps larger ones as floating point."""
-
-
-MAX_DEPTH = 100
-"""Levels of nesting; some readers of JSON take no more than a few hundred."""
 
 
 def final_result(status: LongTaskStatus, pod: PodView | None) -> Result | Failure:
@@ -74,15 +71,18 @@ def read_result(message: str, limit: int = names.MAX_RESULT_BYTES) -> Result | F
 
 
 def result_of(text: str) -> Result:
-    """JSON gives a value, or its text where the API server would not give the value back unchanged; other text a text.
+    """JSON gives a value, or its text where the API server would not give the value back unchanged; other text a text,
+    and so does JSON that is nested so deep that some readers would not take it.
 
     Of a JSON object, `summary` and `artifacts` are taken out for those who only look.
     """
+    if excess(text):
+        return Result(text=text)
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+    except ValueError:
         return Result(text=text)
-    if value is None or not _storable(value, MAX_DEPTH):
+    if value is None or not _storable(value):
         return Result(text=text, media_type=JSON_MEDIA_TYPE)
     summary = value.get("summary") if isinstance(value, dict) else None
     return Result(
@@ -103,8 +103,8 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _storable(value: Any, depth: int) -> bool:
-    """Whether the API server gives back the same value, and every reader can take it."""
+def _storable(value: Any) -> bool:
+    """Whether the API server gives back the same value."""
     if isinstance(value, str):
         return not any("\ud800" <= character <= "\udfff" for character in value)
     if value is None or isinstance(value, bool):
@@ -113,11 +113,9 @@ def _storable(value: Any, depth: int) -> bool:
         return abs(value) <= LARGEST_INTEGER
     if isinstance(value, float):
         return math.isfinite(value)
-    if depth == 0:
-        return False
     if isinstance(value, dict):
-        return all(_storable(key, depth) and _storable(child, depth - 1) for key, child in value.items())
-    return all(_storable(child, depth - 1) for child in value)
+        return all(_storable(key) and _storable(child) for key, child in value.items())
+    return all(_storable(child) for child in value)
 
 
 def _artifacts(value: Any) -> list[Artifact]:

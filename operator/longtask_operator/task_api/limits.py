@@ -8,15 +8,19 @@ from http import HTTPStatus
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from longtask_api.bounds import MAX_DEPTH, excess
 from longtask_operator.task_api.errors import Refusal
 
+LEVELS_AROUND = 10
+"""Of a body around a schema or an answer."""
 REMEMBERED = 20_000
 
 
 class SmallBodies:
     """Reads the body of a call that should be small before the app sees it; one that is larger gets 413.
 
-    These bodies are JSON whatever the caller names them: `curl -d` says that they are a form.
+    So does one whose JSON nobody should parse, with 422. These bodies are JSON whatever the caller names them:
+    `curl -d` says that they are a form.
     """
 
     def __init__(self, app: ASGIApp, limits: Mapping[str, int]) -> None:
@@ -34,6 +38,12 @@ class SmallBodies:
         if body is None:
             detail = f"the body has more than {limit} bytes, which is the limit here; nothing of it was taken"
             await Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", detail).response()(scope, receive, send)
+            return
+        if problem := excess(body, MAX_DEPTH + LEVELS_AROUND):
+            refusal = Refusal(
+                HTTPStatus.UNPROCESSABLE_ENTITY, "Malformed", f"the body {problem}; nothing of it was taken"
+            )
+            await refusal.response()(scope, receive, send)
             return
         MutableHeaders(scope=scope)["content-type"] = "application/json"
         pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]

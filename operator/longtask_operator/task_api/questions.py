@@ -8,15 +8,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
+from longtask_api.checking import check_value_schema
 from longtask_api.longtask import LongTask
-from longtask_api.parameters import check_value_schema
 from longtask_api.reports import MAX_QUESTIONS, InputRequest, json_or_text
 from longtask_operator.cache import Cache
 from longtask_operator.task_api.bodies import QuestionAnswer, QuestionBody, QuestionState
 from longtask_operator.task_api.callers import Admit, Attempt
 from longtask_operator.task_api.errors import Refusal
 from longtask_operator.task_api.writes import Operation, Writes
-from longtask_runtime.validation import ValidationTimeout, Validator
+from longtask_runtime.validation import Validator
 
 MAX_SCHEMA = 8192
 MAX_DEFAULT = 4096
@@ -32,6 +32,8 @@ def router(admit: Admit, writes: Writes, cache: Cache, validator: Validator) -> 
     async def ask(body: QuestionBody, caller: Annotated[Attempt, Depends(admit)]) -> QuestionAnswer:
         """Ask; the same question asked again, also by a later attempt, is the first one and may have its answer."""
         question = _question(body, datetime.now(UTC))
+        if body.answer_schema is not None and (problems := await validator.run(check_value_schema, body.answer_schema)):
+            raise _malformed(f"schema: {'; '.join(problems)}")
         task = await writes.change(caller, lambda task: _asking(task, question))
         return await _answer(validator, task, _find(task, body.id))
 
@@ -73,8 +75,6 @@ async def until_settled(cache: Cache, uid: str, question_id: str, seconds: float
 
 def _question(body: QuestionBody, now: datetime) -> InputRequest:
     schema = None if body.answer_schema is None else json.dumps(body.answer_schema, ensure_ascii=False)
-    if body.answer_schema is not None and (problems := check_value_schema(body.answer_schema)):
-        raise _malformed(f"schema: {'; '.join(problems)}")
     default = json.dumps(body.default, ensure_ascii=False) if body.has_default else None
     for name, text, limit in (("schema", schema, MAX_SCHEMA), ("default", default, MAX_DEFAULT)):
         if text is not None and len(text) > limit:
@@ -139,16 +139,9 @@ async def _answer(validator: Validator, task: LongTask, question: InputRequest) 
     if text is not None:
         answer["value"] = json_or_text(text)
         if question.answer_schema is not None:
-            problem = await _problem(validator, json.loads(question.answer_schema), answer["value"])
-            answer |= {"problem": problem} if problem else {}
+            problems = await validator.mismatches(json.loads(question.answer_schema), answer["value"])
+            answer |= {"problem": "; ".join(str(each) for each in problems)} if problems else {}
     return QuestionAnswer.model_validate(answer)
-
-
-async def _problem(validator: Validator, schema: dict[str, Any], value: Any) -> str | None:
-    try:
-        return "; ".join(str(each) for each in await validator.mismatches(schema, value, "answer")) or None
-    except ValidationTimeout as late:
-        return str(late)
 
 
 def _malformed(detail: str) -> Refusal:

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
+from longtask_api.bounds import excess
+from longtask_api.checking import mismatches
 from longtask_api.longtask import LongTask
 from longtask_api.reports import JSON_MEDIA_TYPE, MAX_ARTIFACTS, MAX_INLINE_RESULT, Artifact, Reference, Result
 from longtask_operator.cache import Cache
@@ -28,7 +30,7 @@ from longtask_operator.task_api.content import (
 from longtask_operator.task_api.errors import Problem, Refusal
 from longtask_operator.task_api.shelf import Shelf
 from longtask_operator.task_api.writes import Operation, Writes
-from longtask_runtime.validation import ValidationTimeout, Validator
+from longtask_runtime.validation import Validator
 
 MAX_CHECKED_RESULT = 16 * 1024 * 1024
 """Bytes of a result that can be held against a resultSchema, which needs all of it in memory."""
@@ -99,9 +101,11 @@ class Results:
             return await self._take(caller, await begin(request, MAX_INLINE_RESULT), offer, None)
         async with self.checking:
             body = await begin(request, MAX_CHECKED_RESULT)
-            return await self._take(
-                caller, body, offer, await self._mismatch(json.loads(schema), body, offer.media_type)
-            )
+            if body.rest is not None:
+                detail = f"where its template has a resultSchema a result has at most {MAX_CHECKED_RESULT} bytes"
+                raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", detail)
+            mismatch = await self.validator.run(_mismatch, schema, body.head, offer.media_type)
+            return await self._take(caller, body, offer, mismatch)
 
     async def _take(self, caller: Attempt, body: Begun, offer: Offer, mismatch: str | None) -> HandedIn:
         if body.rest is None and len(body.head) <= MAX_INLINE_RESULT:
@@ -161,30 +165,42 @@ class Results:
             raise
         await self.shelf.drop(caller.task, *superseded)
 
-    async def _mismatch(self, schema: dict[str, Any], body: Begun, media_type: str) -> str | None:
-        if body.rest is not None:
-            detail = f"where its template has a resultSchema a result has at most {MAX_CHECKED_RESULT} bytes"
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", detail)
-        value = _parsed(body.head, media_type)
-        try:
-            problems = await self.validator.mismatches(schema, value, "result")
-        except ValidationTimeout as late:
-            return str(late)
-        return "; ".join(str(each) for each in problems)[:4096] or None
+
+def _mismatch(schema: str, body: bytes, media_type: str) -> str | None:
+    """How a result does not fit. Raises Refusal where it is not what it is called."""
+    value: Any = _text(body, media_type)
+    if media_type == JSON_MEDIA_TYPE:
+        if problem := excess(value):
+            return f"the result {problem}: too much to be held against the resultSchema"
+        value = _parsed(value)
+    return "; ".join(str(each) for each in mismatches(json.loads(schema), value))[:4096] or None
 
 
 def _inline(body: bytes, media_type: str) -> Result:
-    _parsed(body, media_type)
-    return result_of(body.decode()) if media_type == JSON_MEDIA_TYPE else Result(text=body.decode())
+    text = _text(body, media_type)
+    if media_type != JSON_MEDIA_TYPE or excess(text):
+        return Result(text=text)
+    _parsed(text)
+    return result_of(text)
 
 
-def _parsed(body: bytes, media_type: str) -> Any:
-    """The JSON value, or the text. Raises Refusal where it is neither."""
+def _text(body: bytes, media_type: str) -> str:
     try:
-        return json.loads(body) if media_type == JSON_MEDIA_TYPE else body.decode()
-    except (ValueError, RecursionError) as error:
-        detail = f"the result is not {media_type} in UTF-8: {error}; nothing was stored"
-        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Malformed", detail) from None
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise _malformed(media_type, error) from None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise _malformed(JSON_MEDIA_TYPE, error) from None
+
+
+def _malformed(media_type: str, error: ValueError) -> Refusal:
+    detail = f"the result is not {media_type} in UTF-8: {error}; nothing was stored"
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Malformed", detail)
 
 
 def _make_room(result: Result, name: str) -> None:
