@@ -11,6 +11,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from longtask import __version__
+
 
 class Metrics:
     """Counters of one server. Label values are bounded: tools and templates that do not exist count as `unknown`."""
@@ -19,6 +21,8 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        build = Gauge("longtask_build_info", "1, with the version of LongTask.", ["version"], registry=self.registry)
+        build.labels(__version__).set(1)
         self.calls = Counter(
             "longtask_mcp_tool_calls_total",
             "Tool calls by outcome: ok, error (told to the agent), crash, cancelled.",

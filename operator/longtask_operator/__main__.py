@@ -66,6 +66,7 @@ class Operator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._cache = Cache()
+        METRICS.look_at(self._cache.tasks.values, lambda: self._cache.templates)
         self._synced = asyncio.Event()
         self._stopping = False
         self._silent: Callable[[], str | None] = lambda: None

@@ -6,10 +6,12 @@ policy of the chart refuses it afterwards, however late it arrives.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import aiohttp
 from kubernetes.aio.client import ApiClient
 
 from longtask_api import names
@@ -45,6 +47,10 @@ NO_LOG = "unable to retrieve container logs for "
 LOG_TIMEOUT = 10.0
 """Seconds. A node that is lost never answers."""
 PAGE = "500"
+EVENT_PAUSES = (1.0, 5.0)
+"""Seconds between the tries to store an Event, while the API server is away or refuses for its load."""
+
+logger = logging.getLogger(__name__)
 
 
 class Cluster:
@@ -205,28 +211,31 @@ class Cluster:
         return None
 
     async def post_event(self, task: LongTask, kind: str, reason: str, message: str) -> None:
-        """A core/v1 Event about the task, for `kubectl describe`; `kind` is Normal or Warning."""
-        now = rfc3339(datetime.now(UTC))
-        body = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"generateName": f"{task.metadata.name}."},
-            "involvedObject": {
-                "apiVersion": names.API_VERSION,
-                "kind": names.TASK_KIND,
-                "namespace": task.metadata.namespace,
-                "name": task.metadata.name,
-                "uid": task.metadata.uid,
-            },
-            "type": kind,
-            "reason": reason,
-            "message": message[:1024],
-            "source": {"component": FIELD_MANAGER},
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
-        await request(self._client, "POST", f"{self._core}/events", body=body)
+        """A core/v1 Event about the task, for `kubectl describe`; `kind` is Normal or Warning.
+
+        Raises nothing: what the Event tells is in status already. One that cannot be stored is in the log.
+        """
+        now = datetime.now(UTC)
+        body = _event(task, kind, reason, message, now)
+        for pause in (*EVENT_PAUSES, None):
+            try:
+                await request(self._client, "POST", f"{self._core}/events", body=body)
+                return
+            except KubeError as error:
+                if error.status == 409:  # an earlier try, whose answer was lost
+                    return
+                problem: Exception = error
+                if error.status < 500 and error.status != 429:
+                    break
+            except (aiohttp.ClientError, TimeoutError) as error:
+                problem = error
+            if pause is not None:
+                await asyncio.sleep(pause)
+        logger.warning(
+            "Event not stored: %s",
+            problem,
+            extra={"task_uid": task.metadata.uid, "event": {"type": kind, "reason": reason, "message": message}},
+        )
 
     async def _apply_task_status(self, task: LongTask, status: Mapping[str, Any], manager: str) -> LongTask:
         body = {
@@ -315,6 +324,30 @@ def owned(status: LongTaskStatus) -> dict[str, Any]:
     fields = status.model_dump(mode="json", exclude_none=True, exclude=set(told))
     fields["conditions"] = [each for each in fields["conditions"] if each["type"] not in CONDITIONS_APART]
     return fields
+
+
+def _event(task: LongTask, kind: str, reason: str, message: str, now: datetime) -> dict[str, Any]:
+    """Its name says when, so that it is stored once however often it is sent."""
+    moment = rfc3339(now)
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{task.metadata.name[:200]}.{int(now.timestamp() * 1e6):x}"},
+        "involvedObject": {
+            "apiVersion": names.API_VERSION,
+            "kind": names.TASK_KIND,
+            "namespace": task.metadata.namespace,
+            "name": task.metadata.name,
+            "uid": task.metadata.uid,
+        },
+        "type": kind,
+        "reason": reason,
+        "message": message[:1024],
+        "source": {"component": FIELD_MANAGER},
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }
 
 
 def _uid_is(uid: str) -> dict[str, str]:

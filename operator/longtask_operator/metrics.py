@@ -1,18 +1,32 @@
 """Prometheus metrics of the operator."""
 
+from collections import Counter as Count
+from collections.abc import Callable, Container, Iterable, Iterator
 from datetime import datetime
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
-from longtask_api.longtask import LongTask, LongTaskStatus
+from longtask import __version__
+from longtask_api.conditions import find
+from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus
 
 LONG_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86400, 3 * 86400, 7 * 86400)
 
 
-class Metrics:
+OTHER = "other"
+"""The label of templates that do not exist: a task may name any."""
+
+
+class Metrics(Collector):
     """Each answers a question an operator of the service has."""
 
     def __init__(self) -> None:
+        self._tasks: Callable[[], Iterable[LongTask]] = tuple
+        self._templates: Callable[[], Container[str]] = tuple
+        Gauge("longtask_build_info", "1, with the version of LongTask.", ["version"]).labels(__version__).set(1)
+        REGISTRY.register(self)
         self.tasks_ended = Counter(
             "longtask_tasks_ended", "Tasks that ended, by template, phase and reason.", ["template", "phase", "reason"]
         )
@@ -57,9 +71,20 @@ class Metrics:
         )
         self.leader = Gauge("longtask_leader", "1 on the replica that decides.")
 
+    def look_at(self, tasks: Callable[[], Iterable[LongTask]], templates: Callable[[], Container[str]]) -> None:
+        """Tell of these tasks; `templates` are the names of those that exist."""
+        self._tasks, self._templates = tasks, templates
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """How many tasks there are, by what they do; counted when somebody asks."""
+        family = GaugeMetricFamily("longtask_tasks", "Tasks, by phase and reason.", labels=["phase", "reason"])
+        for labels, number in Count(_phase_and_reason(task.status) for task in self._tasks()).items():
+            family.add_metric(labels, number)
+        yield family
+
     def ended(self, task: LongTask, status: LongTaskStatus) -> None:
         """Count a task that has just ended."""
-        template = task.spec.template_ref.name
+        template = self._template(task)
         reason = status.failure.reason if status.failure else "Completed"
         self.tasks_ended.labels(template, str(status.phase), reason).inc()
         if status.start_time and status.completion_time:
@@ -71,11 +96,20 @@ class Metrics:
 
     def delivered(self, task: LongTask, now: datetime) -> None:
         """Count an event that was written; the delay counts for how the task ended."""
-        template = task.spec.template_ref.name
+        template = self._template(task)
         self.deliveries.labels(template).inc()
         if task.status.completion_time is not None:
             delay = (now - task.status.completion_time).total_seconds()
             self.delivery_seconds.labels(template).observe(max(0.0, delay))
+
+    def _template(self, task: LongTask) -> str:
+        name = task.spec.template_ref.name
+        return name if name in self._templates() else OTHER
+
+
+def _phase_and_reason(status: LongTaskStatus) -> tuple[str, str]:
+    succeeded = find(status.conditions, ConditionType.SUCCEEDED)
+    return str(status.phase or "Pending"), succeeded.reason if succeeded is not None else "New"
 
 
 METRICS = Metrics()

@@ -27,8 +27,9 @@ from longtask_runtime.validation import Validator
 
 logger = logging.getLogger(__name__)
 
-LOG_LINES = 60
-SHORT_LOG_LINES = 40
+LOG_LINES = 250
+SHORT_LOG_LINES = 100
+"""Of a failure and of a success: as many mostly fill the field that is kept; where they do not, more are asked for."""
 LOG_BYTES = 32 * 1024
 LOG_PATIENCE = timedelta(seconds=60)
 """How long the end of a failed task waits for a log that cannot be read: the node may be lost."""
@@ -119,11 +120,16 @@ class Reconciler:
         """The end of the log of the pod that tells how the Job ended. That of a success is no reason to wait."""
         if pod is None or pod.gone:
             return None
-        lines = LOG_LINES if job.failed_reason is not None else SHORT_LOG_LINES
+        failed = job.failed_reason is not None
+        lines, kept = (
+            (LOG_LINES, diagnosis.LOG_TAIL_LIMIT) if failed else (SHORT_LOG_LINES, diagnosis.SHORT_LOG_TAIL_LIMIT)
+        )
         try:
             log = await self._cluster.read_log(pod, lines, LOG_BYTES)
+            if log is not None and log.truncated and len(log.text) < kept:
+                log = await self._cluster.read_log(pod, kept, LOG_BYTES)
         except (KubeError, aiohttp.ClientError, TimeoutError) as error:
-            if job.failed_reason is not None and world.now < (job.finished_at or world.now) + LOG_PATIENCE:
+            if failed and world.now < (job.finished_at or world.now) + LOG_PATIENCE:
                 raise
             logger.warning("no log of pod %s: %s", pod.name, error, extra={"task_uid": world.task.metadata.uid})
             return None

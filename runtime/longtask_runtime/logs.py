@@ -2,22 +2,36 @@
 
 import logging
 import sys
+import threading
+from types import TracebackType
 
 from pythonjsonlogger.json import JsonFormatter
 
 
 def configure(level: str) -> None:
-    """Send every logger of the process to stderr as JSON; `level` is a name such as INFO."""
+    """Send every logger of the process to stderr as JSON, and what Python itself would write there: warnings, and
+    exceptions that nobody caught. `level` is a name such as INFO.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         JsonFormatter(
-            "{asctime}{levelname}{name}{message}",
+            "{levelname}{name}{message}",
             style="{",
-            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-            datefmt="%Y-%m-%dT%H:%M:%S%z",
+            rename_fields={"levelname": "level", "name": "logger"},
+            timestamp="time",
             json_ensure_ascii=False,
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in ("kopf", "mcp", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    logging.captureWarnings(True)
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error or kind(), traceback)
+    else:
+        logging.getLogger(__name__).critical("uncaught exception", exc_info=(kind, error or kind(), traceback))

@@ -58,10 +58,13 @@ def test_cluster_scoped_objects_carry_the_releases_namespace(render: Render) -> 
     [
         ({}, "localhost/longtask:0.1.0"),
         ({"tag": "dev"}, "localhost/longtask:dev"),
+        ({"tag": 5}, "localhost/longtask:5"),
+        ({"tag": 20261129}, "localhost/longtask:20261129"),
+        ({"tag": 1.5}, "localhost/longtask:1.5"),
         ({"tag": "dev", "digest": f"sha256:{'a' * 64}"}, f"localhost/longtask@sha256:{'a' * 64}"),
     ],
 )
-def test_a_digest_wins_over_a_tag(render: Render, image: dict[str, str], expected: str) -> None:
+def test_a_digest_wins_over_a_tag(render: Render, image: dict[str, object], expected: str) -> None:
     deployments = of_kind(render({"image": image}), "Deployment")
     images = {each["image"] for document in deployments for each in document["spec"]["template"]["spec"]["containers"]}
     assert images == {expected}
@@ -83,6 +86,27 @@ def test_what_is_set_for_pods_reaches_both_servers(render: Render) -> None:
         for name in ("nodeSelector", "tolerations", "affinity", "priorityClassName"):
             assert template["spec"][name] == pods[name]
         assert template["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"image": {"pullSecrets": ["a", {"name": "b"}]}}, ["a", "b"]),
+        ({"global": {"imagePullSecrets": [{"name": "c"}, "d"]}}, ["c", "d"]),
+        ({"image": {"pullSecrets": ["a"]}, "global": {"imagePullSecrets": ["c"]}}, ["a", "c"]),
+        ({"global": {}}, None),
+        ({}, None),
+    ],
+    ids=["of the image", "global", "both", "empty global", "none"],
+)
+def test_secrets_of_registries_reach_all_pods(
+    render: Render, values: dict[str, object], expected: list[str] | None
+) -> None:
+    secrets = [{"name": name} for name in expected] if expected else None
+    pods = [each["spec"]["template"]["spec"] for each in of_kind(render(values), "Deployment")]
+    pods += [each["spec"] for each in of_kind(render(values), "Pod")]
+    assert pods
+    assert [pod.get("imagePullSecrets") for pod in pods] == [secrets] * len(pods)
 
 
 def test_extra_variables_come_last_and_so_win(render: Render) -> None:

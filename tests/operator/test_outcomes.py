@@ -54,10 +54,15 @@ CASES = {
     "text-result": Case(f"{WRITE}('all is well')", "Succeeded", result={"text": "all is well"}),
     "no-result": Case("pass", "Succeeded", result={}),
     "log-of-a-success": Case(
-        "for n in range(100): print('line', n)",
+        "for n in range(3000): print('line', n)",
         "Succeeded",
         result={},
-        log_tail="\n".join(f"line {n}" for n in range(60, 100)),
+        log_tail="\n".join(f"line {n}" for n in range(3000))[-4096:].partition("\n")[2],
+    ),
+    "log-of-a-failure": Case(
+        "for n in range(3000): print('line', n)\nraise SystemExit(3)",
+        "Failed",
+        failure={"logTail": "\n".join(f"line {n}" for n in range(3000))[-8192:].partition("\n")[2]},
     ),
     "log-of-a-success-in-one-endless-line": Case(
         "for n in range(1000): print('x' * 10_000, end='')", "Succeeded", result={}, log_tail="x" * 4096

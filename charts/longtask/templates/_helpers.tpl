@@ -34,8 +34,11 @@ app.kubernetes.io/component: {{ last . }}
 {{- end }}
 
 {{- define "longtask.image" -}}
+{{- $tag := .Values.image.tag | default .Chart.AppVersion }}
+{{- /* A number of YAML or --set: 20261129 would be written 2.0261129e+07. */}}
+{{- if kindIs "float64" $tag }}{{ if eq (floor $tag) $tag }}{{ $tag = int64 $tag }}{{ end }}{{ end -}}
 {{ .Values.image.repository }}
-{{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
+{{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ $tag }}{{ end }}
 {{- end }}
 
 {{- define "longtask.mcpAccount" -}}
@@ -114,10 +117,10 @@ capabilities: {drop: [ALL]}
 {{- end }}
 
 {{- define "longtask.imagePullSecrets" -}}
-{{- with .Values.image.pullSecrets -}}
+{{- with concat .Values.image.pullSecrets ((.Values.global).imagePullSecrets | default list) -}}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . | quote }}
+  - name: {{ kindIs "string" . | ternary . (get (kindIs "map" . | ternary . dict) "name") | quote }}
   {{- end }}
 {{- end }}
 {{- end }}
