@@ -103,7 +103,9 @@ def _finite(number: float, path: str) -> float:
 def _written(value: Any, path: str) -> str | None:
     """What is one text in JSON."""
     if isinstance(value, (datetime, date, time)):
-        if (text := value.isoformat()) == "NaT":  # of pandas, which calls it a datetime
+        exact = getattr(value, "rfc3339", None)  # of Google's libraries, whose isoformat has no nanoseconds
+        text: str = exact() if callable(exact) else value.isoformat()
+        if text == "NaT":  # of pandas, which calls it a datetime
             raise _no_form(value, path)
         return text
     if isinstance(value, timedelta):

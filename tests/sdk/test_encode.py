@@ -47,6 +47,13 @@ class Outer:
     more: list[Any]
 
 
+class Nanoseconds(datetime):
+    """What Google's libraries give: its isoformat has no nanoseconds."""
+
+    def rfc3339(self) -> str:
+        return "2026-01-31T18:30:00.012345678Z"
+
+
 class Array:
     """What numpy's and torch's scalars and arrays have in common."""
 
@@ -91,6 +98,7 @@ class Model:
         (Level.LOW, 1),
         (Unit.ROW, "row"),
         (datetime(2026, 1, 31, 18, 30, tzinfo=UTC), "2026-01-31T18:30:00+00:00"),
+        (Nanoseconds(2026, 1, 31, 18, 30, 0, 12345), "2026-01-31T18:30:00.012345678Z"),
         (date(2026, 1, 31), "2026-01-31"),
         (time(18, 30), "18:30:00"),
         (timedelta(days=1, hours=1), "P1DT3600S"),

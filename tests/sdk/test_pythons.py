@@ -31,6 +31,10 @@ TESTS = (
             "test_a_question_that_is_open_ends_with_sigterm",
             "test_a_second_sigterm_ends_the_process_at_once",
             "test_a_forked_process_reports_nothing_and_ends_on_sigterm",
+            "test_what_the_work_left_behind_is_named_and_does_not_hold_up_the_end",
+            "test_an_async_task_does_not_wait_for_the_threads_that_it_leaves",
+            "test_what_was_printed_stays_when_the_process_dies",
+            "test_the_processes_of_a_pool_report_nothing_and_fail_nothing",
         )
     ),
 )

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -53,9 +54,22 @@ def test_the_distribution_asks_for_nothing_without_an_extra() -> None:
     assert project["dependencies"] == []
 
 
+def test_the_distribution_has_a_name_of_its_own_and_the_module_keeps_its() -> None:
+    """`longtask` on the public index is somebody else's."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["name"] == "longtask-sdk"
+    assert "sdk/longtask" in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    folders = [ROOT / "docs", ROOT / "examples"]
+    files = [ROOT / "README.md", *(file for folder in folders for file in folder.rglob("*") if file.is_file())]
+    texts = {str(file): file.read_text(errors="replace") for file in files}
+    assert [name for name, text in texts.items() if re.search(r"pip install (?:-\S+ )*longtask(?![-\w])", text)] == []
+    required = [text for name, text in texts.items() if name.endswith("requirements.txt")]
+    assert not any(re.search(r"^longtask(?![-\w])", text, re.MULTILINE) for text in required)
+
+
 def test_the_installed_distribution_asks_for_nothing_without_an_extra() -> None:
     try:
-        required = importlib.metadata.requires("longtask") or []
+        required = importlib.metadata.requires("longtask-sdk") or []
     except importlib.metadata.PackageNotFoundError:
-        pytest.skip("longtask is not installed here")
+        pytest.skip("longtask-sdk is not installed here")
     assert [each for each in required if "extra ==" not in each] == []

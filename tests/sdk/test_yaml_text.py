@@ -35,6 +35,14 @@ def test_text_of_several_lines_is_written_as_lines() -> None:
     assert yaml_text({"a": [{"b": "one: 1\n\n  two #"}]}) == "a:\n  - b: |-\n      one: 1\n\n        two #\n"
 
 
+@pytest.mark.parametrize(
+    "word", ["y", "N", "on", "Off", "yes", "no", "null", "~", "True", "1e3", "0x1f", "12:30", ".inf"]
+)
+def test_what_a_reader_of_any_yaml_takes_for_something_else_is_quoted(word: str) -> None:
+    """PyYAML reads y and n as text; what kubectl is made of reads them as booleans."""
+    assert yaml_text({word: word}) == f'"{word}": "{word}"\n'
+
+
 def test_plain_text_stays_plain() -> None:
     assert yaml_text({"kind": "Größe", "at": "model training"}) == 'kind: "Größe"\nat: model training\n'
 
