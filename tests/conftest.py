@@ -1,11 +1,12 @@
 """The API server of the cluster that KUBECONFIG names, with our CRDs, and namespaces that go when the session ends."""
 
 import fcntl
+import inspect
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,16 +15,39 @@ from kubernetes.client import ApiClient
 from kubernetes.config import new_client_from_config
 
 from longtask_api import crd, names
+from longtask_runtime.watchdog import Blocked, watching
+from tests import blocked
 from tests.kube import CRDS, Kube, eventually
 
 MANAGER = "longtask-tests"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What asks for the API server needs a cluster."""
+    """What asks for the API server needs a cluster; what runs on the loop is watched."""
     for item in items:
-        if "cluster" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", [])
+        if "cluster" in fixtures:
             item.add_marker(pytest.mark.cluster)
+        if inspect.iscoroutinefunction(getattr(item, "obj", None)):
+            fixtures.append("unblocked_loop")
+
+
+@pytest.fixture(autouse=True)
+def unblocked_servers() -> Iterator[None]:
+    """No server that a test started, or used, may block its event loop."""
+    yield
+    if found := blocked.by_servers():
+        pytest.fail("the event loop of a server was blocked:\n" + "\n".join(found), pytrace=False)
+
+
+@pytest.fixture
+async def unblocked_loop() -> AsyncIterator[None]:
+    """No part of a server that runs in the loop of the tests may block it."""
+    told: list[Blocked] = []
+    with watching(told.append, blocked.LIMIT):
+        yield
+    if found := [each for each in told if blocked.is_ours(each.stack)]:
+        pytest.fail("\n".join(f"the event loop was blocked for {each.seconds:.2f} s:\n{each.stack}" for each in found))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from typing import Any
 
 import uvloop
 from kubernetes.aio.client import ApiClient
+from prometheus_client import REGISTRY
 from starlette.types import ASGIApp
 
 from longtask_api.names import AUDIENCE_REPORT, AUDIENCE_TASK_API
@@ -42,6 +43,7 @@ from longtask_runtime.authentication import TokenReviewer
 from longtask_runtime.health import health_app
 from longtask_runtime.serving import serve
 from longtask_runtime.validation import Validator
+from longtask_runtime.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +88,7 @@ class Operator:
         cluster = Cluster(client, settings.namespace, lease.term)
         try:
             async with contextlib.AsyncExitStack() as stack:
+                stack.enter_context(Watchdog(REGISTRY).watching())
                 validator = stack.enter_context(Validator())
                 reconciler = Reconciler(cluster, self._cache, validator, _policy(settings))
                 templates = TemplateReconciler(cluster, self._cache, validator)

@@ -16,6 +16,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, TextContent
 
+from tests import blocked
 from tests.mcp.world import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,7 @@ async def running(kubeconfig: Path, namespace: str, folder: Path, **settings: st
         **{f"LONGTASK_MCP_{name.upper()}": value for name, value in settings.items()},
     }
     log_file = folder / f"server-{port}.log"
+    blocked.follow(log_file)
     with log_file.open("wb") as stream:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "longtask_mcp", env=environment, stderr=stream, stdout=stream

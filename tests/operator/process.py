@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from tests import blocked
+
 ROOTS = ("crds", "operator", "mcp_server", "runtime", "sdk")
 HOST_ADDRESS = os.environ.get("LONGTASK_HOST_ADDRESS")
 """Where pods reach this machine, if they can."""
@@ -58,6 +60,7 @@ class OperatorProcess:
             "PYTHONPATH": ":".join(str(REPOSITORY / root) for root in ROOTS),
             **{f"LONGTASK_OPERATOR_{name}": value for name, value in own.items()},
         }
+        blocked.follow(self.log)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "longtask_operator"], env=environment, stdout=log, stderr=log, cwd="/"
