@@ -206,9 +206,10 @@ class StallPolicy(ApiModel):
     expect_reports: Annotated[
         bool,
         Field(
-            description="Count from the start of an attempt. False: work that has never told anything does not stall."
+            description="Count from the start of an attempt. False: work that has never told anything does not stall, "
+            "for programs that may end without a word."
         ),
-    ] = False
+    ] = True
 
 
 MAX_MILESTONES: Final = 5

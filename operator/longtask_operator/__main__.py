@@ -6,7 +6,7 @@ import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -70,6 +70,7 @@ class Operator:
         self._cache = Cache()
         METRICS.look_at(self._cache.tasks.values, lambda: self._cache.templates)
         self._synced = asyncio.Event()
+        self._synced_at = datetime.now(UTC)
         self._stopping = False
         self._silent: Callable[[], str | None] = lambda: None
         self._beat = time.monotonic()
@@ -90,7 +91,13 @@ class Operator:
             async with contextlib.AsyncExitStack() as stack:
                 stack.enter_context(Watchdog(REGISTRY).watching())
                 validator = stack.enter_context(Validator())
-                reconciler = Reconciler(cluster, self._cache, validator, _policy(settings))
+                reconciler = Reconciler(
+                    cluster,
+                    self._cache,
+                    validator,
+                    _policy(settings),
+                    lambda: max(lease.unbroken_since, self._synced_at),
+                )
                 templates = TemplateReconciler(cluster, self._cache, validator)
                 service = stack.enter_context(_agentcore(settings))
                 store = stack.enter_context(_store(client, settings))
@@ -189,14 +196,17 @@ class Operator:
             logger.info("stopping", extra={"because": [task.get_name() for task in done]})
         finally:
             # kopf goes last: when it ends, it cancels every task of the loop that it does not know.
-            await _cancelled(*tasks)
-            await writes.flush()
-            await _cancelled(kopf_task, stopped)
+            try:
+                await _cancelled(*tasks)
+            finally:
+                await writes.flush()
+                await _cancelled(kopf_task, stopped)
         if stopped not in done:
             raise RuntimeError(f"{', '.join(task.get_name() for task in done)} ended without being asked to")
 
     async def _resyncs(self, watches: Watches) -> None:
         await watches.synced()
+        self._synced_at = datetime.now(UTC)
         self._synced.set()
         while True:
             await asyncio.sleep(self._settings.resync_seconds)

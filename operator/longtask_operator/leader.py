@@ -19,6 +19,9 @@ from longtask_runtime.kube import KubeError, request
 
 logger = logging.getLogger(__name__)
 
+BREAK = 5.0
+"""Seconds that a renewal may be late before that counts as a time in which the API server was away."""
+
 
 class NotLeading(Exception):
     """This replica does not lead, or the API server says that its term is over: nothing was written."""
@@ -65,6 +68,8 @@ class Lease:
         self._held_until: float | None = None
         """By our clock; None while another replica leads."""
         self._not_after = datetime.fromtimestamp(0, UTC)
+        self.unbroken_since = datetime.now(UTC)
+        """Since when the Lease has been held and renewed in time: before, nothing could be read or stored for a while."""
 
     def term(self) -> Term:
         """What is left of the term, to be asked right before each write. Raises NotLeading."""
@@ -171,7 +176,10 @@ class Lease:
             logger.warning("writing the lease: %s", error)
             return self._still_held()
         self._seen, self._seen_at = (self._identity, now), self._clock()
-        self._held_until = sent + self._duration * 2 / 3
+        held_until = sent + self._duration * 2 / 3
+        if self._held_until is None or held_until - self._held_until > self._duration / 6 + BREAK:
+            self.unbroken_since = datetime.now(UTC)
+        self._held_until = held_until
         self._not_after = _written_at(written) + timedelta(seconds=self._duration)
         return True
 

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,11 +40,20 @@ POD_SHOULD_BE_THERE = timedelta(seconds=10)
 class Reconciler:
     """Brings one task one step nearer to what its spec says."""
 
-    def __init__(self, cluster: Cluster, cache: Cache, validator: Validator, policy: Policy) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        cache: Cache,
+        validator: Validator,
+        policy: Policy,
+        attended: Callable[[], datetime],
+    ) -> None:
+        """`attended` tells since when this operator has been there without a break to take reports."""
         self._cluster = cluster
         self._cache = cache
         self._validator = validator
         self._policy = policy
+        self._attended = attended
 
     async def reconcile(self, uid: str) -> float | None:
         """One step; the seconds after which to look again, if nothing happens before.
@@ -69,7 +78,7 @@ class Reconciler:
         return await self._finish(world, wanted)
 
     async def _gather(self, task: LongTask) -> World:
-        world = World(task=task, now=datetime.now(UTC), policy=self._policy)
+        world = World(task=task, now=datetime.now(UTC), policy=self._policy, attended=self._attended())
         job, reference = self._cache.jobs.get(task.metadata.uid), task.status.job_ref
         if task.is_terminal:
             return replace(world, job=job)

@@ -260,7 +260,7 @@ def test_a_half_given_retry_is_completed(a_template: MakeTask) -> None:
 
 
 def test_a_half_given_stall_is_completed(a_template: MakeTask) -> None:
-    completed = {"timeoutSeconds": 60, "action": "Nothing", "expectReports": False}
+    completed = {"timeoutSeconds": 60, "action": "Nothing", "expectReports": True}
 
     assert a_template({"stall": {"timeoutSeconds": 60}}).read()["spec"]["stall"] == completed
 

@@ -1,17 +1,22 @@
 """Work that runs and tells nothing: said, tried again or ended, as its template wants. The shortest timeout is 10 s."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.kube import CRDS, Kube, eventually
+from tests.operator.process import HOST_ADDRESS, OperatorProcess
 from tests.operator.reporting import Caller
 from tests.operator.tasks import Tasks, template_spec
 
 pytestmark = pytest.mark.cluster
 
 HANGS = "import time; print('in a loop', flush=True); time.sleep(600)"
+FAILS: dict[str, Any] = {"timeoutSeconds": 10, "action": "Fail"}
+needs_a_way_back = pytest.mark.skipif(not HOST_ADDRESS, reason="pods do not reach this machine")
 METRICS = "/apis/metrics.k8s.io/v1beta1"
 
 
@@ -19,9 +24,9 @@ METRICS = "/apis/metrics.k8s.io/v1beta1"
 def templates(tasks: Tasks) -> None:
     quick_end = {"terminationGracePeriodSeconds": 1}
     for name, stall, limit in (
-        ("stall-told", {"timeoutSeconds": 10}, 0),
-        ("stall-retried", {"timeoutSeconds": 10, "action": "Retry", "expectReports": True}, 1),
-        ("stall-failed", {"timeoutSeconds": 10, "action": "Fail", "expectReports": True}, 3),
+        ("stall-told", {"timeoutSeconds": 10, "expectReports": False}, 0),
+        ("stall-retried", {"timeoutSeconds": 10, "action": "Retry"}, 1),
+        ("stall-failed", FAILS, 3),
     ):
         tasks.template(name, template_spec(quick_end, stall=stall, retry={"limit": limit}))
 
@@ -112,19 +117,19 @@ def test_silent_attempts_are_tried_again_as_often_as_the_template_allows(
     name = unique("stall-retried")
     tasks.run(name, "stall-retried", HANGS)
     pod_of(name).put("checkpoint", b"epoch 3")
-    status = wait_stalled(tasks, name, "NoReport")
-    assert status["message"].endswith("ending the attempt")
+    assert ", but stalled: " in wait_stalled(tasks, name, "NoReport")["message"]
+    assert wait_stalled(tasks, name, "StillNoReport")["message"].endswith("ending the attempt")
     status = eventually(lambda: tasks.status(name), lambda status: status["attemptCount"] == 2, 60)
     assert status["attempts"][0]["reason"] == "Stalled"
     assert stalled(status) == ("False", "Reporting")
     assert status["checkpoint"]["text"] == "epoch 3"
-    status = tasks.wait(name, "Failed", seconds=60)
+    status = tasks.wait(name, "Failed", seconds=90)
     assert [attempt["reason"] for attempt in status["attempts"]] == ["Stalled", "Stalled"]
     failure = status["failure"]
     assert (failure["reason"], failure["logTail"]) == ("Stalled", "in a loop")
     assert "told nothing for 1" in failure["message"]
     assert "stall.timeoutSeconds" in failure["hint"]
-    assert stalled(status) == ("True", "NoReport")
+    assert stalled(status) == ("True", "StillNoReport")
     assert status["checkpoint"]["text"] == "epoch 3"
 
 
@@ -135,3 +140,42 @@ def test_a_silent_task_is_ended_where_its_template_says_so(tasks: Tasks, unique:
     assert (status["failure"]["reason"], status["failure"]["logTail"]) == ("Stalled", "in a loop")
     assert [attempt["reason"] for attempt in status["attempts"]] == ["Stalled"]
     assert len(tasks.pods(uid)) == 1
+
+
+REPORTS = """
+import os, time, urllib.request
+token = open(os.environ['LONGTASK_TOKEN_FILE']).read()
+while True:
+    request = urllib.request.Request(os.environ['LONGTASK_REPORT_URL'] + '/heartbeat', method='POST')
+    request.add_header('Authorization', 'Bearer ' + token)
+    try:
+        urllib.request.urlopen(request, timeout=5).close()
+    except OSError as error:
+        print(error, flush=True)
+    time.sleep(1)
+"""
+
+
+@needs_a_way_back
+def test_work_that_reports_is_not_ended_because_no_operator_was_there(
+    new_namespace: Callable[[], Kube], tmp_path: Path
+) -> None:
+    """Its last report is older than the timeout when an operator is back, and newer ones take a while to come."""
+    tasks = Tasks(new_namespace())
+    operator = OperatorProcess(tasks.kube.namespace, tmp_path / "log").start()
+    tasks.template("reports", template_spec({"terminationGracePeriodSeconds": 1}, stall=FAILS))
+    tasks.run("reports", "reports", REPORTS)
+    eventually(lambda: tasks.status("reports"), lambda status: "lastReportTime" in status)
+    operator.kill()
+    stopped = datetime.now(UTC)
+    eventually(lambda: datetime.now(UTC) - stopped, lambda away: away.total_seconds() > 2 * FAILS["timeoutSeconds"])
+    operator.start()
+    try:
+        back = tasks.status("reports")["lastReportTime"]
+        assert datetime.fromisoformat(back) < stopped
+        for _ in range(3):
+            back = eventually(lambda: tasks.status("reports")["lastReportTime"], lambda told: told > back)  # noqa: B023
+        status = tasks.status("reports")
+        assert (status["phase"], [attempt.get("reason") for attempt in status["attempts"]]) == ("Running", [None])
+    finally:
+        assert operator.stop() == 0

@@ -37,6 +37,7 @@ TOLD = Progress(
 )
 QUESTION = InputRequest(id="go-on", message="Go on?", created_time=at(45))
 STALLED = condition(ConditionType.STALLED, "True", "NoReport", "it told nothing", since=100)
+DECIDED = condition(ConditionType.STALLED, "True", "StillNoReport", "it told nothing", since=100)
 
 
 def _policy(action: StallAction = StallAction.NOTHING, *, expect_reports: bool = False) -> StallPolicy:
@@ -197,65 +198,111 @@ STOPS = {RETRY.action: ("stop pod-a",), FAIL.action: (f"stop retries of {JOB_UID
 
 
 @pytest.mark.parametrize("policy", [RETRY, FAIL])
-def test_the_condition_is_stored_before_anything_is_stopped(policy: StallPolicy) -> None:
-    declared = plan(_given(100, None, policy))
-    assert declared.status.message == f"stalled: {EVIDENCE}{WHERE}; ending the attempt"
-    assert (declared.actions, _stalled(declared.status)) == ((), ("True", "NoReport", 100))
-    stored = written(task(_status()), declared)
-    after = step(plan(world(stored, 101, job=_job(policy), pods=(running_pod(),))))
+def test_a_stall_is_told_then_decided_and_only_then_is_anything_stopped(policy: StallPolicy) -> None:
+    known = {"job": _job(policy), "pods": (running_pod(),)}
+    told = plan(_given(100, None, policy))
+    assert step(told) == Step("Running", f"{RUNS}{EVIDENCE}{WHERE}", again=101)
+    assert _stalled(told.status) == ("True", "NoReport", 100)
+    stored = written(task(_status()), told)
+    assert step(plan(world(stored, 109, **known))) == Step("Running", f"{RUNS}{EVIDENCE}{WHERE}", again=110)
+    decided = plan(world(stored, 110, **known))
+    assert decided.status.message == f"stalled: {EVIDENCE}{WHERE}; ending the attempt"
+    assert (decided.actions, _stalled(decided.status)) == ((), ("True", "StillNoReport", 100))
+    after = step(plan(world(written(stored, decided), 111, **known)))
     assert after.actions == STOPS[policy.action]
-    assert after.message == declared.status.message
+    assert after.message == decided.status.message
 
 
 @pytest.mark.parametrize("policy", [RETRY, FAIL])
 @pytest.mark.parametrize(
-    "fields", [{}, {"last_report_time": at(109)}, {"input_requests": [QUESTION]}], ids=["silent", "late-report", "asks"]
+    ("fields", "stalled"),
+    [
+        pytest.param({"last_report_time": at(101)}, ("False", "Reporting", 115), id="a-report"),
+        pytest.param({"last_report_time": at(99)}, ("False", "Reporting", 115), id="one-that-was-stored-late"),
+        pytest.param({"input_requests": [QUESTION]}, ("Unknown", "WaitingForInput", 115), id="a-question"),
+    ],
+)
+def test_what_the_work_tells_before_the_decision_refutes_it(
+    policy: StallPolicy, fields: dict[str, Any], stalled: tuple[str, str, float]
+) -> None:
+    after = plan(_given(115, _status(STALLED, **fields), policy))
+    assert (step(after).actions, _stalled(after.status)) == ((), stalled)
+
+
+BACK = 1000
+"""When an operator is there again after the work has met none for a quarter of an hour."""
+
+
+@pytest.mark.parametrize("policy", [_policy(), RETRY, FAIL])
+def test_time_in_which_no_operator_was_there_is_no_silence(policy: StallPolicy) -> None:
+    silent = step(plan(_given(BACK + 89, None, policy, attended=at(BACK))))
+    assert silent == Step("Running", "running", again=BACK + 90)
+    assert _stalled(plan(_given(BACK + 90, None, policy, attended=at(BACK))).status) == ("True", "NoReport", BACK + 90)
+
+
+@pytest.mark.parametrize("policy", [RETRY, FAIL])
+def test_what_was_told_of_before_an_operator_went_away_is_decided_when_the_work_could_have_refuted_it(
+    policy: StallPolicy,
+) -> None:
+    given = {"attended": at(BACK)}
+    assert step(plan(_given(BACK + 1, _status(STALLED), policy, **given))).again == BACK + 40
+    assert _stalled(plan(_given(BACK + 40, _status(STALLED), policy, **given)).status) == ("True", "StillNoReport", 100)
+
+
+@pytest.mark.parametrize("attended", [0, 40])
+def test_an_operator_that_was_there_when_the_work_told_something_changes_nothing(attended: float) -> None:
+    assert step(plan(_given(99, attended=at(attended)))).again == 100
+
+
+@pytest.mark.parametrize("policy", [RETRY, FAIL])
+@pytest.mark.parametrize(
+    "fields", [{}, {"last_report_time": at(114)}, {"input_requests": [QUESTION]}], ids=["silent", "late-report", "asks"]
 )
 def test_what_was_decided_is_carried_out_whatever_the_attempt_tells_then(
     policy: StallPolicy, fields: dict[str, Any]
 ) -> None:
-    after = plan(_given(110, _status(STALLED, **fields), policy))
+    after = plan(_given(115, _status(DECIDED, **fields), policy))
     assert step(after).actions == STOPS[policy.action]
-    assert _stalled(after.status) == ("True", "NoReport", 100)
+    assert _stalled(after.status) == ("True", "StillNoReport", 100)
 
 
 @pytest.mark.parametrize("policy", [RETRY, FAIL])
 def test_a_stop_is_asked_for_once(policy: StallPolicy) -> None:
-    given = _given(110, _status(STALLED), policy, job=_job(policy, backoff_limit=0), pods=(running_pod(deadline=1),))
+    given = _given(110, _status(DECIDED), policy, job=_job(policy, backoff_limit=0), pods=(running_pod(deadline=1),))
     assert plan(given).actions == ()
 
 
 @pytest.mark.parametrize("policy", [RETRY, FAIL])
 def test_a_job_that_is_being_removed_is_left_alone(policy: StallPolicy) -> None:
-    assert plan(_given(110, _status(STALLED), policy, job=_job(policy, deleting=True))).actions == ()
+    assert plan(_given(110, _status(DECIDED), policy, job=_job(policy, deleting=True))).actions == ()
 
 
 STOPPED = ended_pod(exit_code=137, ended=112, reason="DeadlineExceeded", deadline=1)
 
 
 def test_an_attempt_that_was_ended_for_it_is_recorded_as_such_and_the_next_one_starts() -> None:
-    between = plan(_given(115, _status(STALLED), RETRY, pods=(STOPPED,)))
+    between = plan(_given(115, _status(DECIDED), RETRY, pods=(STOPPED,)))
     assert [each.reason for each in between.status.attempts] == ["Stalled"]
     assert step(between).message == "attempt 1 ended (Stalled); starting the next one"
-    stored = written(task(_status(STALLED)), between)
+    stored = written(task(_status(DECIDED)), between)
     again = plan(world(stored, 130, job=_job(RETRY, failures=1), pods=(STOPPED, running_pod("b", 122)))).status
     assert [each.reason for each in again.attempts] == ["Stalled", None]
     assert (again.message, _stalled(again)) == ("running, attempt 2", ("False", "Reporting", 130))
 
 
 def test_both_attempts_seen_at_once_are_told_apart() -> None:
-    given = _given(130, _status(STALLED), RETRY, pods=(STOPPED, running_pod("b", 122)))
+    given = _given(130, _status(DECIDED), RETRY, pods=(STOPPED, running_pod("b", 122)))
     assert [each.reason for each in plan(given).status.attempts] == ["Stalled", None]
 
 
 @pytest.mark.parametrize("policy", [RETRY, FAIL])
 def test_the_last_attempt_that_was_ended_for_it_fails_the_task(policy: StallPolicy) -> None:
     failed = _job(policy, failed_reason="BackoffLimitExceeded", finished_at=at(113), failures=1)
-    after = plan(_given(115, _status(STALLED), policy, job=failed, pods=(STOPPED,), log="epoch 4\n")).status
+    after = plan(_given(115, _status(DECIDED), policy, job=failed, pods=(STOPPED,), log="epoch 4\n")).status
     assert after.failure is not None
     assert (after.phase, after.failure.reason, after.failure.message) == (Phase.FAILED, "Stalled", "it told nothing")
     assert "stall.timeoutSeconds" in (after.failure.hint or "")
-    assert (after.failure.log_tail, _stalled(after)) == ("epoch 4", ("True", "NoReport", 100))
+    assert (after.failure.log_tail, _stalled(after)) == ("epoch 4", ("True", "StillNoReport", 100))
 
 
 @pytest.mark.parametrize(
@@ -263,9 +310,10 @@ def test_the_last_attempt_that_was_ended_for_it_fails_the_task(policy: StallPoli
     [
         pytest.param(_policy(), _status(STALLED), "DeadlineExceeded", id="the-policy-does-nothing"),
         pytest.param(RETRY, _status(), "DeadlineExceeded", id="it-had-not-stalled"),
+        pytest.param(RETRY, _status(STALLED), "DeadlineExceeded", id="nothing-was-decided"),
         pytest.param(
             RETRY,
-            _status(condition(ConditionType.STALLED, "True", "NoReport", since=61)),
+            _status(condition(ConditionType.STALLED, "True", "StillNoReport", since=61)),
             "DeadlineExceeded",
             id="an-earlier-attempt-had",
         ),
@@ -279,12 +327,12 @@ def test_a_deadline_of_one_second_is_not_taken_for_a_stall(
 
 def test_an_attempt_that_was_over_its_own_deadline_was_not_ended_for_silence() -> None:
     over = ended_pod(exit_code=137, ended=112, reason="DeadlineExceeded", deadline=110)
-    given = _given(115, _status(STALLED), RETRY, pods=(over,))
+    given = _given(115, _status(DECIDED), RETRY, pods=(over,))
     assert [each.reason for each in plan(given).status.attempts] == ["DeadlineExceeded"]
 
 
 def test_work_that_ended_by_itself_has_its_own_reason() -> None:
-    given = _given(115, _status(STALLED), RETRY, pods=(ended_pod(exit_code=3, ended=101, deadline=1),))
+    given = _given(115, _status(DECIDED), RETRY, pods=(ended_pod(exit_code=3, ended=101, deadline=1),))
     assert [each.reason for each in plan(given).status.attempts] == ["Error"]
 
 

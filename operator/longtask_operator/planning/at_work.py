@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from longtask_api.conditions import Condition
 from longtask_api.longtask import (
     Attempt,
     ConditionType,
@@ -124,7 +125,7 @@ def _working(
 ) -> Plan:
     """It runs, waits for an answer, or has stalled."""
     stalled = stall.in_force(status, policy, pod.running_since or world.now) if policy is not None else None
-    if policy is not None and stalled is not None and policy.action is not StallAction.NOTHING:
+    if policy is not None and stalled is not None and stall.is_decided(stalled, policy):
         return _ending_stalled(world, job, status, policy, pod, stalled.message)
     asked = questions.open_questions(world.task, world.now)
     if asked:
@@ -135,20 +136,34 @@ def _working(
     if policy is None:
         return Plan(statuses.unfinished(world, status, Phase.RUNNING, message))
     if stalled is not None:
-        return Plan(statuses.unfinished(world, status, Phase.RUNNING, f"{message}, but stalled: {stalled.message}"))
+        return _still_silent(world, status, policy, stalled, message)
     return _watched(world, status, policy, pod, message)
 
 
 def _watched(world: World, status: LongTaskStatus, policy: StallPolicy, pod: PodView, message: str) -> Plan:
     """It must tell something from time to time."""
     status = statuses.with_condition_if_set(world, status, ConditionType.STALLED, "False", "Reporting")
-    due = stall.due(status, policy, pod.running_since or world.now)
+    due = stall.due(status, policy, pod.running_since or world.now, world.attended)
     if due is None or world.now < due:
         return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=due)
     evidence = stall.evidence(status, pod, world.usage, world.now)
     status = statuses.with_condition(world, status, ConditionType.STALLED, "True", stall.REASON, evidence)
-    message = f"{message}, but stalled: {evidence}" if policy.action is StallAction.NOTHING else _ending(evidence)
+    message = f"{message}, but stalled: {evidence}"
     return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=world.now + NEXT_STEP)
+
+
+def _still_silent(world: World, status: LongTaskStatus, policy: StallPolicy, stalled: Condition, message: str) -> Plan:
+    """It is said; a report would refute it. Where the policy acts, the end is decided after a while, in a write of its
+    own, which meets a report that was not seen yet."""
+    message = f"{message}, but stalled: {stalled.message}"
+    if policy.action is StallAction.NOTHING:
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message))
+    decision = stall.decision_due(stalled, world.attended)
+    if world.now < decision:
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=decision)
+    status = statuses.with_condition(world, status, ConditionType.STALLED, "True", stall.DECIDED, stalled.message)
+    decided = statuses.unfinished(world, status, Phase.RUNNING, _ending(stalled.message))
+    return Plan(decided, look_again=world.now + NEXT_STEP)
 
 
 def _ending_stalled(

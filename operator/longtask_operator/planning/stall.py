@@ -1,7 +1,11 @@
 """Work that runs but tells nothing: when it counts as stalled, and what is known of it then. Pure.
 
-The Stalled condition is the memory. Where the policy acts, writing it decides: the attempt that had stalled is ended,
-also when it tells something afterwards and whichever replica goes on.
+Only silence that somebody could have heard counts: while no operator was there to take reports, nobody knows whether
+the work told anything.
+
+The Stalled condition is the memory. A report refutes it. Where the policy acts, it says so a second time when the
+silence lasted for GRACE more, and that write decides: the attempt is ended, also when it tells something afterwards and
+whichever replica goes on.
 """
 
 from datetime import datetime, timedelta
@@ -11,18 +15,35 @@ from longtask_api.longtask import ConditionType, LongTaskStatus, StallAction, St
 from longtask_operator.planning.observed import PodUsage, PodView
 
 REASON = "NoReport"
-"""Of the condition while it is True."""
+"""Of the condition while a report would refute it."""
+DECIDED = "StillNoReport"
+"""Of the condition once the attempt is to be ended for it."""
+GRACE = timedelta(seconds=10)
+"""Between the two: a report may be held for half of it before it is in status."""
+RETURN = timedelta(seconds=30)
+"""How long after an operator is back pods that met no one may take to find it: the SDK tries every 10 s at least, and
+endpoints follow readiness."""
 
 
-def due(status: LongTaskStatus, policy: StallPolicy, started: datetime) -> datetime | None:
-    """When work that goes on since `started` will count as stalled, or has; None while it need not tell anything."""
+def due(
+    status: LongTaskStatus, policy: StallPolicy, started: datetime, attended: datetime | None = None
+) -> datetime | None:
+    """When work that goes on since `started` will count as stalled, or has; None while it need not tell anything.
+
+    `attended` is since when an operator has been there without a break to take its reports.
+    """
     told = _told(status)
     if not told and not policy.expect_reports:
         return None
     condition = find(status.conditions, ConditionType.STALLED)
     # Since then it is seen to go on: a wait for an answer is over.
     seen = [condition.last_transition_time] if condition is not None and condition.status == "False" else []
-    return max([*told, started, *seen]) + timedelta(seconds=policy.timeout_seconds)
+    return max(_heard([*told, started, *seen], attended)) + timedelta(seconds=policy.timeout_seconds)
+
+
+def decision_due(condition: Condition, attended: datetime | None = None) -> datetime:
+    """When silence that the condition tells of has lasted long enough to end the attempt for it."""
+    return max(_heard([condition.last_transition_time], attended)) + GRACE
 
 
 def in_force(status: LongTaskStatus, policy: StallPolicy, started: datetime) -> Condition | None:
@@ -31,9 +52,14 @@ def in_force(status: LongTaskStatus, policy: StallPolicy, started: datetime) -> 
     if condition is None or condition.status != "True":
         return None
     # What was known then is at least the timeout older; a report that came before but was stored later is not.
-    told = _told(status) if policy.action is StallAction.NOTHING else []
+    told = [] if is_decided(condition, policy) else _told(status)
     newest = max([*told, started])
     return condition if newest + timedelta(seconds=policy.timeout_seconds) <= condition.last_transition_time else None
+
+
+def is_decided(condition: Condition, policy: StallPolicy) -> bool:
+    """Whether the attempt that the condition tells of is to be ended, whatever it tells now."""
+    return condition.reason == DECIDED and policy.action is not StallAction.NOTHING
 
 
 def ended_by(status: LongTaskStatus, pod: PodView) -> Condition | None:
@@ -41,9 +67,10 @@ def ended_by(status: LongTaskStatus, pod: PodView) -> Condition | None:
     snapshot = status.template_snapshot
     if snapshot is None or snapshot.stall is None or pod.work_started is None:
         return None
-    if pod.deadline != 1 or pod.reason != "DeadlineExceeded" or snapshot.stall.action is StallAction.NOTHING:
+    if pod.deadline != 1 or pod.reason != "DeadlineExceeded":
         return None
-    return in_force(status, snapshot.stall, pod.work_started)
+    condition = in_force(status, snapshot.stall, pod.work_started)
+    return condition if condition is not None and is_decided(condition, snapshot.stall) else None
 
 
 def is_news(before: LongTaskStatus, after: LongTaskStatus) -> bool:
@@ -65,6 +92,11 @@ def _last_progress(status: LongTaskStatus) -> str:
         return "it has never told progress"
     shown = ", ".join(text for text in (progress.display, progress.message) if text)
     return f"its last progress: {shown or f'report {progress.sequence}'} (attempt {progress.attempt})"
+
+
+def _heard(times: list[datetime], attended: datetime | None) -> list[datetime]:
+    """The times, and when the work could be heard again after an operator had been away; nothing where it was there."""
+    return times if attended is None or max(times) >= attended else [*times, attended + RETURN]
 
 
 def _told(status: LongTaskStatus) -> list[datetime]:

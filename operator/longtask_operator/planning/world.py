@@ -89,6 +89,8 @@ class World:
     task: LongTask
     now: datetime
     policy: Policy
+    attended: datetime | None = None
+    """Since when an operator has been there without a break, so that what the work told could be taken and stored."""
     template: LongTaskTemplate | None = None
     parameters: Mapping[str, Any] | Failure | None = None
     """Complete, or why they are refused; None where the template is not there to say."""
