@@ -18,6 +18,8 @@ from longtask_runtime import kube
 
 MEMORY_SECONDS = 10.0
 """How long an answer is reused. A token that is revoked works for so much longer."""
+REFUSED_SECONDS = 5.0
+"""How long a refusal is. A token that the API server does not know yet, as its pod is new, waits for so much longer."""
 MEMORY_ENTRIES = 16_384
 MAX_TOKEN_LENGTH = 16 * 1024
 RETRY_AFTER_SECONDS = 5
@@ -65,10 +67,13 @@ class TokenReviewer:
     """
 
     def __init__(self, client: ApiClient, audience: str, memory_seconds: float = MEMORY_SECONDS) -> None:
-        """`memory_seconds` is how long an answer is reused, at most until the token expires."""
+        """`memory_seconds` is how long an answer is reused, at most until the token expires. Refusals are remembered
+        apart and for a shorter time, so that no number of bad tokens drives out a good one."""
         self._client = client
         self._audience = audience
         self._known: Memory[str, Identity] = Memory(memory_seconds)
+        self._expired: Memory[str, Identity] = Memory(0.0)
+        self._refused = Refusals()
 
     async def review(self, token: str) -> Identity:
         """The holder of `token`. Raises Refused or Unavailable."""
@@ -76,10 +81,14 @@ class TokenReviewer:
             raise Refused(Reason.MISSING, f"a bearer token with audience {self._audience} is needed")
         if len(token) > MAX_TOKEN_LENGTH:
             raise Refused(Reason.INVALID, f"the token is longer than {MAX_TOKEN_LENGTH} characters")
-        if _expired(token):
-            return await self._ask(token)
-        digest = hashlib.sha256(token.encode()).hexdigest()
-        return await self._known.get(digest, lambda: self._ask(token))
+        digest = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
+        self._refused.recall(digest)
+        known = self._expired if _expired(token) else self._known
+        try:
+            return await known.get(digest, lambda: self._ask(token))
+        except Refused as refused:
+            self._refused.remember(digest, refused)
+            raise
 
     async def _ask(self, token: str) -> Identity:
         status = await submit_review(
@@ -120,7 +129,7 @@ def _expired(token: str) -> bool:
         payload = token.split(".")[1]
         expires = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
         return float(expires) <= time.time()
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return False
 
 
@@ -155,7 +164,7 @@ class Memory(Generic[Key, Value]):
     async def get(self, key: Key, ask: Callable[[], Awaitable[Value]]) -> Value:
         """The remembered answer, else that of `ask`. What `ask` raises is raised to all who wait and forgotten."""
         asked_at, task = self._answers.get(key, (0.0, None))
-        if task is None or self._clock() - asked_at > self._seconds:
+        if task is None or (task.done() and self._clock() - asked_at > self._seconds):
             task = asyncio.ensure_future(_awaited(ask))
             self._answers[key] = (self._clock(), task)
             self._answers.move_to_end(key)
@@ -168,6 +177,27 @@ class Memory(Generic[Key, Value]):
         failed = done.cancelled() or done.exception() is not None
         if failed and self._answers.get(key, (0.0, None))[1] is done:
             del self._answers[key]
+
+
+class Refusals:
+    """The newest refusals, each for a few seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._refused: OrderedDict[str, tuple[float, Reason, str]] = OrderedDict()
+
+    def recall(self, key: str) -> None:
+        """Raises Refused as it was remembered, if it was."""
+        at, reason, message = self._refused.get(key, (float("-inf"), Reason.INVALID, ""))
+        if self._clock() - at <= REFUSED_SECONDS:
+            raise Refused(reason, message)
+
+    def remember(self, key: str, refused: Refused) -> None:
+        """Refuse the same for a while."""
+        self._refused[key] = (self._clock(), refused.reason, str(refused))
+        self._refused.move_to_end(key)
+        while len(self._refused) > MEMORY_ENTRIES:
+            self._refused.popitem(last=False)
 
 
 async def _awaited(ask: Callable[[], Awaitable[Value]]) -> Value:
