@@ -32,7 +32,7 @@ from longtask_operator.store.s3 import S3, S3Settings
 from longtask_operator.store.store import Store
 from longtask_operator.task_api.app import REPORT_PATH, Parts, task_api
 from longtask_operator.task_api.callers import Pods, Readers
-from longtask_operator.task_api.limits import Rate
+from longtask_operator.task_api.limits import Limits, Rate
 from longtask_operator.task_api.shelf import Shelf
 from longtask_operator.task_api.writes import Writes
 from longtask_operator.templates import TemplateReconciler
@@ -161,13 +161,18 @@ class Operator:
             Parts(
                 cluster=cluster,
                 cache=self._cache,
-                pods=Pods(cluster, self._cache, pods, settings.namespace),
+                pods=Pods(
+                    cluster,
+                    self._cache,
+                    pods,
+                    settings.namespace,
+                    Limits(Rate(settings.reports_per_second_per_task)),
+                ),
                 readers=Readers(TokenReviewer(client, AUDIENCE_TASK_API), settings.task_api_readers),
                 writes=writes,
                 shelf=Shelf(store),
                 archive=archive,
                 validator=validator,
-                rate=Rate(settings.reports_per_second_per_task),
             )
         )
 

@@ -69,7 +69,7 @@ class Lease:
         """By our clock; None while another replica leads."""
         self._not_after = datetime.fromtimestamp(0, UTC)
         self.unbroken_since = datetime.now(UTC)
-        """Since when the Lease has been held and renewed in time: before, nothing could be read or stored for a while."""
+        """Since when it has been held and renewed in time: before, nothing could be read or stored for a while."""
 
     def term(self) -> Term:
         """What is left of the term, to be asked right before each write. Raises NotLeading."""

@@ -1,4 +1,4 @@
-"""Serves an ASGI app inside a process that handles signals itself."""
+"""Serves an ASGI app inside a process that handles signals itself, and ends connections that only hold a place."""
 
 import asyncio
 import contextlib
@@ -7,9 +7,66 @@ from typing import Literal
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than agents pause between calls: a connection that is closed while a call is on its way fails the call."""
+HEAD_SECONDS = 15.0
+"""How long the line and headers of a request may take, from the connection or from their first byte on."""
+SEND_SECONDS = 60.0
+"""How long a caller may take nothing of an answer that waits for it."""
+
+
+class Connection(H11Protocol):
+    """uvicorn's connection, with what it lacks: it waits for ever for a request to begin, for the rest of its headers,
+    for a body that nobody reads, and for a caller that does not take its answer; and it reads ahead of the app.
+    """
+
+    _ending: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A request is due."""
+        super().connection_made(transport)
+        self._end_after_a_while()
+
+    def data_received(self, data: bytes) -> None:
+        """Between two requests whatever comes has to become a request in time; a body is read when the app asks."""
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._end_after_a_while()
+            return
+        self._go_on()
+        if self.cycle.more_body and self.cycle.body:
+            self.flow.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is due any more."""
+        self._go_on()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The caller has to take something."""
+        super().pause_writing()
+        if self._stuck is None:
+            self._stuck = self.loop.call_later(SEND_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has."""
+        super().resume_writing()
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+
+    def _end_after_a_while(self) -> None:
+        if self._ending is None:
+            self._ending = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _go_on(self) -> None:
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
 
 
 class _Server(uvicorn.Server):
@@ -27,6 +84,7 @@ async def serve(
         app,
         host=host,
         port=port,
+        http=Connection,
         lifespan=lifespan,
         log_config=None,
         access_log=False,

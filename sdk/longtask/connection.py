@@ -244,7 +244,7 @@ def _taken(answer: Answer) -> Answer:
     told = answer.json()
     reason, detail = (told.get("reason"), told.get("detail")) if isinstance(told, dict) else (None, None)
     text = ": ".join(str(part) for part in (answer.status, reason, detail) if part)
-    if answer.status in (401, 429) or answer.status >= 500:
+    if answer.status in (401, 408, 429) or answer.status >= 500:
         raise Unreachable(text, _retry_after(answer), no_token=answer.status == 401)
     if answer.status == 403 or reason == "TaskEnded":
         raise Ended(text)

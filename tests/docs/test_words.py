@@ -16,8 +16,8 @@ from longtask_operator.agentcore import verdicts
 from longtask_operator.planning import diagnosis
 from longtask_operator.settings import Settings
 from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES
-from longtask_operator.task_api import questions, results
-from longtask_operator.task_api.app import SMALL_BODIES
+from longtask_operator.task_api import limits, questions, results
+from longtask_operator.task_api import reports as report_calls
 from tests.docs.pages import PAGES, ROOT
 
 AUTHORS, OPERATE, ON_CALL = (
@@ -50,7 +50,7 @@ def limit(model: Any, field: str) -> int:
         ("`summary`", f"{limit(reports.Result, 'summary'):,} characters"),
         ("checkpoint in status", f"{reports.MAX_INLINE_CHECKPOINT // KIB} KiB"),
         ("artifacts", f"{reports.MAX_ARTIFACTS} a task"),
-        ("a report of progress", f"{SMALL_BODIES['progress'] // KIB} KiB"),
+        ("a report of progress", f"{report_calls.MAX_PROGRESS_BODY // KIB} KiB"),
         ("a report of progress", f"message {limit(reports.Progress, 'message'):,} characters"),
         ("a report of progress", f"unit {limit(reports.Progress, 'unit')}"),
         ("a report of progress", f"metrics {reports.MAX_METRICS}"),
@@ -61,6 +61,7 @@ def limit(model: Any, field: str) -> int:
         ("questions", f"answer {limit(longtask.InputResponse, 'value'):,}"),
         ("calls of a task", f"{DEFAULTS['reports_per_second_per_task']} a second"),
         ("calls of a task", f"{4 * DEFAULTS['reports_per_second_per_task']} at once"),
+        ("calls of a task", f"{limits.CALLS_AT_ONCE} under way, with {limits.ROOM_OF_A_TASK // KIB // KIB} MiB"),
         ("log kept", f"{diagnosis.LOG_TAIL_LIMIT:,} characters of a failure"),
         ("log kept", f"{diagnosis.SHORT_LOG_TAIL_LIMIT:,} of a success"),
         ("up to 900", f"up to {MAX_CONFIG_MAP_BYTES // KIB} KiB"),

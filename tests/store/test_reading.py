@@ -1,13 +1,18 @@
 """Parts of what is kept are read, by its owner only, and what was changed is never taken for what was put."""
 
 import base64
+from typing import Any
 
 import pytest
+from kubernetes.aio.client import ApiClient
 
 from longtask_api.reports import Reference
-from longtask_operator.store.s3 import CHUNK
+from longtask_operator.store import config_maps
+from longtask_operator.store.config_maps import ConfigMaps
+from longtask_operator.store.s3 import CHUNK, S3
 from longtask_operator.store.store import Store
 from longtask_operator.store.terms import NotStored, Owner
+from longtask_runtime.kube import Verb, request
 from tests.kube import Kube
 from tests.s3 import S3Server
 from tests.store.conftest import NewOwner
@@ -48,6 +53,63 @@ async def test_another_task_neither_reads_nor_deletes_it(
     with pytest.raises(NotStored, match=f"kept for task {owner.name}"):
         await store.delete(owner, references[size])
     assert await read(store, reader, references[size]) == some_bytes(size)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 10), (5, None), (CHUNK - 1, CHUNK + 1), (2 * CHUNK + 7, 2 * CHUNK + 9)])
+async def test_a_service_that_gives_the_whole_where_a_range_was_asked_for_gives_those_bytes_too(
+    store: Store,
+    s3: S3,
+    reader: Owner,
+    references: dict[int, Reference],
+    monkeypatch: pytest.MonkeyPatch,
+    start: int,
+    end: int | None,
+) -> None:
+    get = s3._client.get_object
+
+    def without_range(**asked: Any) -> Any:
+        return get(**{name: value for name, value in asked.items() if name != "Range"})
+
+    monkeypatch.setattr(s3._client, "get_object", without_range)
+    assert await read(store, reader, references[LARGE], start, end) == some_bytes(LARGE)[start:end]
+    with pytest.raises(NotStored, match="it was replaced"):
+        await read(store, reader, references[LARGE].model_copy(update={"size": LARGE + 1}), start, end)
+
+
+async def test_the_pages_of_a_config_map_cost_one_read(
+    store: Store, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = await put(store, owner, some_bytes(SMALL))
+    asked: list[str] = []
+
+    async def counted(client: Any, verb: Verb, path: str, **others: Any) -> Any:
+        asked.append(verb)
+        return await request(client, verb, path, **others)
+
+    monkeypatch.setattr(config_maps, "request", counted)
+    pages = [await read(store, owner, reference, start, start + 20_000) for start in range(0, SMALL, 20_000)]
+    assert (b"".join(pages), asked) == (some_bytes(SMALL), ["GET"])
+    assert await read(store, owner, reference) == some_bytes(SMALL)
+    assert asked == ["GET", "GET"]
+    await store.delete(owner, reference)
+    with pytest.raises(NotStored):
+        await read(store, owner, reference, 0, 10)
+
+
+async def test_only_so_many_bytes_are_remembered_for_pages(
+    config_maps_of_a_test: ConfigMaps, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_maps, "REMEMBERED_BYTES", 250)
+    maps = config_maps_of_a_test
+    uris = [await maps.put(owner, f"part-{number}", "text/plain", bytes(100), "") for number in range(5)]
+    for uri in uris:
+        assert await maps.get_again(owner, uri) == bytes(100)
+    assert len(maps._read) == 2
+
+
+@pytest.fixture
+def config_maps_of_a_test(client: ApiClient, kube: Kube) -> ConfigMaps:
+    return ConfigMaps(client, kube.namespace)
 
 
 async def test_what_is_in_s3_is_not_read_without_a_bucket(

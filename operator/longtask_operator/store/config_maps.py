@@ -3,9 +3,12 @@
 Read one by hand with `kubectl get configmap NAME -o jsonpath='{.binaryData.content}' | base64 -d`.
 """
 
+import asyncio
 import base64
 import hashlib
 import re
+import time
+from collections import OrderedDict
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +23,10 @@ CONFIG_MAP_SCHEME = "configmap:"
 ANNOTATION_MEDIA_TYPE = f"{names.GROUP}/media-type"
 ANNOTATION_SHA256 = f"{names.GROUP}/sha256"
 CONTENT = "content"
+AT_ONCE = 4
+"""Requests, each of which takes a multiple of the bytes in memory: as base64, as JSON."""
+REMEMBERED_BYTES, REMEMBERED_SECONDS = 8 * 1024 * 1024, 60.0
+"""Of what is read in parts."""
 MAX_READABLE = 100
 """Characters of the key that are in the name. All of a name may have 253 (RFC 1123, as Kubernetes takes it)."""
 
@@ -30,10 +37,13 @@ class ConfigMaps:
     def __init__(self, client: ApiClient, namespace: str) -> None:
         self._client = client
         self._path = f"/api/v1/namespaces/{namespace}/configmaps"
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._read: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
 
     async def put(self, owner: Owner, key: str, media_type: str, data: bytes, sha256: str) -> str:
         """Store the bytes, in place of what was there under the key; the URI. Raises StoreUnavailable."""
         name = _name(owner, key)
+        self._read.pop(name, None)
         body = _config_map(name, owner, media_type, data, sha256)
         # Half the time of a server-side apply, which parses it as YAML. The last is for one deleted in between.
         create: tuple[Verb, str] = ("POST", self._path)
@@ -42,6 +52,16 @@ class ConfigMaps:
             if await self._request(verb, path, body) is not None:
                 return CONFIG_MAP_SCHEME + name
         raise StoreUnavailable(f"ConfigMap {name} is deleted by somebody while it is written; try again later")
+
+    async def get_again(self, owner: Owner, uri: str) -> bytes:
+        """The bytes, perhaps as they were read a minute ago: for parts of them, since the API server gives the whole of
+        an object each time. Raises as `get` does."""
+        name = _checked_name(owner, uri)
+        at, data = self._read.get(name, (float("-inf"), b""))
+        if time.monotonic() - at > REMEMBERED_SECONDS:
+            data = await self.get(owner, uri)
+            self._remember(name, data)
+        return data
 
     async def get(self, owner: Owner, uri: str) -> bytes:
         """The bytes. Raises NotStored, StoreUnavailable."""
@@ -56,12 +76,21 @@ class ConfigMaps:
 
     async def delete(self, owner: Owner, uri: str) -> None:
         """Remove it; gone already is as good. Raises NotStored for another task's, StoreUnavailable."""
-        await self._request("DELETE", f"{self._path}/{_checked_name(owner, uri)}")
+        name = _checked_name(owner, uri)
+        self._read.pop(name, None)
+        await self._request("DELETE", f"{self._path}/{name}")
+
+    def _remember(self, name: str, data: bytes) -> None:
+        self._read[name] = (time.monotonic(), data)
+        self._read.move_to_end(name)
+        while sum(len(each) for _, each in self._read.values()) > REMEMBERED_BYTES:
+            self._read.popitem(last=False)
 
     async def _request(self, verb: Verb, path: str, body: Any = None) -> Any:
         """The answer; None when the ConfigMap is not there, or, for a POST, is there already."""
         try:
-            return await request(self._client, verb, path, body=body)
+            async with self._turns:
+                return await request(self._client, verb, path, body=body)
         except KubeError as error:
             if error.status == (HTTPStatus.CONFLICT if verb == "POST" else HTTPStatus.NOT_FOUND):
                 return None

@@ -10,8 +10,14 @@ class Incoming:
     """A stream, and what is known of the bytes that came so far."""
 
     def __init__(
-        self, chunks: AsyncIterator[bytes], expected: str | None, limit: int, too_large: Callable[[], TooLarge]
+        self,
+        chunks: AsyncIterator[bytes],
+        expected: str | None,
+        limit: int,
+        too_large: Callable[[], TooLarge],
+        let_go: Callable[[int], None],
     ) -> None:
+        """`let_go` is told of each number of bytes that is not needed any more."""
         self.size = 0
         self.expected = expected
         self._chunks = chunks
@@ -19,12 +25,16 @@ class Incoming:
         self._too_large = too_large
         self._digest = hashlib.sha256()
         self._buffer = bytearray()
+        self._let_go = let_go
+        self._given_out = 0
 
     async def ahead(self, size: int) -> int:
         """How many bytes are there to be read, `size` or more of them unless the stream ends before.
 
         Raises TooLarge as soon as the stream has more bytes than the limit, and whatever the stream raises.
         """
+        self._let_go(self._given_out)
+        self._given_out = 0
         while len(self._buffer) < size:
             chunk = await anext(self._chunks, None)
             if chunk is None:
@@ -37,9 +47,11 @@ class Incoming:
         return len(self._buffer)
 
     async def read(self, size: int) -> bytes:
-        """The next `size` bytes, fewer at the end of the stream. Raises as `ahead` does."""
+        """The next `size` bytes, fewer at the end of the stream; needed until more are asked for. Raises as `ahead`
+        does."""
         await self.ahead(size)
         taken, self._buffer = bytes(memoryview(self._buffer)[:size]), self._buffer[size:]
+        self._given_out = len(taken)
         return taken
 
     def sha256(self) -> str:

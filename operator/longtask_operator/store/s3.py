@@ -119,12 +119,19 @@ class S3:
             self._client.get_object, Bucket=self._bucket, Key=self._path(owner, uri), Range=f"bytes={start}-{end - 1}"
         )
         body = answer["Body"]
+        # A service that does not know Range answers with the whole object.
+        ranged = answer.get("ContentRange")
+        skipped, left = 0 if ranged is None else start, end - start
         try:
-            found = int(answer["ContentRange"].rpartition("/")[2])
+            found = answer["ContentLength"] if ranged is None else int(ranged.rpartition("/")[2])
             if found != size:
                 raise NotStored(f"{uri} has {found} bytes now, not the {size} that were stored: it was replaced")
-            while chunk := await self._call(body.read, CHUNK):
-                yield chunk
+            while left and (chunk := await self._call(body.read, CHUNK)):
+                wanted = chunk[start - skipped :][:left] if skipped < start else chunk[:left]
+                skipped = min(start, skipped + len(chunk))
+                left -= len(wanted)
+                if wanted:
+                    yield wanted
         finally:
             body.close()
 

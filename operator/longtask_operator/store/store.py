@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from longtask_api.reports import Reference
 from longtask_operator.store.config_maps import CONFIG_MAP_SCHEME, ConfigMaps
@@ -29,19 +29,26 @@ class Store:
         return self._s3
 
     async def put(
-        self, owner: Owner, key: str, media_type: str, chunks: AsyncIterator[bytes], sha256: str | None
+        self,
+        owner: Owner,
+        key: str,
+        media_type: str,
+        chunks: AsyncIterator[bytes],
+        sha256: str | None,
+        let_go: Callable[[int], None] = lambda size: None,
     ) -> Reference:
         """Store a stream under a key of the owner, in place of what was there; the newest wins.
 
         A key begins with a letter or digit; more of those, dots, underscores and dashes follow. `sha256` (hex digits)
-        is what the bytes should have. About 8 MiB are held in memory at most.
+        is what the bytes should have. About 8 MiB are held in memory at most; `let_go` is told of each number of bytes
+        that is not held any more.
         Raises TooLarge, DigestMismatch, StoreUnavailable, and what `chunks` raises. Nothing new stays then, except
         where the last request to store it was made and its answer did not come.
         """
         if not re.fullmatch(KEY, key):
             raise ValueError(f"{key!r} is no key: letters, digits, dots, underscores and dashes only")
         limit = self._max_bytes if self._s3 else min(self._max_bytes, MAX_CONFIG_MAP_BYTES)
-        incoming = Incoming(chunks, sha256, limit, lambda: self._too_large(key))
+        incoming = Incoming(chunks, sha256, limit, lambda: self._too_large(key), let_go)
         small = await incoming.ahead(MAX_CONFIG_MAP_BYTES + 1) <= MAX_CONFIG_MAP_BYTES
         if self._s3 is None or small:
             data = await incoming.read(MAX_CONFIG_MAP_BYTES)
@@ -86,7 +93,9 @@ class Store:
                     async for chunk in chunks:
                         yield chunk
             return
-        data = await self._config_maps.get(owner, reference.uri)
+        whole = start == 0 and end == reference.size
+        read = self._config_maps.get if whole else self._config_maps.get_again
+        data = await read(owner, reference.uri)
         if hashlib.sha256(data).hexdigest() != reference.sha256:
             raise _changed(reference)
         yield data[start:end]

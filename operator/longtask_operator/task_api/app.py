@@ -1,5 +1,6 @@
 """The app: who may call what, and how refusals look."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,7 +9,6 @@ from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
 
 from longtask import __version__
 from longtask_api.names import AUDIENCE_REPORT, AUDIENCE_TASK_API
@@ -18,7 +18,6 @@ from longtask_operator.cluster import Cluster
 from longtask_operator.task_api import archive, checkpoints, questions, reading, reports, results
 from longtask_operator.task_api.callers import Attempt, Pods, Readers
 from longtask_operator.task_api.errors import Problem, Refusal, malformed, refused, unavailable, unknown
-from longtask_operator.task_api.limits import Rate, SmallBodies
 from longtask_operator.task_api.shelf import Shelf
 from longtask_operator.task_api.writes import Writes
 from longtask_runtime.kube import KubeError
@@ -27,8 +26,6 @@ from longtask_runtime.validation import Validator
 REPORT_PATH = "/v1/report"
 TASKS_PATH = "/v1/tasks"
 ARCHIVE_PATH = "/v1/archive"
-SMALL_BODIES = {"progress": 16 * 1024, "heartbeat": 1024, "questions": 32 * 1024}
-"""Bytes."""
 
 DESCRIPTION = """\
 Where the pods of tasks report progress, checkpoints, questions and results, and where the MCP server reads logs, large
@@ -47,6 +44,7 @@ _REFUSALS = {
     401: "The token proves no identity.",
     403: "The caller is not the live, newest attempt of a task that runs.",
     404: "There is no such thing.",
+    408: "The body comes too slowly.",
     409: "The task has ended, or holds something that excludes this.",
     413: "The body is too large; detail says the limit.",
     422: "The body, or a parameter, does not fit; detail names it.",
@@ -67,16 +65,10 @@ class Parts:
     shelf: Shelf
     archive: Archive
     validator: Validator
-    rate: Rate
 
 
-def task_api(parts: Parts) -> ASGIApp:
-    """The app, behind its limits; every replica serves it."""
-    return SmallBodies(routes(parts), SMALL_BODIES)
-
-
-def routes(parts: Parts) -> FastAPI:
-    """The app that knows its OpenAPI document."""
+def task_api(parts: Parts) -> FastAPI:
+    """The app; every replica serves it. Who calls is known before anything of a body is read."""
     app = FastAPI(
         title="LongTask task API",
         version=__version__,
@@ -92,10 +84,9 @@ def routes(parts: Parts) -> FastAPI:
         },
     )
 
-    async def attempt(token: Annotated[Credentials, Depends(POD_TOKEN)]) -> Attempt:
-        caller = await parts.pods.admit(token.credentials if token is not None else "")
-        parts.rate.take(caller.task.metadata.uid)
-        return caller
+    async def attempt(token: Annotated[Credentials, Depends(POD_TOKEN)]) -> AsyncIterator[Attempt]:
+        async with parts.pods.admitted(token.credentials if token is not None else "") as caller:
+            yield caller
 
     async def reader(token: Annotated[Credentials, Depends(READER_TOKEN)]) -> None:
         await parts.readers.admit(token.credentials if token is not None else "")

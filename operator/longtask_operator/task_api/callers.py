@@ -1,7 +1,8 @@
 """Who calls: a pod that is the newest attempt of a task that runs, or a reader such as the MCP server."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -11,6 +12,7 @@ from longtask_operator.cluster import Cluster
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning.observed import PodView
 from longtask_operator.task_api.errors import Refusal, later
+from longtask_operator.task_api.limits import Limits, Share
 from longtask_runtime.authentication import Identity, Memory, Refused, TokenReviewer, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -27,9 +29,11 @@ class Attempt:
     task: LongTask
     number: int
     pod: PodView
+    share: Share
+    """The memory that this call may take."""
 
 
-Admit = Callable[..., Awaitable[Attempt]]
+Admit = Callable[..., AsyncIterator[Attempt]]
 """A dependency of the routes for pods: gives the Attempt that the caller is, or raises Refusal."""
 
 
@@ -54,15 +58,24 @@ class Pods:
     """Proves that a caller is the pod that works for a task now (a token alone does not: the API server takes one of
     a pod that has ended for good)."""
 
-    def __init__(self, cluster: Cluster, cache: Cache, reviewer: TokenReviewer, namespace: str) -> None:
+    def __init__(self, cluster: Cluster, cache: Cache, reviewer: TokenReviewer, namespace: str, limits: Limits) -> None:
         self._cluster = cluster
         self._cache = cache
         self._reviewer = reviewer
         self._accounts = f"system:serviceaccount:{namespace}:"
+        self._limits = limits
         self._looked_up: Memory[str, PodView | None] = Memory()
 
-    async def admit(self, token: str) -> Attempt:
-        """The attempt that the caller is. Raises Refusal."""
+    @asynccontextmanager
+    async def admitted(self, token: str) -> AsyncIterator[Attempt]:
+        """The attempt that the caller is, for one call, of which nothing but the headers was read. Raises Refusal."""
+        task, number, pod = await self._known(token)
+        uid = task.metadata.uid
+        self._limits.rate.take(uid)
+        with self._limits.calls.one(uid), self._limits.room.share(uid) as share:
+            yield Attempt(task, number, pod, share)
+
+    async def _known(self, token: str) -> tuple[LongTask, int, PodView]:
         identity = await _identity(self._reviewer, token)
         uid, name = (next(iter(identity.extra.get(key, ())), "") for key in (POD_UID, POD_NAME))
         try:
@@ -95,7 +108,7 @@ class Pods:
             raise Refusal(HTTPStatus.CONFLICT, "TaskEnded", detail)
         return task
 
-    def _attempt(self, pod: PodView) -> Attempt:
+    def _attempt(self, pod: PodView) -> tuple[LongTask, int, PodView]:
         task = self._task(pod)
         if pod.ended:
             raise _forbidden("PodNotRunning", f"pod {pod.name} has ended; only a running one may report")
@@ -113,7 +126,7 @@ class Pods:
             raise _forbidden("NotTheNewestAttempt", detail)
         if known.end_time is not None:
             raise _forbidden("PodNotRunning", f"attempt {known.number} has ended ({known.reason})")
-        return Attempt(task, known.number, pod)
+        return task, known.number, pod
 
 
 async def _identity(reviewer: TokenReviewer, token: str) -> Identity:

@@ -7,7 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.responses import StreamingResponse
 
-from longtask_api.reports import MAX_INLINE_CHECKPOINT, Checkpoint
+from longtask_api.longtask import LongTask
+from longtask_api.reports import MAX_INLINE_CHECKPOINT, Checkpoint, Reference
+from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES
 from longtask_operator.task_api.bodies import MAX_SEQUENCE, Saved, milliseconds
 from longtask_operator.task_api.callers import Admit, Attempt
 from longtask_operator.task_api.content import (
@@ -23,7 +25,7 @@ from longtask_operator.task_api.content import (
 )
 from longtask_operator.task_api.errors import Refusal
 from longtask_operator.task_api.shelf import Shelf
-from longtask_operator.task_api.writes import Writes
+from longtask_operator.task_api.writes import Operation, Writes
 
 
 def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
@@ -39,13 +41,13 @@ def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
     ) -> Saved:
         """Keep the state from which the next attempt goes on. It is stored before the answer."""
         number = milliseconds() if sequence is None else sequence
-        body = await begin(request, MAX_INLINE_CHECKPOINT)
+        body = await begin(request, MAX_INLINE_CHECKPOINT, caller.share)
         media_type, wanted = media_type_of(request, BINARY_MEDIA_TYPE), wanted_digest(content_digest)
         text, size, sha256, reference = _text(body), len(body.head), "", None
         if text is not None:
             sha256 = checked_digest(body.head, wanted)
         else:
-            reference = await shelf.put(caller.task, "checkpoint", media_type, body.chunks(), wanted)
+            reference = await shelf.put(caller.task, "checkpoint", media_type, body, wanted)
             size, sha256 = reference.size, reference.sha256
         checkpoint = Checkpoint.model_validate(
             {
@@ -57,13 +59,22 @@ def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
                 "saved_time": datetime.now(UTC),
             }
         )
-        before = caller.task.status.checkpoint
-        if await writes.put(caller, "checkpoint", checkpoint.to_api()) is None:
+        superseded: list[Reference | None] = []
+
+        def newest(task: LongTask) -> list[Operation]:
+            before = task.status.checkpoint
+            if before is not None and (before.attempt, before.sequence) >= (caller.number, number):
+                detail = f"checkpoint {number} is older than the one that is stored; nothing was changed"
+                raise Refusal(HTTPStatus.CONFLICT, "OlderThanStored", detail)
+            superseded[:] = [before.reference if before is not None else None]
+            return [{"op": "add", "path": "/status/checkpoint", "value": checkpoint.to_api()}]
+
+        try:
+            await writes.change(caller, newest)
+        except Refusal:
             await shelf.drop(caller.task, reference)
-            await writes.live(caller)
-            detail = f"checkpoint {number} is older than the one that is stored; nothing was changed"
-            raise Refusal(HTTPStatus.CONFLICT, "OlderThanStored", detail)
-        await shelf.drop(caller.task, before.reference if before else None)
+            raise
+        await shelf.drop(caller.task, *superseded)
         return Saved(sequence=number, size=size, sha256=sha256)
 
     @routes.get("/checkpoint", response_class=Response, responses={204: {"description": "There is none yet."}})
@@ -80,6 +91,7 @@ def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
         if checkpoint.reference is not None:
             headers |= {"Content-Digest": digest_header(checkpoint.reference.sha256)}
             headers |= {"Content-Length": str(checkpoint.reference.size)}
+            await caller.share.take(min(checkpoint.reference.size, MAX_CONFIG_MAP_BYTES))
             return StreamingResponse(await shelf.get(caller.task, checkpoint.reference), headers=headers)
         body = (checkpoint.text or "").encode()
         return Response(body, headers={**headers, "Content-Digest": digest_header(checked_digest(body, None))})

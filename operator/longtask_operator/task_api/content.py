@@ -8,14 +8,20 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Header
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
+from longtask_api.bounds import MAX_DEPTH, excess
 from longtask_api.reports import Reference
 from longtask_operator.task_api.errors import Refusal
+from longtask_operator.task_api.limits import Share
+
+Body = TypeVar("Body", bound=BaseModel)
 
 BINARY_MEDIA_TYPE = "application/octet-stream"
 RangeHeader = Annotated[str | None, Header(alias="Range", max_length=128)]
@@ -27,12 +33,21 @@ Digest = Annotated[str | None, Header(alias="Content-Digest", max_length=1024)]
 RAW_BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 }
-SILENCE_SECONDS = 60.0
-"""How long the next part of a body may take: a pod that hangs in the middle would hold its place in the store."""
+FIRST_SECONDS, SLOWEST = 30.0, 64 * 1024
+"""A body has so many seconds, and one more for each so many bytes that have come: only the wait for the next part
+counts, not the time in which it is stored."""
+LEVELS_AROUND = 10
+"""Of a body around a schema or an answer."""
 MAX_MEDIA_TYPE = 128
 """Characters; the CRD's limit."""
 DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]+):", re.IGNORECASE)
 RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
+
+
+def json_body(model: type[BaseModel]) -> dict[str, Any]:
+    """What the OpenAPI document says of a body that `small_json` reads."""
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 @dataclass(frozen=True)
@@ -41,6 +56,8 @@ class Begun:
 
     head: bytes
     rest: AsyncIterator[bytes] | None
+    share: Share
+    """Holds what has come of it."""
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The whole body."""
@@ -50,27 +67,54 @@ class Begun:
                 yield chunk
 
 
-async def begin(request: Request, limit: int) -> Begun:
-    """Read a body until it ends or has more than `limit` bytes. Raises Refusal when the caller goes away."""
-    head, stream = bytearray(), _stream(request)
+async def begin(request: Request, limit: int, share: Share) -> Begun:
+    """Read a body until it ends or has more than `limit` bytes, all of which the call's share then holds.
+
+    Raises Refusal when the caller goes away or is too slow, and where there is no room for the bytes.
+    """
+    head, stream = bytearray(), _stream(request, share)
     async for chunk in stream:
         head += chunk
         if len(head) > limit:
-            return Begun(bytes(head), stream)
-    return Begun(bytes(head), None)
+            return Begun(bytes(head), stream, share)
+    return Begun(bytes(head), None, share)
 
 
-async def _stream(request: Request) -> AsyncIterator[bytes]:
-    chunks = request.stream()
+async def small_json(request: Request, limit: int, share: Share, model: type[Body]) -> Body:
+    """A small body as the model: JSON whatever the caller names it, because `curl -d` says that it is a form.
+
+    Raises Refusal, or RequestValidationError where it does not fit.
+    """
+    length = request.headers.get("content-length", "")
+    begun = await begin(request, limit, share) if not length.isdecimal() or int(length[:20]) <= limit else None
+    if begun is None or begun.rest is not None:
+        detail = f"the body has more than {limit} bytes, which is the limit here; nothing of it was taken"
+        raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", detail)
+    if problem := excess(begun.head, MAX_DEPTH + LEVELS_AROUND):
+        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Malformed", f"the body {problem}; nothing of it was taken")
+    try:
+        return model.model_validate_json(begun.head)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_url=False, include_input=False)) from None
+
+
+async def _stream(request: Request, share: Share) -> AsyncIterator[bytes]:
+    chunks, loop = request.stream(), asyncio.get_running_loop()
+    left = FIRST_SECONDS
     while True:
+        asked = loop.time()
         try:
-            async with asyncio.timeout(SILENCE_SECONDS):
+            async with asyncio.timeout(left):
                 chunk = await anext(chunks)
         except StopAsyncIteration:
             return
-        except (ClientDisconnect, TimeoutError):
-            detail = f"the body ended before it was complete, or nothing came for {SILENCE_SECONDS:g} s"
-            raise Refusal(HTTPStatus.BAD_REQUEST, "Incomplete", detail) from None
+        except ClientDisconnect:
+            raise Refusal(HTTPStatus.BAD_REQUEST, "Incomplete", "the body ended before it was complete") from None
+        except TimeoutError:
+            detail = f"the body comes with less than {SLOWEST // 1024} KiB/s; nothing was stored, send it again"
+            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "TooSlow", detail, {"Connection": "close"}) from None
+        left += len(chunk) / SLOWEST - (loop.time() - asked)
+        await share.take(len(chunk))
         yield chunk
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from longtask_operator.task_api.app import Parts, routes
+from longtask_operator.task_api.app import Parts, task_api
 
 FILE = Path(__file__).resolve().parents[3] / "docs" / "task-api.json"
 
@@ -15,7 +15,7 @@ FILE = Path(__file__).resolve().parents[3] / "docs" / "task-api.json"
 def document() -> dict[str, Any]:
     """The document; what the API works with stays out of it, so nothing of that is needed here."""
     nothing: dict[str, Any] = {field.name: None for field in fields(Parts)}
-    return routes(Parts(**nothing)).openapi()
+    return task_api(Parts(**nothing)).openapi()
 
 
 def main(arguments: list[str]) -> int:

@@ -1,70 +1,21 @@
-"""How large a body may be, and how often a task may call."""
+"""How often and how many calls a task may make, and how much memory what callers send may take."""
 
+import asyncio
+import contextlib
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from longtask_operator.task_api.errors import Refusal, later
 
-from longtask_api.bounds import MAX_DEPTH, excess
-from longtask_operator.task_api.errors import Refusal
-
-LEVELS_AROUND = 10
-"""Of a body around a schema or an answer."""
 REMEMBERED = 20_000
-
-
-class SmallBodies:
-    """Reads the body of a call that should be small before the app sees it; one that is larger gets 413.
-
-    So does one whose JSON nobody should parse, with 422. These bodies are JSON whatever the caller names them:
-    `curl -d` says that they are a form.
-    """
-
-    def __init__(self, app: ASGIApp, limits: Mapping[str, int]) -> None:
-        """`limits` are bytes, by the path's last part; other calls stream and are not looked at."""
-        self._app = app
-        self._limits = limits
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limit = self._limits.get(scope["path"].rpartition("/")[2]) if scope["type"] == "http" else None
-        if limit is None or scope["method"] != "POST":
-            await self._app(scope, receive, send)
-            return
-        length = Headers(scope=scope).get("content-length", "")
-        body = None if length.isdecimal() and int(length) > limit else await _read(receive, limit)
-        if body is None:
-            detail = f"the body has more than {limit} bytes, which is the limit here; nothing of it was taken"
-            await Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", detail).response()(scope, receive, send)
-            return
-        if problem := excess(body, MAX_DEPTH + LEVELS_AROUND):
-            refusal = Refusal(
-                HTTPStatus.UNPROCESSABLE_ENTITY, "Malformed", f"the body {problem}; nothing of it was taken"
-            )
-            await refusal.response()(scope, receive, send)
-            return
-        MutableHeaders(scope=scope)["content-type"] = "application/json"
-        pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def replay() -> Message:
-            return pending.pop() if pending else await receive()
-
-        await self._app(scope, replay, send)
-
-
-async def _read(receive: Receive, limit: int) -> bytes | None:
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return bytes(body)
-        body += message.get("body", b"")
-        if len(body) > limit:
-            return None
-        if not message.get("more_body"):
-            return bytes(body)
+MIB = 1024 * 1024
+CALLS_AT_ONCE = 48
+"""Of one task: as many as it may have questions, each of which may be waited for, and some more."""
+ROOM, ROOM_OF_A_TASK = 96 * MIB, 24 * MIB
+"""For bytes on their way. One task has room for a result that is checked, or for three uploads at full pace."""
 
 
 class Rate:
@@ -89,3 +40,96 @@ class Rate:
         if left < 1:
             detail = f"a task may report {self._per_second:g} times a second; the newest report is what counts"
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "TooManyReports", detail, {"Retry-After": "1"})
+
+
+class Calls:
+    """Counts the calls of each task that are under way: waits for answers and slow bodies hold a place each."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._under_way: Counter[str] = Counter()
+
+    @contextlib.contextmanager
+    def one(self, key: str) -> Iterator[None]:
+        """While a call is under way. Raises Refusal (429) where there are too many."""
+        if self._under_way[key] >= self._at_once:
+            detail = f"{self._at_once} calls of the task are under way; wait for the answer of one"
+            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "TooManyCalls", detail, {"Retry-After": "1"})
+        self._under_way[key] += 1
+        try:
+            yield
+        finally:
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]
+
+
+class Room:
+    """Memory for bytes that are on their way: so much in all, and so much for each task, so that no task takes it all.
+
+    Bytes are counted when they have come, not when they are announced: a body that comes slowly holds little.
+    """
+
+    def __init__(self, total: int, each: int, patience: float = 20.0) -> None:
+        """`total` and `each` in bytes; `patience` in seconds: how long a body waits for others to give room back."""
+        self._total = total
+        self._each = each
+        self._patience = patience
+        self._taken: Counter[str] = Counter()
+        self._given_back = asyncio.Event()
+
+    @contextlib.contextmanager
+    def share(self, key: str) -> Iterator["Share"]:
+        """What one call takes; it is given back at the end of the call."""
+        share = Share(self, key)
+        try:
+            yield share
+        finally:
+            share.give_back(share.taken)
+
+    async def take(self, key: str, size: int) -> None:
+        """Count bytes as soon as there is room for them; nobody reads on meanwhile. Raises Refusal (503)."""
+        try:
+            async with asyncio.timeout(self._patience):
+                while self._taken[key] + size > self._each or self._taken.total() + size > self._total:
+                    await self._given_back.wait()
+        except TimeoutError:
+            whose = "the task's own calls hold" if self._taken[key] + size > self._each else "other calls hold"
+            raise later("NoRoom", f"{whose} too much memory; send it again when some have ended", 5) from None
+        self._taken[key] += size
+
+    def give_back(self, key: str, size: int) -> None:
+        """The bytes are gone."""
+        self._taken[key] -= size
+        if not self._taken[key]:
+            del self._taken[key]
+        self._given_back.set()
+        self._given_back = asyncio.Event()
+
+
+class Share:
+    """The bytes of one call."""
+
+    def __init__(self, room: Room, key: str) -> None:
+        self._room = room
+        self._key = key
+        self.taken = 0
+
+    async def take(self, size: int) -> None:
+        """Hold that many bytes more. Raises Refusal (503) where there is no room for them for long."""
+        await self._room.take(self._key, size)
+        self.taken += size
+
+    def give_back(self, size: int) -> None:
+        """Hold that many bytes less."""
+        self.taken -= size
+        self._room.give_back(self._key, size)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What each task may have of the task API."""
+
+    rate: Rate
+    calls: Calls = field(default_factory=lambda: Calls(CALLS_AT_ONCE))
+    room: Room = field(default_factory=lambda: Room(ROOM, ROOM_OF_A_TASK))

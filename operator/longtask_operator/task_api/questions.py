@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 
 from longtask_api.checking import check_value_schema
 from longtask_api.longtask import LongTask
@@ -14,10 +14,13 @@ from longtask_api.reports import MAX_QUESTIONS, InputRequest, json_or_text
 from longtask_operator.cache import Cache
 from longtask_operator.task_api.bodies import QuestionAnswer, QuestionBody, QuestionState
 from longtask_operator.task_api.callers import Admit, Attempt
+from longtask_operator.task_api.content import json_body, small_json
 from longtask_operator.task_api.errors import Refusal
 from longtask_operator.task_api.writes import Operation, Writes
 from longtask_runtime.validation import Validator
 
+MAX_QUESTION_BODY = 32 * 1024
+"""Bytes."""
 MAX_SCHEMA = 8192
 MAX_DEFAULT = 4096
 """Characters of JSON text; the CRD's limits."""
@@ -28,9 +31,10 @@ def router(admit: Admit, writes: Writes, cache: Cache, validator: Validator) -> 
     """questions."""
     routes = APIRouter()
 
-    @routes.post("/questions", response_model_exclude_unset=True)
-    async def ask(body: QuestionBody, caller: Annotated[Attempt, Depends(admit)]) -> QuestionAnswer:
+    @routes.post("/questions", response_model_exclude_unset=True, openapi_extra=json_body(QuestionBody))
+    async def ask(request: Request, caller: Annotated[Attempt, Depends(admit)]) -> QuestionAnswer:
         """Ask; the same question asked again, also by a later attempt, is the first one and may have its answer."""
+        body = await small_json(request, MAX_QUESTION_BODY, caller.share, QuestionBody)
         question = _question(body, datetime.now(UTC))
         if body.answer_schema is not None and (problems := await validator.run(check_value_schema, body.answer_schema)):
             raise _malformed(f"schema: {'; '.join(problems)}")

@@ -3,11 +3,15 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from longtask_operator.task_api.bodies import AttemptAnswer, ProgressBody, Told
 from longtask_operator.task_api.callers import Admit, Attempt
+from longtask_operator.task_api.content import json_body, small_json
 from longtask_operator.task_api.writes import Writes
+
+MAX_PROGRESS_BODY = 16 * 1024
+"""Bytes."""
 
 
 def router(admit: Admit, writes: Writes) -> APIRouter:
@@ -23,9 +27,15 @@ def router(admit: Admit, writes: Writes) -> APIRouter:
             cancel_requested=caller.task.spec.cancel_requested,
         )
 
-    @routes.post("/progress", status_code=202, responses={200: {"model": Told, "description": "Stored, or outdated."}})
-    async def progress(body: ProgressBody, response: Response, caller: Annotated[Attempt, Depends(admit)]) -> Told:
+    @routes.post(
+        "/progress",
+        status_code=202,
+        responses={200: {"model": Told, "description": "Stored, or outdated."}},
+        openapi_extra=json_body(ProgressBody),
+    )
+    async def progress(request: Request, response: Response, caller: Annotated[Attempt, Depends(admit)]) -> Told:
         """Tell how far the work is. 202: held, and written within the interval; the newest report wins."""
+        body = await small_json(request, MAX_PROGRESS_BODY, caller.share, ProgressBody)
         if body.final:
             await writes.write(caller, body.report())
         elif writes.hold(caller, body.report()):

@@ -1,9 +1,8 @@
 """A pod hands in its result and artifacts: a small result goes into the object, all else into the store."""
 
-import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -34,8 +33,6 @@ from longtask_runtime.validation import Validator
 
 MAX_CHECKED_RESULT = 16 * 1024 * 1024
 """Bytes of a result that can be held against a resultSchema, which needs all of it in memory."""
-CHECKED_AT_ONCE = 4
-"""Results that are held in memory; the bodies of others are not read meanwhile."""
 _NO_RESULT: dict[int | str, dict[str, Any]] = {
     415: {"model": Problem, "description": "A result is JSON or text; other data is an artifact."}
 }
@@ -88,7 +85,6 @@ class Results:
     cache: Cache
     shelf: Shelf
     validator: Validator
-    checking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CHECKED_AT_ONCE))
 
     async def hand_in(self, caller: Attempt, request: Request, offer: Offer) -> HandedIn:
         """Take the body of the request as the result. Raises Refusal."""
@@ -98,21 +94,20 @@ class Results:
         job = self.cache.jobs.get(caller.task.metadata.uid)
         schema = job.result_schema if job is not None else None
         if schema is None:
-            return await self._take(caller, await begin(request, MAX_INLINE_RESULT), offer, None)
-        async with self.checking:
-            body = await begin(request, MAX_CHECKED_RESULT)
-            if body.rest is not None:
-                detail = f"where its template has a resultSchema a result has at most {MAX_CHECKED_RESULT} bytes"
-                raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", detail)
-            mismatch = await self.validator.run(_mismatch, schema, body.head, offer.media_type)
-            return await self._take(caller, body, offer, mismatch)
+            return await self._take(caller, await begin(request, MAX_INLINE_RESULT, caller.share), offer, None)
+        body = await begin(request, MAX_CHECKED_RESULT, caller.share)
+        if body.rest is not None:
+            detail = f"where its template has a resultSchema a result has at most {MAX_CHECKED_RESULT} bytes"
+            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", detail)
+        mismatch = await self.validator.run(_mismatch, schema, body.head, offer.media_type)
+        return await self._take(caller, body, offer, mismatch)
 
     async def _take(self, caller: Attempt, body: Begun, offer: Offer, mismatch: str | None) -> HandedIn:
         if body.rest is None and len(body.head) <= MAX_INLINE_RESULT:
             size, sha256 = len(body.head), checked_digest(body.head, offer.digest)
             result = _inline(body.head, offer.media_type)
         else:
-            reference = await self.shelf.put(caller.task, "result", offer.media_type, body.chunks(), offer.digest)
+            reference = await self.shelf.put(caller.task, "result", offer.media_type, body, offer.digest)
             result, size, sha256 = Result(reference=reference), reference.size, reference.sha256
         told = {
             "attempt": caller.number,
@@ -133,8 +128,8 @@ class Results:
     ) -> ArtifactAnswer:
         """Keep the body of the request as an artifact. Raises Refusal."""
         _make_room(caller.task.status.result or Result(), name)
-        body = await begin(request, 0)
-        reference = await self.shelf.put(caller.task, f"artifact-{name}", media_type, body.chunks(), digest)
+        body = await begin(request, 0, caller.share)
+        reference = await self.shelf.put(caller.task, f"artifact-{name}", media_type, body, digest)
         artifact = Artifact(name=name, media_type=media_type, **reference.model_dump(by_alias=False))
 
         def with_artifact(before: Result) -> Result:

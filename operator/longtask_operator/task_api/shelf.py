@@ -10,7 +10,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.reports import Reference
 from longtask_operator.store.store import Store
 from longtask_operator.store.terms import DigestMismatch, NotStored, Owner, StoreUnavailable, TooLarge
-from longtask_operator.task_api.content import begun, digest_mismatch
+from longtask_operator.task_api.content import Begun, begun, digest_mismatch
 from longtask_operator.task_api.errors import Refusal, later
 
 logger = logging.getLogger(__name__)
@@ -22,15 +22,13 @@ class Shelf:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def put(
-        self, task: LongTask, what: str, media_type: str, chunks: AsyncIterator[bytes], sha256: str | None
-    ) -> Reference:
-        """Store bytes; `sha256` (hex digits) is what they should have. `what` begins their key, which no other bytes
+    async def put(self, task: LongTask, what: str, media_type: str, body: Begun, sha256: str | None) -> Reference:
+        """Store a body; `sha256` (hex digits) is what they should have. `what` begins their key, which no other bytes
         ever have: what is sent twice, as its answer was lost, is two things, and the one that goes is not the other.
         """
         key = f"{what}-{secrets.token_hex(8)}"
         try:
-            return await self._store.put(_owner(task), key, media_type, chunks, sha256)
+            return await self._store.put(_owner(task), key, media_type, body.chunks(), sha256, body.share.give_back)
         except TooLarge as error:
             raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", str(error)) from None
         except DigestMismatch as error:

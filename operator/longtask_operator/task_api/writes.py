@@ -98,11 +98,6 @@ class Writes:
             return False
         return await self._store(_Held(attempt, report, datetime.now(UTC))) is not None
 
-    async def put(self, attempt: Attempt, field: str, value: Mapping[str, Any]) -> LongTask | None:
-        """Store a field of status whose (attempt, sequence) the API server holds forward; None when it holds a newer
-        one. Raises Refusal."""
-        return await self._send(attempt, [_add(field, value), _told(datetime.now(UTC))])
-
     async def change(self, attempt: Attempt, make: Callable[[LongTask], Iterable[Operation]]) -> LongTask:
         """Store the operations that `make` gives for the task as it is; nobody else's write comes between the look and
         the change. No operations: nothing is written. Raises Refusal, also from `make`.
