@@ -26,10 +26,6 @@ def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) ->
     return JSONResponse(body, status_code=status, headers=headers)
 
 
-class TooMuch(Exception):
-    """The body holds JSON that nobody should parse; the text says how much."""
-
-
 class Gate:
     """Lets through POST requests of a bearable size and depth.
 
@@ -51,22 +47,34 @@ class Gate:
             text = f"the request has {length} bytes; at most {self._max_request_bytes} are read. Nothing was started."
             await refusal(413, text)(scope, receive, send)
         else:
+            measured = _Measured(scope, receive, send)
             try:
-                await self._app(scope, _measured(receive), send)
-            except TooMuch as error:
-                await refusal(400, f"the request {error}. Nothing was started.")(scope, receive, send)
+                await self._app(scope, measured.receive, measured.send)
             except ClientDisconnect:
-                log.info("a client went away before its request was complete")
+                log.info("a client went away, or was sent away, before its request was complete")
 
 
-def _measured(receive: Receive) -> Receive:
-    """The same messages. Raises TooMuch before the app has so much of the body that it would be too much to parse."""
-    meter = Meter(MAX_DEPTH + LEVELS_AROUND)
+class _Measured:
+    """A request whose body is counted as it comes. When it is more than anybody should parse it is refused, and to the
+    app it looks as if the client had gone: the app has read nothing of it as JSON yet."""
 
-    async def received() -> Message:
-        message = await receive()
-        if message["type"] == "http.request" and (problem := meter.add(message.get("body", b""))):
-            raise TooMuch(problem)
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._meter = Meter(MAX_DEPTH + LEVELS_AROUND)
+        self._refused = False
+
+    async def receive(self) -> Message:
+        """The next message for the app."""
+        message = await self._receive()
+        if message["type"] == "http.request" and (problem := self._meter.add(message.get("body", b""))):
+            self._refused = True
+            await refusal(400, f"the request {problem}. Nothing was started.")(self._scope, self._receive, self._send)
+            return {"type": "http.disconnect"}
         return message
 
-    return received
+    async def send(self, message: Message) -> None:
+        """What the app answers, unless it was answered."""
+        if not self._refused:
+            await self._send(message)

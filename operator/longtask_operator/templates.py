@@ -77,8 +77,8 @@ def problems_of(template: LongTaskTemplate) -> list[str]:
 
 def _misshapen(pod: Mapping[str, Any]) -> Iterator[str]:
     """Where the pod is not of the shape that LongTask adds its own parts to; the rest is the API server's to judge."""
-    if depth_of(pod, MAX_DEPTH) > MAX_DEPTH:
-        yield f"podTemplate.spec is nested deeper than {MAX_DEPTH} levels"
+    if depth_of({"spec": pod}, MAX_DEPTH) > MAX_DEPTH:
+        yield f"podTemplate is nested deeper than {MAX_DEPTH} levels"
         return
     for field in ("containers", "initContainers", "volumes"):
         yield from _no_objects(pod, field, "podTemplate.spec")

@@ -1,5 +1,6 @@
 """Whatever is wrong with a call, the agent is told what and where, and nothing is created."""
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -100,6 +101,29 @@ async def test_a_body_beyond_the_limit_is_an_error_and_not_a_hang(as_alice: Sess
         with pytest.raises(MCPError, match="at most 2097152 are read"):
             await session.call("model_training", model_name=MEBIBYTE * 3)
         assert not (await session.call("list_templates")).error
+
+
+@eras
+@pytest.mark.usefixtures("nothing_created")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ('{"model_name":' * 3000 + "1" + "}" * 3000, "the request is nested deeper than 190 levels"),
+        ('{"model_name":[' + "[]," * 250_000 + "1]}", "the request has more than 200000 values"),
+    ],
+    ids=["deep", "many"],
+)
+async def test_a_body_that_nobody_should_parse_is_refused_before_it_is(
+    replica: Replica, alice: str, era: str, arguments: str, told: str
+) -> None:
+    headers, body = raw_start(era, "too-much")
+    headers["Authorization"] = f"Bearer {alice}"
+    body["params"]["arguments"] = "ARGUMENTS"
+    text = json.dumps(body).replace('"ARGUMENTS"', arguments)
+    async with httpx2.AsyncClient(trust_env=False, timeout=20) as http:
+        response = await http.post(replica.url, content=text, headers=headers)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == f"{told}. Nothing was started."
 
 
 @pytest.mark.usefixtures("nothing_created")

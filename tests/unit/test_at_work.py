@@ -134,7 +134,11 @@ def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) ->
         ),
         pytest.param(
             _given(50, job=job(snapshot=None), pods=(running_pod(),)),
-            Step(None, None),
+            Step(
+                "Pending",
+                "the terms of Job training-1-8f3c2a1b are not known: its annotation longtask.dev/template-snapshot "
+                "cannot be read. Put it back as it was, or delete this task and start another one.",
+            ),
             id="nothing-is-known-of-the-template",
         ),
     ],

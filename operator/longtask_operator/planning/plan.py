@@ -1,7 +1,8 @@
 """The next step for a task."""
 
+from longtask_api import names
 from longtask_api.conditions import is_true
-from longtask_api.longtask import ConditionType, JobRef
+from longtask_api.longtask import ConditionType, JobRef, Phase
 from longtask_operator.planning import activity, after_end, at_end, at_work, before_start, statuses
 from longtask_operator.planning.observed import JobView
 from longtask_operator.planning.world import Plan, World
@@ -25,7 +26,8 @@ def plan(world: World) -> Plan:
 def _with_job(world: World, job: JobView) -> Plan:
     snapshot = job.snapshot or world.task.status.template_snapshot
     if snapshot is None:
-        return Plan(world.task.status)
+        status = statuses.observed(world, world.task.status)
+        return Plan(statuses.unfinished(world, status, Phase.PENDING, _without_terms(job)))
     status = statuses.observed(world, world.task.status).model_copy(
         update={"job_ref": JobRef(name=job.name, uid=job.uid), "template_snapshot": snapshot}
     )
@@ -38,3 +40,11 @@ def _with_job(world: World, job: JobView) -> Plan:
     if job.failed_reason is not None:
         return at_end.failed(world, job, status, snapshot)
     return at_work.at_work(world, job, status, snapshot)
+
+
+def _without_terms(job: JobView) -> str:
+    """Of a Job whose annotation was made unreadable before status had it too."""
+    return (
+        f"the terms of Job {job.name} are not known: its annotation {names.ANNOTATION_SNAPSHOT} cannot be read. Put it "
+        "back as it was, or delete this task and start another one."
+    )
