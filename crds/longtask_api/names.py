@@ -42,6 +42,10 @@ ENV_REPORT_URL: Final = "LONGTASK_REPORT_URL"
 ENV_TOKEN_FILE: Final = "LONGTASK_TOKEN_FILE"  # noqa: S105
 ENV_SCHEMA_HASH: Final = "LONGTASK_SCHEMA_HASH"
 """The template's ANNOTATION_SCHEMA_HASH; the SDK compares it with the code that runs."""
+ENV_SETTINGS: Final = frozenset(
+    f"LONGTASK_{name}" for name in ("EXIT_SECONDS", "FLUSH_SECONDS", "RESUME_SECONDS", "TERMINATION_LOG")
+)
+"""What an author may set for the SDK; all other variables of that prefix are LongTask's own."""
 REPORT_TOKEN_FOLDER: Final = "/var/run/secrets/longtask.dev/report"  # noqa: S105
 REPORT_TOKEN_VOLUME: Final = "longtask-report-token"  # noqa: S105
 ENV_PARAMETERS: Final = "LONGTASK_PARAMETERS"

@@ -64,10 +64,9 @@ def problems_of(template: LongTaskTemplate) -> list[str]:
         return problems + misshapen
     for container in [*(pod.get("initContainers") or []), *pod["containers"]]:
         for variable in container.get("env") or []:
-            if str(variable.get("name", "")).startswith("LONGTASK_"):
-                problems.append(
-                    f"container {container.get('name')!r}: variable {variable['name']} is LongTask's own; rename it"
-                )
+            name = str(variable.get("name", ""))
+            if name.startswith("LONGTASK_") and name not in names.ENV_SETTINGS:
+                problems.append(f"container {container.get('name')!r}: variable {name} is LongTask's own; rename it")
     if pod.get("restartPolicy", "Never") != "Never":
         problems.append("podTemplate.spec.restartPolicy must be Never or absent: retries are the Job's")
     if any(volume.get("name") == names.REPORT_TOKEN_VOLUME for volume in pod.get("volumes") or []):

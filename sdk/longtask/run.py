@@ -92,8 +92,11 @@ class _Work:
 
     def close(self) -> None:
         """End the event loop of an async task, with all that it has left there."""
-        if self._runner is not None:
-            self._runner.close()
+        try:
+            if self._runner is not None:
+                self._runner.close()
+        except BaseException as error:  # of what it has left there; the outcome is recorded
+            notice(f"what the work has left in its event loop failed at the end: {type(error).__name__}: {error}")
 
     def _outcome(self) -> int:
         try:

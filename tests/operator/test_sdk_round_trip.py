@@ -1,20 +1,16 @@
 """A template made by `longtask template`: the function in the pod gets exactly the values that the task names."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from longtask_api import names
-from tests.kube import Kube, eventually
 from tests.operator import described
-from tests.operator.tasks import IMAGE, Tasks
+from tests.operator.sdk import apply, bring, made
+from tests.operator.tasks import Tasks
 
 pytestmark = pytest.mark.cluster
 
@@ -65,30 +61,9 @@ OTHERS_GOT = GOT | described.told(
 def template(tasks: Tasks, unique: Callable[[str], str]) -> str:
     """The function's template, as the command line writes it, with the module mounted from a ConfigMap."""
     name = unique("described")
-    arguments = ["described:described", "--image", IMAGE, "--name", name, "--python", "/opt/longtask/bin/python"]
-    made = subprocess.run(
-        [sys.executable, "-m", "longtask", "template", *arguments],
-        cwd=CODE.parent,
-        env=os.environ,
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    document = yaml.safe_load(made.stdout)
-    kube = tasks.kube
-    config = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name},
-        "data": {CODE.name: CODE.read_text()},
-    }
-    kube.apply(f"/api/v1/namespaces/{kube.namespace}/configmaps/{name}", config).done()
-    pod = document["spec"]["podTemplate"]["spec"]
-    pod["volumes"].append({"name": "code", "configMap": {"name": name}})
-    (container,) = pod["containers"]
-    container["volumeMounts"].append({"name": "code", "mountPath": "/code"})
-    container["env"] = [{"name": "PYTHONPATH", "value": "/code"}]
-    _apply(kube, name, document)
+    document = made(CODE, "described", name)
+    bring(tasks.kube, CODE, document)
+    apply(tasks.kube, document)
     return name
 
 
@@ -112,14 +87,3 @@ def test_the_templates_hash_reaches_the_pod(tasks: Tasks, template: str, unique:
     (pod,) = tasks.pods(uid)
     variables = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
     assert variables[names.ENV_SCHEMA_HASH] == described.described.signature.schema_hash()
-
-
-def _apply(kube: Kube, name: str, document: dict[str, Any]) -> None:
-    path = kube.path(names.TEMPLATE_PLURAL, name)
-    kube.apply(path, document).done()
-
-    def ready() -> list[tuple[str, str]]:
-        conditions = kube.get(path).done().get("status", {}).get("conditions", [])
-        return [(each["status"], each["message"]) for each in conditions]
-
-    eventually(ready, lambda seen: seen == [("True", "")])

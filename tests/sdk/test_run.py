@@ -351,6 +351,12 @@ def test_an_async_task_does_not_wait_for_the_threads_that_it_leaves(pod: Start) 
     assert "thread asyncio_0" in ran.err
 
 
+def test_what_is_left_in_the_event_loop_does_not_change_the_outcome(pod: Start) -> None:
+    ran = pod("work:leave_a_failing_task_behind").ended()
+    assert (ran.code, ran.message) == (0, '{"done":1}')
+    assert "what the work has left in its event loop failed at the end: SystemExit: out of order" in ran.err
+
+
 def test_work_that_leaves_nothing_behind_says_nothing(pod: Start) -> None:
     assert "live on" not in pod("work:train").ended().err
 

@@ -25,7 +25,19 @@ from longtask.signature import read
 from longtask.values import BadValue, decode
 from longtask_api.parameters import check_schema, complete
 from tests.sdk import samples
-from tests.sdk.test_signature import Colour, Layer, Level, Node, Optimizer, Options, Point, returning, with_parameter
+from tests.sdk.test_signature import (
+    Colour,
+    Layer,
+    Level,
+    Net,
+    Node,
+    Optimizer,
+    Options,
+    Point,
+    Settings,
+    returning,
+    with_parameter,
+)
 
 
 @dataclass(frozen=True)
@@ -258,6 +270,18 @@ SCALARS: st.SearchStrategy[tuple[Any, Any]] = st.one_of(
     st.tuples(st.just(Point), st.builds(Point, st.integers(), st.integers())),
     st.tuples(st.just(Optimizer), st.builds(Optimizer, st.floats(-1, 1), st.integers())),
     st.tuples(st.just(Layer), st.builds(Layer, title=st.just("t"), size=st.integers(1, 9))),
+    st.tuples(st.just(Settings), st.builds(Settings, st.none() | st.integers(), limit=st.none() | st.integers())),
+    st.tuples(
+        st.just(Net),
+        st.builds(
+            Net,
+            layers=st.just([]),
+            first=st.none() | st.just(Layer(title="t")),
+            day=st.none() | st.dates(),
+            size=st.none() | st.integers(),
+            any=st.none() | st.booleans(),
+        ),
+    ),
 )
 
 

@@ -114,6 +114,10 @@ def leave_behind(what: str, fails: bool = False) -> dict[str, int]:
     return {"done": 1}
 
 
+LEFT: list[Any] = []
+"""What nothing else holds."""
+
+
 def slow_goodbye() -> None:
     time.sleep(600)
 
@@ -122,6 +126,21 @@ def slow_goodbye() -> None:
 async def leave_a_thread_behind() -> dict[str, int]:
     """asyncio.run would wait for that thread, and only then give the value."""
     asyncio.get_running_loop().run_in_executor(None, time.sleep, 600)
+    await asyncio.sleep(0)
+    return {"done": 1}
+
+
+@longtask.task
+async def leave_a_failing_task_behind() -> dict[str, int]:
+    """Another async task ends the process when the event loop ends it."""
+
+    async def left() -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            sys.exit("out of order")
+
+    LEFT.append(asyncio.create_task(left()))
     await asyncio.sleep(0)
     return {"done": 1}
 

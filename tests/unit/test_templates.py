@@ -27,6 +27,11 @@ def _with_env(*variables: str) -> dict[str, Any]:
         pytest.param(_template(), [], id="least"),
         pytest.param(_template({"restartPolicy": "Never"}), [], id="restart-never"),
         pytest.param(_template({"containers": [_with_env("EPOCHS", "MY_LONGTASK_ID")]}), [], id="own-variables"),
+        pytest.param(
+            _template({"containers": [_with_env("LONGTASK_EXIT_SECONDS", "LONGTASK_FLUSH_SECONDS")]}),
+            [],
+            id="settings-of-the-sdk",
+        ),
         pytest.param(_template({"containers": [MAIN | {"env": None}]}), [], id="empty-env"),
         pytest.param(_template(name="start"), [], id="a-name-like-a-tool"),
         pytest.param(

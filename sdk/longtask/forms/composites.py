@@ -184,7 +184,8 @@ class Record(Form):
             raise BadValue(path, f"{shown(value)} is not a {self.python.__name__}")
         encoded = {}
         for field in self.fields:
-            if (each := self.get(value, field.name)) is not ABSENT:
+            each = self.get(value, field.name)
+            if each is not ABSENT and not (each is None and field.default is None):
                 encoded[field.name] = field.form.encode(each, at(path, field.name))
         return encoded
 

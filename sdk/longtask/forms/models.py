@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from longtask.forms.base import BadValue, Form, Schema, at, shown
-from longtask.forms.composites import Anything, without_null
+from longtask.forms.composites import Anything, nullable, without_null
 from longtask.forms.scalars import choice_schema, is_plain
 
 Mode = Literal["validation", "serialization"]
@@ -41,7 +41,7 @@ class Model(Form):
     def encode(self, value: Any, path: str) -> Any:
         if not isinstance(value, self.model):
             raise BadValue(path, f"{shown(value)} is not a {self.model.__name__}")
-        encoded = value.model_dump(mode="json", by_alias=True)
+        encoded = _given(self.flat, value.model_dump(mode="json", by_alias=True))
         self.decode(encoded, path)
         return encoded
 
@@ -90,6 +90,23 @@ def _optional(schema: Schema) -> Schema:
     if schema.get("default", ...) is not None:
         return schema
     return without_null({key: value for key, value in schema.items() if key != "default"})
+
+
+def _given(schema: Schema, value: Any) -> Any:
+    """What a model writes of itself, as it is given: without nulls that mean what is not given, and computed fields."""
+    if isinstance(value, list):
+        return [_given(schema.get("items", {}), each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    objects = [option for option in (schema, *schema.get("anyOf", ())) if "properties" in option]
+    fields = {name: field for option in objects for name, field in option["properties"].items()}
+    closed = bool(objects) and all(option.get("additionalProperties") is False for option in objects)
+    return {
+        name: _given(fields.get(name, {}), each)
+        for name, each in value.items()
+        if (name in fields and (each is not None or nullable(fields[name]) == fields[name]))
+        or (name not in fields and not closed)
+    }
 
 
 def _target(root: Schema, reference: str) -> Schema:
