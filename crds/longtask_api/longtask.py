@@ -440,6 +440,11 @@ class LongTask(ApiModel):
         """Whether the work has ended, in whatever way."""
         return self.status.phase in TERMINAL_PHASES
 
+    @property
+    def is_record(self) -> bool:
+        """Whether it only says what was, where it has no Job yet: it came from a backup, to whose status it waits."""
+        return self.metadata.annotations.get(names.ANNOTATION_RECORD) == "true"
+
     def answer_to(self, question_id: str) -> str | None:
         """The answer that was given to a question, as JSON text."""
         return next((each.value for each in self.spec.input_responses if each.request_id == question_id), None)

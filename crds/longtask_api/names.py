@@ -26,6 +26,8 @@ is Kubernetes' own, so that `kubectl logs` and `kubectl exec` choose that contai
 ANNOTATION_NOT_AFTER: Final = f"{GROUP}/not-after"
 """On Jobs and their pods: until when the leader that wrote last has the Lease for itself. A policy of the chart refuses
 what arrives later."""
+ANNOTATION_RECORD: Final = f"{GROUP}/record"
+"""On LongTasks that are restored from a backup, with the value "true": what was, which is not to be done again."""
 ANNOTATION_SCHEMA_HASH: Final = f"{GROUP}/schema-hash"
 """On templates that were made from code: of the code's parametersSchema and resultSchema. The pod gets it."""
 

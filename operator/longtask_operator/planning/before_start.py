@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from longtask_api import names
 from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.planning import statuses
@@ -17,6 +18,8 @@ def before_start(world: World) -> Plan:
         return statuses.ended(
             world, status, Phase.CANCELLED, failure=statuses.cancelled("before it started"), at=world.now
         )
+    if task.is_record:
+        return _record(world, status)
     if template is None or not template.is_ready:
         return _wait_for_template(world, status)
     maximum = template.spec.max_active_deadline_seconds
@@ -40,6 +43,15 @@ def before_start(world: World) -> Plan:
     snapshot = take_snapshot(template)
     job = build_job(task, template, snapshot, world.parameters, world.policy.report_url)
     return Plan(task.status, (CreateJob(job),))
+
+
+def _record(world: World, status: LongTaskStatus) -> Plan:
+    message = (
+        f"annotation {names.ANNOTATION_RECORD} says that this was restored from a backup: it is never started; "
+        "restore its status too, or remove the annotation to have the work done"
+    )
+    status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "Unknown", "Record", message)
+    return Plan(statuses.unfinished(world, status, Phase.PENDING, message))
 
 
 def _wait_for_template(world: World, status: LongTaskStatus) -> Plan:

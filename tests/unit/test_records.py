@@ -1,0 +1,64 @@
+"""What was restored from a backup: it says what was, and nothing is done for it."""
+
+from typing import Any
+
+import pytest
+
+from longtask_api import names
+from longtask_api.conditions import ConditionStatus, find
+from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus, Memory, Phase, Requester
+from longtask_operator.delivery.due import due
+from longtask_operator.planning.plan import plan
+from tests.unit.given import Step, condition, job, running_pod, status, step, task, template, world, written
+
+MEMORY = Memory(memory_id="agents-a1b2c3d4e5", actor_id="ann", session_id="one")
+REQUESTER = Requester(principal="system:serviceaccount:agents:researcher")
+
+
+def record(state: LongTaskStatus | None = None, value: str = "true", **spec: Any) -> LongTask:
+    plain = task(state, **spec)
+    annotated = plain.metadata.model_copy(update={"annotations": {names.ANNOTATION_RECORD: value}})
+    return plain.model_copy(update={"metadata": annotated})
+
+
+@pytest.mark.parametrize("now", [0, 1, 3600, 86400])
+def test_it_is_never_started_and_says_why(now: float) -> None:
+    after = plan(world(record(), now, template=template(), parameters={}))
+    assert (after.actions, after.look_again) == ((), None)
+    assert after.status.phase is Phase.PENDING
+    assert after.status.message is not None
+    assert "it is never started; restore its status too, or remove the annotation" in after.status.message
+    accepted = find(after.status.conditions, ConditionType.ACCEPTED)
+    assert accepted is not None
+    assert accepted.reason == "Record"
+    assert plan(world(written(record(), after), now + 60, template=template(), parameters={})).status == after.status
+
+
+@pytest.mark.parametrize("value", ["false", "", "True", "yes"])
+def test_any_other_value_is_a_task(value: str) -> None:
+    assert plan(world(record(value=value), 1, template=template(), parameters={})).actions != ()
+
+
+def test_it_can_be_cancelled() -> None:
+    assert plan(world(record(cancel_requested=True), 1)).status.phase is Phase.CANCELLED
+
+
+def test_work_that_goes_on_is_not_stopped_by_the_annotation() -> None:
+    running = record(status(Phase.RUNNING))
+    with_it = plan(world(running, 10, job=job(), pods=(running_pod(),)))
+    without = plan(world(task(status(Phase.RUNNING)), 10, job=job(), pods=(running_pod(),)))
+    assert (with_it.actions, with_it.status) == (without.actions, without.status)
+
+
+def test_its_session_is_not_told_again() -> None:
+    ended = status(Phase.SUCCEEDED)
+    assert due(task(ended, memory=MEMORY)) == "result"
+    assert due(record(ended, memory=MEMORY)) is None
+
+
+@pytest.mark.parametrize("delivered", ["Unknown", "False"])
+def test_it_goes_when_its_time_is_over_and_waits_for_nobody(delivered: ConditionStatus) -> None:
+    ended = status(Phase.SUCCEEDED, condition("Delivered", delivered, reason="Pending"), message="done")
+    kept = record(ended, memory=MEMORY, requester=REQUESTER, ttl_seconds_after_finished=60)
+    assert step(plan(world(kept, 159))) == Step("Succeeded", "done", (), 160)
+    assert step(plan(world(kept, 160))) == Step("Succeeded", "done", ("delete task",), None)
