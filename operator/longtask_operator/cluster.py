@@ -126,7 +126,7 @@ class Cluster:
         metrics server does not answer: it says more of work that has stalled, but decides nothing."""
         try:
             document = await request(self._client, "GET", f"{self._metrics}/pods/{pod.name}")
-        except (KubeError, TimeoutError):
+        except (KubeError, aiohttp.ClientError, TimeoutError):
             return None
         return usage_view(document, pod.container)
 

@@ -201,7 +201,9 @@ async def test_a_record_under_another_callers_key_is_not_given_out(
     assert "another caller's" in caplog.text
 
 
-@pytest.mark.parametrize("uid", ["", "x", "..", "../other", "8F3C2A1B-1111-4222-8333-444444444444", str(uuid.uuid4())])
+@pytest.mark.parametrize(
+    "uid", ["", "x", "..", "../other", "8F3C2A1B-1111-4222-8333-444444444444", "8f3c2a1b-1111-4222-8333-444444444444"]
+)
 async def test_what_is_no_uid_of_a_record_is_not_found(archive: Archive, caller: Caller, uid: str) -> None:
     assert await archive.get(caller, uid) is None
     assert await archive.body(caller, uid, None) is None
@@ -239,6 +241,29 @@ async def test_pages_have_every_record_once_the_newest_first(
         seen += [each.metadata.uid for each in page.tasks]
         cursor = page.cursor
     assert seen == sorted(uids, key=lambda uid: (modified[f"{uid}.json"], uid), reverse=True)
+
+
+async def test_further_pages_of_a_list_list_nothing_anew(archive: Archive, caller: Caller, s3: S3) -> None:
+    lists: list[object] = []
+
+    def listing(**call: object) -> None:
+        lists.append(call)
+
+    uids = await archived(archive, caller, 3)
+    events = await s3._client.call(lambda client: client.meta.events)
+    events.register("before-send.s3.ListObjectsV2", listing)
+    try:
+        first = await archive.page(caller, 1, None)
+        later = await archived(archive, caller, 1)
+        second = await archive.page(caller, 1, first.cursor)
+        third = await archive.page(caller, 1, second.cursor)
+        assert len(lists) == 1
+        anew = await archive.page(caller, 10, None)
+        assert {each.metadata.uid for each in anew.tasks} == {*uids, *later}
+        assert len(lists) == 2
+    finally:
+        events.unregister("before-send.s3.ListObjectsV2", listing)
+    assert {each.metadata.uid for page in (first, second, third) for each in page.tasks} == set(uids)
 
 
 async def test_a_list_is_in_short(archive: Archive, given_task: Given, caller: Caller) -> None:

@@ -49,6 +49,12 @@ def session(**events: dict[str, Any] | Payload) -> list[Event]:
     return sorted(found, key=lambda event: event.time, reverse=True)
 
 
+def odd_message(content: Any) -> dict[str, Any]:
+    """A message of the assistant that the session manager would not write so."""
+    odd = json.dumps({"message": {"role": "assistant", "content": content}})
+    return {"conversational": {"content": {"text": odd}, "role": "ASSISTANT"}}
+
+
 TURN = {"t1": ASKED, "t2": CALLED, "t3": GAVE, "t4": DONE}
 AFTER_TURN = at(4) + MILLISECOND
 BEFORE_FIRST = at(1) - BEFORE_ALL
@@ -106,6 +112,21 @@ PLACES: dict[str, tuple[dict[str, Any], datetime, bool]] = {
         AFTER_TURN,
         True,
     ),
+    "content that is a number": (TURN | {"t5": odd_message(7)}, AFTER_TURN, True),
+    "content that is true": (TURN | {"t5": odd_message(True)}, AFTER_TURN, True),
+    "content that is an object": (TURN | {"t5": odd_message({"text": "a"})}, AFTER_TURN, True),
+    "content that is a text": (TURN | {"t5": ASKED, "t6": odd_message("It runs.")}, at(6) + MILLISECOND, False),
+    "content of texts": (TURN | {"t5": ASKED, "t6": odd_message(["It", "runs."])}, at(6) + MILLISECOND, False),
+    "content of blobs": (TURN | {"t5": ASKED, "t6": odd_message([{"blob": 1}, None])}, at(6) + MILLISECOND, False),
+    "a role that is a number": (
+        TURN | {"t5": {"conversational": {"content": {"text": "a"}, "role": 7}}},
+        AFTER_TURN,
+        True,
+    ),
+    "no content and no role": (TURN | {"t5": {"conversational": {}}}, AFTER_TURN, True),
+    "what was said is a list": (TURN | {"t5": {"conversational": [1]}}, AFTER_TURN, True),
+    "what was said is nothing": (TURN | {"t5": {"conversational": None}}, AFTER_TURN, True),
+    "a payload of other things": (TURN | {"t5": [1, None, "text", [[]], {}]}, AFTER_TURN, False),
     "an event without payload": (TURN | {"t5": []}, AFTER_TURN, False),
     "no room behind the newest turn": (
         TURN | {"t5": ASKED, "t6": DONE, "t6_1": STATE, "t6_2": ASKED},
@@ -119,6 +140,25 @@ PLACES: dict[str, tuple[dict[str, Any], datetime, bool]] = {
 @pytest.mark.parametrize(("events", "time", "turn_open"), PLACES.values(), ids=PLACES)
 def test_an_event_goes_behind_the_last_completed_turn(events: Any, time: datetime, turn_open: bool) -> None:
     assert place(session(**events), (), at(99)) == Placement(time, turn_open)
+
+
+KEYS = st.sampled_from(["role", "content", "text", "toolUse", "message", "blob"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda some: st.lists(some, max_size=3) | st.dictionaries(KEYS, some, max_size=3),
+    max_leaves=9,
+)
+JSON_TEXT = JSON.map(json.dumps)
+SAID = st.fixed_dictionaries({"role": JSON, "content": st.fixed_dictionaries({"text": JSON | JSON_TEXT})})
+BLOB = JSON | st.tuples(JSON_TEXT, JSON).map(json.dumps)
+ITEMS = JSON | st.fixed_dictionaries({"conversational": JSON | SAID}) | st.fixed_dictionaries({"blob": BLOB})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(ITEMS, max_size=2), max_size=3))
+def test_whatever_stands_in_a_session_an_event_finds_its_place(payloads: list[list[Any]]) -> None:
+    odd = {f"t{5 + number}": items for number, items in enumerate(payloads)}
+    assert place(session(**TURN, **odd), (), at(99)).time >= AFTER_TURN
 
 
 @pytest.mark.parametrize("skew", [-3600, -5, 0, 5, 3600])

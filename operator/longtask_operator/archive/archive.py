@@ -27,8 +27,13 @@ MAX_MEMORIES = 10
 """That are searched for a caller."""
 READS = 8
 """Records that are read at the same time for a list."""
+LISTS = 4
+LIST_LIFE = 60.0
+"""How many lists of callers, of some megabytes each, are kept at most, and for how many seconds: further pages of a
+list are of what was there at its first."""
 
 _Place = InBucket | InMemory
+_All = tuple[dict[Entry, _Place], list[str]]
 
 
 class Archive:
@@ -40,11 +45,14 @@ class Archive:
         self._service = service
         self._memory_ids = memory_ids
         self._in_bucket = InBucket(store.bucket, store) if store.bucket is not None else None
+        self._lists: dict[Caller, tuple[float, _All]] = {}
 
     def takes(self, task: LongTask) -> bool:
-        """Whether a task has ended, and there is a place for its record and somebody who could read it."""
+        """Whether a task has ended, and there is a place for its record and somebody who could read it. One that was
+        restored from a backup ended under another uid.
+        """
         placed = self._in_bucket is not None or task.spec.memory is not None
-        return task.is_terminal and task.spec.requester is not None and placed
+        return task.is_terminal and task.spec.requester is not None and placed and not task.is_record
 
     async def put(self, task: LongTask) -> longtask.Archive | None:
         """Keep the record of a task, complete as the API server has it; None where `takes` does not take it.
@@ -101,13 +109,7 @@ class Archive:
         Raises MemoryNotAllowed, and ValueError for a cursor that is none.
         """
         before = Entry.from_cursor(cursor) if cursor is not None else None
-        known: dict[Entry, _Place] = {}
-        notes: list[str] = []
-        for place in self._places(caller):
-            found = await place.entries(caller)
-            elsewhere = {entry.uid for entry in known}
-            known |= {entry: place for entry in found.entries if entry.uid not in elsewhere}
-            notes += [found.left_out] if found.left_out is not None else []
+        known, notes = await self._all(caller, anew=before is None)
         following = sorted((entry for entry in known if before is None or entry < before), reverse=True)
         shown = following[:limit]
         tasks: list[LongTask | None] = []
@@ -119,6 +121,25 @@ class Archive:
             cursor=shown[-1].cursor if len(following) > limit else None,
             notes=notes,
         )
+
+    async def _all(self, caller: Caller, *, anew: bool) -> _All:
+        """All records of a caller and where they are, and what was not looked at."""
+        places, now = self._places(caller), asyncio.get_running_loop().time()
+        self._lists = {each: (since, kept) for each, (since, kept) in self._lists.items() if now < since + LIST_LIFE}
+        if not anew and caller in self._lists:
+            return self._lists[caller][1]
+        known: dict[Entry, _Place] = {}
+        notes: list[str] = []
+        for place in places:
+            found = await place.entries(caller)
+            elsewhere = {entry.uid for entry in known}
+            known |= {entry: place for entry in found.entries if entry.uid not in elsewhere}
+            notes += [found.left_out] if found.left_out is not None else []
+        self._lists.pop(caller, None)
+        while len(self._lists) >= LISTS:
+            del self._lists[next(iter(self._lists))]
+        self._lists[caller] = now, (known, notes)
+        return known, notes
 
     async def _find(self, caller: Caller, uid: str) -> tuple[_Place, LongTask] | None:
         places = self._places(caller)

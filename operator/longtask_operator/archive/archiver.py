@@ -48,12 +48,12 @@ class Archiver:
 
     async def _work(self, uid: str) -> None:
         known = self._cache.tasks.get(uid)
+        if known is not None and _may_be_delivered(known, datetime.now(UTC)):
+            self._queue.add_later(uid, LOOK_AGAIN)
+            return
         task = await self._cluster.get_task(known.metadata.name, uid) if known is not None else None
         if task is None or task.is_settled(ConditionType.ARCHIVED):
             self._forget(uid)
-            return
-        if not task.is_settled(ConditionType.DELIVERED) and _may_be_delivered(task, datetime.now(UTC)):
-            self._queue.add_later(uid, LOOK_AGAIN)
             return
         try:
             kept = await self._archive.put(task)
@@ -115,7 +115,8 @@ class Archiver:
 
 def _may_be_delivered(task: LongTask, now: datetime) -> bool:
     ended = task.status.completion_time
-    return task.spec.memory is not None and ended is not None and now < ended + DELIVERY_PATIENCE
+    waits = task.spec.memory is not None and not task.is_settled(ConditionType.DELIVERED)
+    return waits and ended is not None and now < ended + DELIVERY_PATIENCE
 
 
 def _verdict(error: ServiceError | StoreUnavailable) -> Verdict:

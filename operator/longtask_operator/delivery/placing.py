@@ -7,6 +7,7 @@ back what it has to write, and when its clock differs from ours.
 
 A message is what the session manager restores as one. Its own state, which it keeps as events of the same session,
 stands in nobody's way; only no event gets a millisecond that another one has, since their order would be by chance.
+Whatever else stands in a session is taken as it is: a message of unknown form ends no turn.
 """
 
 import json
@@ -87,10 +88,10 @@ def _free(
 
 
 def _ends_turn(message: Message) -> bool:
-    content = message.get("content") or ()
-    return message.get("role") == "assistant" and not any(
-        isinstance(each, Mapping) and "toolUse" in each for each in content
-    )
+    content = message.get("content") or []
+    if message.get("role") != "assistant" or not isinstance(content, str | list):
+        return False
+    return not any(isinstance(each, Mapping) and "toolUse" in each for each in content)
 
 
 def _message_of(event: Event) -> Message | None:
@@ -104,15 +105,22 @@ def _message_of(event: Event) -> Message | None:
 def _messages(event: Event) -> Iterator[Message]:
     """A text that is not the session manager's counts as a message of its role: somebody else reads it as one."""
     for item in event.payload:
-        if "conversational" in item:
-            said = item["conversational"]
-            message = _message(said["content"].get("text", "")) or {"role": said["role"].lower()}
-        elif (pair := _json(item.get("blob"))) and isinstance(pair, list) and len(pair) == 2:
-            message = _message(pair[0]) or {}  # one of 100,000 characters and more, as the JSON of [text, role]
-        else:
-            continue
-        if "role" in message and not _is_empty(message):
-            yield message
+        if isinstance(item, Mapping):
+            message = _said(item["conversational"]) if "conversational" in item else _long(item.get("blob"))
+            if "role" in message and not _is_empty(message):
+                yield message
+
+
+def _said(said: object) -> Message:
+    content = said.get("content") if isinstance(said, Mapping) else None
+    role = said.get("role") if isinstance(said, Mapping) else None
+    return _message(content.get("text") if isinstance(content, Mapping) else None) or {"role": str(role).lower()}
+
+
+def _long(blob: object) -> Message:
+    """One of 100,000 characters and more is a blob: the JSON of [text, role]."""
+    pair = _json(blob)
+    return (_message(pair[0]) or {}) if isinstance(pair, list) and len(pair) == 2 else {}
 
 
 def _message(text: object) -> Message | None:

@@ -7,7 +7,6 @@ task before the first call, and whoever finds a record that it did not just make
 import asyncio
 import json
 import logging
-import time
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
@@ -94,7 +93,7 @@ class Sessions:
         now = datetime.now(UTC)
         waiting = sorted((each for each in tasks if due(each)), key=lambda each: _turn(each, now))
         if waiting:
-            again = self._hold(waiting[0], tasks, now)
+            again = self._hold(session, waiting[0], tasks, now)
             again = await self._tell(session, waiting[0]) if again is None else again
             self._queue.add_later(session, again)
         elif not tasks:
@@ -105,8 +104,13 @@ class Sessions:
         for known in (self._tasks, self._newest, self._next_call):
             known.pop(session, None)
 
-    def _hold(self, task: LongTask, tasks: Collection[LongTask], now: datetime) -> float | None:
-        """Seconds for which the first of the queue waits: for its next retry, or for a task that ended before it."""
+    def _hold(self, session: Session, task: LongTask, tasks: Collection[LongTask], now: datetime) -> float | None:
+        """Seconds for which the first of the queue waits: for the pace of its session, for its next retry, or for a
+        task that ended before it.
+        """
+        pause = self._next_call.get(session, 0.0) - asyncio.get_running_loop().time()
+        if pause > 0:
+            return pause
         delivery = task.status.delivery
         if delivery is not None and delivery.next_retry_time is not None and delivery.next_retry_time > now:
             return (delivery.next_retry_time - now).total_seconds()
@@ -194,7 +198,6 @@ class Sessions:
         return None
 
     async def _create(self, service: AgentCore, session: Session, task: LongTask, event: SessionEvent) -> str:
-        await asyncio.sleep(max(0.0, self._next_call.get(session, 0.0) - time.monotonic()))
         try:
             return await service.create_event(
                 session,
@@ -204,7 +207,7 @@ class Sessions:
                 event.client_token,
             )
         finally:
-            self._next_call[session] = time.monotonic() + CALL_INTERVAL
+            self._next_call[session] = asyncio.get_running_loop().time() + CALL_INTERVAL
 
     async def _long_term(self, service: AgentCore, session: Session, task: LongTask) -> tuple[str | None, str]:
         """The id of the long-term record, where the template asks for one, and why there is none that it asks for."""
