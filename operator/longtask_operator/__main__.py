@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -99,8 +99,8 @@ class Operator:
                     lambda: max(lease.unbroken_since, self._synced_at),
                 )
                 templates = TemplateReconciler(cluster, self._cache, validator)
-                service = stack.enter_context(_agentcore(settings))
-                store = stack.enter_context(_store(client, settings))
+                service = await stack.enter_async_context(_agentcore(settings))
+                store = await stack.enter_async_context(_store(client, settings))
                 archive = Archive(store, service, settings.memory_ids)
                 sessions = Sessions(
                     cluster,
@@ -240,8 +240,8 @@ class Operator:
         return self._silent() if self._synced.is_set() else "the cache is not filled yet"
 
 
-@contextlib.contextmanager
-def _store(client: ApiClient, settings: Settings) -> Iterator[Store]:
+@contextlib.asynccontextmanager
+async def _store(client: ApiClient, settings: Settings) -> AsyncIterator[Store]:
     """The store for what is too large for objects: ConfigMaps, and a bucket where one is set."""
     config_maps = ConfigMaps(client, settings.namespace)
     if settings.store_s3_bucket is None or settings.store_s3_region is None:
@@ -255,16 +255,18 @@ def _store(client: ApiClient, settings: Settings) -> Iterator[Store]:
         path_style=settings.store_s3_path_style,
     )
     with contextlib.closing(S3(bucket, settings.namespace)) as s3:
+        await s3.prepare()
         yield Store(config_maps, s3, settings.store_max_bytes)
 
 
-@contextlib.contextmanager
-def _agentcore(settings: Settings) -> Iterator[AgentCore | None]:
+@contextlib.asynccontextmanager
+async def _agentcore(settings: Settings) -> AsyncIterator[AgentCore | None]:
     """The agents' memories, where a region is set."""
     if settings.memory_region is None:
         yield None
         return
     with contextlib.closing(AgentCore(settings.memory_region)) as service:
+        await service.prepare()
         yield service
 
 

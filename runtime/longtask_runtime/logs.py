@@ -1,4 +1,8 @@
-"""JSON logs on stderr, one object a line."""
+"""JSON logs on stderr, one object a line.
+
+Only what LongTask itself tells can be had below INFO: at DEBUG libraries log what they send and get, which is tokens,
+keys and whole conversations.
+"""
 
 import logging
 import sys
@@ -7,10 +11,12 @@ from types import TracebackType
 
 from pythonjsonlogger.json import JsonFormatter
 
+OWN = ("__main__", "longtask_api", "longtask_mcp", "longtask_operator", "longtask_runtime")
+
 
 def configure(level: str) -> None:
     """Send every logger of the process to stderr as JSON, and what Python itself would write there: warnings, and
-    exceptions that nobody caught. `level` is a name such as INFO.
+    exceptions that nobody caught. `level` is a name such as INFO. Libraries tell nothing below INFO.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -23,8 +29,12 @@ def configure(level: str) -> None:
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    root = logging.getLogger()
+    for own in OWN:
+        logging.getLogger(own).setLevel(root.level)
+    root.setLevel(max(logging.INFO, root.level))
     for chatty in ("kopf", "mcp", "uvicorn"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)

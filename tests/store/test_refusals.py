@@ -104,7 +104,8 @@ async def test_a_put_that_is_cancelled_leaves_nothing(
         loop.call_soon_threadsafe(putting.cancel)
 
     event = f"before-send.s3.{operation}"
-    s3._client.meta.events.register(event, cancel)
+    events = await s3._client.call(lambda client: client.meta.events)
+    events.register(event, cancel)
     try:
         if operation == "reading":
             await waiting.wait()
@@ -113,7 +114,7 @@ async def test_a_put_that_is_cancelled_leaves_nothing(
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(asyncio.shield(putting), 20)
     finally:
-        s3._client.meta.events.unregister(event, cancel)
+        events.unregister(event, cancel)
     assert putting.cancelled()
     assert kept.of(owner) == []
 
@@ -132,7 +133,7 @@ async def test_an_upload_is_not_removed_while_a_part_is_on_its_way(store: Store,
         order.append("removal")
         overtaken.set()
 
-    events = s3._client.meta.events
+    events = await s3._client.call(lambda client: client.meta.events)
     events.register("before-send.s3.UploadPart", sending)
     events.register("before-send.s3.AbortMultipartUpload", removing)
     try:

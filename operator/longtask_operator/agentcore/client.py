@@ -4,22 +4,18 @@ boto3 itself and not bedrock-agentcore's MemoryClient: that one takes no clientT
 falls back to a region of its own.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from longtask_operator.agentcore.terms import Event, ServiceError, Session, SessionSummary
-from longtask_operator.threads import in_thread
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from longtask_operator.threads import InThreads
 
 PAGE = 100
 """The most that the service lists at once."""
@@ -33,13 +29,14 @@ class AgentCore:
 
     def __init__(self, region: str) -> None:
         """boto3 finds credentials, and AWS_ENDPOINT_URL_BEDROCK_AGENTCORE, by itself. Nothing is called yet."""
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="agentcore")
-        self._region = region
-        self._client = _client(region)
+        self._client = InThreads(partial(_client, region), THREADS, "agentcore")
+
+    async def prepare(self) -> None:
+        """Make ready for the first call, which would take a second longer. Raises where region or endpoint are none."""
+        await self._client.call(lambda _: None)
 
     def close(self) -> None:
         """End threads and connections."""
-        self._threads.shutdown(wait=False)
         self._client.close()
 
     async def events(
@@ -49,7 +46,7 @@ class AgentCore:
         wanted: dict[str, Any] = {"includePayloads": True, "maxResults": page, **_address(session)}
         if metadata:
             wanted["filter"] = {"eventMetadata": [_equals(key, value) for key, value in metadata.items()]}
-        async for answer in self._pages(partial(self._client.list_events, **wanted)):
+        async for answer in self._pages("list_events", wanted):
             yield [_event(each) for each in answer["events"]]
 
     async def create_event(
@@ -67,7 +64,7 @@ class AgentCore:
         """
         options: dict[str, Any] = {} if extract else {"extractionMode": "SKIP"}
         answer = await self._call(
-            self._client.create_event,
+            "create_event",
             **_address(session),
             eventTimestamp=time,
             payload=list(payload),
@@ -79,9 +76,9 @@ class AgentCore:
 
     async def sessions(self, memory_id: str, actor_id: str) -> AsyncIterator[list[SessionSummary]]:
         """The actor's sessions, in pages, in the service's order. An unknown actor has none."""
-        wanted = partial(self._client.list_sessions, memoryId=memory_id, actorId=actor_id, maxResults=PAGE)
+        wanted = {"memoryId": memory_id, "actorId": actor_id, "maxResults": PAGE}
         try:
-            async for answer in self._pages(wanted):
+            async for answer in self._pages("list_sessions", wanted):
                 yield [SessionSummary(each["sessionId"], each["createdAt"]) for each in answer["sessionSummaries"]]
         except ServiceError as error:
             if error.status != HTTPStatus.NOT_FOUND:
@@ -99,7 +96,7 @@ class AgentCore:
     ) -> str:
         """Write a long-term memory record; its id. `identifier` has at most 80 letters, digits, `_` and `-`."""
         answer = await self._call(
-            self._client.batch_create_memory_records,
+            "batch_create_memory_records",
             memoryId=memory_id,
             records=[
                 {
@@ -118,24 +115,21 @@ class AgentCore:
             raise ServiceError("RecordFailed", status, failed.get("errorMessage") or "the service gives no reason")
         return str(answer["successfulRecords"][0]["memoryRecordId"])
 
-    async def _pages(self, ask: Callable[..., Any]) -> AsyncIterator[Any]:
+    async def _pages(self, operation: str, wanted: Mapping[str, Any]) -> AsyncIterator[Any]:
         """Each answer of a call that is continued by nextToken."""
         token: dict[str, str] = {}
         while True:
-            answer = await self._call(ask, **token)
+            answer = await self._call(operation, **wanted, **token)
             yield answer
             if not answer.get("nextToken"):
                 return
             token = {"nextToken": answer["nextToken"]}
 
-    async def _call(self, operation: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    async def _call(self, operation: str, **options: Any) -> Any:
         try:
-            return await in_thread(self._threads, partial(operation, *arguments, **options))
+            return await self._client.call(lambda client: getattr(client, operation)(**options))
         except ClientError as error:
             raise _refusal(error) from error
-        except NoCredentialsError as error:
-            self._client = _client(self._region)  # one that was made without credentials never looks for them again
-            raise ServiceError(type(error).__name__, None, str(error)) from error
         except BotoCoreError as error:
             raise ServiceError(type(error).__name__, None, str(error)) from error
 
@@ -159,7 +153,7 @@ def _event(answer: Mapping[str, Any]) -> Event:
     return Event(
         event_id=answer["eventId"],
         time=answer["eventTimestamp"],
-        payload=tuple(answer["payload"]),
+        payload=tuple(answer.get("payload") or ()),
         metadata={key: value.get("stringValue", "") for key, value in answer.get("metadata", {}).items()},
     )
 

@@ -14,12 +14,11 @@ import contextlib
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -27,15 +26,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from longtask_operator.store.incoming import Incoming
 from longtask_operator.store.terms import NotStored, Owner, StoreUnavailable
-from longtask_operator.threads import in_thread
+from longtask_operator.threads import InThreads
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
-    from types_boto3_s3.type_defs import CompletedPartTypeDef, CreateMultipartUploadOutputTypeDef
+    from types_boto3_s3.type_defs import (
+        CompletedPartTypeDef,
+        CreateMultipartUploadOutputTypeDef,
+        ListObjectsV2OutputTypeDef,
+        UploadPartOutputTypeDef,
+    )
 
 logger = logging.getLogger(__name__)
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 S3_SCHEME = "s3://"
@@ -79,13 +82,15 @@ class S3:
     def __init__(self, settings: S3Settings, namespace: str) -> None:
         self._bucket = settings.bucket
         self._folder = f"{settings.prefix}/{namespace}"
-        self._client = _client(settings)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
+        self._client = InThreads(partial(_client, settings), THREADS, "s3")
         self._uploads = asyncio.Semaphore(UPLOADS)
+
+    async def prepare(self) -> None:
+        """Make ready for the first call, which would take a second longer. Raises where the endpoint is none."""
+        await self._client.call(lambda _: None)
 
     def close(self) -> None:
         """End threads and connections."""
-        self._threads.shutdown(wait=False)
         self._client.close()
 
     async def put(self, owner: Owner, key: str, media_type: str, incoming: Incoming) -> str:
@@ -100,13 +105,11 @@ class S3:
                 await self._put_parts(path, media_type, incoming)
             else:
                 body = await incoming.read(PART)
+                told = {"sha256": incoming.sha256()}
                 await self._call(
-                    self._client.put_object,
-                    Bucket=self._bucket,
-                    Key=path,
-                    ContentType=media_type,
-                    Metadata={"sha256": incoming.sha256()},
-                    Body=body,
+                    lambda s3: s3.put_object(
+                        Bucket=self._bucket, Key=path, ContentType=media_type, Metadata=told, Body=body
+                    )
                 )
         return f"{S3_SCHEME}{self._bucket}/{path}"
 
@@ -115,9 +118,8 @@ class S3:
 
         Raises NotStored, also where it has another size, and StoreUnavailable.
         """
-        answer = await self._call(
-            self._client.get_object, Bucket=self._bucket, Key=self._path(owner, uri), Range=f"bytes={start}-{end - 1}"
-        )
+        path, part = self._path(owner, uri), f"bytes={start}-{end - 1}"
+        answer = await self._call(lambda s3: s3.get_object(Bucket=self._bucket, Key=path, Range=part))
         body = answer["Body"]
         # A service that does not know Range answers with the whole object.
         ranged = answer.get("ContentRange")
@@ -126,7 +128,7 @@ class S3:
             found = answer["ContentLength"] if ranged is None else int(ranged.rpartition("/")[2])
             if found != size:
                 raise NotStored(f"{uri} has {found} bytes now, not the {size} that were stored: it was replaced")
-            while left and (chunk := await self._call(body.read, CHUNK)):
+            while left and (chunk := await self._call(lambda _: body.read(CHUNK))):
                 wanted = chunk[start - skipped :][:left] if skipped < start else chunk[:left]
                 skipped = min(start, skipped + len(chunk))
                 left -= len(wanted)
@@ -137,7 +139,8 @@ class S3:
 
     async def delete(self, owner: Owner, uri: str) -> None:
         """Remove it; gone already is as good. Raises NotStored for another task's, StoreUnavailable."""
-        await self._call(self._client.delete_object, Bucket=self._bucket, Key=self._path(owner, uri))
+        path = self._path(owner, uri)
+        await self._call(lambda s3: s3.delete_object(Bucket=self._bucket, Key=path))
 
     async def write(self, key: str, media_type: str, data: bytes) -> str:
         """Store a few bytes under a key below <prefix>/<namespace>, in place of what was there; the URI.
@@ -145,15 +148,15 @@ class S3:
         Raises StoreUnavailable.
         """
         path = self._below(key)
-        await self._call(self._client.put_object, Bucket=self._bucket, Key=path, ContentType=media_type, Body=data)
+        await self._call(lambda s3: s3.put_object(Bucket=self._bucket, Key=path, ContentType=media_type, Body=data))
         return f"{S3_SCHEME}{self._bucket}/{path}"
 
     async def read(self, key: str) -> tuple[bytes, str, datetime]:
         """All bytes of what `write` stored, its URI, and when it was stored. Raises NotStored, StoreUnavailable."""
         path = self._below(key)
-        answer = await self._call(self._client.get_object, Bucket=self._bucket, Key=path)
+        answer = await self._call(lambda s3: s3.get_object(Bucket=self._bucket, Key=path))
         with contextlib.closing(answer["Body"]) as body:
-            return await self._call(body.read), f"{S3_SCHEME}{self._bucket}/{path}", answer["LastModified"]
+            return await self._call(lambda _: body.read()), f"{S3_SCHEME}{self._bucket}/{path}", answer["LastModified"]
 
     async def listed(self, folder: str, limit: int) -> tuple[list[Listed], bool]:
         """What is below a folder that is below <prefix>/<namespace>, in the order of the keys, and whether that is all:
@@ -162,13 +165,8 @@ class S3:
         prefix = after = f"{self._below(folder)}/"
         found: list[Listed] = []
         while len(found) < limit:
-            answer = await self._call(
-                self._client.list_objects_v2,
-                Bucket=self._bucket,
-                Prefix=prefix,
-                StartAfter=after,
-                MaxKeys=min(PAGE, limit - len(found)),
-            )
+            wanted = partial(_list_objects, self._bucket, prefix, after, min(PAGE, limit - len(found)))
+            answer = await self._call(wanted)
             page = answer.get("Contents", [])
             found += [Listed(each["Key"].removeprefix(prefix), each["LastModified"]) for each in page]
             if not answer["IsTruncated"]:
@@ -184,28 +182,26 @@ class S3:
     async def _put_parts(self, path: str, media_type: str, incoming: Incoming) -> None:
         creating = asyncio.ensure_future(
             self._call(
-                self._client.create_multipart_upload,
-                Bucket=self._bucket,
-                Key=path,
-                ContentType=media_type,
-                Metadata={"sha256": incoming.expected} if incoming.expected else {},
+                lambda s3: s3.create_multipart_upload(
+                    Bucket=self._bucket,
+                    Key=path,
+                    ContentType=media_type,
+                    Metadata={"sha256": incoming.expected} if incoming.expected else {},
+                )
             )
         )
         parts: list[CompletedPartTypeDef] = []
         try:
             upload = (await asyncio.shield(creating))["UploadId"]
-            upload_part = partial(self._client.upload_part, Bucket=self._bucket, Key=path, UploadId=upload)
             while await incoming.ahead(PART):
                 number = len(parts) + 1
-                answer = await self._call(upload_part, PartNumber=number, Body=await incoming.read(PART))
-                parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+                put = partial(_upload_part, self._bucket, path, upload, number, await incoming.read(PART))
+                parts.append({"PartNumber": number, "ETag": (await self._call(put))["ETag"]})
             incoming.sha256()
             await self._call(
-                self._client.complete_multipart_upload,
-                Bucket=self._bucket,
-                Key=path,
-                UploadId=upload,
-                MultipartUpload={"Parts": parts},
+                lambda s3: s3.complete_multipart_upload(
+                    Bucket=self._bucket, Key=path, UploadId=upload, MultipartUpload={"Parts": parts}
+                )
             )
         except BaseException:  # the caller's going away too
             await self._abort(path, creating)
@@ -218,7 +214,7 @@ class S3:
         except StoreUnavailable:
             return
         try:
-            await self._call(self._client.abort_multipart_upload, Bucket=self._bucket, Key=path, UploadId=upload)
+            await self._call(lambda s3: s3.abort_multipart_upload(Bucket=self._bucket, Key=path, UploadId=upload))
         except StoreUnavailable as error:
             logger.warning("an incomplete upload is left to the bucket's lifecycle rule: %s", error)
 
@@ -245,9 +241,9 @@ class S3:
         finally:
             self._uploads.release()
 
-    async def _call(self, operation: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    async def _call(self, operation: "Callable[[S3Client], T]") -> T:
         try:
-            return await in_thread(self._threads, partial(operation, *arguments, **options))
+            return await self._client.call(operation)
         except ClientError as error:
             raise self._refusal(error) from error
         except BotoCoreError as error:
@@ -266,6 +262,16 @@ class S3:
         else:
             advice = "try again later"
         return StoreUnavailable(f"S3 bucket {self._bucket} refuses: {error}; {advice}")
+
+
+def _list_objects(bucket: str, prefix: str, after: str, limit: int, s3: "S3Client") -> "ListObjectsV2OutputTypeDef":
+    return s3.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=limit)
+
+
+def _upload_part(
+    bucket: str, path: str, upload: str, number: int, body: bytes, s3: "S3Client"
+) -> "UploadPartOutputTypeDef":
+    return s3.upload_part(Bucket=bucket, Key=path, UploadId=upload, PartNumber=number, Body=body)
 
 
 def _client(settings: S3Settings) -> "S3Client":
