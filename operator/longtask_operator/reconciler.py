@@ -69,6 +69,13 @@ class Reconciler:
         if pod is not None and stall.is_news(task.status, wanted.status):
             world = replace(world, usage=await self._cluster.pod_usage(pod))
             wanted = plan(world)
+        if wanted.actions and not task.is_terminal:
+            # A cache may be late, and its task old beside a Job or pod that is not. An end stays one.
+            live = await self._refresh(task)
+            if live is None:
+                return None
+            if live.metadata.resource_version != task.metadata.resource_version:
+                return 0.0
         for action in wanted.actions:
             if isinstance(action, CreateJob):
                 return await self._start(world, action)
@@ -156,13 +163,8 @@ class Reconciler:
         return diagnosis.fitted("; ".join(str(problem) for problem in problems)) or None
 
     async def _start(self, world: World, action: CreateJob) -> float | None:
-        """Create the Job, if the task itself, read live, still has none: a cache may be late, a leader may be old."""
+        """Create the Job."""
         task = world.task
-        live = await self._refresh(task)
-        if live is None:
-            return None
-        if live.metadata.resource_version != task.metadata.resource_version:
-            return 0.0
         try:
             job = await self._cluster.create_job(action)
         except KubeError as error:

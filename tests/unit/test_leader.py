@@ -112,24 +112,32 @@ def test_no_two_replicas_lead_at_the_same_time(monkeypatch: pytest.MonkeyPatch, 
         assert ended <= begun, f"one led until {ended} and the next from {begun}"
 
 
-def test_a_renewal_that_is_not_answered_ends_the_term_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    replica, answers = Replica("one"), ApiServer(random.Random(0), 0.0, 0.0)
-    monkeypatch.setattr(leader, "request", answers.request)
-    ended_after = 0.0
+@pytest.mark.parametrize("verbs", [("GET", "PUT"), ("PUT",)])
+@pytest.mark.parametrize("answer", ["never", "refused"])
+def test_a_renewal_that_does_not_come_through_ends_the_term_in_time(
+    monkeypatch: pytest.MonkeyPatch, verbs: tuple[str, ...], answer: str
+) -> None:
+    replica, server = Replica("one"), ApiServer(random.Random(0), 0.0, 0.0)
+    monkeypatch.setattr(leader, "request", server.request)
+    ended_after = HOUR
 
-    async def never(*_: object, **__: object) -> Any:
-        await asyncio.sleep(HOUR)
+    async def cut(client: object, verb: str, path: str, **more: Any) -> Any:
+        if verb not in verbs:
+            return await server.request(client, verb, path, **more)
+        if answer == "never":
+            await asyncio.sleep(HOUR)
+        raise KubeError(403, "Forbidden", "you may not any more")
 
     async def cut_off() -> None:
         nonlocal ended_after
         loop = asyncio.get_running_loop()
         running = asyncio.create_task(replica.lease.run(replica.lead))
         await asyncio.sleep(10)
-        monkeypatch.setattr(leader, "request", never)
-        cut = loop.time()
+        monkeypatch.setattr(leader, "request", cut)
+        begun = loop.time()
         while not replica.led:  # noqa: ASYNC110 - on a clock that jumps
             await asyncio.sleep(0.05)
-        ended_after = loop.time() - cut
+        ended_after = loop.time() - begun
         running.cancel()
 
     until_idle(cut_off)
