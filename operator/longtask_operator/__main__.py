@@ -276,6 +276,7 @@ def _policy(settings: Settings) -> Policy:
         report_url=_report_url(settings),
         delivery_patience=timedelta(seconds=settings.delivery_patience_seconds),
         archives_all=settings.store_s3_bucket is not None,
+        max_active=settings.max_active_tasks_per_requester,
     )
 
 

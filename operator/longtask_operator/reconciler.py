@@ -22,6 +22,7 @@ from longtask_operator.planning.observed import JobView, PodView, end_is_seen, w
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.results import checkable, final_result, was_handed_in
 from longtask_operator.planning.world import CreateJob, Plan, Policy, World
+from longtask_operator.shares import Shares
 from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import Validator
 
@@ -54,6 +55,7 @@ class Reconciler:
         self._validator = validator
         self._policy = policy
         self._attended = attended
+        self._shares = Shares(cache, policy.max_active)
 
     async def reconcile(self, uid: str) -> float | None:
         """One step; the seconds after which to look again, if nothing happens before.
@@ -95,7 +97,10 @@ class Reconciler:
                 self._cache.put_job(job)
         if job is None and reference is None:
             template = self._cache.templates.get(task.spec.template_ref.name)
-            return replace(world, template=template, parameters=await self._parameters(task, template))
+            known = replace(world, template=template)
+            if template is not None and template.is_ready and not self._shares.has_room(task):
+                return replace(known, crowded=True)
+            return replace(known, parameters=await self._parameters(task, template))
         job_uid = job.uid if job is not None else reference.uid if reference is not None else ""
         pods = self._cache.pods_of(job_uid)
         if job is None:

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     resync_seconds: int = Field(
         default=600, ge=10, description="How often everything is listed anew, to repair what a watch missed."
     )
+    max_active_tasks_per_requester: int = Field(
+        default=2000, ge=1, description="How many tasks of one requester may be at work; more wait for their turn."
+    )
     workers: int = Field(default=8, ge=1, le=64, description="Tasks that are worked on at the same time.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -59,7 +59,7 @@ def reconciler(server: ApiServer, known: LongTask) -> tuple[Reconciler, Cache]:
     cache.put_job(given.job())
     cache.put_pod(given.running_pod())
     policy = Policy(job_retention=timedelta(hours=1))
-    return Reconciler(cast(Cluster, server), cache, cast(Validator, None), policy), cache
+    return Reconciler(cast(Cluster, server), cache, cast(Validator, None), policy, lambda: given.at(0)), cache
 
 
 HELD = given.task(given.status(Phase.RUNNING), suspend=True)

@@ -8,7 +8,7 @@ from longtask_api.template import LongTaskTemplate
 from longtask_operator.planning import statuses
 from longtask_operator.planning.build_job import build_job, take_snapshot
 from longtask_operator.planning.diagnosis import Trouble, fitted
-from longtask_operator.planning.world import LOOK_AGAIN, QUIET, TEMPLATE_WAIT, CreateJob, Plan, World
+from longtask_operator.planning.world import LOOK_AGAIN, QUIET, ROOM_AGAIN, TEMPLATE_WAIT, CreateJob, Plan, World
 
 
 def before_start(world: World) -> Plan:
@@ -36,6 +36,8 @@ def before_start(world: World) -> Plan:
         )
     if isinstance(world.parameters, Failure):
         return _refused(world, status, world.parameters)
+    if world.crowded:
+        return _crowded(world, status)
     if world.parameters is None:
         return Plan(task.status, look_again=world.now + LOOK_AGAIN)
     if world.job_refused is not None:
@@ -52,6 +54,15 @@ def _record(world: World, status: LongTaskStatus) -> Plan:
     )
     status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "Unknown", "Record", message)
     return Plan(statuses.unfinished(world, status, Phase.PENDING, message))
+
+
+def _crowded(world: World, status: LongTaskStatus) -> Plan:
+    message = (
+        f"waiting: {world.policy.max_active} tasks of this requester are at work, and no more may be; it starts when "
+        "one of them has ended (operator.maxActiveTasksPerRequester in the chart's values)"
+    )
+    status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "Unknown", "TooManyTasks", message)
+    return Plan(statuses.unfinished(world, status, Phase.QUEUED, message), look_again=world.now + ROOM_AGAIN)
 
 
 def _wait_for_template(world: World, status: LongTaskStatus) -> Plan:

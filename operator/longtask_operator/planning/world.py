@@ -19,6 +19,8 @@ NODE_SILENCE = timedelta(seconds=30)
 """How long a pod may be overdue after its grace period before its node counts as lost."""
 NEXT_STEP = timedelta(seconds=1)
 """When to go on after a status write that decides something, if no watch tells of it sooner."""
+ROOM_AGAIN = timedelta(seconds=30)
+"""How often to look whether there is room for a task: there may be any number of those that wait."""
 LOOK_AGAIN = timedelta(seconds=10)
 """How often to look for what no watch tells: why the Job controller creates no pod."""
 
@@ -80,6 +82,8 @@ class Policy:
     """Whether every record is archived; else only those of tasks with a memory are."""
     report_url: str | None = None
     """Where pods report; None: nowhere."""
+    max_active: int = 2000
+    """How many tasks of one requester may be at work; more wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class World:
     attended: datetime | None = None
     """Since when an operator has been there without a break, so that what the work told could be taken and stored."""
     template: LongTaskTemplate | None = None
+    crowded: bool = False
+    """As many tasks of the requester as may be are at work; looked up only where this one is not."""
     parameters: Mapping[str, Any] | Failure | None = None
     """Complete, or why they are refused; None where the template is not there to say."""
     job: JobView | None = None
