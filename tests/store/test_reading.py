@@ -65,12 +65,13 @@ async def test_a_service_that_gives_the_whole_where_a_range_was_asked_for_gives_
     start: int,
     end: int | None,
 ) -> None:
-    get = s3._client.get_object
+    client = await s3._client.call(lambda client: client)
+    get = client.get_object
 
     def without_range(**asked: Any) -> Any:
         return get(**{name: value for name, value in asked.items() if name != "Range"})
 
-    monkeypatch.setattr(s3._client, "get_object", without_range)
+    monkeypatch.setattr(client, "get_object", without_range)
     assert await read(store, reader, references[LARGE], start, end) == some_bytes(LARGE)[start:end]
     with pytest.raises(NotStored, match="it was replaced"):
         await read(store, reader, references[LARGE].model_copy(update={"size": LARGE + 1}), start, end)
