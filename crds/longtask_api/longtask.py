@@ -177,6 +177,9 @@ class Attempt(ApiModel):
         Field(description="Why it ended, in one word: Completed, Error, OOMKilled, DeadlineExceeded, Evicted, ..."),
     ] = None
     exit_code: Annotated[int | None, Field(description="The container's exit code.")] = None
+    message: Annotated[
+        str | None, Field(max_length=512, description="Why it ended, in a sentence, where it did not end well.")
+    ] = None
 
 
 class StallAction(StrEnum):

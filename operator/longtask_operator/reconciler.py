@@ -1,5 +1,6 @@
 """Carries a plan out: gathers what there is to know, asks `plan`, acts, writes the status at most once."""
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -109,12 +110,14 @@ class Reconciler:
             live = await self._cluster.list_pods(task.metadata.uid)
             pods = tuple(pod for pod in live if pod.job_uid == job.uid) or pods
         pod = decisive_pod(job, pods, task.status) if job.finished else None
+        log = await self._log(world, job, pod)
         return replace(
             world,
             job=job,
             pods=pods,
             refusals=await self._refusals(world, job, pods),
-            log=await self._log(world, job, pod),
+            log=log,
+            logs_of_attempts=await self._logs_of_attempts(world, pods, pod, log),
             mismatch=await self._mismatch(task, job, pod),
         )
 
@@ -155,6 +158,22 @@ class Reconciler:
             logger.warning("no log of pod %s: %s", pod.name, error, extra={"task_uid": world.task.metadata.uid})
             return None
         return log.text if log is not None else None
+
+    async def _logs_of_attempts(
+        self, world: World, pods: tuple[PodView, ...], decisive: PodView | None, log: str | None
+    ) -> Mapping[str, str]:
+        """The end of the log of each attempt whose bad end is not recorded yet. None is waited for."""
+        recorded = {each.pod_uid for each in world.task.status.attempts if each.end_time is not None}
+        logs = {} if decisive is None or log is None else {decisive.uid: log}
+        for pod in pods:
+            badly = pod.termination is not None and pod.termination.exit_code != 0
+            if not badly or pod.gone or pod.uid in recorded or pod == decisive:
+                continue
+            with contextlib.suppress(KubeError, aiohttp.ClientError, TimeoutError):
+                found = await self._cluster.read_log(pod, LOG_LINES, LOG_BYTES)
+                if found is not None:
+                    logs[pod.uid] = found.text
+        return logs
 
     async def _mismatch(self, task: LongTask, job: JobView, pod: PodView | None) -> str | None:
         """How the result on the termination message does not fit; one that was handed in was checked then."""

@@ -14,6 +14,7 @@ from longtask_api.tools import FIXED_TOOLS
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
 from longtask_operator.planning.build_job import build_pod, environment
+from longtask_operator.planning.unquoted import unquoted
 from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import Validator
 
@@ -54,7 +55,7 @@ class TemplateReconciler:
 
 def problems_of(template: LongTaskTemplate) -> list[str]:
     """What is wrong with the template in itself, one sentence each."""
-    problems = check_schema(template.spec.parameters_schema)
+    problems = list(unquoted(template.spec.parameters_schema)) or check_schema(template.spec.parameters_schema)
     problems += [f"resultSchema: {problem}" for problem in check_value_schema(template.spec.result_schema or {})]
     if names.tool_name(template.metadata.name) in FIXED_TOOLS:
         problems.append(f"the name {template.metadata.name!r} is that of one of LongTask's own tools; choose another")

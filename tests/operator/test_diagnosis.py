@@ -191,3 +191,11 @@ def test_the_newest_of_a_log_is_kept_in_whole_lines_and_characters(
     log = eventually(lambda: read_log(uid, lines), lambda log: log["text"] == text)
     assert log["truncated"] is truncated
     tasks.patch(name, cancelRequested=True)
+
+
+def test_each_attempt_keeps_why_it_ended(tasks: Tasks, unique: Callable[[str], str]) -> None:
+    name = unique("why")
+    tasks.run(name, "diagnosed", "raise ValueError('no rows')")
+    tasks.wait_message(name, "attempt 1 ended (Error: exit code 1: ValueError: no rows); starting the next one")
+    attempts = tasks.wait(name, "Failed")["attempts"]
+    assert [each["message"] for each in attempts] == ["exit code 1: ValueError: no rows"] * 2

@@ -6,6 +6,7 @@ import pytest
 
 from longtask_api.conditions import find
 from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus, Phase
+from longtask_operator.planning import diagnosis
 from longtask_operator.planning.diagnosis import Refusal
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.world import World
@@ -60,17 +61,29 @@ def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) ->
         pytest.param(_given(2, pods=(pod(),)), Step("Pending", WAITING, again=601), id="pod-not-started"),
         pytest.param(
             _given(1, pods=(pod(waiting_reason="ErrImagePull", waiting_message="no such tag"),)),
-            Step("Pending", "ImagePullBackOff: the container cannot start: no such tag", again=601),
+            Step(
+                "Pending",
+                f"ImagePullBackOff: the container cannot start: no such tag. {diagnosis.IMAGE_HINT}",
+                again=601,
+            ),
             id="trouble-is-told-at-once",
         ),
         pytest.param(
             _given(30, PENDING, refusals=(Refusal(at(20), QUOTA),)),
-            Step("Pending", f"QuotaExceeded: the namespace refuses the pod: {QUOTA_TOLD}", again=40),
+            Step(
+                "Pending",
+                f"QuotaExceeded: the namespace refuses the pod: {QUOTA_TOLD}. {diagnosis.QUOTA_HINT}",
+                again=40,
+            ),
             id="quota-refuses-the-pod",
         ),
         pytest.param(
             _given(599, PENDING, refusals=(Refusal(at(0), QUOTA),)),
-            Step("Pending", f"QuotaExceeded: the namespace refuses the pod: {QUOTA_TOLD}", again=609),
+            Step(
+                "Pending",
+                f"QuotaExceeded: the namespace refuses the pod: {QUOTA_TOLD}. {diagnosis.QUOTA_HINT}",
+                again=609,
+            ),
             id="quota-refuses-the-pod-and-time-is-nearly-over",
         ),
         pytest.param(_given(3, pods=(running_pod(),)), Step("Running", "running", again=3602), id="running"),
@@ -114,7 +127,7 @@ def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) ->
         ),
         pytest.param(
             _given(101, at_work(), pods=(ended_pod(exit_code=1, ended=99),)),
-            Step("Pending", "attempt 1 ended (Error); starting the next one", again=111),
+            Step("Pending", "attempt 1 ended (Error, exit code 1); starting the next one", again=111),
             id="between-attempts",
         ),
         pytest.param(
@@ -338,6 +351,18 @@ def test_an_attempt_whose_pod_cannot_be_created_tells_why_and_ends(stored: LongT
 def test_the_gap_before_a_retry_is_no_time_to_start() -> None:
     failed = at_work(attempts=[attempt(end_time=at(80), reason="Error")])
     assert plan(_given(1000, failed)).status.phase is Phase.PENDING
+
+
+def test_what_keeps_work_from_starting_is_a_condition_with_its_reason_and_what_to_do() -> None:
+    waiting = plan(_given(20, pods=(pod(unschedulable="0/3 nodes are available."),)))
+    succeeded = find(waiting.status.conditions, ConditionType.SUCCEEDED)
+    assert succeeded is not None
+    assert (succeeded.status, succeeded.reason) == ("Unknown", "Unschedulable")
+    assert succeeded.message == f"no node takes the pod: 0/3 nodes are available. {diagnosis.UNSCHEDULABLE_HINT}"
+    running = plan(_given(21, waiting.status, pods=(running_pod(),)))
+    succeeded = find(running.status.conditions, ConditionType.SUCCEEDED)
+    assert succeeded is not None
+    assert (succeeded.reason, succeeded.message) == ("Running", "")
 
 
 def test_a_refusal_from_before_the_last_attempt_says_nothing_of_the_next_one() -> None:

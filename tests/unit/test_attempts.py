@@ -11,6 +11,7 @@ from longtask_operator.planning.observed import PodView, Termination
 from tests.unit.given import at, attempt, ended_pod, pod, running_pod
 
 NONE = LongTaskStatus()
+OOM = "the work used more memory than it may have (limit 64Mi)"
 
 
 def _recorded(
@@ -208,3 +209,25 @@ def test_a_start_that_was_recorded_is_kept_when_the_container_is_lost() -> None:
     before = LongTaskStatus(attempt_count=1, attempts=[attempt()])
     (kept,) = _recorded(before, [pod(phase="Failed", termination=lost)]).newest
     assert kept.start_time == at(2)
+
+
+@pytest.mark.parametrize(
+    ("given", "log", "message"),
+    [
+        (ended_pod(exit_code=3, told="disk full"), None, "exit code 3: disk full"),
+        (ended_pod(exit_code=3), "epoch 1\ndisk full\n", "exit code 3: disk full"),
+        (ended_pod(exit_code=3), None, None),
+        (ended_pod(exit_code=137, why="OOMKilled", memory_limit="64Mi"), "epoch 1\n", OOM),
+        (ended_pod(exit_code=3, told="x" * 5000), None, f"exit code 3: {'x' * 239} [...] {'x' * 252}"),
+        (ended_pod(told="done"), "done\n", None),
+        (running_pod(gone=True), None, None),
+    ],
+    ids=["its own words", "its log", "nothing told", "memory", "many words", "well", "deleted"],
+)
+def test_why_an_attempt_ended_stays_with_it(given: PodView, log: str | None, message: str | None) -> None:
+    logs = {} if log is None else {given.uid: log}
+    recorded = record(NONE, [given], suspended=False, now=at(100), logs=logs)
+    assert recorded.newest[-1].message == message
+    # What is known of it stays when its log is no longer looked up.
+    later = record(_stored(recorded), [given], suspended=False, now=at(101))
+    assert later.newest[-1].message == message

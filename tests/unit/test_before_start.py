@@ -110,12 +110,12 @@ def _not_ready(**fields: Any) -> Any:
         ),
         pytest.param(
             world(task(), 5, template=template(), parameters={}, job_refused=QUOTA),
-            Step("Pending", "QuotaExceeded: exceeded quota: pods", again=15),
+            Step("Pending", "QuotaExceeded: exceeded quota: pods. Wait.", again=15),
             id="job-refused-for-now",
         ),
         pytest.param(
             world(task(), 595, template=template(), parameters={}, job_refused=QUOTA),
-            Step("Pending", "QuotaExceeded: exceeded quota: pods", again=600),
+            Step("Pending", "QuotaExceeded: exceeded quota: pods. Wait.", again=600),
             id="job-refused-and-time-nearly-over",
         ),
         pytest.param(

@@ -73,6 +73,12 @@ STALLED = condition("Stalled", "True", "NoReport", "told nothing for 60 s")
             id="attempt-ended",
         ),
         pytest.param(
+            _status(Phase.RUNNING, attempts=[attempt()]),
+            _status(Phase.RUNNING, attempts=[ENDED.model_copy(update={"message": "it used more than 64Mi"})]),
+            [("Warning", "AttemptEnded", "attempt 1 (pod-a): OOMKilled: it used more than 64Mi")],
+            id="attempt-ended-with-words",
+        ),
+        pytest.param(
             _status(Phase.PENDING),
             _status(Phase.PENDING, attempts=[attempt(start=None, end_time=at(50), reason="Evicted")]),
             [("Warning", "AttemptEnded", "attempt 1 (pod-a): Evicted")],
@@ -132,6 +138,24 @@ STALLED = condition("Stalled", "True", "NoReport", "told nothing for 60 s")
             _with(_status(Phase.RUNNING), condition("Succeeded", "Unknown", "NodeLost")),
             [],
             id="node-still-lost",
+        ),
+        pytest.param(
+            _with(_status(Phase.PENDING), condition("Succeeded", "Unknown", "Pending")),
+            _with(_status(Phase.PENDING, "Unschedulable: no node"), condition("Succeeded", "Unknown", "Unschedulable")),
+            [("Warning", "Unschedulable", "Unschedulable: no node")],
+            id="waits",
+        ),
+        pytest.param(
+            _with(_status(Phase.PENDING), condition("Succeeded", "Unknown", "Unschedulable")),
+            _with(_status(Phase.PENDING, "other words"), condition("Succeeded", "Unknown", "Unschedulable")),
+            [],
+            id="still-waits",
+        ),
+        pytest.param(
+            _with(_status(Phase.PENDING), condition("Succeeded", "Unknown", "Unschedulable")),
+            _with(_status(Phase.RUNNING), condition("Succeeded", "Unknown", "Running")),
+            [],
+            id="waits-no-more",
         ),
         pytest.param(_status(Phase.SUSPENDED), _status(Phase.SUCCEEDED, held=True), [], id="completed-while-suspended"),
         pytest.param(_status(Phase.SUSPENDED), _status(Phase.PENDING, held=True), [], id="cancelling-while-suspended"),

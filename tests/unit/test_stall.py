@@ -283,7 +283,7 @@ STOPPED = ended_pod(exit_code=137, ended=112, reason="DeadlineExceeded", deadlin
 def test_an_attempt_that_was_ended_for_it_is_recorded_as_such_and_the_next_one_starts() -> None:
     between = plan(_given(115, _status(DECIDED), RETRY, pods=(STOPPED,)))
     assert [each.reason for each in between.status.attempts] == ["Stalled"]
-    assert step(between).message == "attempt 1 ended (Stalled); starting the next one"
+    assert step(between).message == "attempt 1 ended (Stalled, exit code 137); starting the next one"
     stored = written(task(_status(DECIDED)), between)
     again = plan(world(stored, 130, job=_job(RETRY, failures=1), pods=(STOPPED, running_pod("b", 122)))).status
     assert [each.reason for each in again.attempts] == ["Stalled", None]

@@ -190,3 +190,23 @@ def test_the_trial_pod_is_the_pod_of_a_task_without_parameters() -> None:
         "LONGTASK_PARAMETERS",
         "LONGTASK_PARAM_EPOCHS",
     ]
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"properties": {"false": {"type": "integer"}}}, 'a parameter called "false": YAML reads n, no, off or false'),
+        ({"properties": {"true": {"type": "integer"}}}, 'a parameter called "true": YAML reads y, yes, on or true'),
+        ({"properties": {"n": {"type": "integer"}}, "required": [False]}, "required has false where a name belongs"),
+    ],
+    ids=["n", "y", "required"],
+)
+def test_a_name_that_yaml_made_a_boolean_is_told_with_what_to_write(schema: dict[str, Any], problem: str) -> None:
+    (said,) = problems_of(_template(parametersSchema={"type": "object"} | schema))
+    assert problem in said
+    assert "in quotes" in said
+
+
+def test_names_in_quotes_are_taken() -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}, "off": {"type": "string"}}, "required": ["n"]}
+    assert problems_of(_template(parametersSchema=schema)) == []

@@ -44,8 +44,9 @@ def _head(task: LongTask) -> str:
     if details and from_earlier_attempt(task) and progress is not None:
         details.append(f"told by attempt {progress.attempt}")
     said = message(task)
-    if not details and said and said != status_word(task):
-        details = [said.rstrip(".")]
+    # Between two attempts, and while nothing starts, why is more news than how far it came.
+    if (not details or status_word(task) == "started") and said and said != status_word(task):
+        details.append(said.rstrip("."))
     head = " ".join([status_word(task), *([share] if share else [])])
     if details:
         return f"{head} ({', '.join(details)})"

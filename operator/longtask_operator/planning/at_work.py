@@ -15,6 +15,7 @@ from longtask_api.longtask import (
     TemplateSnapshot,
 )
 from longtask_operator.planning import activity, diagnosis, questions, stall, statuses
+from longtask_operator.planning.attempts import how_it_ended
 from longtask_operator.planning.diagnosis import Trouble
 from longtask_operator.planning.done import COMPLETED, done_pod, is_done
 from longtask_operator.planning.observed import JobView, PodView, newest, working_pod
@@ -91,8 +92,7 @@ def _state(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
     """Running, or waiting for a pod to start, with what keeps it from starting."""
     silent = _silent_node(world, live)
     if silent is not None:
-        message = f"{silent.reason}: {silent.message}. {silent.hint}"
-        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message, silent))
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, silent.in_words, silent))
     if not any(pod.started for pod in live):
         return _starting(world, job, status, snapshot, live)
     number = status.attempt_count or 1
@@ -207,7 +207,7 @@ def _starting(
     quiet = trouble is None and world.now < quiet_until and world.task.status.job_ref is None
     again = give_up if live else world.now + LOOK_AGAIN
     return Plan(
-        statuses.unfinished(world, status, Phase.PENDING, message),
+        statuses.unfinished(world, status, Phase.PENDING, message, trouble),
         look_again=quiet_until if quiet else again,
         defer_status=quiet,
     )
@@ -224,9 +224,9 @@ def _settled(world: World, last: Attempt | None) -> datetime | None:
 
 def _waiting_message(status: LongTaskStatus, last: Attempt | None, trouble: Trouble | None, live: list[PodView]) -> str:
     if trouble is not None:
-        return f"{trouble.reason}: {trouble.message}"
+        return trouble.in_words
     if last is not None and not live:
-        return f"attempt {status.attempt_count} ended ({last.reason}); starting the next one"
+        return f"attempt {status.attempt_count} ended ({how_it_ended(last)}); starting the next one"
     return "waiting for the pod to start"
 
 

@@ -1,11 +1,11 @@
 """The record of attempts, merged from what status says already and the pods that are seen. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from longtask_api.longtask import Attempt, LongTaskStatus
-from longtask_operator.planning.diagnosis import attempt_reason
+from longtask_operator.planning.diagnosis import attempt_message, attempt_reason
 from longtask_operator.planning.done import COMPLETED, is_done
 from longtask_operator.planning.observed import PodView
 from longtask_operator.planning.stall import ended_by
@@ -29,10 +29,26 @@ class Attempts:
         return min((attempt.start_time for attempt in self.newest if attempt.start_time), default=None)
 
 
+def how_it_ended(attempt: Attempt) -> str:
+    """Why an attempt ended, in a few words."""
+    if attempt.message:
+        return f"{attempt.reason}: {attempt.message}"
+    return f"{attempt.reason}" + ("" if attempt.exit_code is None else f", exit code {attempt.exit_code}")
+
+
 def record(
-    status: LongTaskStatus, pods: Sequence[PodView], *, suspended: bool, now: datetime, cancelled: bool = False
+    status: LongTaskStatus,
+    pods: Sequence[PodView],
+    *,
+    suspended: bool,
+    now: datetime,
+    cancelled: bool = False,
+    logs: Mapping[str, str] | None = None,
 ) -> Attempts:
-    """Merge. A pod counts once it started or ended; one that is never seen again ended when that was noticed."""
+    """Merge. A pod counts once it started or ended; one that is never seen again ended when that was noticed.
+
+    `logs` has the end of the log of attempts that have just ended, by the uid of their pods.
+    """
     known = {attempt.pod_uid: attempt for attempt in status.attempts}
     count, disruptions = status.attempt_count or 0, status.disruption_count or 0
     oldest = _oldest_kept(status, pods)
@@ -53,7 +69,7 @@ def record(
             stalled=ended_by(status, pod) is not None,
             cancelled=cancelled,
         )
-        attempt = _attempt(pod, before, before.number if before else count, reason, now)
+        attempt = _attempt(pod, before, before.number if before else count, reason, now, (logs or {}).get(pod.uid))
         if before is not None and before.end_time is not None:
             continue
         if attempt.end_time is not None and pod.disruption is not None and attempt.reason not in NOT_DISRUPTED:
@@ -83,7 +99,9 @@ def _without_its_pod(suspended: bool, cancelled: bool) -> str:
     return "Cancelled" if cancelled else "Deleted"
 
 
-def _attempt(pod: PodView, before: Attempt | None, number: int, reason: str | None, now: datetime) -> Attempt:
+def _attempt(
+    pod: PodView, before: Attempt | None, number: int, reason: str | None, now: datetime, log: str | None
+) -> Attempt:
     told = pod.failed_init.termination if pod.failed_init is not None else pod.termination
     return Attempt(
         number=number,
@@ -94,6 +112,7 @@ def _attempt(pod: PodView, before: Attempt | None, number: int, reason: str | No
         end_time=_end(pod, now) if reason is not None else None,
         reason=reason,
         exit_code=told.exit_code if told else None,
+        message=attempt_message(pod, reason, log),
     )
 
 

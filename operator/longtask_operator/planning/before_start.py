@@ -78,7 +78,7 @@ def _wait_for_template(world: World, status: LongTaskStatus) -> Plan:
     if world.now >= give_up:
         return _refused(world, status, Failure(reason=reason, message=fitted(message), hint=hint))
     waiting = statuses.with_condition(world, status, ConditionType.ACCEPTED, "Unknown", reason, message)
-    waiting = statuses.unfinished(world, waiting, Phase.PENDING, f"waiting: {message}")
+    waiting = statuses.unfinished(world, waiting, Phase.PENDING, f"waiting: {message}", Trouble(reason, message, hint))
     quiet = world.now < quiet_until
     return Plan(waiting, look_again=quiet_until if quiet else give_up, defer_status=quiet)
 
@@ -89,7 +89,7 @@ def _job_refused(world: World, status: LongTaskStatus, template: LongTaskTemplat
         failure = Failure(reason=trouble.reason, message=fitted(trouble.message), hint=trouble.hint)
         return _refused(world, status, failure)
     return Plan(
-        statuses.unfinished(world, status, Phase.PENDING, f"{trouble.reason}: {trouble.message}"),
+        statuses.unfinished(world, status, Phase.PENDING, trouble.in_words, trouble),
         look_again=min(give_up, world.now + LOOK_AGAIN),
     )
 

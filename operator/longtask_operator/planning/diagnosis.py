@@ -13,7 +13,8 @@ from longtask_operator.planning.observed import ContainerView, JobView, PodView,
 LOG_TAIL_LIMIT = 8192
 SHORT_LOG_TAIL_LIMIT = 4096
 TEXT_LIMIT = 4096
-"""Characters; the CRD's limits of a failure's log tail, of a success's, and of a message."""
+ATTEMPT_TEXT_LIMIT = 512
+"""Characters; the CRD's limits of a failure's log tail, of a success's, of a message, and of an attempt's."""
 
 STALLED = "Stalled"
 """The reason of an attempt that was ended because it told nothing."""
@@ -35,6 +36,11 @@ class Trouble:
     reason: str
     message: str
     hint: str
+
+    @property
+    def in_words(self) -> str:
+        """What it is, and what can be done while it lasts."""
+        return f"{self.reason}: {self.message.rstrip('.')}. {self.hint}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,9 @@ POD_SECURITY_HINT = "Add the securityContext that the namespace's Pod Security l
 TEMPLATE_HINT = "Correct the LongTaskTemplate."
 
 LOG_HINT = "The log tail shows what happened; correct it and start again."
+SILENT_HINT = (
+    "It wrote nothing to its log: let it write what it does and why it stops, to stdout or stderr, and start again."
+)
 STALLED_HINT = (
     "See in the log tail where it hangs. If it works but tells seldom: report progress or send heartbeats more often, "
     "or raise stall.timeoutSeconds in the LongTaskTemplate."
@@ -86,6 +95,9 @@ _END_HINTS = {
     128
     + signal.SIGKILL: "Something killed it at once. Often that is memory: a child process that is killed for it is not "
     "told as OOMKilled. Raise resources.limits.memory in the LongTaskTemplate, or start it with less to do.",
+    128
+    + signal.SIGBUS: "Shared memory was full, most likely: /dev/shm has 64Mi in a pod, and data loaders with worker "
+    "processes use it. Mount an emptyDir with medium: Memory at /dev/shm in the LongTaskTemplate.",
     128 + signal.SIGSEGV: "Native code crashed. In Python, PYTHONFAULTHANDLER=1 in the LongTaskTemplate shows where.",
     128 + signal.SIGTERM: "It was asked to stop and did. Start it again.",
 }
@@ -237,6 +249,8 @@ def failure(
     if reason == "DeadlineExceeded" and total_deadline is not None:
         over = over_total_deadline(total_deadline)
         message, hint = over.message, over.hint or ""
+    if hint == LOG_HINT and tail is None:
+        hint = SILENT_HINT
     if ended is not None and ended.exit_code == 0:
         message = f"{message}; exit code 0 while its pod {_LEAVING.get(reason, 'was being ended')}, and no result"
         hint = LEFT_WITH_0_HINT
@@ -250,6 +264,15 @@ def failure(
         log_tail=tail,
         hint=hint,
     )
+
+
+def attempt_message(pod: PodView, reason: str | None, log: str | None) -> str | None:
+    """Why an attempt that ended for this reason did so, in a sentence; None where reason and exit code say it all."""
+    ended = pod.failed_init.termination if pod.failed_init is not None else pod.termination
+    if ended is None or reason in (None, "Completed", "Suspended", "Cancelled", "Deleted", STALLED):
+        return None
+    message, _ = _explain(reason, pod, ended, failure_sentence.told(ended.message, log), None)
+    return fitted(message, ATTEMPT_TEXT_LIMIT) if message != _how(ended) else None
 
 
 def over_total_deadline(seconds: int) -> Failure:
@@ -266,7 +289,7 @@ def _explain(reason: str, pod: PodView, ended: Termination | None, told: str, me
     if reason == "OOMKilled":
         memory_limit = init.memory_limit if init is not None else pod.memory_limit
         limit = f"limit {memory_limit}" if memory_limit else ""
-        last = f"{memory / 2**20:.0f}Mi at the last report" if memory is not None else ""
+        last = f"{memory / 2**20:.0f}Mi at the last report" if memory and _tells_of(memory, memory_limit) else ""
         known = "; ".join(each for each in (limit, last) if each)
         return (
             f"{_who(pod)} used more memory than it may have{f' ({known})' if known else ''}",
@@ -297,6 +320,15 @@ def _explain(reason: str, pod: PodView, ended: Termination | None, told: str, me
     return (f"{how}: {told}" if told else how, _END_HINTS.get(ended.exit_code, LOG_HINT))
 
 
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def _tells_of(memory: int, limit: str | None) -> bool:
+    """Whether that use is near enough to the limit to say how it came to be exceeded: it grew since, otherwise."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(|[kMG]|[KMGT]i)", limit or "")
+    return found is None or memory >= float(found[1]) * _UNITS[found[2]] / 2
+
+
 def _who(pod: PodView) -> str:
     return "the work" if pod.failed_init is None else f"init container {pod.failed_init.name}"
 
@@ -324,11 +356,11 @@ def _how(ended: Termination) -> str:
     return f"killed by {name} (exit code {ended.exit_code})"
 
 
-def fitted(text: str) -> str:
+def fitted(text: str, limit: int = TEXT_LIMIT) -> str:
     """The text as a status field takes it: where it is too long the middle goes, and a mark says so."""
-    if len(text) <= TEXT_LIMIT:
+    if len(text) <= limit:
         return text
-    half = TEXT_LIMIT // 2 - 4
+    half = limit // 2 - 4
     return f"{text[:half]} [...] {text[-half:]}"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from longtask_api.conditions import find, is_true
 from longtask_api.longtask import TERMINAL_PHASES, ConditionType, LongTaskStatus, Phase
 from longtask_operator.planning import stall
+from longtask_operator.planning.attempts import how_it_ended
 
 Event = tuple[str, str, str]
 """(type, reason, message)."""
@@ -25,16 +26,16 @@ def _ended_attempts(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[E
     known = {attempt.pod_uid for attempt in before.attempts if attempt.end_time is not None}
     for attempt in after.attempts:
         if attempt.end_time is not None and attempt.pod_uid not in known and attempt.reason != "Completed":
-            code = "" if attempt.exit_code is None else f", exit code {attempt.exit_code}"
-            yield "Warning", "AttemptEnded", f"attempt {attempt.number} ({attempt.pod_name}): {attempt.reason}{code}"
+            yield "Warning", "AttemptEnded", f"attempt {attempt.number} ({attempt.pod_name}): {how_it_ended(attempt)}"
 
 
 def _troubles(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[Event]:
     stalled = find(after.conditions, ConditionType.STALLED)
     if stalled is not None and stall.is_news(before, after):
         yield "Warning", "Stalled", stalled.message
-    if _reason(after) == "NodeLost" and _reason(before) != "NodeLost" and after.phase not in TERMINAL_PHASES:
-        yield "Warning", "NodeLost", after.message or ""
+    reason = _reason(after)
+    if after.phase not in TERMINAL_PHASES and reason is not None and reason not in (_reason(before), *Phase):
+        yield "Warning", reason, after.message or ""
 
 
 def _turn(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[Event]:

@@ -45,8 +45,11 @@ def ended(
 def unfinished(
     world: World, status: LongTaskStatus, phase: Phase, message: str, trouble: Trouble | None = None
 ) -> LongTaskStatus:
-    reason = phase.value if trouble is None else trouble.reason
-    status = with_condition(world, status, ConditionType.SUCCEEDED, "Unknown", reason, "")
+    """`trouble` is what keeps the work from going on: the condition's reason, with a hint."""
+    reason, why = (
+        (phase.value, "") if trouble is None else (trouble.reason, f"{trouble.message.rstrip('.')}. {trouble.hint}")
+    )
+    status = with_condition(world, status, ConditionType.SUCCEEDED, "Unknown", reason, why)
     return status.model_copy(update={"phase": phase, "message": fitted(message)})
 
 
@@ -60,7 +63,14 @@ def observed(world: World, status: LongTaskStatus) -> LongTaskStatus:
 
 def recorded(world: World, status: LongTaskStatus, *, suspended: bool) -> LongTaskStatus:
     cancelled = world.task.spec.cancel_requested
-    so_far = attempts.record(status, world.pods, suspended=suspended, cancelled=cancelled, now=world.now)
+    so_far = attempts.record(
+        status,
+        world.pods,
+        suspended=suspended,
+        cancelled=cancelled,
+        now=world.now,
+        logs=world.logs_of_attempts,
+    )
     return status.model_copy(
         update={
             "attempt_count": so_far.count,

@@ -1,7 +1,7 @@
 """What is known about a task, and what can be done for it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -110,6 +110,8 @@ class World:
     """Pods that could not be created; looked up only where no pod lives."""
     log: str | None = None
     """The end of the log of the pod that tells how the Job ended; looked up only then."""
+    logs_of_attempts: Mapping[str, str] = field(default_factory=dict)
+    """The end of the log of each attempt that has just ended badly, by the uid of its pod."""
     mismatch: str | None = None
     """How the result on the termination message does not fit the template's resultSchema."""
     usage: PodUsage | None = None
