@@ -78,6 +78,13 @@ def _succeeded_condition(side: str) -> str:
     return f"(has({conditions}) ? {conditions}.filter(c, c.type == 'Succeeded') : [])"
 
 
+FROZEN = (
+    *("result", "failure", "message", "logTail"),
+    *("progress", "checkpoint", "inputRequests"),
+    *("attempts", "attemptCount", "disruptionCount", "startTime", "completionTime", "activeSeconds", "jobRef"),
+)
+"""What tells how a task went: it never changes once the task has ended, nor does its phase."""
+
 TASK_RULES = (
     _name_fits(names.MAX_TASK_NAME, "LongTask"),
     _immutable("templateRef"),
@@ -118,10 +125,7 @@ TASK_RULES = (
         "create another LongTask to run the work again",
         ".status.phase",
     ),
-    *(
-        _frozen(field)
-        for field in ("result", "failure", "progress", "checkpoint", "inputRequests", "completionTime", "jobRef")
-    ),
+    *(_frozen(field) for field in FROZEN),
     Rule(
         f"!({_TERMINAL}) || (has(self.status) && {_succeeded_condition('self')} == {_succeeded_condition('oldSelf')})",
         "the task has ended: its Succeeded condition never changes again",
@@ -139,6 +143,11 @@ TASK_RULES = (
         "!(has(self.status) && has(self.status.result) && has(self.status.result.attempt)) || "
         "self.status.result.attempt >= oldSelf.status.result.attempt",
         "a result never goes back to an earlier attempt's",
+        ".status.result",
+    ),
+    Rule(
+        "!(has(oldSelf.status) && has(oldSelf.status.result)) || (has(self.status) && has(self.status.result))",
+        "a result that was handed in is not taken back: only another one takes its place",
         ".status.result",
     ),
     Rule(

@@ -33,6 +33,7 @@ PHASE = (
 CONDITION = "the task has ended: its Succeeded condition never changes again"
 JOB_REF = "jobRef never changes once it is set: a task has one Job"
 RESULT_BACK = "a result never goes back to an earlier attempt's"
+RESULT_GONE = "a result that was handed in is not taken back: only another one takes its place"
 QUESTION_GONE = "a question that was asked stays, and one that timed out stays so"
 EVENT_CHANGED = "what was recorded of an event of the session stays as it is: it may have been written already"
 
@@ -144,6 +145,23 @@ REFUSED = [
     Case("an end where none was", CANCELLED_AT_ONCE, Change("status.completionTime", LATER), frozen("completionTime")),
     Case("another Job after the end", SUCCEEDED, Change("status.jobRef", OTHER_JOB), frozen("jobRef")),
     Case("a Job after the end", CANCELLED_AT_ONCE, Change("status.jobRef", JOB), frozen("jobRef")),
+    Case("message", SUCCEEDED, Change("status.message", "completed; delivered"), frozen("message")),
+    Case("message removed", SUCCEEDED, Change("status.message", REMOVED), frozen("message")),
+    Case("the log's end changed", SUCCEEDED, Change("status.logTail", "epoch 10/10"), frozen("logTail")),
+    Case("a log's end where none was", FAILED, Change("status.logTail", "epoch 7/10"), frozen("logTail")),
+    Case(
+        "an attempt's end",
+        FAILED,
+        Change("status.attempts", [FAILED["attempts"][0] | {"endTime": LATER}]),
+        frozen("attempts"),
+    ),
+    Case("an attempt more", CANCELLED_AT_ONCE, Change("status.attempts", FAILED["attempts"]), frozen("attempts")),
+    Case("attempts removed", FAILED, Change("status.attempts", REMOVED), frozen("attempts")),
+    Case("attempts counted", CANCELLED_AT_ONCE, Change("status.attemptCount", 1), frozen("attemptCount")),
+    Case("disruptions counted", FAILED, Change("status.disruptionCount", 1), frozen("disruptionCount")),
+    Case("another start", SUCCEEDED, Change("status.startTime", LATER), frozen("startTime")),
+    Case("start removed", SUCCEEDED, Change("status.startTime", REMOVED), frozen("startTime")),
+    Case("longer active", SUCCEEDED, Change("status.activeSeconds", 721), frozen("activeSeconds")),
     # the Succeeded condition after the end
     Case(
         "succeeded, then not",
@@ -197,6 +215,8 @@ REFUSED = [
     Case("checkpoint removed", RUNNING, Change("status.checkpoint", REMOVED), back("checkpoint")),
     Case("status removed, checkpoint", RUNNING, Change("status", REMOVED), back("checkpoint")),
     Case("a result of an earlier attempt", HANDED_IN, Change("status.result", {"attempt": 1, "value": 2}), RESULT_BACK),
+    Case("a result removed", HANDED_IN, Change("status.result", REMOVED), RESULT_GONE),
+    Case("status removed, result handed in", HANDED_IN, Change("status", REMOVED), RESULT_GONE),
     Case("a question removed", ASKED_TWICE, Change("status.inputRequests", [TIMED_OUT]), QUESTION_GONE),
     Case("a question replaced", RUNNING, Change("status.inputRequests", [COLOUR]), QUESTION_GONE),
     Case("questions emptied", RUNNING, Change("status.inputRequests", []), QUESTION_GONE),
@@ -274,10 +294,6 @@ ALLOWED = [
     Case("the same phase again", CANCELLED_AT_ONCE, Change("status.phase", "Cancelled")),
     Case("the same result again", SUCCEEDED, Change("status.result", SUCCEEDED["result"])),
     Case("a fraction of 1 as 1.0", SUCCEEDED, Change("status.progress.fraction", 1.0)),
-    Case("message", SUCCEEDED, Change("status.message", "completed; delivered")),
-    Case("an attempt's end", FAILED, Change("status.attempts", [FAILED["attempts"][0] | {"endTime": LATER}])),
-    Case("an attempt more", CANCELLED_AT_ONCE, Change("status.attempts", FAILED["attempts"])),
-    Case("attempts counted", CANCELLED_AT_ONCE, Change("status.attemptCount", 1)),
     Case("a generation observed", SUCCEEDED, Change("status.observedGeneration", 2)),
     Case("delivery", SUCCEEDED, Change("status.conditions", [ACCEPTED, HAS_SUCCEEDED, DELIVERED])),
     Case("a delivery that failed", FAILED, Change("status.conditions", [*FAILED["conditions"], NOT_DELIVERED])),
