@@ -11,7 +11,7 @@ export DATA_PROCESSING_IMAGE ?= localhost/data-processing:dev
 export BASH_TASK_IMAGE ?= localhost/bash-task:dev
 export AGENTCORE_EMULATOR_IMAGE ?= localhost/agentcore-emulator:dev
 
-.PHONY: help demo test test-slow mutation unit lint format generate record-failures cluster-up cluster-down image bench conformance requirements clean
+.PHONY: help demo test test-slow mutation unit lint format generate record-failures record-matrix cluster-up cluster-down image bench conformance requirements clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -60,6 +60,9 @@ generate: $(VENV)/ready ## Write crds/*.yaml, the chart's copy, and docs/task-ap
 
 record-failures: ## Write anew what the programs in tests/unit/failing say when they fail, where their language is installed
 	$(BIN)/python tests/unit/failing/record.py
+
+record-matrix: $(VENV)/ready image ## Record anew how pods end, on a real cluster, and write the table of tests/matrix
+	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m tests.matrix.record $(ARGS) && $(BIN)/python -m tests.matrix.table
 
 cluster-up: ## A real Kubernetes on this machine (the first time: minutes); prints how to use it
 	$(CLUSTER_CLI) up

@@ -10,7 +10,21 @@ from xdist.scheduler import LoadScopeScheduling
 
 RELEASE = "the release"
 """The one unit of all tests of the chart's release: there is one of its name and namespaces in the cluster."""
-FOLDERS = ("e2e", "faults", "operator", "delivery", "docs", "store", "mcp", "chart", "api", "sdk", "emulator", "unit")
+FOLDERS = (
+    "e2e",
+    "faults",
+    "operator",
+    "delivery",
+    "docs",
+    "store",
+    "mcp",
+    "chart",
+    "api",
+    "sdk",
+    "emulator",
+    "matrix",
+    "unit",
+)
 """In the order in which their tests begin."""
 RENDERED = ("test_rendering.py", "test_values.py")
 """Tests of the chart that need no release."""

@@ -28,6 +28,8 @@ ANNOTATION_NOT_AFTER: Final = f"{GROUP}/not-after"
 what arrives later."""
 ANNOTATION_RECORD: Final = f"{GROUP}/record"
 """On LongTasks that are restored from a backup, with the value "true": what was, which is not to be done again."""
+ANNOTATION_HELD: Final = f"{GROUP}/suspended"
+"""On the Job: `true` while it is suspended by LongTask, in the same write; others may suspend it too."""
 ANNOTATION_SCHEMA_HASH: Final = f"{GROUP}/schema-hash"
 """On templates that were made from code: of the code's parametersSchema and resultSchema. The pod gets it."""
 

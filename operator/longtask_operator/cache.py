@@ -9,7 +9,7 @@ from typing import Any
 
 from longtask_api.longtask import Delivery, LongTask
 from longtask_api.template import LongTaskTemplate
-from longtask_operator.planning.observed import JobView, PodView
+from longtask_operator.planning.observed import JobView, PodView, remembering
 
 TOMBSTONES = 20_000
 
@@ -113,7 +113,7 @@ class Cache:
         """Keep it, unless a newer version is known."""
         known = self.pods[pod.job_uid].get(pod.uid)
         if known is None or (known.resource_version <= pod.resource_version and not known.gone):
-            self.pods[pod.job_uid][pod.uid] = pod
+            self.pods[pod.job_uid][pod.uid] = remembering(pod, known)
             self._job_of_pod[pod.uid] = pod.job_uid
             if known != pod:
                 self.told(pod.task_uid)

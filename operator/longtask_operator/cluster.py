@@ -22,7 +22,17 @@ from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus
 from longtask_operator.leader import NotLeading, Term
 from longtask_operator.planning.diagnosis import Refusal
 from longtask_operator.planning.logs import LogTail, Tail
-from longtask_operator.planning.observed import JobView, PodUsage, PodView, job_view, pod_view, task_of_job, usage_view
+from longtask_operator.planning.observed import (
+    JobView,
+    PodEvent,
+    PodUsage,
+    PodView,
+    job_view,
+    pod_event,
+    pod_view,
+    task_of_job,
+    usage_view,
+)
 from longtask_operator.planning.world import Change, CreateJob, DeleteJob, DeleteTask, SetSuspend, StopPod, StopRetries
 from longtask_operator.threads import to_its_end
 from longtask_runtime.kube import (
@@ -101,6 +111,11 @@ class Cluster:
             if (moment := event.get("lastTimestamp") or event.get("eventTime"))
         )
 
+    async def pod_events(self, pod: PodView) -> tuple[PodEvent, ...]:
+        """What kubelet and others told about the pod."""
+        found = await self._list(f"{self._core}/events", {"fieldSelector": f"involvedObject.uid={pod.uid}"})
+        return tuple(pod_event(event) for event in found)
+
     async def read_log(self, pod: PodView, lines: int, limit: int) -> LogTail | None:
         """The last lines, of the last `limit` bytes, of the log of the container that does the work; None when there
         is no log to be had.
@@ -142,7 +157,8 @@ class Cluster:
         """Make one change; False where its object is not as it was when that was planned. Raises KubeError."""
         match change:
             case SetSuspend(job, suspend):
-                return await self._patch(f"{self._jobs}/{job.name}", job, {"suspend": suspend})
+                held = {names.ANNOTATION_HELD: "true" if suspend else "false"}
+                return await self._patch(f"{self._jobs}/{job.name}", job, {"suspend": suspend}, held)
             case StopRetries(job):
                 return await self._patch(f"{self._jobs}/{job.name}", job, {"backoffLimit": 0})
             case StopPod(pod):
@@ -251,10 +267,13 @@ class Cluster:
         query = {"fieldManager": manager, "force": "true"}
         return await self._write(self._term(), "PATCH", path, body, APPLY_PATCH, query)
 
-    async def _patch(self, path: str, seen: JobView | PodView, spec: Mapping[str, Any]) -> bool:
+    async def _patch(
+        self, path: str, seen: JobView | PodView, spec: Mapping[str, Any], annotations: Mapping[str, str] | None = None
+    ) -> bool:
         """Change the object's spec; False where it is not as it was seen. No two objects share a resourceVersion."""
         term = self._term()
-        metadata = {"resourceVersion": str(seen.resource_version), "annotations": _not_after(term)}
+        noted = {**(annotations or {}), **_not_after(term)}
+        metadata = {"resourceVersion": str(seen.resource_version), "annotations": noted}
         return await self._unless_changed(term, "PATCH", path, {"metadata": metadata, "spec": spec}, MERGE_PATCH)
 
     async def _unless_changed(

@@ -10,16 +10,18 @@ from typing import Any
 
 import aiohttp
 
-from longtask_api.longtask import Failure, LongTask, LongTaskStatus, Phase
+from longtask_api import names
+from longtask_api.longtask import TERMINAL_PHASES, Failure, LongTask, LongTaskStatus, Phase
 from longtask_api.parameters import InvalidParameters
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster, owned
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning import diagnosis, narration, stall
-from longtask_operator.planning.diagnosis import Refusal, Trouble
+from longtask_operator.planning.diagnosis import Trouble
 from longtask_operator.planning.done import decisive_pod, is_done
-from longtask_operator.planning.observed import JobView, PodView, end_is_seen, working_pod
+from longtask_operator.planning.lookups import pod_to_ask_about, wants_refusals
+from longtask_operator.planning.observed import JobView, PodEvent, PodView, end_is_seen, working_pod
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.results import checkable, final_result, was_handed_in
 from longtask_operator.planning.world import CreateJob, Plan, Policy, World
@@ -35,8 +37,6 @@ SHORT_LOG_LINES = 100
 LOG_BYTES = 32 * 1024
 LOG_PATIENCE = timedelta(seconds=60)
 """How long the end of a failed task waits for a log that cannot be read: the node may be lost."""
-POD_SHOULD_BE_THERE = timedelta(seconds=10)
-"""A Job without a pod for so long is worth a look at its Events, which is a costly list for the API server."""
 
 
 class Reconciler:
@@ -68,6 +68,10 @@ class Reconciler:
             return None
         world = await self._gather(task)
         wanted = plan(world)
+        if _ends_unseen(world, wanted):
+            await self._look_at_work(task)
+            world = await self._gather(task)
+            wanted = plan(world)
         pod = working_pod(world.pods)
         if pod is not None and stall.is_news(task.status, wanted.status):
             world = replace(world, usage=await self._cluster.pod_usage(pod))
@@ -115,7 +119,8 @@ class Reconciler:
             world,
             job=job,
             pods=pods,
-            refusals=await self._refusals(world, job, pods),
+            refusals=await self._cluster.refusals(job.uid) if wants_refusals(job, pods, world.now) else (),
+            events=await self._events(task, job, pods, world.now),
             log=log,
             logs_of_attempts=await self._logs_of_attempts(world, pods, pod, log),
             mismatch=await self._mismatch(task, job, pod),
@@ -135,10 +140,11 @@ class Reconciler:
                 hint="Correct them as the template's parametersSchema says, and start again.",
             )
 
-    async def _refusals(self, world: World, job: JobView, pods: tuple[PodView, ...]) -> tuple[Refusal, ...]:
-        podless = not job.finished and not job.suspend and all(pod.ended for pod in pods)
-        overdue = podless and world.now > job.created + POD_SHOULD_BE_THERE
-        return await self._cluster.refusals(job.uid) if overdue else ()
+    async def _events(
+        self, task: LongTask, job: JobView, pods: tuple[PodView, ...], now: datetime
+    ) -> tuple[PodEvent, ...] | None:
+        pod = pod_to_ask_about(job, pods, task.status, now)
+        return await self._cluster.pod_events(pod) if pod is not None else None
 
     async def _log(self, world: World, job: JobView, pod: PodView | None) -> str | None:
         """The end of the log of the pod that tells how the Job ended. That of a success is no reason to wait."""
@@ -215,18 +221,22 @@ class Reconciler:
 
     async def _look_anew(self, task: LongTask) -> bool:
         """Read all that is known of a task live, as something was not as the cache has it. False: it is gone."""
-        live, job = await self._refresh(task), self._cache.jobs.get(task.metadata.uid)
-        if live is None or job is None:
-            return live is not None
-        found = await self._cluster.get_job(job.name, job.uid)
-        if found is None:
-            self._cache.drop_job(job)
-        else:
-            self._cache.put_job(found)
-        pods = await self._cluster.list_pods(task.metadata.uid)
-        for pod in pods:
+        live = await self._refresh(task)
+        if live is not None:
+            await self._look_at_work(live)
+        return live is not None
+
+    async def _look_at_work(self, task: LongTask) -> None:
+        """Read the Job and the pods of a task live, also a Job that no watch has told of yet."""
+        uid, reference = task.metadata.uid, task.status.job_ref
+        known = self._cache.jobs.get(uid)
+        job = await self._cluster.get_job(names.job_name(task.metadata.name, uid), reference.uid if reference else None)
+        if job is not None and job.owner_uid == uid:
+            self._cache.put_job(job)
+        elif known is not None:
+            self._cache.drop_job(known)
+        for pod in await self._cluster.list_pods(uid):
             self._cache.put_pod(pod)
-        return True
 
     async def _refresh(self, task: LongTask) -> LongTask | None:
         """The task read live and put into the cache; None when it is gone."""
@@ -273,3 +283,9 @@ class Reconciler:
         )
         if after.phase in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED):
             METRICS.ended(task, after)
+
+
+def _ends_unseen(world: World, wanted: Plan) -> bool:
+    """Whether the task is about to end for good without a Job that says so: then a late watch must not decide."""
+    ends = wanted.status.phase in TERMINAL_PHASES and not world.task.is_terminal
+    return ends and not (world.job is not None and world.job.finished)

@@ -103,6 +103,11 @@ CASES = {
         "Failed",
         failure={"reason": "Error", "exitCode": 3, "logTail": "before\nit broke"},
     ),
+    "log-of-a-failure-in-many-lines": Case(
+        "for n in range(900): print(n)\nraise SystemExit(3)",
+        "Failed",
+        failure={"logTail": "\n".join(str(n) for n in range(900))},
+    ),
     "own-words-and-log-tail": Case(
         f"print('log'); f = {WRITE}('the disk is full'); raise SystemExit(4)",
         "Failed",

@@ -180,6 +180,7 @@ def job(**fields: Any) -> JobView:
         failed_message="",
         finished_at=None,
         failures=0,
+        held=False,
         snapshot=SNAPSHOT,
         result_schema=None,
     )
@@ -202,6 +203,7 @@ def pod(letter: str = "a", created: float = 1, **fields: Any) -> PodView:
         message="",
         node="node-1",
         unschedulable=None,
+        gates=(),
         disruption=None,
         asked_to_go=None,
         container="main",
@@ -212,6 +214,7 @@ def pod(letter: str = "a", created: float = 1, **fields: Any) -> PodView:
         others=(),
         deadline=None,
         memory_limit=None,
+        probed=False,
         message_limit=4096,
     )
     if fields.get("deleted") is not None:

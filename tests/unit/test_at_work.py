@@ -18,6 +18,8 @@ from tests.unit.given import (
     at,
     at_work,
     attempt,
+    condition,
+    container,
     ended_pod,
     failed_init,
     held,
@@ -38,6 +40,8 @@ SILENT = (
     "beside it. Bring the node back, or delete it (kubectl delete node node-1), or taint it "
     "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute: then the next attempt starts."
 )
+QUEUED = f"queued: somebody other than LongTask holds Job {JOB_REF.name}; they let it go on"
+HELD_BY_OTHERS = status(Phase.QUEUED, condition(ConditionType.SUSPENDED, reason="HeldByOthers", since=90))
 QUOTA = 'Error creating: pods "x" is forbidden: exceeded quota: pods, used: 2, limited: 2'
 SECURITY = 'Error creating: pods "x" is forbidden: violates PodSecurity "restricted:latest"'
 QUOTA_TOLD = "Error creating: the pod is forbidden: exceeded quota: pods, limited: 2"
@@ -58,7 +62,7 @@ def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) ->
         ),
         pytest.param(_given(1, PENDING), Step("Pending", WAITING, again=11), id="not-quiet-once-job-ref-is-written"),
         pytest.param(_given(2), Step("Pending", WAITING, again=12), id="no-pod"),
-        pytest.param(_given(2, pods=(pod(),)), Step("Pending", WAITING, again=601), id="pod-not-started"),
+        pytest.param(_given(2, pods=(pod(),)), Step("Pending", WAITING, again=12), id="pod-not-started"),
         pytest.param(
             _given(1, pods=(pod(waiting_reason="ErrImagePull", waiting_message="no such tag"),)),
             Step(
@@ -137,7 +141,7 @@ def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) ->
         ),
         pytest.param(
             _given(101, at_work(), pods=(ended_pod(exit_code=1, ended=60), pod("b", 70))),
-            Step("Pending", WAITING, again=670),
+            Step("Pending", WAITING, again=111),
             id="next-pod-not-started",
         ),
         pytest.param(
@@ -283,9 +287,44 @@ def test_more_disruptions_than_the_template_allows_end_the_task(disruptions: int
             id="asked-to-go-on-after-a-long-time",
         ),
         pytest.param(
-            _given(900, job=job(suspend=True)),
+            _given(900, job=job(suspend=True, held=True)),
             Step(None, None, (f"resume {JOB_UID}",), again=910),
             id="asked-to-go-on-before-anything-was-written",
+        ),
+        pytest.param(
+            _given(9000, held(90), job=job(suspend=True, held=True)),
+            Step("Suspended", "", (f"resume {JOB_UID}",), again=9010),
+            id="asked-to-go-on-once-it-was-noted-at-the-job",
+        ),
+        pytest.param(_given(900, job=job(suspend=True)), Step("Queued", QUEUED), id="held-by-others-from-the-start"),
+        pytest.param(
+            _given(900, at_work(), job=job(suspend=True, suspended_since=at(90))),
+            Step("Queued", QUEUED),
+            id="held-by-others-while-it-ran",
+        ),
+        pytest.param(
+            _given(900, at_work(), job=job(suspend=True), pods=(running_pod(deleted=at(899)),)),
+            Step("Running", "suspending: waiting for the pod to end", again=910),
+            id="held-by-others-and-its-pod-has-not-ended",
+        ),
+        pytest.param(
+            _given(900, HELD_BY_OTHERS, suspend=True, job=job(suspend=True)),
+            Step("Suspended", "suspended; set spec.suspend to false to go on"),
+            id="held-by-others-and-by-longtask",
+        ),
+        pytest.param(
+            _given(900, HELD_BY_OTHERS, job=job(suspend=True)),
+            Step("Queued", QUEUED),
+            id="let-go-by-longtask-and-held-by-others",
+        ),
+        pytest.param(
+            _given(900, held(90), suspend=True, job=job(held=True), pods=(running_pod("b", 890),)),
+            Step(
+                "Running",
+                f"running; spec.suspend is true, but somebody else has let Job {JOB_REF.name} go on",
+                again=891 + 3600,
+            ),
+            id="let-go-by-others-is-not-fought",
         ),
         pytest.param(
             _given(900, held(90), pods=(running_pod("b", 890),)),
@@ -313,6 +352,61 @@ def test_the_suspended_condition_says_since_when() -> None:
     condition = find(after.conditions, ConditionType.SUSPENDED)
     assert condition is not None
     assert (condition.status, condition.reason, condition.last_transition_time) == ("True", "Suspended", at(90))
+
+
+def test_no_deadline_runs_while_others_hold_the_job() -> None:
+    after = plan(_given(9000, at_work(), job=job(suspend=True, suspended_since=at(90)))).status
+    assert (after.active_since, after.active_seconds) == (None, 88)
+    condition = find(after.conditions, ConditionType.SUSPENDED)
+    assert condition is not None
+    assert (condition.status, condition.reason) == ("True", "HeldByOthers")
+
+
+FETCHES = container("fetch", "init", running_since=at(3))
+FETCHED = container("fetch", "init", exit_code=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param(
+            _given(700, PENDING, pods=(pod(others=(FETCHES,)),)),
+            Step("Running", "running: init container fetch runs since 2026-03-01T10:00:03Z", again=3603),
+            id="past-the-start-timeout",
+        ),
+        pytest.param(
+            _given(4, PENDING, pods=(pod(others=(FETCHES,)),)),
+            Step("Running", "running: init container fetch runs since 2026-03-01T10:00:03Z", again=5, deferred=True),
+            id="quiet-while-it-may-be-done-in-a-moment",
+        ),
+        pytest.param(
+            _given(51, at_work(), pods=(pod(others=(FETCHED,)),)),
+            Step("Pending", WAITING, again=52, deferred=True),
+            id="done-and-the-work-is-about-to-start",
+        ),
+        pytest.param(
+            _given(60, at_work(), pods=(pod(others=(FETCHED,), waiting_reason="ErrImagePull"),)),
+            Step(
+                "Pending",
+                f"ImagePullBackOff: the container cannot start: ErrImagePull. {diagnosis.IMAGE_HINT}",
+                again=650,
+            ),
+            id="done-and-the-work-cannot-start",
+        ),
+        pytest.param(
+            _given(601, PENDING, pods=(pod(others=(container("proxy", "sidecar", running_since=at(3)),)),)),
+            Step("Failed", "StartTimeout: no pod started to work within 600 s"),
+            id="a-sidecar-begins-nothing",
+        ),
+        pytest.param(
+            _given(60, at_work(), pods=(running_pod(others=(FETCHED,)),)),
+            Step("Running", "running", again=3602),
+            id="the-work-runs",
+        ),
+    ],
+)
+def test_the_next_step_of_a_pod_with_init_containers(given: World, expected: Step) -> None:
+    assert step(plan(given)) == expected
 
 
 def test_a_task_that_was_never_held_has_no_suspended_condition() -> None:

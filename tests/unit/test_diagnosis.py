@@ -9,7 +9,7 @@ from longtask_api.longtask import LongTaskStatus
 from longtask_operator.planning import diagnosis
 from longtask_operator.planning.diagnosis import LOG_TAIL_LIMIT, Refusal, Trouble
 from longtask_operator.planning.done import is_done
-from longtask_operator.planning.observed import PodView
+from longtask_operator.planning.observed import PodEvent, PodView
 from tests.unit.given import at, container, ended_pod, failed_init, job, pod, running_pod
 
 NO_STATUS = LongTaskStatus()
@@ -143,6 +143,129 @@ def test_the_newest_refusal_that_is_not_too_old_counts(refusals: list[Refusal], 
     assert (trouble.message if trouble else None) == expected
 
 
+BROKEN = container("fetch", "init", waiting_reason="ErrImagePull", waiting_message="no such tag")
+CRASHED = container("proxy", "sidecar", exit_code=1, told="port in use\n")
+RUNS_AGAIN = replace(CRASHED, termination=None, last_termination=CRASHED.termination, running_since=at(9))
+MOUNT = PodEvent(at(20), "FailedMount", 'MountVolume.SetUp failed: secret "none" not found', True, "")
+PROBED = PodEvent(at(30), "Unhealthy", "Startup probe failed: no certificate yet", True, "proxy")
+
+
+@pytest.mark.parametrize(
+    ("given", "events", "reason", "message", "hint"),
+    [
+        pytest.param(
+            pod(waiting_reason="PodInitializing", others=(BROKEN,)),
+            (),
+            "ImagePullBackOff",
+            "init container fetch cannot start: no such tag",
+            diagnosis.IMAGE_HINT,
+            id="init-container",
+        ),
+        pytest.param(
+            pod(others=(CRASHED,)),
+            (),
+            "CrashLoopBackOff",
+            "sidecar proxy ends again and again: exit code 1: port in use",
+            diagnosis.SIDECAR_HINT,
+            id="sidecar",
+        ),
+        pytest.param(
+            pod(others=(RUNS_AGAIN,)),
+            (MOUNT,),
+            "CrashLoopBackOff",
+            "sidecar proxy ends again and again: exit code 1: port in use",
+            diagnosis.SIDECAR_HINT,
+            id="sidecar-that-runs-again-for-a-moment",
+        ),
+        pytest.param(
+            pod(gates=("a/b", "c/d")),
+            (),
+            "SchedulingGated",
+            "scheduling gates hold the pod back: a/b, c/d",
+            diagnosis.GATES_HINT,
+            id="gates",
+        ),
+        pytest.param(
+            pod(), (MOUNT,), "FailedMount", f"the pod cannot start: {MOUNT.message}", diagnosis.CONFIG_HINT, id="volume"
+        ),
+        pytest.param(
+            pod(),
+            (MOUNT, PROBED),
+            "StartupProbeFailed",
+            "proxy is not ready: Startup probe failed: no certificate yet",
+            diagnosis.PROBE_HINT,
+            id="the-newest-of-several",
+        ),
+        pytest.param(
+            pod(waiting_reason="ErrImageNeverPull"),
+            (MOUNT,),
+            "ErrImageNeverPull",
+            "the container cannot start: ErrImageNeverPull",
+            diagnosis.IMAGE_NEVER_HINT,
+            id="the-status-before-events",
+        ),
+    ],
+)
+def test_what_keeps_a_pod_of_several_containers_from_starting(
+    given: PodView, events: tuple[PodEvent, ...], reason: str, message: str, hint: str
+) -> None:
+    assert diagnosis.not_starting(given, events) == Trouble(reason, message, hint)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param((replace(MOUNT, warning=False),), id="no-warning"),
+        pytest.param((replace(MOUNT, reason="FailedScheduling"),), id="it-has-a-node-by-now"),
+        pytest.param((replace(MOUNT, at=at(0)),), id="of-before"),
+        pytest.param((), id="none"),
+    ],
+)
+def test_events_that_say_nothing_of_why_a_pod_does_not_start(events: tuple[PodEvent, ...]) -> None:
+    assert diagnosis.not_starting(pod(), events) is None
+
+
+KILLED = ended_pod(exit_code=137, signal=9, probed=True)
+HEARTBEAT = PodEvent(at(48), "Unhealthy", "Liveness probe failed: no heartbeat", True, "main")
+HOOK = PodEvent(at(3), "FailedPostStartHook", "PostStartHook failed", True, "main")
+
+
+@pytest.mark.parametrize(
+    ("given", "events", "reason"),
+    [
+        (KILLED, (HEARTBEAT,), "LivenessProbeFailed"),
+        (KILLED, (replace(HEARTBEAT, message="Startup probe failed: "),), "StartupProbeFailed"),
+        (KILLED, (replace(HEARTBEAT, message="Liveness probe errored: rpc error"),), "LivenessProbeFailed"),
+        (KILLED, (HOOK, HEARTBEAT), "PostStartHookFailed"),
+        (ended_pod(exit_code=2), (HOOK,), "PostStartHookFailed"),
+        (KILLED, (replace(HEARTBEAT, container="proxy"),), None),
+        (KILLED, (replace(HEARTBEAT, message="Readiness probe failed: "),), None),
+        (ended_pod(exit_code=2), (HEARTBEAT,), None),
+        (running_pod(), (HEARTBEAT,), None),
+        (KILLED, (), None),
+    ],
+)
+def test_for_what_kubelet_ended_the_work(given: PodView, events: tuple[PodEvent, ...], reason: str | None) -> None:
+    trouble = diagnosis.ended_by_kubelet(given, events)
+    assert (trouble.reason if trouble else None) == reason
+    assert trouble is None or trouble.message.startswith("kubelet ended the work: ")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (KILLED, True),
+        (replace(KILLED, probed=False), False),
+        (replace(KILLED, deleted=at(49)), False),
+        (replace(KILLED, reason="DeadlineExceeded"), False),
+        (ended_pod(probed=True), False),
+        (running_pod(probed=True), False),
+    ],
+)
+def test_only_work_that_kubelet_may_have_ended_is_worth_a_look_at_its_events(given: PodView, expected: bool) -> None:
+    assert diagnosis.may_be_ended_by_kubelet(given) is expected
+
+
 @pytest.mark.parametrize("length", [0, 4096, 4097, 100_000])
 def test_a_text_is_made_to_fit_a_status_field(length: int) -> None:
     text = "a" * (length // 2) + "z" * (length - length // 2)
@@ -237,18 +360,18 @@ def test_why_an_attempt_of_a_cancelled_task_ended(given: PodView, expected: str)
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("given", "why", "hint"),
     [
-        (ended_pod(disruption="EvictionByEvictionAPI"), "exit code 0 while its pod was being evicted, and no result"),
-        (ended_pod(deleted=at(80)), "exit code 0 while its pod was being deleted, and no result"),
-        (replace(STOPPED, termination=ended_pod().termination), "exit code 0 while its pod was being ended"),
+        (ended_pod(disruption="EvictionByEvictionAPI"), "evicted", "says with a result that it is done"),
+        (ended_pod(deleted=at(80)), "deleted", "says with a result that it is done"),
+        (replace(STOPPED, termination=ended_pod().termination), "ended", "Give it less to do"),
     ],
 )
-def test_work_that_left_with_0_when_it_had_to_and_gave_no_result(given: PodView, expected: str) -> None:
+def test_work_that_left_with_0_when_it_had_to_and_gave_no_result(given: PodView, why: str, hint: str) -> None:
     failure = diagnosis.failure(FAILED, given, "saving")
-    assert expected in failure.message
+    assert f"exit code 0 while its pod was being {why}, and no result" in failure.message
     assert (failure.exit_code, failure.log_tail) == (0, "saving")
-    assert "says with a result that it is done" in (failure.hint or "")
+    assert hint in (failure.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,15 @@ from longtask_api.longtask import LongTaskStatus
 from longtask_operator.planning.done import decisive_pod
 from longtask_operator.planning.observed import (
     JobView,
+    PodEvent,
     PodView,
     Termination,
     controller_uid,
     end_is_seen,
     job_view,
+    pod_event,
     pod_view,
+    remembering,
     task_of_job,
     usage_view,
     working_pod,
@@ -279,7 +282,6 @@ def test_a_job_without_a_backoff_limit_has_the_one_of_kubernetes() -> None:
 
 
 UNSCHEDULABLE = _condition("PodScheduled", "False", reason="Unschedulable", message="0/3 nodes are available")
-INIT_BROKEN = {"name": "fetch", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}}
 INITIALIZING = {"waiting": {"reason": "PodInitializing"}}
 
 
@@ -323,16 +325,12 @@ INITIALIZING = {"waiting": {"reason": "PodInitializing"}}
         ),
         ("status", {"containerStatuses": None}, {"started": None, "waiting_reason": None}),
         ("status", {"containerStatuses": [{"name": "main"}]}, {"started": None}),
-        (
-            "status",
-            {"containerStatuses": [], "initContainerStatuses": [INIT_BROKEN]},
-            {"waiting_reason": "ImagePullBackOff", "waiting_message": "no such tag"},
-        ),
-        (
-            "status",
-            {"containerStatuses": [], "initContainerStatuses": [{"name": "fetch", "state": INITIALIZING}, INIT_BROKEN]},
-            {"waiting_reason": "ImagePullBackOff"},
-        ),
+        ("spec", {"schedulingGates": [{"name": "a.b/c"}]}, {"gates": ("a.b/c",)}),
+        ("spec", {"containers": [{"name": "main", "livenessProbe": {}}]}, {"probed": True}),
+        ("spec", {"containers": [{"name": "main", "startupProbe": {}}]}, {"probed": True}),
+        ("spec", {"containers": [{"name": "main", "lifecycle": {"postStart": {"exec": {}}}}]}, {"probed": True}),
+        ("spec", {"containers": [{"name": "main", "lifecycle": {"preStop": {"exec": {}}}}]}, {"probed": False}),
+        ("spec", {"containers": [{"name": "main", "readinessProbe": {}}]}, {"probed": False}),
     ],
 )
 def test_what_is_seen_of_a_pod(part: str, fields: dict[str, Any], seen: dict[str, Any]) -> None:
@@ -418,9 +416,44 @@ def test_only_jobs_and_pods_with_our_label_are_ours(metadata: dict[str, Any], ex
     assert task_of_job(metadata) is expected
 
 
-def test_an_init_container_that_cannot_start_is_not_hidden_by_the_one_that_waits_for_it() -> None:
-    view = _with_state(INITIALIZING, phase="Pending", initContainerStatuses=[INIT_BROKEN])
-    assert (view.waiting_reason, view.waiting_message) == ("ImagePullBackOff", "no such tag")
+def test_a_job_that_longtask_has_suspended_says_so() -> None:
+    noted = {names.ANNOTATION_HELD: "true"}
+    assert _job("metadata", annotations=noted).held
+    assert not _job("metadata", annotations={names.ANNOTATION_HELD: "false"}).held
+    assert not _job().held
+
+
+def test_kubelets_own_deletion_does_not_move_the_time_at_which_a_pod_was_asked_to_go() -> None:
+    first, last = running_pod(asked_to_go=_time(16)), ended_pod(exit_code=137, asked_to_go=_time(19))
+    assert remembering(last, first).asked_to_go == _time(16)
+    assert remembering(last, None).asked_to_go == _time(19)
+    assert remembering(running_pod(), running_pod()).asked_to_go is None
+
+
+EVENT: dict[str, Any] = {
+    "involvedObject": {"kind": "Pod", "uid": "uid-a", "fieldPath": "spec.containers{main}"},
+    "type": "Warning",
+    "reason": "Unhealthy",
+    "message": "Liveness probe failed: no heartbeat\n",
+    "firstTimestamp": "2026-03-01T10:00:08Z",
+    "lastTimestamp": "2026-03-01T10:00:09Z",
+    "eventTime": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, PodEvent(_time(9), "Unhealthy", "Liveness probe failed: no heartbeat", True, "main")),
+        (
+            {"lastTimestamp": None, "eventTime": "2026-03-01T10:00:10.5Z", "type": "Normal", "message": None}
+            | {"involvedObject": {"kind": "Pod"}},
+            PodEvent(_time(10).replace(microsecond=500_000), "Unhealthy", "", False, ""),
+        ),
+    ],
+)
+def test_what_an_event_tells_of_a_pod(more: dict[str, Any], expected: PodEvent) -> None:
+    assert pod_event(EVENT | more) == expected
 
 
 @pytest.mark.parametrize("text", ["{}", "not JSON", '{"generation": 3}', "null"])

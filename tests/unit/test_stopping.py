@@ -184,7 +184,7 @@ def _limited(now: float, before: LongTaskStatus, /, limit: int | None = None, **
         ),
         pytest.param(
             _limited(300, PENDING, 100, pods=(pod(),)),
-            Step("Pending", "waiting for the pod to start", again=601),
+            Step("Pending", "waiting for the pod to start", again=310),
             id="waiting-to-start-does-not-count",
         ),
         pytest.param(

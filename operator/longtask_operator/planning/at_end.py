@@ -1,6 +1,6 @@
 """A task whose Job has ended, or is gone: what came of it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from longtask_api.conditions import is_true
 from longtask_api.longtask import ConditionType, Failure, JobRef, LongTaskStatus, Phase, TemplateSnapshot
@@ -9,7 +9,10 @@ from longtask_operator.planning import activity, diagnosis, stall, statuses
 from longtask_operator.planning.done import COMPLETED, decisive_pod, done_pod, is_done
 from longtask_operator.planning.observed import JobView, PodView
 from longtask_operator.planning.results import final_result, was_handed_in
-from longtask_operator.planning.world import LOOK_AGAIN, Plan, World
+from longtask_operator.planning.world import LOOK_AGAIN, NEXT_STEP, Plan, World
+
+EVENTS_ARE_LATE = timedelta(seconds=10)
+"""How long the Events that tell of a probe may come after the end of the Job: kubelet tells them one after another."""
 
 
 def job_gone(world: World, job: JobRef) -> Plan:
@@ -98,10 +101,14 @@ def failed(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
     stopped = pod is not None and pod.deadline == 1
     over = end is not None and at >= end
     stalled = stall.ended_by(status, pod) if pod is not None else None
+    ended_by = diagnosis.ended_by_kubelet(pod, world.events or ()) if pod is not None else None
+    if ended_by is None and world.events is not None and world.now < at + EVENTS_ARE_LATE:
+        return Plan(status, look_again=world.now + NEXT_STEP, defer_status=True)
     failure = diagnosis.failure(
         job,
         pod,
         world.log,
+        ended_by=ended_by,
         total_deadline=seconds if over and stopped else None,
         stalled=stalled.message if stalled is not None else None,
         memory=_last_memory(status, pod),

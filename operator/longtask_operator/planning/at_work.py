@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from longtask_api.conditions import Condition
+from longtask_api.base import rfc3339
+from longtask_api.conditions import Condition, find
 from longtask_api.longtask import (
     Attempt,
     ConditionType,
@@ -42,8 +43,9 @@ def at_work(world: World, job: JobView, status: LongTaskStatus, snapshot: Templa
     if task.spec.cancel_requested:
         phase = Phase.RUNNING if any(pod.started for pod in live) else Phase.PENDING
         return _stopping(world, job, status, phase, "cancelling")
-    if task.spec.suspend != job.suspend:
-        return Plan(task.status, (SetSuspend(job, task.spec.suspend),), look_again=world.now + LOOK_AGAIN)
+    hold = task.spec.suspend and not job.suspend and not job.held
+    if hold or (job.suspend and not task.spec.suspend and _by_longtask(job, status)):
+        return Plan(task.status, (SetSuspend(job, hold),), look_again=world.now + LOOK_AGAIN)
     if job.suspend:
         return _held(world, job, status, live)
     status = statuses.with_condition_if_set(world, status, ConditionType.SUSPENDED, "False", "Resumed")
@@ -53,7 +55,31 @@ def at_work(world: World, job: JobView, status: LongTaskStatus, snapshot: Templa
     if (status.disruption_count or 0) > snapshot.max_disruptions:
         return _too_many_disruptions(world, status, snapshot)
     after = _state(world, job, status, snapshot, live)
+    if task.spec.suspend:
+        let_go = f"{after.status.message}; spec.suspend is true, but somebody else has let Job {job.name} go on"
+        after = replace(after, status=after.status.model_copy(update={"message": diagnosis.fitted(let_go)}))
     return replace(after, look_again=min((t for t in (after.look_again, end) if t is not None), default=None))
+
+
+def _by_longtask(job: JobView, status: LongTaskStatus) -> bool:
+    """Whether LongTask has suspended the Job; one of a version that did not note it there, when it said so of the task.
+
+    What others have suspended, a queue such as Kueue or a person, is theirs to let go.
+    """
+    return job.held or _suspended_for(status) == SUSPENDED
+
+
+def _by_others(status: LongTaskStatus) -> bool:
+    return _suspended_for(status) == HELD_BY_OTHERS
+
+
+def _suspended_for(status: LongTaskStatus) -> str | None:
+    held = find(status.conditions, ConditionType.SUSPENDED)
+    return held.reason if held is not None and held.status == "True" else None
+
+
+SUSPENDED, HELD_BY_OTHERS = "Suspended", "HeldByOthers"
+"""Reasons of the Suspended condition while it is True."""
 
 
 def _stopping(world: World, job: JobView, status: LongTaskStatus, phase: Phase, why: str) -> Plan:
@@ -81,11 +107,14 @@ def _held(world: World, job: JobView, status: LongTaskStatus, live: list[PodView
         message = silent.message if silent else "suspending: waiting for the pod to end"
         suspending = statuses.unfinished(world, status, Phase.RUNNING, message, silent)
         return Plan(suspending, look_again=world.now + LOOK_AGAIN)
-    message = "suspended; set spec.suspend to false to go on"
+    phase, message = Phase.SUSPENDED, "suspended; set spec.suspend to false to go on"
+    if not world.task.spec.suspend:
+        phase, message = Phase.QUEUED, f"queued: somebody other than LongTask holds Job {job.name}; they let it go on"
+    reason = SUSPENDED if world.task.spec.suspend and not _by_others(status) else HELD_BY_OTHERS
     status = activity.paused(status, job.suspended_since or world.now)
-    status = statuses.with_condition(world, status, ConditionType.SUSPENDED, "True", "Suspended", message)
+    status = statuses.with_condition(world, status, ConditionType.SUSPENDED, "True", reason, message)
     status = statuses.with_condition_if_set(world, status, ConditionType.STALLED, "False", "Suspended")
-    return Plan(statuses.unfinished(world, status, Phase.SUSPENDED, message))
+    return Plan(statuses.unfinished(world, status, phase, message))
 
 
 def _state(world: World, job: JobView, status: LongTaskStatus, snapshot: TemplateSnapshot, live: list[PodView]) -> Plan:
@@ -93,11 +122,13 @@ def _state(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
     silent = _silent_node(world, live)
     if silent is not None:
         return Plan(statuses.unfinished(world, status, Phase.RUNNING, silent.in_words, silent))
-    if not any(pod.started for pod in live):
+    if not any(pod.under_way for pod in live):
         return _starting(world, job, status, snapshot, live)
     number = status.attempt_count or 1
     message = "running" if number == 1 else f"running, attempt {number}"
     working = working_pod(live)
+    if working is None and any(pod.preparing for pod in live):
+        return _preparing(world, status, live, message)
     if working is None:
         settled = _settled(world, status.attempts[-1] if status.attempts else None)
         if settled is not None:
@@ -106,6 +137,16 @@ def _state(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
         overdue = [pod.deleted + NODE_SILENCE for pod in live if pod.deleted is not None]
         return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=min(overdue, default=None))
     return _working(world, job, status, snapshot.stall, working, message)
+
+
+def _preparing(world: World, status: LongTaskStatus, live: list[PodView], message: str) -> Plan:
+    """An init container runs. Most are done in a moment, which is not worth a write."""
+    init = next(pod.preparing for pod in live if pod.preparing is not None)
+    since = init.running_since or world.now
+    message = f"{message}: init container {init.name} runs since {rfc3339(since)}"
+    quiet = world.now < since + QUIET
+    again = since + QUIET if quiet else None
+    return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=again, defer_status=quiet)
 
 
 def _ended_but_its_pod(status: LongTaskStatus, live: list[PodView]) -> str | None:
@@ -117,7 +158,8 @@ def _ended_but_its_pod(status: LongTaskStatus, live: list[PodView]) -> str | Non
     how = "the work is done" if is_done(status, pod) else f"the work has ended (exit code {code})"
     still = [each.name for each in pod.of_kind("beside") if each.termination is None]
     whom = f"container {' and '.join(still)}" if still else "its pod"
-    return f"{how}; waiting for {whom} to end"
+    trouble = diagnosis.not_starting_beside(pod)
+    return f"{how}; waiting for {whom} to end{f': {trouble.message}' if trouble else ''}"
 
 
 def _working(
@@ -196,16 +238,23 @@ def _starting(
         )
     resumed = statuses.resumed(status) or job.created
     ended = last.end_time if last is not None and last.end_time is not None else job.created
-    since = live[-1].created if live else max(job.created, resumed, ended)
-    trouble = diagnosis.not_starting(live[-1]) if live else diagnosis.not_created(world.refusals, since)
+    since = live[-1].waits_since if live else max(job.created, resumed, ended)
+    trouble = (
+        diagnosis.not_starting(live[-1], world.events or ()) if live else diagnosis.not_created(world.refusals, since)
+    )
     retry_gap = not live and ended > resumed and trouble is None
     give_up = since + timedelta(seconds=snapshot.start_timeout_seconds)
     if world.now >= give_up and not retry_gap:
         return _never_started(world, status, snapshot, trouble)
     message = _waiting_message(status, last, trouble, live)
-    quiet_until = job.created + QUIET
-    quiet = trouble is None and world.now < quiet_until and world.task.status.job_ref is None
-    again = give_up if live else world.now + LOOK_AGAIN
+    prepared = bool(live) and live[-1].started is not None
+    quiet_until = (since if prepared else job.created) + QUIET
+    quiet = trouble is None and world.now < quiet_until and (prepared or world.task.status.job_ref is None)
+    # Only Events tell more of a pod whose status says nothing.
+    told = bool(live) and (diagnosis.not_starting(live[-1]) is not None or live[-1].node is None)
+    again = world.now + LOOK_AGAIN
+    if live:
+        again = give_up if told else min(give_up, again)
     return Plan(
         statuses.unfinished(world, status, Phase.PENDING, message, trouble),
         look_again=quiet_until if quiet else again,

@@ -53,7 +53,7 @@ def build_job(
             "name": names.job_name(task.metadata.name, task.metadata.uid),
             "namespace": task.metadata.namespace,
             "labels": labels,
-            "annotations": _annotations(template, snapshot),
+            "annotations": _annotations(task, template, snapshot),
             "ownerReferences": [
                 {
                     "apiVersion": names.API_VERSION,
@@ -127,10 +127,12 @@ def environment(
     return [{"name": name, "value": value.replace("$", "$$")} for name, value in variables.items()]
 
 
-def _annotations(template: LongTaskTemplate, snapshot: TemplateSnapshot) -> dict[str, str]:
+def _annotations(task: LongTask, template: LongTaskTemplate, snapshot: TemplateSnapshot) -> dict[str, str]:
     annotations = {names.ANNOTATION_SNAPSHOT: snapshot.model_dump_json(exclude_none=True)}
     if template.spec.result_schema is not None:
         annotations[names.ANNOTATION_RESULT_SCHEMA] = compact_json(template.spec.result_schema)
+    if task.spec.suspend:
+        annotations[names.ANNOTATION_HELD] = "true"
     return annotations
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from longtask_api.longtask import Failure
 from longtask_operator.planning import failure_sentence
-from longtask_operator.planning.observed import ContainerView, JobView, PodView, Termination
+from longtask_operator.planning.observed import ContainerView, JobView, PodEvent, PodView, Termination
 
 LOG_TAIL_LIMIT = 8192
 SHORT_LOG_TAIL_LIMIT = 4096
@@ -57,6 +57,7 @@ IMAGE_DENIED_HINT = "Name a Secret that may pull it in podTemplate.spec.imagePul
 REGISTRY_HINT = "The node cannot reach the image's registry: check its name, and the node's DNS and way out."
 IMAGE_NEVER_HINT = "Load the image onto the node, or set imagePullPolicy: IfNotPresent in the LongTaskTemplate."
 CONFIG_HINT = "Create the missing ConfigMap, Secret or key in the task namespace, or correct the LongTaskTemplate."
+USER_HINT = "Set securityContext.runAsUser in the LongTaskTemplate to a user other than 0."
 UNSCHEDULABLE_HINT = "Ask for less CPU, memory or GPU in the LongTaskTemplate, or add a node that fits."
 PLACEMENT_HINT = (
     "Correct nodeSelector, affinity or tolerations in the LongTaskTemplate, or label a node so that it fits."
@@ -68,6 +69,11 @@ NO_RESOURCES_HINT = (
 )
 COMMAND_HINT = "Check that the command exists in the image, is on its PATH and may be run by the pod's user."
 POD_SECURITY_HINT = "Add the securityContext that the namespace's Pod Security level asks for to the LongTaskTemplate."
+GATES_HINT = "Whoever set the gates takes them away: a queue or a quota. See podTemplate.spec.schedulingGates."
+SIDECAR_HINT = "Correct the sidecar in the LongTaskTemplate: the work starts once it runs."
+PROBE_HINT = "Correct the probe in the LongTaskTemplate, or give it more time: timeoutSeconds, failureThreshold."
+HOOK_HINT = "Correct lifecycle.postStart in the LongTaskTemplate; what it prints is in no log."
+EVENT_HINT = "See what is told of the pod: kubectl get events in the task namespace."
 TEMPLATE_HINT = "Correct the LongTaskTemplate."
 
 LOG_HINT = "The log tail shows what happened; correct it and start again."
@@ -116,6 +122,8 @@ _IMAGE_CAUSES = (
     (r"not found|manifest unknown|does not exist", IMAGE_NOT_FOUND_HINT),
     (r"no such host|connection refused|timeout|timed out|unreachable|no route|certificate", REGISTRY_HINT),
 )
+_CONFIG_CAUSES = ((r"runasuser|non-root|runasnonroot|non-numeric user", USER_HINT),)
+_EVENT_CAUSES = ((r"(secret|configmap|persistentvolumeclaim).*not found", CONFIG_HINT),)
 _UNSCHEDULABLE_CAUSES = (
     (r"persistentvolumeclaim|volume", VOLUME_HINT),
     (r"insufficient|too many pods", UNSCHEDULABLE_HINT),
@@ -124,19 +132,92 @@ _UNSCHEDULABLE_CAUSES = (
 """What kubelet and scheduler say, in lower case, and what can be done; the first that is found counts."""
 
 
-def not_starting(pod: PodView) -> Trouble | None:
-    """What keeps a pod that has not started from starting; None while nothing is wrong."""
+def not_starting(pod: PodView, events: Sequence[PodEvent] = ()) -> Trouble | None:
+    """What keeps the next container of a pod from starting; None while nothing is wrong. Its Events are asked last:
+    they may be old."""
     if pod.unschedulable is not None:
         hint = _hint(_UNSCHEDULABLE_CAUSES, pod.unschedulable, UNSCHEDULABLE_HINT)
         return Trouble("Unschedulable", f"no node takes the pod: {pod.unschedulable}", hint)
-    if pod.waiting_reason in _WAITING:
-        reason, hint = _WAITING[pod.waiting_reason]
-        # A pull that failed and the wait before the next one take turns; it is the same news.
-        message = re.sub(r'^Back-off pulling image "[^"]*": \w+: ', "", pod.waiting_message)
-        if hint == IMAGE_HINT:
-            hint = _hint(_IMAGE_CAUSES, message, IMAGE_HINT)
-        return Trouble(reason, f"the container cannot start: {message or pod.waiting_reason}", hint)
-    return None
+    if pod.gates:
+        return Trouble("SchedulingGated", f"scheduling gates hold the pod back: {', '.join(pod.gates)}", GATES_HINT)
+    work = _waiting("the container", pod.waiting_reason, pod.waiting_message)
+    others = (_not_starting(each) for each in pod.others)
+    first = next((trouble for trouble in (*others, work) if trouble is not None), None)
+    return first or _newest_warning(pod, events)
+
+
+def not_starting_beside(pod: PodView) -> Trouble | None:
+    """What keeps a container beside the work from starting."""
+    troubles = (_not_starting(each) for each in pod.of_kind("beside"))
+    return next((trouble for trouble in troubles if trouble is not None), None)
+
+
+def _not_starting(container: ContainerView) -> Trouble | None:
+    name = f"{_KINDS[container.kind]} {container.name}"
+    ended = container.last_termination or container.termination
+    if container.kind == "sidecar" and ended is not None and ended.exit_code != 0:
+        told = failure_sentence.told(ended.message, None)
+        return Trouble(
+            "CrashLoopBackOff", f"{name} ends again and again: {_how(ended)}{f': {told}' if told else ''}", SIDECAR_HINT
+        )
+    return _waiting(name, container.waiting_reason, container.waiting_message)
+
+
+_KINDS = {"init": "init container", "sidecar": "sidecar", "beside": "container"}
+
+
+def _waiting(name: str, reason: str | None, message: str) -> Trouble | None:
+    if reason not in _WAITING:
+        return None
+    word, hint = _WAITING[reason]
+    # A pull that failed and the wait before the next one take turns; it is the same news.
+    message = re.sub(r'^Back-off pulling image "[^"]*": \w+: ', "", message)
+    if hint == IMAGE_HINT:
+        hint = _hint(_IMAGE_CAUSES, message, IMAGE_HINT)
+    elif hint == CONFIG_HINT:
+        hint = _hint(_CONFIG_CAUSES, message, CONFIG_HINT)
+    return Trouble(word, f"{name} cannot start: {message or reason}", hint)
+
+
+def _newest_warning(pod: PodView, events: Sequence[PodEvent]) -> Trouble | None:
+    """What was said of the pod since its next container should start; that it found no node is over."""
+    told = [event for event in events if event.warning and event.at >= pod.waits_since]
+    news = max(
+        (event for event in told if event.reason != "FailedScheduling"), key=lambda event: event.at, default=None
+    )
+    if news is None:
+        return None
+    probe = _probe(news)
+    if probe is not None:
+        return Trouble(f"{probe}ProbeFailed", f"{news.container} is not ready: {news.message}", PROBE_HINT)
+    hint = _hint(_EVENT_CAUSES, news.message, EVENT_HINT)
+    return Trouble(_one_word(news.reason), f"the pod cannot start: {news.message}", hint)
+
+
+def may_be_ended_by_kubelet(pod: PodView) -> bool:
+    """Whether the work failed as it does when kubelet ends it for a probe or a postStart hook: only Events tell."""
+    return pod.probed and pod.termination is not None and pod.termination.exit_code != 0 and _taken(pod, False) is None
+
+
+def ended_by_kubelet(pod: PodView, events: Sequence[PodEvent]) -> Trouble | None:
+    """The probe or the hook for which kubelet ended the work, in its own words."""
+    if pod.termination is None:
+        return None
+    told = [event for event in events if event.container == pod.container]
+    hook = next((event for event in told if event.reason == "FailedPostStartHook"), None)
+    if hook is not None:
+        return Trouble("PostStartHookFailed", f"kubelet ended the work: {hook.message}", HOOK_HINT)
+    probes = [event for event in told if _probe(event) is not None]
+    failed = max(probes, key=lambda event: event.at, default=None)
+    if failed is None or pod.termination.signal is None:
+        return None
+    return Trouble(f"{_probe(failed)}ProbeFailed", f"kubelet ended the work: {failed.message}", PROBE_HINT)
+
+
+def _probe(event: PodEvent) -> str | None:
+    """Which probe failed: kubelet says `Liveness probe failed: ...` or `Liveness probe errored and ...: ...`."""
+    found = re.match(r"(Startup|Liveness) probe (?:failed|errored)", event.message)
+    return found[1] if found else None
 
 
 def _hint(causes: Sequence[tuple[str, str]], message: str, otherwise: str) -> str:
@@ -207,7 +288,8 @@ def _taken(pod: PodView, cancelled: bool) -> str | None:
         return DISRUPTIONS.get(pod.disruption, "Disrupted")
     if pod.reason:
         return _one_word(pod.reason)
-    return "Deleted" if pod.deleted is not None and not pod.left_by_itself else None
+    killed = pod.termination is not None and pod.termination.signal in (signal.SIGKILL, signal.SIGTERM)
+    return "Deleted" if pod.deleted is not None and (killed or not pod.left_by_itself) else None
 
 
 def _was_stopped(pod: PodView) -> bool:
@@ -229,9 +311,11 @@ def failure(
     total_deadline: int | None = None,
     stalled: str | None = None,
     memory: int | None = None,
+    ended_by: Trouble | None = None,
 ) -> Failure:
     """Why the Job failed. `total_deadline` is the limit in seconds when the operator stopped the work for it, `stalled`
-    the evidence when it did so because the work told nothing; `memory` is what the work last told to use, in bytes.
+    the evidence when it did so because the work told nothing; `memory` is what the work last told to use, in bytes;
+    `ended_by` the probe or hook for which kubelet ended it.
     """
     if pod is None:
         return Failure(
@@ -244,6 +328,8 @@ def failure(
     reason = attempt_reason(pod, done=False, stalled=stalled is not None) or "Error"
     told = failure_sentence.told(ended.message if ended else "", log)
     message, hint = _explain(reason, pod, ended, told, memory)
+    if ended_by is not None:
+        reason, message, hint = ended_by.reason, ended_by.message, ended_by.hint
     if reason == STALLED and stalled is not None:
         message, hint = stalled, STALLED_HINT
     if reason == "DeadlineExceeded" and total_deadline is not None:
@@ -253,7 +339,7 @@ def failure(
         hint = SILENT_HINT
     if ended is not None and ended.exit_code == 0:
         message = f"{message}; exit code 0 while its pod {_LEAVING.get(reason, 'was being ended')}, and no result"
-        hint = LEFT_WITH_0_HINT
+        hint = LEFT_WITH_0_HINT if reason in _LEAVING else hint
     elif pod.failed_init is not None and ended is not None and reason != ended.reason:
         message = f"{message}; init container {pod.failed_init.name} still ran"
     return Failure(
@@ -342,6 +428,8 @@ def failed_beside(pod: PodView) -> str | None:
 def _beside(pod: PodView, container: ContainerView, ended: Termination) -> str:
     if pod.reason or pod.deleted is not None:
         return f"container {container.name} still ran and was ended with the pod"
+    if ended.reason == "OOMKilled":
+        return f"container {container.name} used more memory than it may have (limit {container.memory_limit})"
     told = failure_sentence.told(ended.message, None)
     return f"container {container.name} failed: {_how(ended)}{f': {told}' if told else ''}"
 

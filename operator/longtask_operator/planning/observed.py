@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -34,6 +34,8 @@ class JobView:
     failed_message: str
     finished_at: datetime | None
     failures: int
+    held: bool
+    """LongTask itself has suspended it."""
     snapshot: TemplateSnapshot | None
     result_schema: str | None
     """The template's resultSchema as JSON text."""
@@ -101,6 +103,8 @@ class PodView:
     message: str
     node: str | None
     unschedulable: str | None
+    gates: tuple[str, ...]
+    """What holds it back from being scheduled (KEP-3521)."""
     disruption: str | None
     """The reason of the DisruptionTarget condition."""
     asked_to_go: datetime | None
@@ -114,6 +118,8 @@ class PodView:
     """Init containers in their order, then the containers beside the work."""
     deadline: int | None
     memory_limit: str | None
+    probed: bool
+    """Whether kubelet may end the work by itself: for a probe or a postStart hook."""
     message_limit: int
     """Bytes that kubelet leaves of a termination message: a longer one is cut to just so many."""
 
@@ -139,6 +145,17 @@ class PodView:
         return next((each for each in self.of_kind("init") if each.running_since is not None), None)
 
     @property
+    def under_way(self) -> bool:
+        """Whether the work, or an init container before it, has started and is not done."""
+        return self.work_started is not None or self.preparing is not None
+
+    @property
+    def waits_since(self) -> datetime:
+        """Since when its next container should start."""
+        ends = [each.termination.finished for each in self.of_kind("init") if each.termination is not None]
+        return max([self.created, *(end for end in ends if end is not None)])
+
+    @property
     def failed_init(self) -> ContainerView | None:
         """The init container that failed, so that the work never started."""
         return next((each for each in self.of_kind("init") if each.termination and each.termination.exit_code), None)
@@ -159,6 +176,18 @@ class PodView:
     def of_kind(self, kind: ContainerKind) -> list[ContainerView]:
         """Its other containers of that kind, in their order."""
         return [each for each in self.others if each.kind == kind]
+
+
+@dataclass(frozen=True, slots=True)
+class PodEvent:
+    """What was told about a pod that its status does not say."""
+
+    at: datetime
+    reason: str
+    message: str
+    warning: bool
+    container: str
+    """Empty where it is about the pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +219,7 @@ def job_view(document: Mapping[str, Any]) -> JobView:
         failed_message=failed.get("message", "") if failed else "",
         finished_at=_time((complete or failed or {}).get("lastTransitionTime")),
         failures=status.get("failed") or 0,
+        held=(metadata.get("annotations") or {}).get(names.ANNOTATION_HELD) == "true",
         snapshot=_snapshot(metadata.get("annotations") or {}),
         result_schema=_schema(metadata.get("annotations") or {}),
     )
@@ -204,7 +234,7 @@ def pod_view(document: Mapping[str, Any], *, gone: bool = False) -> PodView:
     work = _work(metadata, spec)
     container = _named(status.get("containerStatuses"), work["name"])
     state = container.get("state") or {}
-    waiting = _init_waiting(status) or state.get("waiting") or {}
+    waiting = state.get("waiting") or {}
     return PodView(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -221,6 +251,7 @@ def pod_view(document: Mapping[str, Any], *, gone: bool = False) -> PodView:
         unschedulable=scheduled.get("message", "no node fits")
         if scheduled and scheduled["status"] == "False" and scheduled.get("reason") == "Unschedulable"
         else None,
+        gates=tuple(gate["name"] for gate in spec.get("schedulingGates") or []),
         disruption=disrupted.get("reason") if disrupted else None,
         asked_to_go=_asked_to_go(metadata, disrupted),
         container=work["name"],
@@ -231,6 +262,7 @@ def pod_view(document: Mapping[str, Any], *, gone: bool = False) -> PodView:
         others=_others(spec, status, work["name"]),
         deadline=spec.get("activeDeadlineSeconds"),
         memory_limit=_memory_limit(work),
+        probed=bool({"livenessProbe", "startupProbe"} & work.keys() or (work.get("lifecycle") or {}).get("postStart")),
         message_limit=_message_limit(spec),
     )
 
@@ -296,6 +328,26 @@ def _asked_to_go(metadata: Mapping[str, Any], disrupted: Mapping[str, Any] | Non
     asked = [deleted - grace] if deleted is not None else []
     told = _time(disrupted.get("lastTransitionTime")) if disrupted else None
     return min([*asked, *([told] if told is not None else [])], default=None)
+
+
+def remembering(pod: PodView, known: PodView | None) -> PodView:
+    """The pod with what its document does not tell any more: kubelet's deletion of a pod that has ended moves the time
+    at which its deletion was asked for (k8s.io/apiserver, rest.BeforeDelete)."""
+    asked = [each.asked_to_go for each in (pod, known) if each is not None and each.asked_to_go is not None]
+    return replace(pod, asked_to_go=min(asked, default=None))
+
+
+def pod_event(document: Mapping[str, Any]) -> PodEvent:
+    """Read a core/v1 Event about a pod."""
+    found = re.search(r"\{(.+)\}$", document["involvedObject"].get("fieldPath") or "")
+    at = document.get("lastTimestamp") or document.get("eventTime") or document["firstTimestamp"]
+    return PodEvent(
+        at=_required_time(at),
+        reason=document.get("reason") or "",
+        message=" ".join((document.get("message") or "").split()),
+        warning=document.get("type") == "Warning",
+        container=found[1] if found else "",
+    )
 
 
 def usage_view(document: Mapping[str, Any], container: str) -> PodUsage | None:
@@ -370,14 +422,6 @@ def _schema(annotations: Mapping[str, str]) -> str | None:
 
 def _named(statuses: Iterable[Mapping[str, Any]] | None, name: str) -> Mapping[str, Any]:
     return next((status for status in statuses or [] if status["name"] == name), {})
-
-
-def _init_waiting(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    for container in status.get("initContainerStatuses") or []:
-        waiting: Mapping[str, Any] | None = (container.get("state") or {}).get("waiting")
-        if waiting and waiting.get("reason") != "PodInitializing":
-            return waiting
-    return None
 
 
 def _termination(terminated: Mapping[str, Any] | None) -> Termination | None:

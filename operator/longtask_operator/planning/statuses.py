@@ -29,12 +29,17 @@ def ended(
     if reason != diagnosis.STALLED:
         status = with_condition_if_set(world, status, ConditionType.STALLED, "False", "Ended")
     status = with_condition(world, status, ConditionType.SUCCEEDED, succeeded, reason, text)
+    attempts_ended = [
+        attempt if attempt.end_time is not None else attempt.model_copy(update={"end_time": at, "reason": reason})
+        for attempt in status.attempts
+    ]
     return Plan(
         status.model_copy(
             update={
                 "phase": phase,
                 "message": fitted(text),
                 "completion_time": at,
+                "attempts": attempts_ended,
                 "result": result,
                 "failure": failure,
             }

@@ -8,7 +8,7 @@ from typing import Any
 from longtask_api.longtask import Failure, LongTask, LongTaskStatus
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.planning.diagnosis import Refusal, Trouble
-from longtask_operator.planning.observed import JobView, PodUsage, PodView
+from longtask_operator.planning.observed import JobView, PodEvent, PodUsage, PodView
 
 TEMPLATE_WAIT = timedelta(seconds=60)
 """How long a task waits for a template that is not there or not Ready: both may be on their way in one apply."""
@@ -108,6 +108,8 @@ class World:
     pods: tuple[PodView, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     """Pods that could not be created; looked up only where no pod lives."""
+    events: tuple[PodEvent, ...] | None = None
+    """Those of the pod of `lookups.pod_to_ask_about`; None where there is none."""
     log: str | None = None
     """The end of the log of the pod that tells how the Job ended; looked up only then."""
     logs_of_attempts: Mapping[str, str] = field(default_factory=dict)

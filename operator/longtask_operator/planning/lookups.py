@@ -1,0 +1,28 @@
+"""What no watch tells and costs the API server a list of Events: when it is worth that. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from longtask_api.longtask import LongTaskStatus
+from longtask_operator.planning import diagnosis
+from longtask_operator.planning.done import decisive_pod
+from longtask_operator.planning.observed import JobView, PodView, newest
+
+PATIENCE = timedelta(seconds=10)
+"""After so long a pod should be there, and should have started."""
+
+
+def wants_refusals(job: JobView, pods: Sequence[PodView], now: datetime) -> bool:
+    """Whether a pod is missing that the Job controller should have created."""
+    podless = not job.finished and not job.suspend and all(pod.ended for pod in pods)
+    return podless and now > job.created + PATIENCE
+
+
+def pod_to_ask_about(job: JobView, pods: Sequence[PodView], status: LongTaskStatus, now: datetime) -> PodView | None:
+    """The pod whose Events may tell what its status does not: why it does not start, or what ended its work."""
+    if job.finished:
+        pod = decisive_pod(job, pods, status)
+        return pod if pod is not None and diagnosis.may_be_ended_by_kubelet(pod) else None
+    waiting = newest(pod for pod in pods if not pod.ended and not pod.under_way and pod.node is not None)
+    overdue = waiting is not None and now >= waiting.waits_since + PATIENCE
+    return waiting if overdue and waiting is not None and diagnosis.not_starting(waiting) is None else None
