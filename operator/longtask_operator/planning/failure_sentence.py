@@ -111,7 +111,7 @@ def _last_line(lines: Sequence[_Line]) -> _Found:
     before = said[: len(said) - len(closing)]
     if before and _is_error(before[-1]):
         return _Found(before[-1].text.strip(), sure=True)
-    fatal = [line for line in said[-NEAR:] if line.level == "FATAL"]
+    fatal = [line for line in said[-NEAR:] if line.level == "FATAL" and _is_error(line)]
     if fatal:
         return _Found(fatal[-1].text.strip(), sure=True)
     anything = said or [line for line in lines if line.text.strip()]
@@ -228,21 +228,29 @@ _NOISE = re.compile(
             r"^\s+\S+\.(?:rs|exs?):\d+|^\s+\(\w+ [\d.]+\) |^Driver stacktrace:|^\s+thrown in |^Location:$",
             # code that a compiler or a shell shows
             r"^\s+\|(?: |$)|^\s*--> |^\s*\d+ \| |^\++ \S",
-            # notes
-            r"^note: |^hint: |^\[notice\]|^DEPRECATION: |^wandb: |^For more information about this error",
-            r"^\s*For further information|^In addition: Warning|^Warning message|^Exception ignored |^\(Use `node ",
-            r"^Backtrace omitted|^Run with RUST_BACKTRACE|^=+>?\d*=*(?:ABORTING|HINT)",
-            # that something has ended
-            r"^exit status \d+$|^Execution halted|^Node\.js v\d|^Command exited with |^Process exited with ",
-            r"^(?:\S+: line \d+: +\d+ )?(?:Aborted|Segmentation fault|Killed|Bus error)\b.*\S|^Aborted\b",
-            r"^(?:make|gmake|ninja)(?:\[\d+\])?: |^npm (?:ERR!|error)|^error Command failed with exit code",
-            r"^info Visit https|ld returned \d+ exit status|^error: could not compile|^error: aborting due to",
-            r"^compilation terminated|Exiting with failure status due to|not recoverable: exiting now",
-            r"^failed \(exitcode: |^Sending process \d+ closing signal",
+            r"^Exception ignored |^exit status \d+$|^Execution halted|^Node\.js v\d",
         )
     )
 )
-"""Bars, stack frames, and what tools say after an error: the cause stands before it."""
+"""Bars, stack frames, and words that say nothing."""
+_TRAILER = re.compile(
+    "|".join(
+        (
+            # notes
+            r"^note: |^hint: |^\[notice\]|^DEPRECATION: |^wandb: |^For more information about this error",
+            r"^\s*For further information|^In addition: Warning|^Warning message|^\(Use `node |^Backtrace omitted",
+            r"^Run with RUST_BACKTRACE|^=+>?\d*=*(?:ABORTING|HINT)",
+            # that something has ended
+            r"exit(?:ed)?(?: with)?(?: return)?(?: code| status):? -?\d+\.?$|\bfailed \(exitcode: ",
+            r"^(?:\S+: line \d+: +\d+ )?(?:Aborted|Segmentation fault|Bus error)\b|^\S+: line \d+: +\d+ Killed\b",
+            r"^(?:make|gmake)(?:\[\d+\])?: (?:\*\*\* .*Error \d+|Leaving )|^ninja: build stopped|^npm (?:ERR!|error)",
+            r"^error Command failed with exit code|^info Visit https|ld returned \d+ exit status",
+            r"^error: could not compile|^error: aborting due to|^compilation terminated",
+            r"Exiting with failure status due to|not recoverable: exiting now|^Sending process \d+ closing signal",
+        )
+    )
+)
+"""What tools say after an error: where there is one before it, that is the cause."""
 _ERROR = re.compile(
     r"\b(?:error|errors|fatal|fail|fails|failed|failure|\w*exception|\w+error|panic\w*|cannot|can't|could ?n[o']t"
     r"|unable|denied|refused|not found|no such|invalid|abort\w*|timed? ?out|exceed\w*|missing|out of memory|unbound"
@@ -261,11 +269,13 @@ def _is_ordinary(line: _Line) -> bool:
 
 
 def _is_error(line: _Line) -> bool:
+    if _TRAILER.search(line.text):
+        return False
     return line.level in ("ERROR", "FATAL") or (not line.level and _ERROR.search(line.text) is not None)
 
 
 def _is_closing(line: _Line) -> bool:
-    return not _is_error(line) and _CLOSING.match(line.text) is not None
+    return bool(_TRAILER.search(line.text)) or (not _is_error(line) and _CLOSING.match(line.text) is not None)
 
 
 def _causes(lines: Sequence[str]) -> Iterator[_Cause]:
@@ -381,6 +391,7 @@ def _message(lines: Sequence[str], start: int) -> tuple[str, int]:
 def _goes_on(line: str) -> bool:
     return bool(line.strip(' "=-')) and not (
         _LINK.match(line) or _UNRAISABLE.match(line) or _TRACEBACK.search(line) or _NOISE.search(line)
+        or _TRAILER.search(line)
         or _STAMP.match(line) or _LEVEL.match(line) or _CLOSING.match(line)
     )  # fmt: skip
 
@@ -426,6 +437,16 @@ def _group_text(sections: Sequence[Sequence[str]]) -> str:
                 leaves.append(_cut(text, PART_LIMIT // 2))
     more = f"; and {len(leaves) - LEAVES} more" if len(leaves) > LEAVES else ""
     return f"{_cut(group)}: {'; '.join(leaves[:LEAVES])}{more}" if leaves else group
+
+
+def _before_stack(lines: Sequence[str]) -> Iterator[_Cause]:
+    """An exception whose stack follows under a title: Dagster and its like, the root cause last."""
+    for number, line in enumerate(lines):
+        if line.strip().lower() in ("stack trace:", "stacktrace:") and number + 1 < len(lines):
+            head = next((n for n in range(number - 1, max(-1, number - NEAR), -1) if lines[n].strip()), None)
+            frames = list(takewhile(lambda each: each.startswith((" ", "\t")), lines[number + 1 :]))
+            if head is not None and frames and _FILE.match(frames[0]):
+                yield _Cause(head, number + 1 + len(frames), lines[head].strip())
 
 
 def _interpreter(lines: Sequence[str]) -> Iterator[_Cause]:
@@ -584,7 +605,7 @@ def _terminate(lines: Sequence[str]) -> Iterator[_Cause]:
         kind = re.search(r"instance of '(.*)'", line)
         what = lines[number + 1 : number + 2]
         if kind and what and what[0].startswith("  what():"):
-            more = takewhile(lambda each: each.strip() and not _NOISE.search(each), lines[number + 2 : number + 7])
+            more = takewhile(_goes_on, lines[number + 2 : number + 7])
             says = _joined([what[0].removeprefix("  what():").strip(), *(each.strip() for each in more)])
             yield _Cause(number, number + 2, f"{kind[1]}: {says}", fatal=True)
         else:
@@ -684,6 +705,7 @@ def _cut(text: str, limit: int = PART_LIMIT) -> str:
 _FORMS: tuple[Callable[[Sequence[str]], Iterator[_Cause]], ...] = (
     _python,
     _groups,
+    _before_stack,
     _interpreter,
     _stacks,
     _node,
