@@ -22,7 +22,7 @@ $(VENV)/ready: requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready: $(VENV)-%/ready: requirements/%.txt
+$(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-frameworks/ready: $(VENV)-%/ready: requirements/%.txt
 	$(PYTHON) -m venv $(VENV)-$*
 	$(VENV)-$*/bin/pip install --quiet --require-hashes -r requirements/$*.txt
 	touch $@
@@ -30,10 +30,10 @@ $(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready: $(VENV)
 demo: $(VENV)/ready $(VENV)-strands/ready image ## A real training through MCP, from start to result in the agent's memory
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m examples.demo
 
-test: lint $(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready image ## All tests, on a real cluster; brings up what it needs
+test: lint $(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-frameworks/ready image ## All tests, on a real cluster; brings up what it needs
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m tests.run $(ARGS)
 
-test-slow: $(VENV)/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready image ## All tests with a fifth of the CPU, for an hour or two: what fails here is timed by luck
+test-slow: $(VENV)/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-frameworks/ready image ## All tests with a fifth of the CPU, for an hour or two: what fails here is timed by luck
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m tests.throttle $(BIN)/python -m tests.run $(ARGS)
 
 mutation: $(VENV)/ready ## Change decisions one by one, and list the changes that no pure test notices; hours
@@ -92,4 +92,4 @@ requirements: $(VENV)/ready ## Pin all dependencies anew, with hashes
 	./requirements/compile
 
 clean: ## Remove the virtual environments
-	rm -rf $(VENV) $(VENV)-arrays $(VENV)-strands $(VENV)-strands-modern
+	rm -rf $(VENV) $(VENV)-arrays $(VENV)-strands $(VENV)-strands-modern $(VENV)-frameworks

@@ -20,8 +20,8 @@ from longtask_mcp.cache import Cache
 from longtask_mcp.calls import Calls
 from longtask_mcp.contract.callers import owner
 from longtask_mcp.feed import Feed
-from longtask_mcp.gate import Gate
-from longtask_mcp.identity import Identified, KubernetesIdentity, anonymous
+from longtask_mcp.gate import Budget, Door, Gate
+from longtask_mcp.identity import SCOPE_KEY, Identified, KubernetesIdentity, anonymous
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
 from longtask_mcp.server import LongTaskServer
@@ -41,6 +41,9 @@ from longtask_runtime.watchdog import Watchdog
 MCP_PATH = "/mcp"
 CLOSING_SECONDS = 0.1
 """That the connections to the API server take to close, after they were told to: a loop does not end before."""
+BYTES_IN_ALL = 8 * 1024 * 1024
+BYTES_OF_ONE = 2 * 1024 * 1024
+"""Of requests at a time, of all callers and of one. Parsed, JSON takes up to thirty times as much memory."""
 
 log = logging.getLogger(__name__)
 
@@ -133,24 +136,23 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
 
 
 def _endpoint(server: LongTaskServer, settings: Settings, client: ApiClient, metrics: Metrics) -> ASGIApp:
-    """The MCP application behind its identity check.
+    """The MCP application behind its door, which judges headers, the identity check, and the gate, which reads bodies.
 
     Where every caller has a token, DNS rebinding gains nothing, so the Host header is checked only when hosts are
     listed; without tokens it is what keeps web pages out.
     """
-    hosts = settings.allowed_hosts or tuple(f"{host}:*" for host in LOOPBACK_HOSTS if settings.auth == "none")
     application = server.streamable_http_app(
         streamable_http_path=MCP_PATH,
         stateless_http=True,
         max_request_body_size=settings.max_request_bytes,
-        transport_security=TransportSecuritySettings(
-            enable_dns_rebinding_protection=bool(hosts),
-            allowed_hosts=list(hosts),
-            allowed_origins=[f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts],
-        ),
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     identify = (
         anonymous if settings.auth == "none" else KubernetesIdentity(client, settings.audience, settings.namespace)
     )
     speaking = Speaking(settings.trusted_principals, settings.memory_ids, settings.default_memory_id)
-    return Identified(Gate(application, settings.max_request_bytes), identify, speaking, metrics)
+    gate = Gate(application, settings.max_request_bytes, Budget(BYTES_IN_ALL, BYTES_OF_ONE), SCOPE_KEY)
+    identified = Identified(gate, identify, speaking, metrics)
+    allowed = settings.allowed_hosts or tuple(f"{host}:*" for host in LOOPBACK_HOSTS)
+    any_host = not settings.allowed_hosts and settings.auth != "none"
+    return Door(identified, MCP_PATH, allowed, any_host)

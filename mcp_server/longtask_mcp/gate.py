@@ -1,10 +1,18 @@
-"""Requests that are refused before the MCP library reads them."""
+"""What is refused before the MCP library reads it, and how much of it is held in memory at a time.
 
+Every refusal is a JSON-RPC error with words that clients show.
+"""
+
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
 
+from mcp.server.streamable_http import check_accept_headers
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,6 +20,11 @@ from longtask_api.bounds import MAX_DEPTH, Meter
 
 INVALID_REQUEST = -32600
 INTERNAL_ERROR = -32603
+BODY_SECONDS = 20.0
+"""How long the body of a request may take to arrive."""
+DRAIN_SECONDS = 3.0
+"""How long what nobody reads is taken from a client that sends too much."""
+AGAIN_SECONDS = 2
 LEVELS_AROUND = 90
 """Of a request around parameters or an answer, and beyond what these may have: so the tool itself says what is wrong
 with them. Readers of JSON take about 200 levels."""
@@ -26,55 +39,152 @@ def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) ->
     return JSONResponse(body, status_code=status, headers=headers)
 
 
-class Gate:
-    """Lets through POST requests of a bearable size and depth.
+class Door:
+    """Judges a request by its first line and headers, before anybody asks who sent it."""
 
-    A stateless server has nothing to say on a GET stream; left open, each would only delay the stop.
-    """
-
-    def __init__(self, app: ASGIApp, max_request_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, path: str, allowed_hosts: Collection[str], any_host: bool) -> None:
+        """`allowed_hosts` are `name` or `name:*`; with `any_host` they count for Origin only, and any Host will do."""
         self._app = app
-        self._max_request_bytes = max_request_bytes
+        self._path = path
+        self._allowed = frozenset(allowed_hosts)
+        self._any_host = any_host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        length = Headers(scope=scope).get("content-length", "")
+        answer = self._refusal(scope)
+        if answer is not None:
+            log.info("request refused", extra={"status": answer.status_code, "path": scope["path"][:200]})
+            await answer(scope, receive, send)
+            return
+        await self._app({**scope, "path": self._path, "raw_path": self._path.encode()}, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if scope["path"].rstrip("/") != self._path:
+            return refusal(404, f"there is nothing here; the MCP endpoint is {self._path}")
+        if not self._any_host and not self._is_allowed(headers.get("host", "")):
+            return refusal(421, "the Host header is not one of this server's; list it in mcp.allowedHosts")
+        if not all(self._is_allowed(_host_of(origin)) for origin in headers.getlist("origin")):
+            return refusal(403, "web pages of that Origin may not call this server; list its host in mcp.allowedHosts")
         if scope["method"] != "POST":
-            await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
-        elif length.isdecimal() and int(length) > self._max_request_bytes:
-            text = f"the request has {length} bytes; at most {self._max_request_bytes} are read. Nothing was started."
-            await refusal(413, text)(scope, receive, send)
-        else:
-            measured = _Measured(scope, receive, send)
-            try:
-                await self._app(scope, measured.receive, measured.send)
-            except ClientDisconnect:
-                log.info("a client went away, or was sent away, before its request was complete")
+            return refusal(
+                405, "only POST is served: there are no sessions and no streams of their own", {"Allow": "POST"}
+            )
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            return refusal(415, "the body is compressed; send it as it is, without Content-Encoding")
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return refusal(415, "the body must be JSON: Content-Type: application/json")
+        if not all(check_accept_headers(Request(scope))):
+            return refusal(406, "answers are JSON or an event stream: Accept: application/json, text/event-stream")
+        return None
+
+    def _is_allowed(self, host: str) -> bool:
+        name, _, port = host.lower().rpartition(":")
+        return host.lower() in self._allowed or f"{name if port.isdecimal() else host.lower()}:*" in self._allowed
 
 
-class _Measured:
-    """A request whose body is counted as it comes. When it is more than anybody should parse it is refused, and to the
-    app it looks as if the client had gone: the app has read nothing of it as JSON yet."""
+class Gate:
+    """Reads the body of an identified caller, within limits of size, depth, time and memory, and hands it on whole."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._scope = scope
-        self._receive = receive
-        self._send = send
-        self._meter = Meter(MAX_DEPTH + LEVELS_AROUND)
-        self._refused = False
+    def __init__(self, app: ASGIApp, max_bytes: int, budget: "Budget", whose: str) -> None:
+        """`whose` is the key of the scope that says who is calling."""
+        self._app = app
+        self._max_bytes = max_bytes
+        self._budget = budget
+        self._whose = whose
 
-    async def receive(self) -> Message:
-        """The next message for the app."""
-        message = await self._receive()
-        if message["type"] == "http.request" and (problem := self._meter.add(message.get("body", b""))):
-            self._refused = True
-            await refusal(400, f"the request {problem}. Nothing was started.")(self._scope, self._receive, self._send)
-            return {"type": "http.disconnect"}
-        return message
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        size = int(declared[:20]) if declared.isdecimal() else self._max_bytes
+        if size > self._max_bytes:
+            await (await self._too_large(receive))(scope, receive, send)
+            return
+        with self._budget.taken(scope[self._whose].owner, size) as fits:
+            if not fits:
+                text = "too much is being sent at once; nothing was started. Make the same call again in a few seconds."
+                await refusal(429, text, {"Retry-After": str(AGAIN_SECONDS)})(scope, receive, send)
+                return
+            read = await self._read(receive)
+            if isinstance(read, Response):
+                await read(scope, receive, send)
+            elif read is not None:
+                await self._app(scope, _replay(read, receive), send)
 
-    async def send(self, message: Message) -> None:
-        """What the app answers, unless it was answered."""
-        if not self._refused:
-            await self._send(message)
+    async def _read(self, receive: Receive) -> bytes | Response | None:
+        """The body; an answer to one that is too large or too slow; None when the client has left."""
+        body, meter = bytearray(), Meter(MAX_DEPTH + LEVELS_AROUND)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        log.info("a client went away before its request was complete")
+                        return None
+                    body += message.get("body", b"")
+                    if len(body) > self._max_bytes:
+                        return await self._too_large(receive)
+                    if problem := meter.add(message.get("body", b"")):
+                        return refusal(400, f"the request {problem}. Nothing was started.", {"Connection": "close"})
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            text = f"the request was not complete after {BODY_SECONDS:g} seconds; nothing was started"
+            return refusal(408, text, {"Connection": "close"})
+        return bytes(body)
+
+    async def _too_large(self, receive: Receive) -> Response:
+        """The answer, once the rest is thrown away: clients that still send do not read it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while (await receive()).get("more_body", False):
+                    pass
+        text = f"the request is too large: at most {self._max_bytes} bytes are read. Nothing was started."
+        return refusal(413, text, {"Connection": "close"})
+
+
+class Budget:
+    """Bytes of requests that are read or worked on, of each caller and in all."""
+
+    def __init__(self, in_all: int, of_one: int) -> None:
+        self._in_all = in_all
+        self._of_one = of_one
+        self._taken: Counter[Hashable] = Counter()
+
+    @contextmanager
+    def taken(self, who: Hashable, size: int) -> Iterator[bool]:
+        """Whether `size` bytes are to be had; they are given back at the end."""
+        fits = self._taken.total() + size <= self._in_all and self._taken[who] + size <= self._of_one
+        if fits:
+            self._taken[who] += size
+        try:
+            yield fits
+        finally:
+            if fits:
+                self._taken[who] -= size
+            if not self._taken[who]:
+                del self._taken[who]
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Receives the whole body first, then what follows: that the client has left."""
+    unread = [body]
+
+    async def replay() -> Message:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
+        return await receive()
+
+    return replay
+
+
+def _host_of(origin: str) -> str:
+    """Host and port; empty for what names none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""

@@ -42,6 +42,8 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
 
     def __init__(self, calls: Calls, published: Published, metrics: Metrics, version: str) -> None:
         super().__init__("longtask", title="LongTask", instructions=INSTRUCTIONS, version=version, subscriptions=False)
+        for method in ("prompts/list", "prompts/get"):
+            del self._lowlevel_server._request_handlers[method]
         self._calls = calls
         self._published = published
         self._metrics = metrics
@@ -88,13 +90,13 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
             raise ValueError("a call needs its request: it says who is calling")
         caller = caller_of(context.request_context.request)
         begin = time.monotonic()
-        outcome, task_id = "crash", None
+        outcome, task_id = "crash", arguments.get("task_id")
         try:
             answer = await self._calls.answer(Call(caller, name, arguments, context.report_progress))
             outcome, task_id = "ok", answer.envelope.get("task_id")
             return answer
         except AgentError:
-            outcome, task_id = "error", arguments.get("task_id")
+            outcome = "error"
             raise
         except asyncio.CancelledError:
             outcome = "cancelled"

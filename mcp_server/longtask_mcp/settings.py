@@ -33,7 +33,10 @@ class Settings(BaseSettings):
     )
     allowed_hosts: Annotated[
         tuple[str, ...],
-        Field(description="Host headers to accept, `name` or `name:*`; any when empty, as every caller has a token."),
+        Field(
+            description="Host headers to accept, `name` or `name:*`, and the hosts of web pages (Origin) that may "
+            "call. When empty, any Host, as every caller has a token, and of web pages those of this machine alone."
+        ),
     ] = ()
     trusted_principals: Annotated[
         tuple[str, ...],
@@ -58,7 +61,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     max_request_bytes: Annotated[
         int, Field(ge=128 * 1024, description="The largest request body; larger ones get 413 unread.")
-    ] = 2 * 1024 * 1024
+    ] = 512 * 1024
     max_active_tasks_per_caller: Annotated[
         int, Field(ge=1, description="Tasks that one caller may have that have not ended.")
     ] = 500

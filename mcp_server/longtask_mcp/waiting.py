@@ -12,7 +12,7 @@ from longtask_mcp.contract.answers import going
 from longtask_mcp.contract.questions import open_questions
 
 HEARTBEAT_SECONDS = 5.0
-SMALLEST_STEP = 0.001
+STEP = 0.001
 
 Report = Callable[[float, float | None, str], Awaitable[None]]
 """Sends a progress notification: value, total, message."""
@@ -69,8 +69,12 @@ class Series:
         self._last = 0.0
 
     def following(self, task: LongTask) -> tuple[float, float | None]:
-        """Percent of 100 for a task that tells its share; else a count without a total."""
+        """Percent of 100 for a task that tells its share, and never all of it, as it has not ended; else a count
+        without a total.
+        """
         progress = task.status.progress
-        told = progress.fraction * 100 if progress is not None and progress.fraction is not None else None
-        self._last = max(self._last + SMALLEST_STEP, told or 0.0)
-        return self._last, 100.0 if told is not None else None
+        if progress is None or progress.fraction is None:
+            self._last += STEP
+            return self._last, None
+        self._last = max(self._last + STEP * (100 - self._last), min(progress.fraction, 0.99) * 100)
+        return self._last, 100.0

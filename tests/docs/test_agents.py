@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+from mcp import Client, MCPError
+from mcp.client.streamable_http import streamable_http_client
 
 from longtask_api.longtask import Memory
 from longtask_mcp.contract import answers
@@ -19,7 +22,7 @@ from tests.mcp.replica import Replica, agent, running
 from tests.mcp.world import World
 
 PAGE = "docs/agents.md"
-CONNECT, CONVERSATION, WHOLE_RESULT = blocks("python", "agent", PAGE)
+CONNECT, TOKEN_FILE, CONVERSATION, WHOLE_RESULT = blocks("python", "agent", PAGE)
 TEXTS = " ".join(word for block in blocks("text") for word in block.text.split())
 
 HALF_DONE: dict[str, Any] = {
@@ -89,6 +92,26 @@ async def test_the_client_that_is_shown_connects(replica: Replica, alice: str) -
     output, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0
     assert {"model_training", "answer_task"} <= set(output.decode().splitlines())
+
+
+@pytest.mark.cluster
+async def test_a_token_that_is_renewed_in_its_file_counts_from_the_next_request(
+    replica: Replica, alice: str, tmp_path: Path
+) -> None:
+    shown: dict[str, Any] = {}
+    exec(TOKEN_FILE.text, shown)
+    token = tmp_path / "token"
+    token.write_text(f"{alice}\n")
+    async with (
+        httpx2.AsyncClient(auth=shown["TokenFile"](str(token)), trust_env=False, timeout=30) as http,
+        Client(streamable_http_client(replica.url, http_client=http), mode="legacy") as client,
+    ):
+        assert not (await client.call_tool("list_tasks", {})).is_error
+        token.write_text("not a token")
+        with pytest.raises(MCPError):
+            await client.call_tool("list_tasks", {})
+        token.write_text(alice)
+        assert not (await client.call_tool("list_tasks", {})).is_error
 
 
 @pytest.mark.cluster

@@ -78,6 +78,11 @@ def test_an_argument_that_may_be_left_out_may_be_null_or_blank(model: type[argum
     assert arguments.read(model, needed | optional) == arguments.read(model, needed)
 
 
+def test_null_as_text_is_no_value_and_may_be_a_name() -> None:
+    assert arguments.read(arguments.ListTasks, {"cursor": "null", "limit": "null"}) == arguments.ListTasks()
+    assert arguments.read(arguments.Reserved, {"idempotency_key": "null"}).idempotency_key == "null"
+
+
 def test_null_is_an_answer() -> None:
     assert arguments.read(arguments.AnswerTask, {"task_id": "a", "answer": None}).answer is None
 

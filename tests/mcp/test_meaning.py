@@ -32,6 +32,7 @@ SCHEMA = start_schema(
     [
         ({"epochs": None}, {}),
         ({"epochs": ""}, {}),
+        ({"epochs": "null"}, {}),
         ({"epochs": "5"}, {"epochs": 5}),
         ({"epochs": "many"}, {"epochs": "many"}),
         ({"epochs": "1.5"}, {"epochs": "1.5"}),

@@ -25,12 +25,14 @@ def asked(version: int, *questions: str) -> LongTask:
 
 def test_progress_is_the_real_one_and_rises_with_every_notification() -> None:
     series = Series()
-    steps = [at(1), at(2), at(3, fraction=0.0), at(4, fraction=0.6), at(5, fraction=0.6), at(6, fraction=0.2), at(7)]
+    shares = [0.0, 0.6, 0.6, 0.2, *[1.0] * 2000]
+    steps = [at(1), at(2), *(at(number, fraction=share) for number, share in enumerate(shares, 3)), at(9000)]
     told = [series.following(step) for step in steps]
     values = [value for value, _ in told]
     assert values == sorted(set(values))
     assert told[3] == (60.0, 100.0)
     assert told[0][1] is None
+    assert all(value < total for value, total in told if total is not None)
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ class Arguments(BaseModel):
     @classmethod
     def _without_what_says_nothing(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         optional = {name for name, known in cls.model_fields.items() if not known.is_required()}
-        return {key: value for key, value in given.items() if key not in optional or not _is_blank(value)}
+        return {key: value for key, value in given.items() if key not in optional or not _says_nothing(key, value)}
 
 
 class Nothing(Arguments):
@@ -200,6 +200,7 @@ class ResumeBrief(Arguments):
 A = TypeVar("A", bound=Arguments)
 
 MAX_PROBLEMS = 20
+NAMES = frozenset({"idempotency_key", "template", "artifact", "question_id"})
 WANTED = {
     "string": "a string",
     "int": "a whole number",
@@ -238,8 +239,11 @@ def schema(model: type[Arguments]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, **required, "additionalProperties": False}
 
 
-def _is_blank(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
+def _says_nothing(key: str, value: Any) -> bool:
+    """Some clients write null as text; where that may be a name it is one."""
+    return value is None or (
+        isinstance(value, str) and (not value.strip() or (value.strip() == "null" and key not in NAMES))
+    )
 
 
 def _problem(model: type[Arguments], error: ErrorDetails) -> str:

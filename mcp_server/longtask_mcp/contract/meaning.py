@@ -42,6 +42,8 @@ def _types(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _says_nothing(value: Any, types: Mapping[str, Any]) -> bool:
-    return (value is None and bool(types) and "null" not in types) or (
-        isinstance(value, str) and not value.strip() and bool(types) and "string" not in types
-    )
+    if not types or not (value is None or isinstance(value, str)):
+        return False
+    if value is None or (value.strip() == "null" and "string" not in types):
+        return "null" not in types
+    return not value.strip() and "string" not in types
