@@ -13,12 +13,11 @@ from starlette.types import ASGIApp
 
 from longtask import __version__
 from longtask_api import names
-from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_mcp.answering import Answering
 from longtask_mcp.cache import Cache
 from longtask_mcp.calls import Calls
-from longtask_mcp.contract.callers import owner
+from longtask_mcp.contract.known import known
 from longtask_mcp.feed import Feed
 from longtask_mcp.gate import Budget, Door, Gate
 from longtask_mcp.identity import SCOPE_KEY, Identified, KubernetesIdentity, anonymous
@@ -110,19 +109,20 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
                 TaskApi(str(settings.task_api_url), settings.task_api_token_file)
             )
         stopping = asyncio.Event()
-        tasks = Tasks(client, settings.namespace, Cache[LongTask](owner))
-        templates = Cache[LongTaskTemplate](lambda template: template.metadata.name)
+        tasks = Tasks(client, settings.namespace)
+        templates = Cache[LongTaskTemplate]()
         reflectors = {
             plural: Reflector(client, collection_path(settings.namespace, plural), store)
             for plural, store in (
-                (names.TASK_PLURAL, Feed(LongTask.from_api, tasks.cache)),
+                (names.TASK_PLURAL, Feed(known, tasks.cache)),
                 (names.TEMPLATE_PLURAL, Feed(LongTaskTemplate.from_api, templates)),
             )
         }
         metrics = Metrics(lambda: len(tasks.cache), {plural: each.pulse.age for plural, each in reflectors.items()})
         stack.enter_context(Watchdog(metrics.registry).watching())
         published = Published(templates)
-        starter = Starter(tasks, templates, published, validator, metrics, settings.max_active_tasks_per_caller)
+        limit, follows = settings.max_active_tasks_per_caller, reflectors[names.TASK_PLURAL].follows
+        starter = Starter(tasks, templates, published, validator, metrics, limit, follows)
         calls = Calls(tasks, templates, starter, Answering(tasks, validator), Waiting(tasks.cache, stopping), task_api)
         server = LongTaskServer(calls, published, metrics, __version__)
         yield Server(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Set
+from collections.abc import Collection, Set
 from typing import Generic, Protocol, TypeVar
 
 from longtask_api.base import ObjectMeta
@@ -18,6 +18,15 @@ class ApiObject(Protocol):
 
 
 T = TypeVar("T", bound=ApiObject)
+T_contra = TypeVar("T_contra", bound=ApiObject, contravariant=True)
+
+
+class Index(Protocol[T_contra]):
+    """What is told of every object that comes and goes; a changed one goes as it was and comes as it is."""
+
+    def add(self, thing: T_contra, /) -> None: ...
+
+    def remove(self, thing: T_contra, /) -> None: ...
 
 
 def version(thing: ApiObject) -> int:
@@ -26,14 +35,14 @@ def version(thing: ApiObject) -> int:
 
 
 class Cache(Generic[T]):
-    """Objects by uid, by name and by group; an older version never replaces a newer one, from wherever it comes."""
+    """Objects by uid and by name; an older version never replaces a newer one, from wherever it comes."""
 
-    def __init__(self, group: Callable[[T], Hashable]) -> None:
-        """`group` says which objects are looked up together, for example those of one caller."""
-        self._group = group
+    def __init__(self, index: Index[T] | None = None) -> None:
+        """`index` has the same objects in other orders."""
+        self._index = index
         self._objects: dict[str, T] = {}
         self._names: dict[str, T] = {}
-        self._groups: dict[Hashable, dict[str, T]] = {}
+        self._first_seen: dict[str, int] = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
         self._signals: dict[str, asyncio.Event] = {}
 
@@ -52,9 +61,9 @@ class Cache(Generic[T]):
         """Every object."""
         return self._objects.values()
 
-    def of(self, group: Hashable) -> Collection[T]:
-        """The objects of one group."""
-        return self._groups.get(group, {}).values()
+    def first_seen(self, uid: str) -> int:
+        """The version of an object when it was seen first: the one of its creation, unless it was there before."""
+        return self._first_seen[uid]
 
     def is_gone(self, uid: str) -> bool:
         """Whether the object is known to have been deleted (of late: only so many are remembered)."""
@@ -71,9 +80,13 @@ class Cache(Generic[T]):
             if version(namesake) > version(thing):
                 return
             self.remove(namesake.metadata.uid)
+        if known is not None and self._index is not None:
+            self._index.remove(known)
         self._objects[uid] = thing
         self._names[thing.metadata.name] = thing
-        self._groups.setdefault(self._group(thing), {})[uid] = thing
+        self._first_seen.setdefault(uid, version(thing))
+        if self._index is not None:
+            self._index.add(thing)
         self._signal(uid)
 
     def remove(self, uid: str) -> None:
@@ -84,12 +97,9 @@ class Cache(Generic[T]):
         thing = self._objects.pop(uid, None)
         if thing is None:
             return
-        self._names.pop(thing.metadata.name)
-        group = self._group(thing)
-        members = self._groups[group]
-        del members[uid]
-        if not members:
-            del self._groups[group]
+        del self._names[thing.metadata.name], self._first_seen[uid]
+        if self._index is not None:
+            self._index.remove(thing)
         self._signal(uid)
 
     def keep(self, listed: Set[str], list_version: int) -> None:

@@ -15,7 +15,7 @@ from longtask_mcp.cache import Cache
 from longtask_mcp.contract import answers, arguments, listing, logs, paging, questions, results
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.brief import brief
-from longtask_mcp.contract.callers import Caller
+from longtask_mcp.contract.callers import Caller, owner
 from longtask_mcp.contract.errors import TaskNotFound, ToolNotFound
 from longtask_mcp.starting import Starter
 from longtask_mcp.task_api import Absent, TaskApi, Unavailable
@@ -131,23 +131,22 @@ class Calls:
 
     async def _list_tasks(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.ListTasks, call.arguments)
-        live = self._tasks.cache.of(call.caller.owner)
         begin = listing.archive_cursor(wanted.cursor)
-        shown = listing.in_cluster(live, wanted) if begin is None else listing.Shown([])
+        shown = listing.in_cluster(self._tasks.own(call.caller.owner), wanted) if begin is None else listing.Shown([])
         if not shown.more and (begin is not None or wanted.include_archived):
-            shown = await self._with_archived(call, shown, wanted, begin or "", {task.metadata.uid for task in live})
+            shown = await self._with_archived(call, shown, wanted, begin or "")
         return listing.answer(shown, wanted, self._now())
 
     async def _with_archived(
-        self, call: Call, shown: listing.Shown, wanted: arguments.ListTasks, begin: str, live: set[str]
+        self, call: Call, shown: listing.Shown, wanted: arguments.ListTasks, begin: str
     ) -> listing.Shown:
-        """The page, filled up with archived tasks from `begin` on; `live` are in the cluster still."""
+        """The page, filled up with archived tasks from `begin` on."""
         room = wanted.limit - len(shown.tasks)
         if not room:
             return replace(shown, cursor=listing.ARCHIVED)
         listed = await self._archive.listed(
             call.caller,
-            lambda task: task.metadata.uid not in live and listing.is_wanted(task, wanted),
+            lambda task: self._tasks.cache.get(task.metadata.uid) is None and listing.is_wanted(task, wanted),
             room,
             begin,
         )
@@ -156,7 +155,7 @@ class Calls:
 
     async def _resume_brief(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.ResumeBrief, call.arguments)
-        tasks = self._tasks.cache.of(call.caller.owner)
+        tasks = self._tasks.own(call.caller.owner)
         return brief(tasks, call.caller, wanted.all_sessions, self._task_api is not None, self._now())
 
     async def _cancel_task(self, call: Call) -> Answer:
@@ -221,13 +220,18 @@ class Calls:
         if waited.interrupted:
             return answers.restarting(answers.status(waited.task, self._now()))
         if waited.task.is_terminal:
-            return await self._results(call, Found(waited.task))
+            return await self._results(call, await self._whole(call, Found(waited.task)))
         return answers.waiting_over(waited.task, self._now())
 
     async def _own(self, call: Call, task_id: str) -> Found:
         """The caller's task: from the cluster, else from the archive. Raises TaskNotFound or ArchiveUnavailable."""
         task = await self._tasks.find(call.caller.owner, task_id)
-        return Found(task) if task is not None else await self._archived(call, task_id)
+        return await self._whole(call, Found(task)) if task is not None else await self._archived(call, task_id)
+
+    async def _whole(self, call: Call, found: Found) -> Found:
+        """The task with its result and the end of its log, which are not kept here where they are large."""
+        task = await self._tasks.whole(found.task)
+        return Found(task) if task is not None else await self._archived(call, found.task.metadata.uid)
 
     async def _archived(self, call: Call, task_id: str) -> Found:
         task = await self._archive.find(call.caller, task_id) if UID.fullmatch(task_id) else None
@@ -237,8 +241,9 @@ class Calls:
         return Found(task, archived=True)
 
     def _not_found(self, call: Call, task_id: str) -> TaskNotFound:
-        own = self._tasks.cache.of(call.caller.owner)
-        return TaskNotFound(answers.not_found(task_id, next((x for x in own if x.metadata.name == task_id), None)))
+        namesake = self._tasks.cache.named(task_id)
+        own = namesake if namesake is not None and owner(namesake) == call.caller.owner else None
+        return TaskNotFound(answers.not_found(task_id, own))
 
     def _template_of(self, tool: str) -> LongTaskTemplate | None:
         template = self._templates.named(tool.replace("_", "-"))

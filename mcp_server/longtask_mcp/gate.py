@@ -102,7 +102,8 @@ class Gate:
         declared = Headers(scope=scope).get("content-length", "")
         size = int(declared[:20]) if declared.isdecimal() else self._max_bytes
         if size > self._max_bytes:
-            await (await self._too_large(receive))(scope, receive, send)
+            await _thrown_away(receive)
+            await self._too_large()(scope, receive, send)
             return
         with self._budget.taken(scope[self._whose].owner, size) as fits:
             if not fits:
@@ -127,22 +128,24 @@ class Gate:
                         log.info("a client went away before its request was complete")
                         return None
                     body += message.get("body", b"")
-                    if len(body) > self._max_bytes:
-                        return await self._too_large(receive)
-                    if problem := meter.add(message.get("body", b"")):
-                        return refusal(400, f"the request {problem}. Nothing was started.", {"Connection": "close"})
                     more = message.get("more_body", False)
+                    if refused := self._refusal(len(body), meter.add(message.get("body", b""))):
+                        if more:
+                            await _thrown_away(receive)
+                        return refused
         except TimeoutError:
             text = f"the request was not complete after {BODY_SECONDS:g} seconds; nothing was started"
             return refusal(408, text, {"Connection": "close"})
         return bytes(body)
 
-    async def _too_large(self, receive: Receive) -> Response:
-        """The answer, once the rest is thrown away: clients that still send do not read it."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while (await receive()).get("more_body", False):
-                    pass
+    def _refusal(self, size: int, problem: str | None) -> Response | None:
+        if size > self._max_bytes:
+            return self._too_large()
+        return (
+            refusal(400, f"the request {problem}. Nothing was started.", {"Connection": "close"}) if problem else None
+        )
+
+    def _too_large(self) -> Response:
         text = f"the request is too large: at most {self._max_bytes} bytes are read. Nothing was started."
         return refusal(413, text, {"Connection": "close"})
 
@@ -168,6 +171,14 @@ class Budget:
                 self._taken[who] -= size
             if not self._taken[who]:
                 del self._taken[who]
+
+
+async def _thrown_away(receive: Receive) -> None:
+    """Take the rest of a body: clients that still send do not read an answer."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

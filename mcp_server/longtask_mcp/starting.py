@@ -3,7 +3,9 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,12 +15,13 @@ from longtask_api.longtask import LongTask, Requester
 from longtask_api.parameters import InvalidParameters
 from longtask_api.template import LongTaskTemplate
 from longtask_api.tools import LABEL_REQUESTER, requester_label
-from longtask_mcp.cache import Cache
-from longtask_mcp.contract.callers import Caller
+from longtask_mcp.cache import Cache, version
+from longtask_mcp.contract.callers import Caller, Owner
 from longtask_mcp.contract.catalogue import not_ready_reason
 from longtask_mcp.contract.errors import AgentError, StartRefused
 from longtask_mcp.contract.facts import CHECK_SECONDS, shortened
-from longtask_mcp.contract.idempotency import Relation, Start, canonical
+from longtask_mcp.contract.idempotency import Relation, Start
+from longtask_mcp.contract.known import canonical
 from longtask_mcp.contract.meaning import meant
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
@@ -27,6 +30,8 @@ from longtask_runtime.validation import Validator
 
 MAX_NAMES = 1000
 """Names that one start tries against the API server before it gives up."""
+FOLLOW_SECONDS = 5.0
+"""How long a start waits for the watch to show what was created before."""
 SHOWN_CHARACTERS = 500
 
 log = logging.getLogger(__name__)
@@ -52,16 +57,21 @@ class Starter:
         validator: Validator,
         metrics: Metrics,
         max_active_tasks: int,
+        follows: Callable[[int, float], Awaitable[bool]],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`follows` says whether the cache has everything up to a version, within some seconds."""
         self._tasks = tasks
         self._templates = templates
         self._published = published
         self._validator = validator
         self._metrics = metrics
         self._max_active_tasks = max_active_tasks
+        self._follows = follows
         self._now = now
         self._in_flight: set[asyncio.Task[Started]] = set()
+        self._creating: defaultdict[Owner, Counter[str]] = defaultdict(Counter)
+        """Names that starts in flight take, by whose they are."""
 
     async def start(self, caller: Caller, template: str, parameters: dict[str, Any], key: str | None) -> Started:
         """Start a task, or find the one that this start already made.
@@ -98,38 +108,79 @@ class Starter:
     async def _start(self, caller: Caller, name: str, parameters: dict[str, Any], key: str | None) -> Started:
         template = self._ready(name)
         start = Start(caller, name, await self._complete(template, parameters), key)
-        earlier = self._earlier(start, self._tasks.cache.of(caller.owner))
+        own = self._tasks.own(caller.owner)
+        earlier = await self._earlier(start, own.started_as(caller.session_id, name, key, start.digest))
         if earlier is not None:
             return Started(earlier, template, repeated=True)
-        active = sum(not task.is_terminal for task in self._tasks.cache.of(caller.owner))
-        if active >= self._max_active_tasks:
-            raise StartRefused(
-                f"You have {active} tasks that have not ended; {self._max_active_tasks} are allowed. Nothing was "
-                "started. Wait for one to end (list_tasks shows them), or end one with cancel_task.",
-                "too_many_tasks",
-                CHECK_SECONDS,
-            )
-        task, repeated = await self._create(start)
+        with self._room(start):
+            task, repeated = await self._create(start)
+        if not repeated:
+            await self._keep_limit(caller, task)
         return Started(task, template, repeated)
+
+    @contextmanager
+    def _room(self, start: Start) -> Iterator[None]:
+        """One of the caller's tasks that have not ended, from before the create until it is known. Raises StartRefused
+        where the caller has as many as are allowed.
+        """
+        whose, name = start.caller.owner, start.task_name(0)
+        creating = self._creating[whose]
+        unknown = sum(each != name and self._tasks.cache.named(each) is None for each in creating)
+        active = len(self._tasks.own(whose).unfinished) + unknown
+        if active >= self._max_active_tasks:
+            raise self._too_many(active)
+        creating[name] += 1
+        try:
+            yield
+        finally:
+            creating[name] -= 1
+            if not creating[name]:
+                del creating[name]
+            if not creating:
+                self._creating.pop(whose, None)
+
+    async def _keep_limit(self, caller: Caller, task: LongTask) -> None:
+        """Take a new task back where it is one too many. Other replicas create at the same time, so this is decided by
+        the order of creation, which all see alike, once everything that was created before is known here.
+        """
+        created = version(task)
+        if not await self._follows(created, FOLLOW_SECONDS):
+            log.warning("the watch is behind, so the limit of tasks is not held for %s", task.metadata.name)
+            return
+        before = sum(
+            self._tasks.cache.first_seen(each.metadata.uid) < created
+            for each in self._tasks.own(caller.owner).unfinished
+        )
+        if before >= self._max_active_tasks:
+            await self._tasks.take_back(task)
+            raise self._too_many(before)
+
+    def _too_many(self, active: int) -> StartRefused:
+        return StartRefused(
+            f"You have {active} tasks that have not ended; {self._max_active_tasks} are allowed. Nothing was "
+            "started. Wait for one to end (list_tasks shows them), or end one with cancel_task.",
+            "too_many_tasks",
+            CHECK_SECONDS,
+        )
 
     async def _create(self, start: Start) -> tuple[LongTask, bool]:
         """The task under the first name that is free or already this start's; and whether it was there before."""
         n = tried = 0
         while tried < MAX_NAMES:
             name = start.task_name(n)
-            known = self._tasks.cache.named(name)
-            if known is None:
+            there = self._tasks.cache.named(name)
+            if there is None:
                 tried += 1
                 try:
                     return await self._tasks.create(document(start, name)), False
                 except AlreadyExists:
-                    known = await self._tasks.read(name)
-            if known is not None and self._earlier(start, [known]) is not None:
-                return known, True
+                    there = await self._tasks.read(name)
+            if there is not None and await self._earlier(start, [there]) is not None:
+                return there, True
             n += 1
         raise StartRefused(f"{MAX_NAMES} other tasks have the names that this start would use; pass another key.")
 
-    def _earlier(self, start: Start, candidates: Iterable[LongTask]) -> LongTask | None:
+    async def _earlier(self, start: Start, candidates: Iterable[LongTask]) -> LongTask | None:
         """The candidate that this start made. Raises StartRefused where the key is taken by another start."""
         for task in candidates:
             match start.relation(task, self._now()):
@@ -138,12 +189,17 @@ class Starter:
                 case Relation.CONFLICT:
                     raise StartRefused(
                         f"idempotency_key {start.key!r} was used for another start of {start.template} within 24 hours "
-                        f"(task ID {task.metadata.uid}). Its parameters: {_shown(task.spec.parameters)}. "
+                        f"(task ID {task.metadata.uid}). Its parameters: {_shown(await self._parameters(task))}. "
                         f"Yours: {_shown(start.parameters)}. Nothing was started. Use a new idempotency_key for "
                         "different work.",
                         "idempotency_key_used",
                     )
         return None
+
+    async def _parameters(self, task: LongTask) -> Any:
+        """The parameters of a task; empty when it is gone."""
+        read = await self._tasks.read(task.metadata.name)
+        return read.spec.parameters if read is not None and read.metadata.uid == task.metadata.uid else {}
 
     def _ready(self, name: str) -> LongTaskTemplate:
         template = self._templates.named(name)

@@ -16,6 +16,8 @@ from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp.cache import Cache
 from longtask_mcp.contract.callers import Owner, owner
 from longtask_mcp.contract.errors import KubernetesRefused, KubernetesUnavailable
+from longtask_mcp.contract.known import TAKEN_BACK, is_whole, known
+from longtask_mcp.contract.own import Owners, OwnTasks
 from longtask_runtime import kube
 
 LOOK_AGAIN_SECONDS = 1.0
@@ -46,11 +48,16 @@ class Tasks:
     Every method raises KubernetesUnavailable or KubernetesRefused when the API server does not do its part.
     """
 
-    def __init__(self, client: ApiClient, namespace: str, cache: Cache[LongTask]) -> None:
+    def __init__(self, client: ApiClient, namespace: str) -> None:
         self._client = client
         self._path = collection_path(namespace, names.TASK_PLURAL)
-        self.cache = cache
+        self._owners = Owners()
+        self.cache = Cache[LongTask](self._owners)
         self._looks: dict[Owner, _LastLook] = {}
+
+    def own(self, whose: Owner) -> OwnTasks:
+        """The caller's tasks, as far as they are known."""
+        return self._owners.of(whose)
 
     async def create(self, document: dict[str, Any]) -> LongTask:
         """Create a LongTask from its JSON object, metadata.name included. Raises AlreadyExists."""
@@ -100,6 +107,25 @@ class Tasks:
         path = f"{self._path}/{task.metadata.name}"
         try:
             return self._known(await self._patiently("PATCH", path, body=patch, content_type=kube.JSON_PATCH))
+        except kube.KubeError as error:
+            raise KubernetesRefused(error.message) from error
+
+    async def whole(self, task: LongTask) -> LongTask | None:
+        """A task with what is not kept of it here; None when it is gone."""
+        if is_whole(task):
+            return task
+        read = await self.read(task.metadata.name)
+        return read if read is not None and read.metadata.uid == task.metadata.uid else None
+
+    async def take_back(self, task: LongTask) -> None:
+        """End a task that its start should not have made; it counts as never made."""
+        patch = {
+            "metadata": {"uid": task.metadata.uid, "annotations": {TAKEN_BACK: ""}},
+            "spec": {"cancelRequested": True},
+        }
+        path = f"{self._path}/{task.metadata.name}"
+        try:
+            self._known(await self._patiently("PATCH", path, body=patch, content_type=kube.MERGE_PATCH))
         except kube.KubeError as error:
             raise KubernetesRefused(error.message) from error
 
@@ -156,9 +182,8 @@ class Tasks:
             raise KubernetesRefused(error.message) from error
 
     def _known(self, document: Any) -> LongTask:
-        task = LongTask.from_api(document)
-        self.cache.put(task)
-        return task
+        self.cache.put(known(document))
+        return LongTask.from_api(document)
 
     async def _patiently(self, verb: kube.Verb, path: str, **options: Any) -> Any:
         """Everything sent from here may be sent twice: names are deterministic, a cancel is one-way, and a question

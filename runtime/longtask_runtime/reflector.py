@@ -88,6 +88,7 @@ class Reflector:
         self._store = store
         self._query = query or {}
         self._version = ""
+        self._followers: set[asyncio.Event] = set()
         self.synced = asyncio.Event()
         self.pulse = Pulse()
 
@@ -98,7 +99,7 @@ class Reflector:
             begun = time.monotonic()
             try:
                 if not self._version:
-                    self._version = await self.fill()
+                    self._reach(await self.fill())
                 await self._watch()
                 failures = 0 if time.monotonic() - begun > 1 else failures + 1
             except Expired:
@@ -123,6 +124,21 @@ class Reflector:
         self.pulse.beat()
         self.synced.set()
         return version
+
+    async def follows(self, version: int, at_most: float) -> bool:
+        """Whether the store has everything up to a version of the collection, after `at_most` seconds at the latest."""
+        news = asyncio.Event()
+        self._followers.add(news)
+        try:
+            async with asyncio.timeout(at_most):
+                while int(self._version or 0) < version:
+                    news.clear()
+                    await news.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._followers.discard(news)
+        return True
 
     async def _watch(self) -> None:
         """Follow changes until the API server ends the watch."""
@@ -152,7 +168,12 @@ class Reflector:
             self._store.lose(_light(document))
         elif kind != "BOOKMARK":
             _take(self._store, document)
-        self._version = document["metadata"]["resourceVersion"]
+        self._reach(document["metadata"]["resourceVersion"])
+
+    def _reach(self, version: str) -> None:
+        self._version = version
+        for follower in self._followers:
+            follower.set()
 
 
 async def fill(client: ApiClient, path: str, store: Store, query: Mapping[str, str] | None = None) -> str:

@@ -1,10 +1,15 @@
 """LongTasks and templates as the API server would give them, for tests without a cluster."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
+from longtask_mcp.contract import listing
+from longtask_mcp.contract.answers import Answer
+from longtask_mcp.contract.arguments import ListTasks
+from longtask_mcp.contract.own import OwnTasks
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 UID = "8f3c0000-0000-4000-8000-000000000001"
@@ -70,3 +75,8 @@ def template(name: str = "model-training", *, ready: bool = True, **spec: Any) -
             },
         }
     )
+
+
+def task_list(tasks: Iterable[LongTask], wanted: ListTasks, now: datetime) -> Answer:
+    """A page of the tasks of one caller."""
+    return listing.answer(listing.in_cluster(OwnTasks(tasks), wanted), wanted, now)

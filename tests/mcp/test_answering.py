@@ -10,8 +10,6 @@ import pytest
 
 from longtask_api.longtask import LongTask
 from longtask_mcp.answering import Answering, Given
-from longtask_mcp.cache import Cache
-from longtask_mcp.contract.callers import owner
 from longtask_mcp.contract.errors import AnswerRefused, KubernetesRefused
 from longtask_mcp.tasks import Tasks
 from longtask_runtime.validation import Validator
@@ -281,7 +279,7 @@ def validator() -> Iterator[Validator]:
 
 @pytest.fixture
 def tasks(world: World) -> Tasks:
-    return Tasks(world.client, world.namespace, Cache[LongTask](owner))
+    return Tasks(world.client, world.namespace)
 
 
 async def made(world: World, tasks: Tasks, name: str, *asked: dict[str, Any]) -> LongTask:

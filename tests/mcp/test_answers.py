@@ -51,7 +51,7 @@ CANCELLED = {"phase": "Cancelled", "startTime": ago(minutes=20), "completionTime
 @pytest.mark.parametrize(
     ("status", "text"),
     [
-        ({}, "started, not running yet. Check again in 60 s; do not start it again."),
+        ({"phase": "Pending"}, "started, not running yet. Check again in 60 s; do not start it again."),
         (
             {"phase": "Pending", "message": "Waiting for a node."},
             "started (Waiting for a node). Check again in 60 s; do not start it again.",

@@ -11,6 +11,7 @@ from mcp_types import TextResourceContents
 from longtask_api.longtask import LongTask
 from longtask_mcp.contract.brief import DATA_NOTE, MAX_CHARACTERS, brief
 from longtask_mcp.contract.callers import Caller
+from longtask_mcp.contract.own import OwnTasks
 from tests.mcp.objects import NOW, ago, task, uid
 from tests.mcp.replica import ERAS, Replica, agent
 from tests.mcp.world import World, eventually
@@ -56,11 +57,11 @@ def made(number: int, status: dict[str, Any], session: str | None = "conv-1", **
 
 
 def told(tasks: list[LongTask], caller: Caller = HERE, everything: bool = False, archive: bool = False) -> Any:
-    return brief(tasks, caller, everything, archive, NOW)
+    return brief(OwnTasks(tasks), caller, everything, archive, NOW)
 
 
 def test_the_most_urgent_comes_first_and_what_to_do_next_last() -> None:
-    tasks = [made(1, SUCCEEDED), made(2, FAILED), made(3, ASKING), made(4, RUNNING), made(5, {})]
+    tasks = [made(1, SUCCEEDED), made(2, FAILED), made(3, ASKING), made(4, RUNNING), made(5, {"phase": "Pending"})]
     assert told(tasks).text.splitlines() == [
         f"Started in this session: 2 running, 1 waits for an answer, 2 ended. {DATA_NOTE}",
         f'{uid(5)} model-training: "started, not running yet"; started 2 h ago; check_task_status in 60 s.',

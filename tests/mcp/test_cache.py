@@ -6,7 +6,6 @@ import pytest
 
 from longtask_api.longtask import LongTask
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract.callers import Owner, owner
 from tests.mcp.objects import task, uid
 
 
@@ -17,7 +16,7 @@ def made(number: int, version: int, name: str = "", principal: str = "alice") ->
 
 @pytest.fixture
 def cache() -> Cache[LongTask]:
-    return Cache(owner)
+    return Cache()
 
 
 def version_of(cache: Cache[LongTask], number: int) -> str | None:
@@ -25,12 +24,10 @@ def version_of(cache: Cache[LongTask], number: int) -> str | None:
     return found.metadata.resource_version if found else None
 
 
-def test_an_object_is_found_by_uid_by_name_and_with_its_group(cache: Cache[LongTask]) -> None:
+def test_an_object_is_found_by_uid_and_by_name(cache: Cache[LongTask]) -> None:
     cache.put(made(1, 10))
     cache.put(made(2, 11, principal="bob"))
     assert cache.named("task-1") == cache.get(uid(1)) == made(1, 10)
-    assert list(cache.of(Owner("bob"))) == [made(2, 11, principal="bob")]
-    assert list(cache.of(Owner("carol"))) == []
     assert len(cache) == len(cache.all()) == 2
 
 
@@ -47,7 +44,6 @@ def test_the_answer_to_a_create_that_comes_after_the_deletion_does_not_bring_it_
     cache.put(made(1, 10))
     assert cache.get(uid(1)) is None
     assert cache.named("task-1") is None
-    assert len(cache.of(Owner("alice"))) == 0
 
 
 def test_the_deletion_of_an_object_that_was_never_seen_is_remembered(cache: Cache[LongTask]) -> None:

@@ -20,7 +20,7 @@ RESERVED = catalogue.start_schema({"type": "object"})["properties"]
 
 
 def published(*templates: LongTaskTemplate) -> Published:
-    cache = Cache[LongTaskTemplate](lambda each: each.metadata.name)
+    cache = Cache[LongTaskTemplate]()
     for each in templates:
         cache.put(each)
     return Published(cache)

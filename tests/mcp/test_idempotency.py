@@ -11,7 +11,8 @@ import pytest
 from longtask_api import names
 from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.facts import age
-from longtask_mcp.contract.idempotency import ALPHABET, SUFFIX_LENGTH, Relation, Start, canonical
+from longtask_mcp.contract.idempotency import ALPHABET, SUFFIX_LENGTH, Relation, Start
+from longtask_mcp.contract.known import TAKEN_BACK, canonical
 from tests.mcp.objects import NOW, ago, task
 
 KEYED = Start(Caller("alice"), "model-training", {"epochs": 10}, "nightly")
@@ -34,8 +35,8 @@ UNKEYED = Start(Caller("alice"), "model-training", {"epochs": 10}, None)
         (KEYED, {"idempotencyKey": "nightly", "requester": {"principal": "bob"}}, ago(hours=1), Relation.UNRELATED),
         (KEYED, {"idempotencyKey": "nightly", "requester": None}, ago(hours=1), Relation.UNRELATED),
         (KEYED, {"idempotencyKey": "nightly", "templateRef": {"name": "x"}}, ago(hours=1), Relation.UNRELATED),
-        (UNKEYED, {}, ago(seconds=59), Relation.SAME),
-        (UNKEYED, {}, ago(seconds=61), Relation.UNRELATED),
+        (UNKEYED, {}, ago(seconds=119), Relation.SAME),
+        (UNKEYED, {}, ago(seconds=121), Relation.UNRELATED),
         (UNKEYED, {"parameters": {"epochs": 11}}, ago(seconds=1), Relation.UNRELATED),
         (UNKEYED, {"idempotencyKey": "nightly"}, ago(seconds=1), Relation.UNRELATED),
     ],
@@ -76,6 +77,11 @@ def test_names_of_callers_without_actor_and_session_stay_as_they_were() -> None:
 def test_a_task_that_is_being_deleted_is_nobodys_start() -> None:
     going = task({"idempotencyKey": "nightly"}, creationTimestamp=ago(seconds=5), deletionTimestamp=ago(seconds=1))
     assert KEYED.relation(going, NOW) is Relation.UNRELATED
+
+
+def test_a_task_that_was_taken_back_is_nobodys_start() -> None:
+    back = task({"idempotencyKey": "nightly"}, creationTimestamp=ago(seconds=5), annotations={TAKEN_BACK: ""})
+    assert KEYED.relation(back, NOW) is Relation.UNRELATED
 
 
 def test_names_are_the_same_on_every_replica_and_readable() -> None:

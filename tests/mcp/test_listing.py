@@ -5,8 +5,8 @@ import pytest
 from longtask_api.longtask import LongTask
 from longtask_mcp.contract.arguments import ListTasks
 from longtask_mcp.contract.errors import BadArguments
-from longtask_mcp.contract.listing import task_list, template_list
-from tests.mcp.objects import NOW, ago, task, template, uid
+from longtask_mcp.contract.listing import template_list
+from tests.mcp.objects import NOW, ago, task, task_list, template, uid
 
 RUNNING = {"phase": "Running"}
 FAILED = {"phase": "Failed", "failure": {"reason": "OOMKilled", "message": "x"}}

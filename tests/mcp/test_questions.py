@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from longtask_api.longtask import LongTask
-from longtask_mcp.contract import answers, listing, questions, results
+from longtask_mcp.contract import answers, questions, results
 from longtask_mcp.contract.arguments import ListTasks
 from longtask_mcp.contract.errors import AnswerRefused, BadArguments
-from tests.mcp.objects import NOW, UID, ago, task
+from tests.mcp.objects import NOW, UID, ago, task, task_list
 
 SCHEMA = {"type": "boolean"}
 DEPLOY = {
@@ -138,13 +138,13 @@ def test_a_question_of_broken_text_does_not_break_the_answer(text: str) -> None:
 
 def test_lists_show_the_question_in_short() -> None:
     long = REGION | {"message": "Which? " * 100}
-    answer = listing.task_list([asking(long)], ListTasks(), NOW)
+    answer = task_list([asking(long)], ListTasks(), NOW)
     [line] = answer.text.splitlines()
     assert "running, waiting for input: Which? Which? " in line
     assert "... (700 characters); created 60 min ago" in line
     assert len(line) < 400
     assert answer.envelope["tasks"][0]["questions"] == [{"id": "region", "message": "Which? " * 100}]
-    assert "questions" not in listing.task_list([task()], ListTasks(), NOW).envelope["tasks"][0]
+    assert "questions" not in task_list([task()], ListTasks(), NOW).envelope["tasks"][0]
 
 
 @pytest.mark.parametrize(

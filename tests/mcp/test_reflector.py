@@ -13,7 +13,6 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from longtask_api.longtask import LongTask
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract.callers import owner
 from longtask_mcp.feed import Feed
 from longtask_runtime import kube, reflector
 from longtask_runtime.reflector import Expired, Reflector, fill, silent
@@ -46,7 +45,7 @@ class Kept:
 
 @pytest.fixture
 def cache() -> Cache[LongTask]:
-    return Cache(owner)
+    return Cache()
 
 
 def following_tasks(world: World, cache: Cache[LongTask]) -> Reflector:

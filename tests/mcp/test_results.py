@@ -54,7 +54,7 @@ REFERENCED = {"phase": "Succeeded", **ENDED, "result": RESULT}
 @pytest.mark.parametrize(
     ("status", "text"),
     [
-        ({}, "task not completed. Current status: started, not running yet. Check again in 60 s."),
+        ({"phase": "Pending"}, "task not completed. Current status: started, not running yet. Check again in 60 s."),
         (RUNNING, "task not completed. Current status: running. Check again in 60 s."),
         (
             RUNNING | {"result": {"value": 1, "attempt": 1}},

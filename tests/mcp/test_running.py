@@ -168,3 +168,18 @@ def test_a_message_that_says_no_more_than_the_status_is_not_told_twice() -> None
     assert answers.status(task(status=running(message="running, attempt 2")), NOW).text.startswith(
         "running (running, attempt 2)."
     )
+
+
+ALONE = "started, not running yet, no operator has taken it up for 3 min; it goes on when one is there"
+
+
+@pytest.mark.parametrize(
+    ("status", "created", "told"),
+    [
+        ({}, ago(minutes=3), ALONE),
+        ({}, ago(seconds=59), "started, not running yet"),
+        ({"phase": "Pending"}, ago(minutes=3), "started, not running yet"),
+    ],
+)
+def test_a_task_that_no_operator_takes_up_says_so(status: dict[str, Any], created: str, told: str) -> None:
+    assert answers.going(task(status=status, creationTimestamp=created), NOW) == told

@@ -11,9 +11,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from longtask_mcp.contract.known import TAKEN_BACK
+from longtask_runtime import kube
 from tests.mcp.line import Line
-from tests.mcp.replica import ERAS, Agent, Replica, agent, running
-from tests.mcp.world import World, eventually
+from tests.mcp.replica import ERAS, Agent, Replica, Reply, agent, running
+from tests.mcp.world import AGENT_RULES, NOW, World, eventually
 
 Session = Callable[..., AbstractAsyncContextManager[Agent]]
 eras = pytest.mark.parametrize("era", ERAS)
@@ -150,6 +152,55 @@ async def test_a_caller_that_vanishes_in_the_middle_of_a_start_leaves_one_task(
         again = await session.call("model_training", **TRAINING, idempotency_key=key)
     assert "was already started" in again.text
     assert [task.metadata.uid for task in await world.tasks(key)] == [again.task_id]
+
+
+async def test_of_forty_starts_at_once_over_two_replicas_as_many_are_made_as_are_allowed(
+    world: World, kubeconfig: Path
+) -> None:
+    await world.account("carol")
+    await world.allow("agent-carol", AGENT_RULES, "carol")
+    carol = await world.token("carol")
+    limit = {"max_active_tasks_per_caller": "5"}
+    async with (
+        running(kubeconfig, world.namespace, kubeconfig.parent, **limit) as here,
+        running(kubeconfig, world.namespace, kubeconfig.parent, **limit) as there,
+        agent(here.url, carol) as one,
+        agent(there.url, carol) as other,
+    ):
+        calls = [
+            session.call("model_training", **TRAINING, idempotency_key=f"forty-{n}-{where}")
+            for n in range(20)
+            for where, session in enumerate((one, other))
+        ]
+        replies = await asyncio.gather(*calls)
+        refused = [reply for reply in replies if reply.error]
+        assert {reply.envelope["error_code"] for reply in refused} == {"too_many_tasks"}
+        assert len(replies) - len(refused) == 5
+        mine = [task for task in await world.tasks() if (task.spec.idempotency_key or "").startswith("forty-")]
+        assert {task.metadata.uid for task in mine if not task.spec.cancel_requested} == {
+            reply.task_id for reply in replies if not reply.error
+        }
+
+
+async def test_the_key_of_a_start_that_was_taken_back_starts_again(world: World, limited_replica: Replica) -> None:
+    await world.account("dave")
+    await world.allow("agent-dave", AGENT_RULES, "dave")
+    token = await world.token("dave")
+    async with agent(limited_replica.url, token) as session:
+        first = await session.call("model_training", **TRAINING, idempotency_key="taken")
+        task = await world.task(first.task_id)
+        patch = {"metadata": {"annotations": {TAKEN_BACK: ""}}, "spec": {"cancelRequested": True}}
+        path = f"{world.tasks_path}/{task.metadata.name}"
+        await kube.request(world.client, "PATCH", path, body=patch, content_type=kube.MERGE_PATCH)
+        await world.set_status(first.task_id, phase="Cancelled", completionTime=NOW)
+
+        async def allowed() -> Reply | None:
+            reply = await session.call("model_training", **TRAINING, idempotency_key="taken")
+            return None if reply.error or reply.task_id == first.task_id else reply
+
+        made = await eventually(allowed, "room for another task")
+        assert made is not None
+        assert "has been initiated" in made.text
 
 
 async def test_a_caller_has_a_limit_of_tasks_that_have_not_ended(

@@ -6,7 +6,6 @@ import pytest
 
 from longtask_api.longtask import LongTask
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract.callers import owner
 from longtask_mcp.waiting import Series, Waiting
 from tests.mcp.objects import UID, ago, task
 
@@ -37,7 +36,7 @@ def test_progress_is_the_real_one_and_rises_with_every_notification() -> None:
 
 @pytest.fixture
 def cache() -> Cache[LongTask]:
-    return Cache(owner)
+    return Cache()
 
 
 async def test_a_wait_tells_every_change_and_ends_with_the_task(cache: Cache[LongTask]) -> None:

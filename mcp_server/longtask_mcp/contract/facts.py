@@ -7,6 +7,7 @@ from longtask_api.longtask import ConditionType, LongTask, Phase
 
 CHECK_SECONDS = 60
 MIN_CHECK_SECONDS = 10
+ATTENDED_WITHIN = timedelta(seconds=60)
 
 STATUS = {
     None: "started",
@@ -40,6 +41,12 @@ def status_word(task: LongTask) -> str:
 def message(task: LongTask) -> str | None:
     """What the operator says beside the phase; nothing of questions, which are told from what is open now."""
     return task.status.message if task.status.phase is not Phase.WAITING_FOR_INPUT else None
+
+
+def unattended(task: LongTask, now: datetime) -> timedelta | None:
+    """How long no operator has taken up a new task, where that is longer than it should be."""
+    waited = age(task, now)
+    return waited if task.status.phase is None and waited >= ATTENDED_WITHIN else None
 
 
 def has_result(task: LongTask) -> bool:

@@ -5,14 +5,17 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from longtask_api.longtask import LongTask
 from longtask_mcp.contract.callers import Caller, owner, session
 from longtask_mcp.contract.facts import age
+from longtask_mcp.contract.known import canonical, digest, digest_of, is_taken_back
 
 KEYED_WINDOW = timedelta(hours=24)
-UNKEYED_WINDOW = timedelta(seconds=60)
+UNKEYED_WINDOW = timedelta(seconds=120)
+"""Longer than a client waits for the answer to a start before it sends the same again: 60 seconds, mostly."""
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """As in names that Kubernetes makes: no vowels, so no words."""
 SUFFIX_LENGTH = 5
@@ -37,6 +40,11 @@ class Start:
     parameters: dict[str, Any]
     key: str | None
 
+    @cached_property
+    def digest(self) -> str:
+        """What tells the parameters from others."""
+        return digest_of(self.parameters)
+
     def task_name(self, n: int) -> str:
         """The n-th name for this start: the same on every replica, so that a repeated create meets itself."""
         identity = ["key", self.key] if self.key is not None else ["parameters", canonical(self.parameters)]
@@ -57,36 +65,11 @@ class Start:
             and task.spec.template_ref.name == self.template
             and task.spec.idempotency_key == self.key
             and task.metadata.deletion_timestamp is None
+            and not is_taken_back(task)
         )
         window = UNKEYED_WINDOW if self.key is None else KEYED_WINDOW
         if not same_start or age(task, now) > window:
             return Relation.UNRELATED
-        if canonical(task.spec.parameters) == canonical(self.parameters):
+        if digest(task) == self.digest:
             return Relation.SAME
         return Relation.UNRELATED if self.key is None else Relation.CONFLICT
-
-
-def canonical(value: Any) -> str:
-    """JSON text that is the same for values that JSON storage makes the same: 1.0 and 1, 2^63 and its float.
-
-    Raises ValueError for what JSON storage cannot hold: NaN, infinities, numbers beyond a float, lone surrogates,
-    hundreds of levels.
-    """
-    try:
-        text = json.dumps(_stored(value), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-        text.encode()
-    except (OverflowError, RecursionError) as error:
-        raise ValueError("a number is too large or the nesting is too deep") from error
-    return text
-
-
-def _stored(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _stored(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [_stored(child) for child in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
-        return float(value)
-    return value

@@ -16,10 +16,10 @@ from longtask_mcp.contract.answers import Answer, going
 from longtask_mcp.contract.catalogue import not_ready_reason
 from longtask_mcp.contract.errors import BadArguments
 from longtask_mcp.contract.facts import age, created, status_word
+from longtask_mcp.contract.own import OwnTasks, Position
 from longtask_mcp.contract.questions import entry, open_questions
 
 AGAIN_SECONDS = 30
-Position = tuple[datetime, str]
 ARCHIVED = "archived:"
 """What the cursors of archived tasks begin with; the rest is the archive's own."""
 
@@ -38,18 +38,10 @@ class Shown:
     """What the archive has and does not show."""
 
 
-def task_list(tasks: Iterable[LongTask], wanted: arguments.ListTasks, now: datetime) -> Answer:
-    """One page of the caller's tasks, newest first. Raises BadArguments for a cursor that is none."""
-    return answer(in_cluster(tasks, wanted), wanted, now)
-
-
-def in_cluster(tasks: Iterable[LongTask], wanted: arguments.ListTasks) -> Shown:
+def in_cluster(own: OwnTasks, wanted: arguments.ListTasks) -> Shown:
     """The tasks that have their objects still. Raises BadArguments for a cursor that is none."""
-    chosen = [task for task in sorted(tasks, key=_position, reverse=True) if is_wanted(task, wanted)]
-    if wanted.cursor is not None:
-        after = _read_cursor(wanted.cursor)
-        chosen = [task for task in chosen if _position(task) < after]
-    shown, more = chosen[: wanted.limit], max(0, len(chosen) - wanted.limit)
+    before = _read_cursor(wanted.cursor) if wanted.cursor is not None else None
+    shown, more = own.page(wanted.template, wanted.status, before, wanted.limit)
     return Shown(shown, more=more, cursor=_cursor(shown[-1]) if more else None)
 
 
@@ -146,10 +138,6 @@ def _task_line(task: LongTask, now: datetime) -> str:
     return (
         f"{task.metadata.uid} {task.spec.template_ref.name}: {going(task, now)}; created {duration(age(task, now))} ago"
     )
-
-
-def _position(task: LongTask) -> Position:
-    return created(task), task.metadata.uid
 
 
 def _cursor(task: LongTask) -> str:

@@ -6,7 +6,15 @@ from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask, Phase
 from longtask_api.reports import Progress
 from longtask_api.words import duration
-from longtask_mcp.contract.facts import from_earlier_attempt, message, shortened, stall, status_word, time_left
+from longtask_mcp.contract.facts import (
+    from_earlier_attempt,
+    message,
+    shortened,
+    stall,
+    status_word,
+    time_left,
+    unattended,
+)
 from longtask_mcp.contract.questions import how_to_answer, open_questions
 
 SHOWN_METRICS = 3
@@ -82,6 +90,8 @@ def _parts(task: LongTask, now: datetime, question: str | None) -> list[str]:
         return [*parts, "being cancelled"]
     if task.status.phase is Phase.SUSPENDED:
         parts.append("suspended: held by an operator until it is resumed")
+    if (alone := unattended(task, now)) is not None:
+        parts.append(f"no operator has taken it up for {duration(alone)}; it goes on when one is there")
     if waiting:
         parts.append(f"waiting for input: {question if question is not None else f'{waiting} questions'}")
     elif task.status.phase is Phase.WAITING_FOR_INPUT:
