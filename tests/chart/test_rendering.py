@@ -49,7 +49,7 @@ def test_the_task_namespace_can_be_somebody_elses(render: Render) -> None:
 def test_cluster_scoped_objects_carry_the_releases_namespace(render: Render) -> None:
     kinds = ("ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
     named = [document["metadata"]["name"] for document in of_kind(render(), *kinds)]
-    assert len(named) == 8
+    assert len(named) == 10
     assert all(name.endswith(".longtask-system") for name in named)
 
 
