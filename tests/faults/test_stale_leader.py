@@ -57,13 +57,13 @@ def keep(tasks: Tasks) -> None:
 
 
 def never_ran(tasks: Tasks, uid: str, runs: Runs) -> bool:
-    return tasks.status("work")["phase"] == "Cancelled" and not tasks.jobs(uid) and runs.of(uid) == 0
+    return tasks.status("work").get("phase") == "Cancelled" and not tasks.jobs(uid) and runs.of(uid) == 0
 
 
 def runs_on(tasks: Tasks, uid: str, runs: Runs) -> bool:
     [pod] = tasks.pods(uid)
     undisturbed = "deletionTimestamp" not in pod["metadata"] and runs.of(uid) == 1
-    return undisturbed and tasks.status("work")["phase"] == "Running" and not tasks.jobs(uid)[0]["spec"]["suspend"]
+    return undisturbed and tasks.status("work").get("phase") == "Running" and not tasks.jobs(uid)[0]["spec"]["suspend"]
 
 
 def is_there(tasks: Tasks, uid: str, runs: Runs) -> bool:
