@@ -27,10 +27,14 @@ def test_it_is_never_started_and_says_why(now: float) -> None:
     assert (after.actions, after.look_again) == ((), None)
     assert after.status.phase is Phase.PENDING
     assert after.status.message is not None
-    assert "it is never started; restore its status too, or remove the annotation" in after.status.message
-    accepted = find(after.status.conditions, ConditionType.ACCEPTED)
+    assert "it is never started" in after.status.message
+    accepted, succeeded = (
+        find(after.status.conditions, each) for each in (ConditionType.ACCEPTED, ConditionType.SUCCEEDED)
+    )
     assert accepted is not None
-    assert accepted.reason == "Record"
+    assert succeeded is not None
+    assert (accepted.reason, succeeded.reason) == ("Record", "Record")
+    assert "Restore its status too, or remove the annotation" in succeeded.message
     assert plan(world(written(record(), after), now + 60, template=template(), parameters={})).status == after.status
 
 

@@ -48,21 +48,24 @@ def before_start(world: World) -> Plan:
 
 
 def _record(world: World, status: LongTaskStatus) -> Plan:
-    message = (
-        f"annotation {names.ANNOTATION_RECORD} says that this was restored from a backup: it is never started; "
-        "restore its status too, or remove the annotation to have the work done"
+    trouble = Trouble(
+        "Record",
+        f"annotation {names.ANNOTATION_RECORD} says that it was restored from a backup: it is never started",
+        "Restore its status too, or remove the annotation to have the work done.",
     )
-    status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "Unknown", "Record", message)
-    return Plan(statuses.unfinished(world, status, Phase.PENDING, message))
+    status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "Unknown", trouble.reason, trouble.message)
+    return Plan(statuses.unfinished(world, status, Phase.PENDING, trouble.message, trouble))
 
 
 def _crowded(world: World, status: LongTaskStatus) -> Plan:
-    message = (
-        f"waiting: {world.policy.max_active} tasks of this requester are at work, and no more may be; it starts when "
-        "one of them has ended (operator.maxActiveTasksPerRequester in the chart's values)"
+    trouble = Trouble(
+        "TooManyTasks",
+        f"{world.policy.max_active} tasks of this requester are at work, and no more may be",
+        "It starts when one of them has ended; the limit is operator.maxActiveTasksPerRequester in the chart's values.",
     )
-    status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "Unknown", "TooManyTasks", message)
-    return Plan(statuses.unfinished(world, status, Phase.QUEUED, message), look_again=world.now + ROOM_AGAIN)
+    status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "Unknown", trouble.reason, trouble.message)
+    waiting = statuses.unfinished(world, status, Phase.QUEUED, f"waiting: {trouble.message}", trouble)
+    return Plan(waiting, look_again=world.now + ROOM_AGAIN)
 
 
 def _wait_for_template(world: World, status: LongTaskStatus) -> Plan:
