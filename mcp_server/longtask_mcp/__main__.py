@@ -4,13 +4,14 @@ import uvloop
 
 from longtask_mcp.app import run
 from longtask_mcp.settings import Settings
-from longtask_runtime import depth, environment, logs
+from longtask_runtime import depth, environment, garbage, logs
 
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     settings = environment.read(Settings)
     logs.configure(settings.log_level)
+    garbage.collect_seldom()
     depth.make_room()
     uvloop.run(run(settings))
 

@@ -35,7 +35,6 @@ from longtask_runtime.health import health_app
 from longtask_runtime.reflector import Reflector, silent
 from longtask_runtime.serving import serve
 from longtask_runtime.validation import Validator
-from longtask_runtime.watchdog import Watchdog
 
 MCP_PATH = "/mcp"
 CLOSING_SECONDS = 0.1
@@ -119,7 +118,7 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
             )
         }
         metrics = Metrics(lambda: len(tasks.cache), {plural: each.pulse.age for plural, each in reflectors.items()})
-        stack.enter_context(Watchdog(metrics.registry).watching())
+        stack.enter_context(metrics.watchdog.watching())
         published = Published(templates)
         limit, follows = settings.max_active_tasks_per_caller, reflectors[names.TASK_PLURAL].follows
         starter = Starter(tasks, templates, published, validator, metrics, limit, follows)

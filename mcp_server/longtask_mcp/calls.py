@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from longtask_api import names
@@ -21,6 +21,7 @@ from longtask_mcp.starting import Starter
 from longtask_mcp.task_api import Absent, TaskApi, Unavailable
 from longtask_mcp.tasks import UID, Tasks
 from longtask_mcp.waiting import Report, Waiting
+from longtask_runtime import clock
 
 NO_PODS = "the task is not in the cluster any more"
 
@@ -58,7 +59,7 @@ class Calls:
         answering: Answering,
         waiting: Waiting,
         task_api: TaskApi | None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._tasks = tasks
         self._templates = templates

@@ -12,6 +12,8 @@ from prometheus_client import (
 )
 
 from longtask import __version__
+from longtask_runtime.clock import CLOCK
+from longtask_runtime.watchdog import Watchdog
 
 
 class Metrics:
@@ -21,6 +23,13 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.watchdog = Watchdog(self.registry)
+        skew = Gauge(
+            "longtask_clock_skew_seconds",
+            "How far this machine's clock is ahead of the API server's.",
+            registry=self.registry,
+        )
+        skew.set_function(lambda: CLOCK.skew)
         build = Gauge("longtask_build_info", "1, with the version of LongTask.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
         self.calls = Counter(

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from longtask_api import names
@@ -26,6 +26,7 @@ from longtask_mcp.contract.meaning import meant
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
 from longtask_mcp.tasks import AlreadyExists, Tasks
+from longtask_runtime import clock
 from longtask_runtime.validation import Validator
 
 MAX_NAMES = 1000
@@ -58,7 +59,7 @@ class Starter:
         metrics: Metrics,
         max_active_tasks: int,
         follows: Callable[[int, float], Awaitable[bool]],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = clock.now,
     ) -> None:
         """`follows` says whether the cache has everything up to a version, within some seconds."""
         self._tasks = tasks

@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from longtask_api.longtask import LongTask
 from longtask_mcp.cache import Cache, version
 from longtask_mcp.contract.answers import going
 from longtask_mcp.contract.questions import open_questions
+from longtask_runtime import clock
 
 HEARTBEAT_SECONDS = 5.0
 STEP = 0.001
@@ -51,7 +51,7 @@ class Waiting:
             if left <= 0:
                 break
             value, total = series.following(current)
-            await report(value, total, f"{prefix}{going(current, datetime.now(UTC))}")
+            await report(value, total, f"{prefix}{going(current, clock.now())}")
             prefix = ""
             await self._cache.changed(uid, version(current), min(left, HEARTBEAT_SECONDS))
             current = self._cache.get(uid)

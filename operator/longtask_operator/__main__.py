@@ -6,13 +6,12 @@ import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import uvloop
 from kubernetes.aio.client import ApiClient
-from prometheus_client import REGISTRY
 from starlette.types import ASGIApp
 
 from longtask_api.names import AUDIENCE_REPORT, AUDIENCE_TASK_API
@@ -38,12 +37,11 @@ from longtask_operator.task_api.writes import Writes
 from longtask_operator.templates import TemplateReconciler
 from longtask_operator.watches import Key, Watches
 from longtask_operator.workqueue import WorkQueue
-from longtask_runtime import depth, environment, kube, logs
+from longtask_runtime import clock, depth, environment, garbage, kube, logs
 from longtask_runtime.authentication import TokenReviewer
 from longtask_runtime.health import health_app
 from longtask_runtime.serving import serve
 from longtask_runtime.validation import Validator
-from longtask_runtime.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +56,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT."""
     settings = environment.read(Settings)
     logs.configure(settings.log_level)
+    garbage.collect_seldom()
     depth.make_room()
     uvloop.run(Operator(settings).run())
 
@@ -68,9 +67,9 @@ class Operator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._cache = Cache()
-        METRICS.look_at(self._cache.tasks.values, lambda: self._cache.templates)
+        METRICS.look_at(self._cache.tasks.count, lambda: self._cache.templates)
         self._synced = asyncio.Event()
-        self._synced_at = datetime.now(UTC)
+        self._synced_at = clock.now()
         self._stopping = False
         self._silent: Callable[[], str | None] = lambda: None
         self._beat = time.monotonic()
@@ -89,7 +88,6 @@ class Operator:
         cluster = Cluster(client, settings.namespace, lease.term)
         try:
             async with contextlib.AsyncExitStack() as stack:
-                stack.enter_context(Watchdog(REGISTRY).watching())
                 validator = stack.enter_context(Validator())
                 reconciler = Reconciler(
                     cluster,
@@ -117,6 +115,7 @@ class Operator:
                 )
                 api = self._task_api(client, cluster, writes, store, validator, archive)
                 lead = partial(self._lead, sessions.run, archiver.run, lambda: queue.run(watches.keys()))
+                stack.enter_context(METRICS.watchdog.watching())
                 await self._until_stopped(watches, lease, lead, api, writes)
         finally:
             await client.close()
@@ -126,7 +125,6 @@ class Operator:
     ) -> WorkQueue[Key]:
         async def work(key: Key) -> None:
             kind, name = key
-            METRICS.queue_length.set(len(queue))
             if kind == "template":
                 await templates.reconcile(name)
                 return
@@ -144,6 +142,7 @@ class Operator:
             logger.warning("step failed; it is repeated", extra={"key": key}, exc_info=error)
 
         queue = WorkQueue(work, failed, self._settings.workers)
+        METRICS.queue_length.set_function(lambda: len(queue))
         return queue
 
     def _task_api(
@@ -211,7 +210,7 @@ class Operator:
 
     async def _resyncs(self, watches: Watches) -> None:
         await watches.synced()
-        self._synced_at = datetime.now(UTC)
+        self._synced_at = clock.now()
         self._synced.set()
         while True:
             await asyncio.sleep(self._settings.resync_seconds)

@@ -2,16 +2,21 @@
 
 import asyncio
 import contextlib
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from longtask_api.longtask import Delivery, LongTask
+from longtask_api.conditions import find
+from longtask_api.longtask import ConditionType, Delivery, LongTask, LongTaskStatus
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.planning.observed import JobView, PodView, remembering
 
 TOMBSTONES = 20_000
+
+
+Standing = tuple[str, str]
+"""The phase of a task, and the reason of its Succeeded condition."""
 
 
 class Tasks(Mapping[str, LongTask]):
@@ -23,6 +28,9 @@ class Tasks(Mapping[str, LongTask]):
         self._whole: dict[str, LongTask] = {}
         self._ended: dict[str, tuple[int, bytes]] = {}
         """The version, and the task as JSON."""
+        self._standing: dict[str, Standing] = {}
+        self.count: Counter[Standing] = Counter()
+        """How many there are of each phase and reason."""
 
     def __getitem__(self, uid: str) -> LongTask:
         if uid in self._ended:
@@ -55,6 +63,8 @@ class Tasks(Mapping[str, LongTask]):
         """Keep it in place of what is known of it."""
         uid = task.metadata.uid
         self.drop(uid)
+        standing = self._standing[uid] = _standing(task.status)
+        self.count[standing] += 1
         if task.is_terminal:
             text = slim(task).model_dump_json(exclude_defaults=True).encode()
             self._ended[uid] = int(task.metadata.resource_version), text
@@ -65,6 +75,15 @@ class Tasks(Mapping[str, LongTask]):
         """Forget it."""
         self._whole.pop(uid, None)
         self._ended.pop(uid, None)
+        if (standing := self._standing.pop(uid, None)) is not None:
+            self.count[standing] -= 1
+            if not self.count[standing]:
+                del self.count[standing]
+
+
+def _standing(status: LongTaskStatus) -> Standing:
+    succeeded = find(status.conditions, ConditionType.SUCCEEDED)
+    return str(status.phase or "Pending"), succeeded.reason if succeeded is not None else "New"
 
 
 @dataclass

@@ -8,7 +8,7 @@ policy of the chart refuses it afterwards, however late it arrives.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -35,6 +35,7 @@ from longtask_operator.planning.observed import (
 )
 from longtask_operator.planning.world import Change, CreateJob, DeleteJob, DeleteTask, SetSuspend, StopPod, StopRetries
 from longtask_operator.threads import to_its_end
+from longtask_runtime import clock
 from longtask_runtime.kube import (
     APPLY_PATCH,
     JSON_PATCH,
@@ -231,7 +232,7 @@ class Cluster:
 
         Raises nothing: what the Event tells is in status already. One that cannot be stored is in the log.
         """
-        now = datetime.now(UTC)
+        now = clock.now()
         body = _event(task, kind, reason, message, now)
         for pause in (*EVENT_PAUSES, None):
             try:

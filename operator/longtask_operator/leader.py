@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
+from longtask_runtime.clock import CLOCK
 from longtask_runtime.kube import KubeError, request
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Lease:
         self._held_until: float | None = None
         """By our clock; None while another replica leads."""
         self._not_after = datetime.fromtimestamp(0, UTC)
-        self.unbroken_since = datetime.now(UTC)
+        self.unbroken_since = CLOCK.now()
         """Since when it has been held and renewed in time: before, nothing could be read or stored for a while."""
 
     def term(self) -> Term:
@@ -149,7 +150,7 @@ class Lease:
         return self._left() > 0
 
     async def _write(self, lease: dict[str, Any] | None, holder: str) -> bool:
-        now, sent = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"), self._clock()
+        now, sent = CLOCK.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"), self._clock()
         before = (lease or {}).get("spec") or {}
         changed = holder != self._identity
         spec = {
@@ -178,7 +179,7 @@ class Lease:
         self._seen, self._seen_at = (self._identity, now), self._clock()
         held_until = sent + self._duration * 2 / 3
         if self._held_until is None or held_until - self._held_until > self._duration / 6 + BREAK:
-            self.unbroken_since = datetime.now(UTC)
+            self.unbroken_since = CLOCK.now()
         self._held_until = held_until
         self._not_after = _written_at(written) + timedelta(seconds=self._duration)
         return True

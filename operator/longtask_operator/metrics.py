@@ -1,7 +1,6 @@
 """Prometheus metrics of the operator."""
 
-from collections import Counter as Count
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from datetime import datetime
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
@@ -9,8 +8,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from longtask import __version__
-from longtask_api.conditions import find
-from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus
+from longtask_api.longtask import LongTask, LongTaskStatus
+from longtask_runtime.clock import CLOCK
+from longtask_runtime.watchdog import Watchdog
 
 LONG_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86400, 3 * 86400, 7 * 86400)
 
@@ -23,7 +23,7 @@ class Metrics(Collector):
     """Each answers a question an operator of the service has."""
 
     def __init__(self) -> None:
-        self._tasks: Callable[[], Iterable[LongTask]] = tuple
+        self._tasks: Mapping[tuple[str, str], int] = {}
         self._templates: Callable[[], Container[str]] = tuple
         Gauge("longtask_build_info", "1, with the version of LongTask.", ["version"]).labels(__version__).set(1)
         REGISTRY.register(self)
@@ -64,6 +64,9 @@ class Metrics(Collector):
         self.archive_failures = Counter(
             "longtask_archive_failures", "Failed attempts to archive a record, by reason.", ["reason"]
         )
+        self.watchdog = Watchdog(REGISTRY)
+        skew = Gauge("longtask_clock_skew_seconds", "How far this machine's clock is ahead of the API server's.")
+        skew.set_function(lambda: CLOCK.skew)
         self.watch_age = Gauge(
             "longtask_watch_age_seconds",
             "Since the API server was last heard of about a kind of object; 20 s where nothing changes.",
@@ -71,14 +74,14 @@ class Metrics(Collector):
         )
         self.leader = Gauge("longtask_leader", "1 on the replica that decides.")
 
-    def look_at(self, tasks: Callable[[], Iterable[LongTask]], templates: Callable[[], Container[str]]) -> None:
-        """Tell of these tasks; `templates` are the names of those that exist."""
+    def look_at(self, tasks: Mapping[tuple[str, str], int], templates: Callable[[], Container[str]]) -> None:
+        """Tell of these tasks, counted by phase and reason; `templates` are the names of those that exist."""
         self._tasks, self._templates = tasks, templates
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """How many tasks there are, by what they do; counted when somebody asks."""
+        """How many tasks there are, by what they do."""
         family = GaugeMetricFamily("longtask_tasks", "Tasks, by phase and reason.", labels=["phase", "reason"])
-        for labels, number in Count(_phase_and_reason(task.status) for task in self._tasks()).items():
+        for labels, number in self._tasks.items():
             family.add_metric(labels, number)
         yield family
 
@@ -105,11 +108,6 @@ class Metrics(Collector):
     def _template(self, task: LongTask) -> str:
         name = task.spec.template_ref.name
         return name if name in self._templates() else OTHER
-
-
-def _phase_and_reason(status: LongTaskStatus) -> tuple[str, str]:
-    succeeded = find(status.conditions, ConditionType.SUCCEEDED)
-    return str(status.phase or "Pending"), succeeded.reason if succeeded is not None else "New"
 
 
 METRICS = Metrics()

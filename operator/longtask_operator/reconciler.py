@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -26,6 +26,7 @@ from longtask_operator.planning.plan import plan
 from longtask_operator.planning.results import checkable, final_result, was_handed_in
 from longtask_operator.planning.world import CreateJob, Plan, Policy, World
 from longtask_operator.shares import Shares
+from longtask_runtime import clock
 from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import Validator
 
@@ -92,7 +93,7 @@ class Reconciler:
         return await self._finish(world, wanted)
 
     async def _gather(self, task: LongTask) -> World:
-        world = World(task=task, now=datetime.now(UTC), policy=self._policy, attended=self._attended())
+        world = World(task=task, now=clock.now(), policy=self._policy, attended=self._attended())
         job, reference = self._cache.jobs.get(task.metadata.uid), task.status.job_ref
         if task.is_terminal:
             return replace(world, job=job)
@@ -264,7 +265,7 @@ class Reconciler:
                 await self._cluster.post_event(world.task, kind, reason, message)
         if wanted.look_again is None:
             return None
-        return max(0.0, (wanted.look_again - datetime.now(UTC)).total_seconds())
+        return max(0.0, (wanted.look_again - clock.now()).total_seconds())
 
     def _log_change(self, task: LongTask, before: LongTaskStatus, after: LongTaskStatus) -> None:
         METRICS.status_writes.inc()

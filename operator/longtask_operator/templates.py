@@ -1,7 +1,7 @@
 """Decides whether a template is Ready. What the API server would say of its pod is asked by a dry run."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from longtask_api import names
@@ -15,6 +15,7 @@ from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
 from longtask_operator.planning.build_job import build_pod, environment
 from longtask_operator.planning.unquoted import unquoted
+from longtask_runtime import clock
 from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import Validator
 
@@ -43,7 +44,7 @@ class TemplateReconciler:
                 return
             refusal = await self._cluster.try_pod(trial_pod(template))
             reason, problems = judge(refusal)
-        status = status_of(template, reason, problems, datetime.now(UTC))
+        status = status_of(template, reason, problems, clock.now())
         if status.to_api() == template.status.to_api():
             return
         try:

@@ -104,6 +104,8 @@ class WorkQueue(Generic[Key]):
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)
+            # Of thousands of keys of which there is nothing to do, no step waits for anything.
+            await asyncio.sleep(0)
 
     def _backoff(self, key: Key) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

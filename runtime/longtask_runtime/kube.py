@@ -13,6 +13,8 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.rest import RESTResponse
 
+from longtask_runtime.clock import CLOCK
+
 Verb = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
 JSON_PATCH = "application/json-patch+json"
@@ -149,8 +151,10 @@ async def _answered(
         body=body,
         auth_settings=["BearerToken"],
     )
+    sent = CLOCK.local()
     response = await client.call_api(*parameters, _request_timeout=timeout)
     async with response.response:
+        CLOCK.hear(response.response.headers.get("Date", ""), sent)
         if response.status >= 300:
             raise _error(response.status, await response.read())
         yield response

@@ -36,7 +36,11 @@ class OperatorProcess:
     settings: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     """Beside this process's own."""
+    within: Path | None = None
+    """A cgroup for it."""
     kubeconfig: str = field(default_factory=lambda: os.environ["KUBECONFIG"])
+    patience: float = 30
+    """Seconds until it must be ready."""
     health_port: int = field(default_factory=free_port)
     task_api_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -53,19 +57,21 @@ class OperatorProcess:
             **({"TASK_API_URL": f"http://{HOST_ADDRESS}:{self.task_api_port}"} if HOST_ADDRESS else {}),
             **self.settings,
         }
+        sources = [str(REPOSITORY / root) for root in ROOTS]
         environment = {
             **os.environ,
             **self.environment,
             "KUBECONFIG": self.kubeconfig,
-            "PYTHONPATH": ":".join(str(REPOSITORY / root) for root in ROOTS),
+            "PYTHONPATH": ":".join([*sources, self.environment.get("PYTHONPATH", "")]),
             **{f"LONGTASK_OPERATOR_{name}": value for name, value in own.items()},
         }
         blocked.follow(self.log)
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "longtask_operator"], env=environment, stdout=log, stderr=log, cwd="/"
-            )
-        self.wait_ready()
+            command = [sys.executable, "-m", "longtask_operator"]
+            if self.within is not None:
+                command = ["sh", "-c", f'echo $$ > {self.within}/cgroup.procs && exec "$@"', "sh", *command]
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd="/")
+        self.wait_ready(self.patience)
         return self
 
     def wait_ready(self, seconds: float = 30) -> None:

@@ -303,3 +303,16 @@ def test_whoever_brings_news_of_a_task_it_is_told_once(
     assert told == []
     news(cache)
     assert told == [TASK_UID]
+
+
+def test_tasks_are_counted_by_phase_and_reason() -> None:
+    cache = Cache()
+    cache.put_task(_task(1, "a"))
+    cache.put_task(_task(1, "b", status=status(Phase.FAILED)))
+    assert sum(cache.tasks.count.values()) == 2
+    cache.put_task(_task(2, "a", status=status(Phase.FAILED)))
+    [(standing, number)] = cache.tasks.count.items()
+    assert (standing[0], number) == ("Failed", 2)
+    for uid in ("a", "b"):
+        cache.drop_task(uid)
+    assert not cache.tasks.count

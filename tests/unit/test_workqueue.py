@@ -240,6 +240,22 @@ async def test_a_queue_that_does_not_run_holds_nothing() -> None:
     assert queue._ready.empty()
 
 
+async def test_the_loop_is_given_back_after_each_key() -> None:
+    turns: list[str] = []
+
+    async def work(key: str) -> None:
+        turns.append(key)
+        asyncio.get_running_loop().call_soon(turns.append, "loop")
+
+    queue = WorkQueue(work, lambda key, error: None, 1)
+    running = asyncio.create_task(queue.run("abc"))
+    async with asyncio.timeout(5):
+        while len(turns) < 6:  # noqa: ASYNC110 - turns of the loop are what is counted
+            await asyncio.sleep(0)
+    await _ended(running)
+    assert turns == ["a", "loop", "b", "loop", "c", "loop"]
+
+
 async def test_a_run_begins_with_what_it_is_given() -> None:
     worked: list[str] = []
     done = asyncio.Event()

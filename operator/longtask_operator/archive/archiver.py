@@ -1,7 +1,7 @@
 """Archives the records of tasks that have ended. Only the leader's `run` does."""
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from longtask_api import longtask
 from longtask_api.base import rfc3339
@@ -15,6 +15,7 @@ from longtask_operator.cluster import Cluster
 from longtask_operator.metrics import METRICS
 from longtask_operator.store.terms import StoreUnavailable
 from longtask_operator.workqueue import WorkQueue
+from longtask_runtime import clock
 from longtask_runtime.kube import KubeError
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Archiver:
 
     async def _work(self, uid: str) -> None:
         known = self._cache.tasks.get(uid)
-        if known is not None and _may_be_delivered(known, datetime.now(UTC)):
+        if known is not None and _may_be_delivered(known, clock.now()):
             self._queue.add_later(uid, LOOK_AGAIN)
             return
         task = await self._cluster.get_task(known.metadata.name, uid) if known is not None else None
@@ -79,7 +80,7 @@ class Archiver:
         failures = self._failures[uid] = self._failures.get(uid, 0) + 1
         wait = backoff(wrong.kind, failures)
         self._queue.add_later(uid, wait.total_seconds())
-        then = f"{wrong.message}; next call at {rfc3339(datetime.now(UTC) + wait)}"
+        then = f"{wrong.message}; next call at {rfc3339(clock.now() + wait)}"
         status: ConditionStatus = "Unknown" if wrong.kind is Kind.TRANSIENT else "False"
         old = find(task.status.conditions, ConditionType.ARCHIVED)
         await self._write(task, None, status, wrong.reason, then)
@@ -96,7 +97,7 @@ class Archiver:
             reason,
             message[:4096],
             task.metadata.generation,
-            datetime.now(UTC),
+            clock.now(),
         )
         try:
             self._cache.put_task(await self._cluster.write_archive(task, kept, condition))

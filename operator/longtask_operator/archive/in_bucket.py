@@ -5,7 +5,6 @@ They stay until the bucket's lifecycle rule removes them; LongTask never does. B
 """
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 from longtask_api.longtask import Archive, LongTask, Requester
 from longtask_api.reports import JSON_MEDIA_TYPE, Reference
@@ -15,6 +14,7 @@ from longtask_operator.archive.terms import Caller, Entry, Found, Load
 from longtask_operator.store.s3 import S3
 from longtask_operator.store.store import Store
 from longtask_operator.store.terms import NotStored, Owner
+from longtask_runtime import clock
 
 BINARY_MEDIA_TYPE = "application/octet-stream"
 MAX_KEYS = 10_000
@@ -46,7 +46,7 @@ class InBucket:
                     media_type = each.media_type or BINARY_MEDIA_TYPE
                     moved[each.reference.uri] = await self._bucket.write(copy, media_type, data)
             uri = await self._bucket.write(key, JSON_MEDIA_TYPE, record.written(task, moved))
-            moment = datetime.now(UTC)
+            moment = clock.now()
         return Archive(uri=uri, archived_time=moment)
 
     async def get(self, caller: Caller, uid: str) -> tuple[bytes, Archive] | None:

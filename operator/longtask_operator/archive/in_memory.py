@@ -11,7 +11,7 @@ import base64
 import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from longtask_api.longtask import Archive, LongTask
@@ -22,6 +22,7 @@ from longtask_operator.agentcore.terms import Event, ServiceError, Session
 from longtask_operator.archive import record
 from longtask_operator.archive.terms import EPOCH, Caller, Entry, Found, Load
 from longtask_operator.store.terms import NotStored
+from longtask_runtime import clock
 
 URI_SCHEME = "agentcore:"
 MAX_BODIES = 1024 * 1024
@@ -62,7 +63,7 @@ class InMemory:
                     token = hashlib.sha256(f"{uid}/{whole}/{number}".encode()).hexdigest()
                     await self._service.create_event(session, moment, payload, told, token, extract=False)
                 moment += timedelta(milliseconds=1)
-        return Archive(uri=_uri(session), archived_time=datetime.now(UTC))
+        return Archive(uri=_uri(session), archived_time=clock.now())
 
     async def get(self, caller: Caller, uid: str) -> tuple[bytes, Archive] | None:
         """The record that is kept for the caller's actor, whoever asked for the task, and where."""

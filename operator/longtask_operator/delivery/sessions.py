@@ -24,6 +24,7 @@ from longtask_operator.delivery.due import came_to_pass, due, percent_of, record
 from longtask_operator.delivery.placing import Placement, place, place_in_newest
 from longtask_operator.metrics import METRICS
 from longtask_operator.workqueue import WorkQueue
+from longtask_runtime import clock
 from longtask_runtime.kube import KubeError
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Sessions:
         for uid in self._tasks[session] - kept:
             self._session_of.pop(uid, None)
         self._tasks[session] = kept
-        now = datetime.now(UTC)
+        now = clock.now()
         waiting = sorted((each for each in tasks if due(each)), key=lambda each: _turn(each, now))
         if waiting:
             again = self._hold(session, waiting[0], tasks, now)
@@ -170,7 +171,7 @@ class Sessions:
 
     async def _place(self, service: AgentCore, session: Session, task: LongTask) -> datetime | None:
         """When the event is dated; None while the agent's turn goes on and that is worth waiting for."""
-        now, taken = datetime.now(UTC), self._taken(session)
+        now, taken = clock.now(), self._taken(session)
         newest_first: list[Event] = []
         found: Placement | None = None
         async for page in service.events(session):
@@ -221,7 +222,7 @@ class Sessions:
                 session.memory_id,
                 NAMESPACE.format(actor_id=session.actor_id),
                 text,
-                came_to_pass(task, datetime.now(UTC)),
+                came_to_pass(task, clock.now()),
                 payload.metadata(task, "record"),
                 payload.client_token(task.metadata.uid, "record", text),
                 task.metadata.uid,
@@ -245,7 +246,7 @@ class Sessions:
         status: ConditionStatus = "True" if percent_of(event.name) is None else "Unknown"
         reason = "Delivered" if status == "True" else "Told"
         await self._write(task, delivery, status, reason, f"event {event.event_id} of {_millis(event)}{note}")
-        METRICS.delivered(task, datetime.now(UTC))
+        METRICS.delivered(task, clock.now())
         logger.info("told the session", extra={**_names(task), "event": event.name, "event_id": event.event_id})
 
     async def _not_told(self, task: LongTask, name: str, wrong: Verdict) -> float:
@@ -256,7 +257,7 @@ class Sessions:
         milestone = percent_of(name) is not None
         kind = Kind.FIXABLE if milestone and wrong.kind is Kind.FINAL else wrong.kind
         seconds = 0.0 if kind is Kind.FINAL else backoff(kind, failures).total_seconds()
-        again = None if kind is Kind.FINAL else datetime.now(UTC) + timedelta(seconds=seconds)
+        again = None if kind is Kind.FINAL else clock.now() + timedelta(seconds=seconds)
         delivery = before.model_copy(update={"failures": failures, "next_retry_time": again})
         status: ConditionStatus = "Unknown" if milestone or wrong.kind is Kind.TRANSIENT else "False"
         then = f"next call at {rfc3339(again)}" if again is not None else "it is not tried again"
@@ -277,7 +278,7 @@ class Sessions:
             reason,
             message[:4096],
             task.metadata.generation,
-            datetime.now(UTC),
+            clock.now(),
         )
         written = await self._cluster.write_delivery(task, delivery, condition)
         METRICS.status_writes.inc()

@@ -1,6 +1,5 @@
 """A pod keeps the state from which its next attempt goes on: small text in the object, all else in the store."""
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -26,6 +25,7 @@ from longtask_operator.task_api.content import (
 from longtask_operator.task_api.errors import Refusal
 from longtask_operator.task_api.shelf import Shelf
 from longtask_operator.task_api.writes import Operation, Writes
+from longtask_runtime import clock
 
 
 def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
@@ -56,7 +56,7 @@ def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
                 "media_type": media_type,
                 "text": text,
                 "reference": reference,
-                "saved_time": datetime.now(UTC),
+                "saved_time": clock.now(),
             }
         )
         superseded: list[Reference | None] = []

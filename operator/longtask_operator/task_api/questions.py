@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from longtask_operator.task_api.callers import Admit, Attempt
 from longtask_operator.task_api.content import json_body, small_json
 from longtask_operator.task_api.errors import Refusal
 from longtask_operator.task_api.writes import Operation, Writes
+from longtask_runtime import clock
 from longtask_runtime.validation import Validator
 
 MAX_QUESTION_BODY = 32 * 1024
@@ -35,7 +36,7 @@ def router(admit: Admit, writes: Writes, cache: Cache, validator: Validator) -> 
     async def ask(request: Request, caller: Annotated[Attempt, Depends(admit)]) -> QuestionAnswer:
         """Ask; the same question asked again, also by a later attempt, is the first one and may have its answer."""
         body = await small_json(request, MAX_QUESTION_BODY, caller.share, QuestionBody)
-        question = _question(body, datetime.now(UTC))
+        question = _question(body, clock.now())
         if body.answer_schema is not None and (problems := await validator.run(check_value_schema, body.answer_schema)):
             raise _malformed(f"schema: {'; '.join(problems)}")
         task = await writes.change(caller, lambda task: _asking(task, question))
@@ -52,7 +53,7 @@ def router(admit: Admit, writes: Writes, cache: Cache, validator: Validator) -> 
         if all(each.id != question_id for each in caller.task.status.input_requests):
             await writes.live(caller)  # the replica that took the question may be ahead of this one
         task = await until_settled(cache, caller.task.metadata.uid, question_id, wait_seconds)
-        if _is_over(_find(task, question_id), datetime.now(UTC)):
+        if _is_over(_find(task, question_id), clock.now()):
             task = await writes.change(caller, lambda task: _timing_out(task, question_id))
         return await _answer(validator, task, _find(task, question_id))
 
@@ -69,10 +70,10 @@ async def until_settled(cache: Cache, uid: str, question_id: str, seconds: float
     task = cache.tasks.get(uid)
     while task is not None and not task.is_terminal:
         question, left = _find(task, question_id), until - loop.time()
-        if left <= 0 or _state(task, question) is not QuestionState.OPEN or _is_over(question, datetime.now(UTC)):
+        if left <= 0 or _state(task, question) is not QuestionState.OPEN or _is_over(question, clock.now()):
             return task
         if question.expires_time is not None:
-            left = min(left, (question.expires_time - datetime.now(UTC)).total_seconds())
+            left = min(left, (question.expires_time - clock.now()).total_seconds())
         task = await cache.changed(task, left)
     raise Refusal(HTTPStatus.CONFLICT, "TaskEnded", "the task has ended; no answer comes any more")
 

@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from longtask_operator.planning.progress import Report, progress
 from longtask_operator.task_api.callers import Attempt
 from longtask_operator.task_api.errors import Refusal, later
 from longtask_operator.workqueue import WorkQueue
+from longtask_runtime import clock
 from longtask_runtime.kube import KubeError
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Writes:
 
     def hold(self, attempt: Attempt, report: Report | None) -> bool:
         """Keep a report, or a heartbeat (None), until its write. False when something newer is known already."""
-        uid, now = attempt.task.metadata.uid, datetime.now(UTC)
+        uid, now = attempt.task.metadata.uid, clock.now()
         before = self._held.get(uid)
         if report is None and before is not None and before.report is not None:
             report, attempt = before.report, before.attempt
@@ -96,7 +97,7 @@ class Writes:
         self._held.pop(attempt.task.metadata.uid, None)
         if not self._is_newer(attempt, report, None):
             return False
-        return await self._store(_Held(attempt, report, datetime.now(UTC))) is not None
+        return await self._store(_Held(attempt, report, clock.now())) is not None
 
     async def change(self, attempt: Attempt, make: Callable[[LongTask], Iterable[Operation]]) -> LongTask:
         """Store the operations that `make` gives for the task as it is; nobody else's write comes between the look and
@@ -108,7 +109,7 @@ class Writes:
             if not operations:
                 return task
             unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": task.metadata.resource_version}
-            written = await self._send(attempt, [unchanged, *operations, _told(datetime.now(UTC))])
+            written = await self._send(attempt, [unchanged, *operations, _told(clock.now())])
             if written is not None:
                 return written
             task = await self.live(attempt)
