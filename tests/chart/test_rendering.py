@@ -46,6 +46,18 @@ def test_the_task_namespace_can_be_somebody_elses(render: Render) -> None:
     assert of_kind(render({"taskNamespace": {"name": "research", "create": False}}), "Namespace") == []
 
 
+def test_a_server_may_take_minutes_to_start_on_a_busy_node(render: Render) -> None:
+    """And a minute without an answer: its own watchdog says after 30 s that its loop is stuck."""
+    deployments = of_kind(render(), "Deployment")
+    assert len(deployments) == 2
+    for deployment in deployments:
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        startup, liveness = container["startupProbe"], container["livenessProbe"]
+        assert startup["periodSeconds"] * startup["failureThreshold"] >= 300
+        assert liveness["periodSeconds"] * liveness["failureThreshold"] >= 60
+        assert min(startup["timeoutSeconds"], liveness["timeoutSeconds"]) >= 5
+
+
 def test_cluster_scoped_objects_carry_the_releases_namespace(render: Render) -> None:
     kinds = ("ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
     named = [document["metadata"]["name"] for document in of_kind(render(), *kinds)]

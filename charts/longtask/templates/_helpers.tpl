@@ -162,13 +162,23 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* Both servers answer /healthz and /readyz on their port "health". */}}
+{{/*
+Both servers answer /healthz and /readyz on their port "health". A busy node may take minutes to start a process, and
+seconds to answer: neither is a reason to kill one that would get there.
+*/}}
 {{- define "longtask.probes" -}}
+startupProbe:
+  httpGet: {path: /healthz, port: health}
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 150
 livenessProbe:
   httpGet: {path: /healthz, port: health}
-  initialDelaySeconds: 10
   periodSeconds: 10
+  timeoutSeconds: 10
+  failureThreshold: 6
 readinessProbe:
   httpGet: {path: /readyz, port: health}
   periodSeconds: 2
+  timeoutSeconds: 2
 {{- end }}
