@@ -1,23 +1,30 @@
 """Notices what blocks the event loop: a callback that holds it for longer than 100 ms holds everybody up.
 
-A thread looks at the thread of the loop 40 times a second. What the loop has called is the outermost frame below the
-loop's own; while that is the same frame, and the loop has not come round, it is the same callback. Of its time counts
-what is our doing: time on the CPU, and time asleep in a call that blocks. On a busy machine a thread also waits for the
-CPU; the kernel counts that (schedstat), and it is left out. So is what passes while the thread that looks cannot run
-either, unless the loop's thread computes meanwhile: then native code holds the interpreter.
+A timer of the loop comes round 40 times a second, and sees how late it is: for a callback that holds the loop, or for
+many short ones in one turn. Of that counts what is our doing: time on the CPU, and time asleep in a call that blocks.
+On a busy machine a thread also waits for the CPU; the kernel counts that (schedstat), and it is left out. So is what
+passes while the thread that looks on cannot run either, unless the loop's thread computes meanwhile: then native code
+holds the interpreter.
+
+Where the loop is held is asked of faulthandler, by a thread that looks while the timer is late: it reads the
+interpreter's own frames. sys._current_frames makes objects of another thread's running frames, and to make and keep
+them 40 times a second ended CPython 3.11 with a segmentation fault.
 """
 
 import asyncio
+import faulthandler
+import linecache
 import logging
-import sys
+import re
+import selectors
+import tempfile
 import threading
 import time
-import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -71,7 +78,7 @@ class Watchdog:
 def watching(tell: Callable[[Blocked], object], limit: float = LIMIT) -> Iterator[None]:
     """Look at the running loop until the block ends; `tell` is called in a thread for each callback that held it for
     `limit` seconds, once it has ended."""
-    turns = _Turns(asyncio.get_running_loop())
+    turns = _Turns(asyncio.get_running_loop(), limit)
     ended = threading.Event()
     looking = threading.Thread(target=_Looking(turns, tell, limit).until, args=(ended,), name="watchdog", daemon=True)
     looking.start()
@@ -83,41 +90,44 @@ def watching(tell: Callable[[Blocked], object], limit: float = LIMIT) -> Iterato
         looking.join()
 
 
-class _Turns:
-    """How often the loop has come round, as far as a timer tells."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.count = 0
-        self._loop = loop
-        self._timer: asyncio.Handle = loop.call_soon(self._turn)
-
-    def end(self) -> None:
-        self._timer.cancel()
-
-    def _turn(self) -> None:
-        self.count += 1
-        self._timer = self._loop.call_later(PERIOD / 2, self._turn)
-
-
 @dataclass(frozen=True)
-class _Look:
-    """What was seen at one moment. Times are in seconds."""
+class _Turn:
+    """When the loop came round. Times are in seconds."""
 
     at: float
     on_cpu: float
     """Of the loop's thread so far."""
-    waited: float
-    """For a CPU, by the loop's thread so far, and by the one that looks."""
-    turn: int
-    called: FrameType | None
 
-    def went_on(self, before: "_Look") -> bool:
-        """Whether what was seen then is still being done."""
-        return self.called is not None and self.called is before.called and self.turn == before.turn
+
+class _Turns:
+    """When the loop comes round, as its timer tells."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
+        self.late = deque[tuple[_Turn, _Turn]](maxlen=100)
+        """Between these two turns it was held for at least the limit."""
+        self.last = _Turn(time.monotonic(), time.thread_time())
+        self._loop = loop
+        self._limit = limit
+        self._timer: asyncio.Handle = loop.call_soon(self._turn)
+
+    def end(self) -> None:
+        """Stop the timer; what holds the loop now counts too."""
+        self._timer.cancel()
+        self._come_round()
+
+    def _turn(self) -> None:
+        self._come_round()
+        self._timer = self._loop.call_later(PERIOD, self._turn)
+
+    def _come_round(self) -> None:
+        now = _Turn(time.monotonic(), time.thread_time())
+        if now.at - self.last.at >= self._limit:
+            self.late.append((self.last, now))
+        self.last = now
 
 
 class _Looking:
-    """The thread that looks."""
+    """The thread that looks on. Made in the thread of the loop."""
 
     def __init__(self, turns: _Turns, tell: Callable[[Blocked], object], limit: float) -> None:
         self._thread = threading.get_ident()
@@ -126,30 +136,39 @@ class _Looking:
         self._turns = turns
         self._tell = tell
         self._limit = limit
-        self._late = 0.0
 
     def until(self, ended: threading.Event) -> None:
         """Look, until that is set."""
-        last = first = self._look(None)
-        stack = ""
-        while not ended.wait(PERIOD):
-            now = self._look(last)
-            if not now.went_on(first):
-                self._judge(first, last, stack)
-                first, stack = now, ""
-                if now.at - last.at > self._limit / 2 and now.turn - last.turn <= 2:
-                    first = replace(last, called=now.called, turn=now.turn)  # it began while nobody could look
-            if now.at - first.at >= self._limit / 2 and now.called is not None:
-                stack = "".join(traceback.format_stack(sys._current_frames().get(self._thread)))
-            last = now
-        self._judge(first, last, stack)
+        waited, late, stack = self._queued(), 0.0, ""
+        over = False
+        while not over:
+            begun = self._now()
+            over = ended.wait(PERIOD)
+            late += self._longer_than(2 * PERIOD, begun)
+            begun = self._now()
+            if begun.at - self._turns.last.at >= self._limit / 2:
+                seen = held_by(self._thread)
+                stack = (stack or seen) if self._turns.late else (seen or stack)  # it may have ended meanwhile
+            elif not self._turns.late:
+                waited, late, stack = self._queued(), 0.0, ""
+            late += self._longer_than(PERIOD / 5, begun)
+            while self._turns.late:
+                self._judge(*self._turns.late.popleft(), self._queued() - waited + late, stack)
 
-    def _look(self, last: _Look | None) -> _Look:
-        at, on_cpu = time.monotonic(), time.clock_gettime(self._clock)
-        if last is not None:
-            self._late += max(0.0, at - last.at - 2 * PERIOD - (on_cpu - last.on_cpu))
-        called = _called(sys._current_frames().get(self._thread))
-        return _Look(at, on_cpu, self._queued() + self._late, self._turns.count, called)
+    def _now(self) -> _Turn:
+        return _Turn(time.monotonic(), time.clock_gettime(self._clock))
+
+    def _longer_than(self, expected: float, begun: _Turn) -> float:
+        """Seconds for which neither this thread could go on, though it wanted to, nor the loop's computed."""
+        now = self._now()
+        return max(0.0, now.at - begun.at - expected - (now.on_cpu - begun.on_cpu))
+
+    def _judge(self, before: _Turn, after: _Turn, waited: float, stack: str) -> None:
+        """`waited` are the seconds for which neither the loop's thread nor this one had a CPU."""
+        on_cpu = after.on_cpu - before.on_cpu
+        seconds = max(on_cpu, after.at - before.at - PERIOD - waited)
+        if seconds >= self._limit and stack:
+            self._tell(Blocked(seconds, on_cpu, stack))
 
     def _queued(self) -> float:
         """Seconds for which the loop's thread waited for a CPU so far; 0 where the kernel does not count them
@@ -160,20 +179,22 @@ class _Looking:
         except (OSError, LookupError, ValueError):
             return 0.0
 
-    def _judge(self, first: _Look, last: _Look, stack: str) -> None:
-        on_cpu = last.on_cpu - first.on_cpu
-        seconds = max(on_cpu, last.at - first.at - (last.waited - first.waited))
-        if seconds >= self._limit and stack:
-            self._tell(Blocked(seconds, on_cpu, stack))
+
+def held_by(thread: int) -> str:
+    """What the loop that runs in a thread has called, outermost call first; empty while it waits for events."""
+    with tempfile.TemporaryFile("w+") as file:
+        faulthandler.dump_traceback(file)
+        file.seek(0)
+        threads = file.read().split("\n\n")
+    frames = next((_FRAME.findall(text) for text in threads if f"0x{thread:016x} " in text.partition("\n")[0]), [])
+    called: list[str] = []
+    for path, line, name in frames:
+        if path.endswith(_LOOP) and name in ("_run_once", "run"):
+            return "" if not called or called[-1].startswith(_WAITING) else "\n".join(reversed(called))
+        called.append(f'  File "{path}", line {line}, in {name}\n    {linecache.getline(path, int(line)).strip()}')
+    return ""
 
 
-def _called(frame: FrameType | None) -> FrameType | None:
-    """What the loop has called: the outermost frame that is not the loop's own; None while it waits for events."""
-    called = None
-    while frame is not None:
-        module = str(frame.f_globals.get("__name__", ""))
-        if module in ("asyncio.base_events", "asyncio.runners") and frame.f_code.co_name in ("_run_once", "run"):
-            waits = called is None or called.f_globals.get("__name__") == "selectors"
-            return None if waits else called
-        called, frame = frame, frame.f_back
-    return None
+_FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
+_LOOP = ("/asyncio/base_events.py", "/asyncio/runners.py")
+_WAITING = f'  File "{selectors.__file__}"'

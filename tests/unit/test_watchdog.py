@@ -88,7 +88,7 @@ def test_many_short_callbacks_and_a_loop_that_waits_are_not_told(run: Callable[[
             await asyncio.sleep(0)
 
     async def what() -> None:
-        await asyncio.gather(*(short() for _ in range(20)))
+        await asyncio.gather(*(short() for _ in range(8)))
         await asyncio.sleep(0.3)
 
     assert seen(run, what) == []
