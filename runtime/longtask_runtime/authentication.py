@@ -20,6 +20,8 @@ MEMORY_SECONDS = 10.0
 """How long an answer is reused. A token that is revoked works for so much longer."""
 REFUSED_SECONDS = 5.0
 """How long a refusal is. A token that the API server does not know yet, as its pod is new, waits for so much longer."""
+REVIEWS_AT_ONCE = 32
+"""A flood of tokens that are all different waits here and not in the API server."""
 MEMORY_ENTRIES = 16_384
 MAX_TOKEN_LENGTH = 16 * 1024
 RETRY_AFTER_SECONDS = 5
@@ -74,6 +76,7 @@ class TokenReviewer:
         self._known: Memory[str, Identity] = Memory(memory_seconds)
         self._expired: Memory[str, Identity] = Memory(0.0)
         self._refused = Refusals()
+        self._reviews = asyncio.Semaphore(REVIEWS_AT_ONCE)
 
     async def review(self, token: str) -> Identity:
         """The holder of `token`. Raises Refused or Unavailable."""
@@ -91,15 +94,16 @@ class TokenReviewer:
             raise
 
     async def _ask(self, token: str) -> Identity:
-        status = await submit_review(
-            self._client,
-            "/apis/authentication.k8s.io/v1/tokenreviews",
-            {
-                "apiVersion": "authentication.k8s.io/v1",
-                "kind": "TokenReview",
-                "spec": {"token": token, "audiences": [self._audience]},
-            },
-        )
+        async with self._reviews:
+            status = await submit_review(
+                self._client,
+                "/apis/authentication.k8s.io/v1/tokenreviews",
+                {
+                    "apiVersion": "authentication.k8s.io/v1",
+                    "kind": "TokenReview",
+                    "spec": {"token": token, "audiences": [self._audience]},
+                },
+            )
         return identity(status, self._audience)
 
 

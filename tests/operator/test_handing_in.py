@@ -128,6 +128,21 @@ def test_a_result_that_does_not_fit_fails_the_task_and_is_kept(
     assert status["result"]["value"] == {"score": -1}
 
 
+def test_one_number_that_json_does_not_have_fails_the_task_and_all_is_kept(
+    tasks: Tasks, start: Start, finish: Callable[[str], dict[str, Any]]
+) -> None:
+    name, pod = start()
+    large = b"[" + b"1," * 20_000 + b"NaN]"
+    assert "NaN" in pod.put("result", large).body["mismatch"]
+    assert tasks.status(name)["result"]["mediaType"] == "text/plain"
+    body = b'{"epochs": 40, "loss": NaN}'
+    assert "NaN" in pod.put("result", body).body["mismatch"]
+    status = finish(name)
+    assert (status["phase"], status["failure"]["reason"]) == ("Failed", "InvalidResult")
+    assert "it holds NaN, which JSON does not have" in status["failure"]["message"]
+    assert (status["result"]["text"], status["result"]["mediaType"]) == (body.decode(), "text/plain")
+
+
 def test_a_result_that_fits_succeeds(start: Start, finish: Callable[[str], dict[str, Any]]) -> None:
     name, pod = start("checked-results")
     assert "mismatch" not in pod.put("result", b'{"score": 1}').body
@@ -157,6 +172,7 @@ def test_artifacts_are_kept_beside_the_result(
 
 BAD: dict[str, tuple[str, bytes, dict[str, str], tuple[int, str]]] = {
     "broken JSON": ("result", b'{"a": ', {}, (422, "Malformed")),
+    "broken JSON that is large": ("result", b"[" + b"1," * 20_000, {}, (422, "Malformed")),
     "not UTF-8": ("result", b"\xff", {"Content_Type": "text/plain"}, (422, "Malformed")),
     "a picture": ("result", b"x", {"Content_Type": "image/png"}, (415, "UnsupportedMediaType")),
     "long summary": (f"result?summary={'x' * 1025}", b"1", {}, (422, "Malformed")),

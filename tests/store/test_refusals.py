@@ -9,7 +9,7 @@ import pytest
 
 from longtask_operator.store.s3 import PART, S3
 from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES, Store
-from longtask_operator.store.terms import DigestMismatch, Owner, StoreUnavailable, TooLarge
+from longtask_operator.store.terms import DigestMismatch, Owner, TooLarge
 from tests.store.conftest import LIMIT, Kept
 from tests.store.streams import MIB, put, read, some_bytes, stream
 
@@ -143,30 +143,3 @@ async def test_an_upload_is_not_removed_while_a_part_is_on_its_way(store: Store,
         events.unregister("before-send.s3.UploadPart", sending)
         events.unregister("before-send.s3.AbortMultipartUpload", removing)
     assert order == ["part", "removal"]
-
-
-async def test_uploads_wait_for_each_other_and_not_for_ever(
-    store: Store, kept: Kept, owner: Owner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    end, begun = asyncio.Event(), asyncio.Queue[None]()
-
-    async def slow() -> AsyncIterator[bytes]:
-        yield bytes(MIB)
-        begun.put_nowait(None)
-        await end.wait()
-
-    uploads = [
-        asyncio.create_task(store.put(owner, f"slow-{number}", "text/plain", slow(), None)) for number in range(16)
-    ]
-    for _ in uploads:
-        await asyncio.wait_for(begun.get(), 20)
-    with monkeypatch.context() as patch:
-        patch.setattr("longtask_operator.store.s3.PATIENCE", 0.01)
-        with pytest.raises(StoreUnavailable, match="16 other uploads are under way"):
-            await put(store, owner, bytes(MIB), "impatient")
-    waiting = asyncio.create_task(put(store, owner, bytes(MIB), "patient"))
-    assert (await put(store, owner, bytes(10), "small")).size == 10
-    assert not waiting.done()
-    end.set()
-    await asyncio.gather(*uploads, waiting)
-    assert len(kept.of(owner)) == 18

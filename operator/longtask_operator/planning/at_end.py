@@ -82,9 +82,11 @@ def _done(world: World, at: datetime, status: LongTaskStatus, pod: PodView | Non
 
 def _invalid_result(world: World, at: datetime, status: LongTaskStatus, result: Result) -> Plan:
     what = "result does not fit" if result.has_content else "termination message is empty, which does not fit"
+    if world.job is not None and world.job.result_schema is not None:
+        what = f"{what} the template's resultSchema"
     failure = Failure(
         reason="InvalidResult",
-        message=diagnosis.fitted(f"the work succeeded but its {what} the template's resultSchema: {result.mismatch}"),
+        message=diagnosis.fitted(f"the work succeeded but its {what}: {result.mismatch}"),
         log_tail=diagnosis.log_tail(world.log),
         hint="It is kept in status.result. Correct what the work gives, or resultSchema in the LongTaskTemplate.",
     )

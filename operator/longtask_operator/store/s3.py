@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -48,10 +48,6 @@ PART = 8 * 1024 * 1024
 """Bytes of each part of an upload but the last. S3 wants 5 MiB or more and no more than 10,000 parts."""
 CHUNK = 256 * 1024
 """Bytes that are read at once."""
-UPLOADS = 16
-"""At the same time; each holds one part in memory."""
-PATIENCE = 20.0
-"""Seconds that an upload waits for another one to end."""
 THREADS = 16
 PAGE = 1000
 """The most that S3 lists at once."""
@@ -83,7 +79,6 @@ class S3:
         self._bucket = settings.bucket
         self._folder = f"{settings.prefix}/{namespace}"
         self._client = InThreads(partial(_client, settings), THREADS, "s3")
-        self._uploads = asyncio.Semaphore(UPLOADS)
 
     async def prepare(self) -> None:
         """Make ready for the first call, which would take a second longer. Raises where the endpoint is none."""
@@ -100,17 +95,16 @@ class S3:
         told it, or one part is all. Raises StoreUnavailable, and what `incoming` raises.
         """
         path = f"{self._folder}/{owner.uid}/{key}"
-        async with self._upload():
-            if await incoming.ahead(PART) >= PART:
-                await self._put_parts(path, media_type, incoming)
-            else:
-                body = await incoming.read(PART)
-                told = {"sha256": incoming.sha256()}
-                await self._call(
-                    lambda s3: s3.put_object(
-                        Bucket=self._bucket, Key=path, ContentType=media_type, Metadata=told, Body=body
-                    )
+        if await incoming.ahead(PART) >= PART:
+            await self._put_parts(path, media_type, incoming)
+        else:
+            body = await incoming.read(PART)
+            told = {"sha256": incoming.sha256()}
+            await self._call(
+                lambda s3: s3.put_object(
+                    Bucket=self._bucket, Key=path, ContentType=media_type, Metadata=told, Body=body
                 )
+            )
         return f"{S3_SCHEME}{self._bucket}/{path}"
 
     async def get(self, owner: Owner, uri: str, start: int, end: int, size: int) -> AsyncGenerator[bytes, None]:
@@ -228,18 +222,6 @@ class S3:
                 "it can be read here only while operator.store.s3 names the bucket and prefix it was written to"
             )
         return path
-
-    @contextlib.asynccontextmanager
-    async def _upload(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self._uploads.acquire()
-        except TimeoutError:
-            raise StoreUnavailable(f"{UPLOADS} other uploads are under way; try again when one has ended") from None
-        try:
-            yield
-        finally:
-            self._uploads.release()
 
     async def _call(self, operation: "Callable[[S3Client], T]") -> T:
         try:

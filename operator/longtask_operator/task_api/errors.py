@@ -37,9 +37,9 @@ class Refusal(Exception):
         return JSONResponse(problem.model_dump(), self.status, self.headers)
 
 
-def later(reason: str, detail: str, seconds: int = 1) -> Refusal:
+def later(reason: str, detail: str, seconds: int = 1, headers: Mapping[str, str] | None = None) -> Refusal:
     """Refused for now: the caller may try again after that time."""
-    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, reason, detail, {"Retry-After": str(seconds)})
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, reason, detail, {"Retry-After": str(seconds), **(headers or {})})
 
 
 async def refused(_: Request, error: Exception) -> Response:

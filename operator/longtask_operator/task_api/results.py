@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -93,14 +93,16 @@ class Results:
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", detail)
         job = self.cache.jobs.get(caller.task.metadata.uid)
         schema = job.result_schema if job is not None else None
-        if schema is None:
+        if schema is None and offer.media_type != JSON_MEDIA_TYPE:
             return await self._take(caller, await begin(request, MAX_INLINE_RESULT, caller.share), offer, None)
         body = await begin(request, MAX_CHECKED_RESULT, caller.share)
-        if body.rest is not None:
+        if body.rest is not None and schema is not None:
             detail = f"where its template has a resultSchema a result has at most {MAX_CHECKED_RESULT} bytes"
             raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", detail)
-        mismatch = await self.validator.run(_mismatch, schema, body.head, offer.media_type)
-        return await self._take(caller, body, offer, mismatch)
+        if body.rest is not None:
+            return await self._take(caller, body, offer, None)
+        media_type, mismatch = await self.validator.run(_checked, schema, body.head, offer.media_type)
+        return await self._take(caller, body, replace(offer, media_type=media_type), mismatch)
 
     async def _take(self, caller: Attempt, body: Begun, offer: Offer, mismatch: str | None) -> HandedIn:
         if body.rest is None and len(body.head) <= MAX_INLINE_RESULT:
@@ -161,22 +163,38 @@ class Results:
         await self.shelf.drop(caller.task, *superseded)
 
 
-def _mismatch(schema: str, body: bytes, media_type: str) -> str | None:
-    """How a result does not fit. Raises Refusal where it is not what it is called."""
+def _checked(schema: str | None, body: bytes, media_type: str) -> tuple[str, str | None]:
+    """What a result is, and how it does not fit. Raises Refusal where it is not what it is called.
+
+    JSON with NaN or an infinity is text that does not fit: hours of work are not thrown away for one number.
+    """
     value: Any = _text(body, media_type)
     if media_type == JSON_MEDIA_TYPE:
         if problem := excess(value):
-            return f"the result {problem}: too much to be held against the resultSchema"
-        value = _parsed(value)
-    return "; ".join(str(each) for each in mismatches(json.loads(schema), value))[:4096] or None
+            too_much = f"the result {problem}: too much to be held against the resultSchema"
+            return media_type, too_much if schema is not None else None
+        try:
+            value = json.loads(value, parse_constant=_refuse_constant)
+        except _NotJson as constant:
+            return "text/plain", f"it holds {constant}, which JSON does not have; it is kept as text"
+        except ValueError as error:
+            raise _malformed(JSON_MEDIA_TYPE, error) from None
+    if schema is None:
+        return media_type, None
+    return media_type, "; ".join(str(each) for each in mismatches(json.loads(schema), value))[:4096] or None
+
+
+class _NotJson(Exception):
+    """A number that Python writes and JSON does not have."""
+
+
+def _refuse_constant(name: str) -> Any:
+    raise _NotJson(name)
 
 
 def _inline(body: bytes, media_type: str) -> Result:
     text = _text(body, media_type)
-    if media_type != JSON_MEDIA_TYPE or excess(text):
-        return Result(text=text)
-    _parsed(text)
-    return result_of(text)
+    return Result(text=text) if media_type != JSON_MEDIA_TYPE or excess(text) else result_of(text)
 
 
 def _text(body: bytes, media_type: str) -> str:
@@ -184,13 +202,6 @@ def _text(body: bytes, media_type: str) -> str:
         return body.decode()
     except UnicodeDecodeError as error:
         raise _malformed(media_type, error) from None
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise _malformed(JSON_MEDIA_TYPE, error) from None
 
 
 def _malformed(media_type: str, error: ValueError) -> Refusal:

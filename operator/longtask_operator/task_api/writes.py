@@ -35,6 +35,8 @@ HEARTBEAT_SECONDS: Final = 30.0
 STALL_SHARE: Final = 0.25
 """Of the stall timeout: how often what a task tells is written at least."""
 FLUSH_SECONDS: Final = 5.0
+UNSTORED_SECONDS: Final = 10.0
+"""How long writes may fail before reports are refused instead of held."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Writes:
         self._interval = interval
         self._gap = 1 / per_second
         self._next_write = 0.0
+        self._failing_since: float | None = None
         self._held: dict[str, _Held] = {}
         self._written: OrderedDict[str, float] = OrderedDict()
         self._queue: WorkQueue[str] = WorkQueue(self._write_held, self._failed, WRITERS)
@@ -80,7 +83,11 @@ class Writes:
             logger.warning("held reports are lost: the API server was too slow", extra={"at_most": len(held)})
 
     def hold(self, attempt: Attempt, report: Report | None) -> bool:
-        """Keep a report, or a heartbeat (None), until its write. False when something newer is known already."""
+        """Keep a report, or a heartbeat (None), until its write. False when something newer is known already.
+
+        Raises Refusal where nothing could be written for a while, and ends the connection: another replica may do
+        better, and work whose reports are only taken would count as stalled.
+        """
         uid, now = attempt.task.metadata.uid, clock.now()
         before = self._held.get(uid)
         if report is None and before is not None and before.report is not None:
@@ -90,6 +97,9 @@ class Writes:
         self._held[uid] = _Held(attempt, report, now)
         since = time.monotonic() - self._written.get(uid, float("-inf"))
         self._queue.add_later(uid, self._pause(attempt, report) - since)
+        if self._failing_since is not None and time.monotonic() - self._failing_since > UNSTORED_SECONDS:
+            text = "what is told here cannot be stored: the API server cannot be reached; try again in a second"
+            raise later("Unavailable", text, headers={"Connection": "close"})
         return True
 
     async def write(self, attempt: Attempt, report: Report) -> bool:
@@ -178,12 +188,15 @@ class Writes:
         try:
             written = await self._cluster.report(attempt.task, attempt.pod.job_uid, operations)
         except KubeError as error:
+            if error.status in (404, 422):
+                self._failing_since = None
             if error.status == 404:
                 raise Refusal(HTTPStatus.CONFLICT, "TaskEnded", "the task is gone; nothing is taken for it") from None
             if error.status == 422:
                 METRICS.reports_dropped.inc()
                 return None
             raise
+        self._failing_since = None
         METRICS.report_writes.inc()
         self._cache.put_task(written)
         return written
@@ -198,6 +211,7 @@ class Writes:
             self._written.popitem(last=False)
 
     def _failed(self, uid: str, error: Exception) -> None:
+        self._failing_since = self._failing_since or time.monotonic()
         METRICS.errors.inc()
         logger.warning("a report could not be written; it is tried again", extra={"task_uid": uid}, exc_info=error)
 
