@@ -155,3 +155,37 @@ def test_a_standby_and_one_whose_time_is_over_have_no_term(monkeypatch: pytest.M
 
     monkeypatch.setattr(leader, "request", refused)
     until_idle(stand_by)
+
+
+def test_since_when_it_leads_without_a_break_is_told_anew_after_a_time_without_the_api_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The term outlasts the time: nothing else tells that no report could be stored in it."""
+    answers = ApiServer(random.Random(0), 0.0, 0.0)
+    mark = datetime.fromtimestamp(0, UTC)
+    seen: list[bool] = []
+
+    async def refused(*_: object, **__: object) -> Any:
+        raise aiohttp.ClientConnectionError("no API server")
+
+    async def lead() -> None:
+        await asyncio.sleep(HOUR)
+
+    async def away_for_a_while() -> None:
+        lease = Lease(ApiClient(), "ns", "lease", "one", 60, lambda: asyncio.get_running_loop().time())
+        running = asyncio.create_task(lease.run(lead))
+        await asyncio.sleep(1)
+        lease.unbroken_since = mark
+        for away in (0, 25, 0):
+            monkeypatch.setattr(leader, "request", refused)
+            await asyncio.sleep(away)
+            monkeypatch.setattr(leader, "request", answers.request)
+            await asyncio.sleep(60)
+            lease.term()
+            seen.append(lease.unbroken_since is mark)
+            lease.unbroken_since = mark
+        running.cancel()
+
+    monkeypatch.setattr(leader, "request", answers.request)
+    until_idle(away_for_a_while)
+    assert seen == [True, False, True]
