@@ -1,20 +1,28 @@
-"""The operator's task API as its contract has it, on loopback, with what the test put into it."""
+"""The operator's task API on loopback: the real one, over what the test put into it in place of a cluster, a store and
+an archive. It answers what its own code answers, unless the test says what to answer instead.
+"""
 
 import asyncio
-import re
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import uvicorn
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
+from longtask_api.longtask import LongTask
+from longtask_api.reports import Reference
+from longtask_operator.archive.terms import Body, Caller, Entry, Listing
+from longtask_operator.task_api.app import Parts, task_api
 from tests.mcp.replica import free_port
 from tests.mcp.world import eventually
+
+ARCHIVED = {"uri": "s3://bucket/record.json", "archivedTime": "2026-11-22T10:00:00Z"}
 
 
 @dataclass
@@ -38,68 +46,107 @@ class FakeOperator:
     sent: int = 0
     """Bytes of contents."""
 
-    async def logs(self, request: Request) -> Response:
-        self.seen.append((request.url.path, dict(request.query_params), request.headers["authorization"]))
-        return self.log
+    async def admit(self, token: str) -> None:
+        """Everybody is a reader: who is one is tested where the operator is."""
 
-    async def record(self, request: Request) -> Response:
-        async with self._of_archive(request):
-            if self.archive_instead is not None:
-                return self.archive_instead
-            found = [each for each in self._of(request) if each["metadata"]["uid"] == request.path_params["uid"]]
-            if not found:
-                return JSONResponse({"reason": "NotFound", "detail": "there is no such record"}, 404)
-            archive = {"uri": "s3://bucket/record.json", "archivedTime": "2026-11-22T10:00:00Z"}
-            return JSONResponse({"task": found[0], "archive": archive})
+    async def get_task(self, name: str, uid: str) -> LongTask | None:
+        """A task that has the contents which the test gave it."""
+        kept = {path: f"/v1/tasks/{uid}" for path in self.contents if path.startswith(f"/v1/tasks/{uid}/")}
+        return _holding(uid, {path.removeprefix(f"{base}/"): self._reference(path) for path, base in kept.items()})
 
-    async def records(self, request: Request) -> Response:
-        """Newest first; the cursor is the number of the next one."""
-        async with self._of_archive(request):
-            if self.archive_instead is not None:
-                return self.archive_instead
-            newest_first = self._of(request)[::-1]
-            begin = int(request.query_params.get("cursor", "0"))
-            end = begin + int(request.query_params["limit"])
-            cursor = str(end) if end < len(newest_first) else None
-            return JSONResponse({"tasks": newest_first[begin:end], "cursor": cursor})
+    async def get(
+        self, task: LongTask, reference: Reference, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """The contents, as the store gives them."""
+        return self._read(reference.uri, start, end)
 
-    async def archived_content(self, request: Request) -> Response:
-        self.asked.append((request.url.path, dict(request.query_params)))
-        return await self.content(request)
+    async def page(self, caller: Caller, limit: int, cursor: str | None) -> Listing:
+        """As the archive: newest first."""
+        before = Entry.from_cursor(cursor).milliseconds if cursor is not None else len(self.archived)
+        own = [(number, task) for number, task in enumerate(self._records(caller)) if number < before][::-1]
+        shown = own[:limit]
+        more = Entry(shown[-1][0], shown[-1][1].metadata.uid).cursor if len(own) > limit else None
+        return Listing([task for _, task in shown], more, [])
 
-    def _of(self, request: Request) -> list[dict[str, Any]]:
-        """The records of the caller."""
-        whose = {"principal": request.query_params["principal"], "actorId": request.query_params.get("actor_id")}
-        return [
-            each
-            for each in self.archived
-            if {"actorId": None, **each["spec"]["requester"]} | {"sessionId": None} == whose | {"sessionId": None}
-        ]
+    async def read_archived(self, caller: Caller, uid: str) -> LongTask | None:
+        """The record of a caller's task."""
+        return next((task for task in self._records(caller) if task.metadata.uid == uid), None)
 
-    @asynccontextmanager
-    async def _of_archive(self, request: Request) -> AsyncIterator[None]:
-        self.asked.append((request.url.path, dict(request.query_params)))
-        self.asking += 1
-        self.asked_at_once = max(self.asked_at_once, self.asking)
-        await asyncio.sleep(0)
-        yield
-        self.asking -= 1
+    async def body(self, caller: Caller, uid: str, artifact: str | None) -> Body | None:
+        """The result, or an artifact, of an archived task."""
+        path = f"/v1/archive/{uid}/{'result' if artifact is None else f'artifacts/{artifact}'}"
+        if path not in self.contents:
+            return None
+        return Body(self._reference(path), "application/json", lambda start, end: self._read(path, start, end))
 
-    async def content(self, request: Request) -> Response:
-        self.seen.append((request.url.path, request.headers["range"], request.headers["authorization"]))
-        if self.instead is not None:
-            return self.instead
-        whole = self.contents.get(request.url.path)
-        if whole is None:
-            return JSONResponse({"reason": "NotFound", "detail": "the store does not have it"}, 404)
-        found = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers["range"])
-        assert found is not None
-        first, last = int(found[1]), min(int(found[2]), len(whole) - 1)
-        if first >= len(whole):
-            return JSONResponse({"detail": "beyond"}, 416, {"Content-Range": f"bytes */{len(whole)}"})
-        part = whole[first : last + 1]
+    def _records(self, caller: Caller) -> list[LongTask]:
+        whose = (caller.principal, caller.actor_id)
+        documents = [each | {"status": {**each["status"], "archive": ARCHIVED}} for each in self.archived]
+        tasks = [LongTask.from_api(document) for document in documents]
+        owned = [(task, task.spec.requester) for task in tasks]
+        return [task for task, by in owned if by is not None and (by.principal, by.actor_id) == whose]
+
+    def _reference(self, path: str) -> Reference:
+        content = self.contents[path]
+        return Reference(uri=path, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+    async def _read(self, path: str, start: int, end: int | None) -> AsyncIterator[bytes]:
+        part = self.contents[path][start:end]
         self.sent += len(part)
-        return Response(part, 206, {"Content-Range": f"bytes {first}-{last}/{len(whole)}"}, "application/json")
+        yield part
+
+
+def _holding(uid: str, kept: dict[str, Reference]) -> LongTask:
+    artifacts = [
+        {"name": name.removeprefix("artifacts/"), **reference.to_api()}
+        for name, reference in kept.items()
+        if name != "result"
+    ]
+    result = {"artifacts": artifacts} | ({"reference": kept["result"].to_api()} if "result" in kept else {})
+    metadata = {"name": "known", "uid": uid, "resourceVersion": "1"}
+    return LongTask.from_api(
+        {"metadata": metadata, "spec": {"templateRef": {"name": "any"}}, "status": {"result": result}}
+    )
+
+
+class _Door:
+    """Notes what is asked, and answers what the test wants answered instead."""
+
+    def __init__(self, operator: FakeOperator) -> None:
+        self._operator = operator
+        archive = SimpleNamespace(page=operator.page, get=operator.read_archived, body=operator.body)
+        known = SimpleNamespace(get=lambda uid: SimpleNamespace(metadata=SimpleNamespace(name="known")))
+        parts = {
+            "cluster": operator,
+            "cache": SimpleNamespace(tasks=known),
+            "readers": operator,
+            "shelf": operator,
+            "archive": archive,
+        }
+        others: dict[str, Any] = dict.fromkeys(("pods", "writes", "validator"))
+        self._real = task_api(Parts(**cast(dict[str, Any], parts), **others))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        operator, request = self._operator, Request(scope)
+        path, query = request.url.path, dict(request.query_params)
+        archived, of_bytes = path.startswith("/v1/archive"), path.endswith("/result") or "/artifacts/" in path
+        answer: Any = self._real
+        if archived:
+            operator.asked.append((path, query))
+            answer = operator.archive_instead or answer
+        if of_bytes:
+            operator.seen.append((path, request.headers["range"], request.headers["authorization"]))
+            answer = operator.instead or self._real
+        if path.endswith("/logs"):
+            operator.seen.append((path, query, request.headers["authorization"]))
+            answer = operator.log
+        operator.asking += archived
+        operator.asked_at_once = max(operator.asked_at_once, operator.asking)
+        try:
+            await asyncio.sleep(0)
+            await answer(scope, receive, send)
+        finally:
+            operator.asking -= archived
 
 
 @asynccontextmanager
@@ -107,18 +154,9 @@ async def fake_operator() -> AsyncIterator[FakeOperator]:
     """One that listens while the block runs."""
     port = free_port()
     operator = FakeOperator(f"http://127.0.0.1:{port}")
-    app = Starlette(
-        routes=[
-            Route("/v1/tasks/{uid}/logs", operator.logs),
-            Route("/v1/tasks/{uid}/result", operator.content),
-            Route("/v1/tasks/{uid}/artifacts/{name}", operator.content),
-            Route("/v1/archive", operator.records),
-            Route("/v1/archive/{uid}", operator.record),
-            Route("/v1/archive/{uid}/result", operator.archived_content),
-            Route("/v1/archive/{uid}/artifacts/{name}", operator.archived_content),
-        ]
+    server = uvicorn.Server(
+        uvicorn.Config(_Door(operator), host="127.0.0.1", port=port, log_config=None, ws="none", lifespan="off")
     )
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, ws="none"))
     serving = asyncio.create_task(server.serve())
 
     async def started() -> bool:

@@ -278,7 +278,7 @@ async def test_an_answer_that_is_too_long_is_not_read_to_its_end(task_api: TaskA
 
 
 async def test_what_the_store_does_not_have_is_told_apart(task_api: TaskApi) -> None:
-    with pytest.raises(Absent, match="the store does not have it"):
+    with pytest.raises(Absent, match="has no stored artifact 'other'"):
         await task_api.read(UID, "other", 0, 9)
     with pytest.raises(Absent):
         await task_api.read(UID, "../result", 0, 9)
@@ -363,7 +363,7 @@ async def test_an_artifact_is_read_part_by_part_also_while_the_task_runs(
             "Artifact model s3://models/7 cannot be shown here: the work left it elsewhere and only named it.",
         ),
         ("../x", b"x", "cannot be shown here: the work left it elsewhere and only named it."),
-        (None, None, "cannot be shown here: the store does not have it."),
+        (None, None, "has no result outside of its object."),
         ("table.csv", b"PK\x03\x04\xff\xfe", "cannot be shown here: it is not UTF-8 text."),
     ],
 )
