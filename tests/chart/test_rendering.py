@@ -61,7 +61,7 @@ def test_a_server_may_take_minutes_to_start_on_a_busy_node(render: Render) -> No
 def test_cluster_scoped_objects_carry_the_releases_namespace(render: Render) -> None:
     kinds = ("ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
     named = [document["metadata"]["name"] for document in of_kind(render(), *kinds)]
-    assert len(named) == 10
+    assert len(named) == 12
     assert all(name.endswith(".longtask-system") for name in named)
 
 
