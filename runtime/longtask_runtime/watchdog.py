@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -139,6 +140,10 @@ class _Looking:
 
     def until(self, ended: threading.Event) -> None:
         """Look, until that is set."""
+        with tempfile.TemporaryFile("w+") as file:
+            self._look(ended, file)
+
+    def _look(self, ended: threading.Event, file: IO[str]) -> None:
         waited, late, stack = self._queued(), 0.0, ""
         over = False
         while not over:
@@ -147,7 +152,7 @@ class _Looking:
             late += self._longer_than(2 * PERIOD, begun)
             begun = self._now()
             if begun.at - self._turns.last.at >= self._limit / 2:
-                seen = held_by(self._thread)
+                seen = held_by(self._thread, file)
                 stack = (stack or seen) if self._turns.late else (seen or stack)  # it may have ended meanwhile
             elif not self._turns.late:
                 waited, late, stack = self._queued(), 0.0, ""
@@ -180,12 +185,16 @@ class _Looking:
             return 0.0
 
 
-def held_by(thread: int) -> str:
-    """What the loop that runs in a thread has called, outermost call first; empty while it waits for events."""
-    with tempfile.TemporaryFile("w+") as file:
-        faulthandler.dump_traceback(file)
-        file.seek(0)
-        threads = file.read().split("\n\n")
+def held_by(thread: int, file: IO[str]) -> str:
+    """What the loop that runs in a thread has called, outermost call first; empty while it waits for events.
+
+    `file` is an empty one to write to, made before: to make one gives the interpreter away, and the call may end.
+    """
+    faulthandler.dump_traceback(file)
+    file.seek(0)
+    threads = file.read().split("\n\n")
+    file.seek(0)
+    file.truncate()
     frames = next((_FRAME.findall(text) for text in threads if f"0x{thread:016x} " in text.partition("\n")[0]), [])
     called: list[str] = []
     for path, line, name in frames:
