@@ -43,11 +43,15 @@ def check_schema(schema: Mapping[str, Any]) -> list[str]:
 
 
 def complete(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters with the schema's defaults filled in. Raises InvalidParameters when they do not fit."""
+    """The parameters with the schema's defaults filled in. Raises InvalidParameters when they do not fit.
+
+    null for what need not be given, where the schema has no null, is what is not given: clients of tools send it so.
+    """
     unusable = unwritable(parameters) or list(islice(_unkept_numbers(parameters, ""), MAX_ERRORS))
     if unusable:
         raise InvalidParameters(unusable)
     completed: dict[str, Any] = deepcopy(dict(parameters))
+    _drop_nulls(schema, schema, completed)
     _fill_defaults(schema, schema, completed)
     size = len(json.dumps(completed, ensure_ascii=False).encode())
     if size > names.MAX_PARAMETERS_BYTES:
@@ -119,6 +123,32 @@ def _closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     if schema.keys() & {"additionalProperties", "unevaluatedProperties", "patternProperties"}:
         return schema
     return {**schema, "additionalProperties": False}
+
+
+def _drop_nulls(root: Mapping[str, Any], schema: Mapping[str, Any], value: Any) -> None:
+    """Remove each null from an object whose field is optional and takes none, at every depth."""
+    if isinstance(value, list):
+        for each in value:
+            _drop_nulls(root, _resolved(root, schema.get("items")), each)
+    elif isinstance(value, dict):
+        required = schema.get("required") or []
+        for name, child in (schema.get("properties") or {}).items():
+            field = _resolved(root, child)
+            if name in value and value[name] is None and name not in required and not _takes_null(root, field):
+                del value[name]
+            elif name in value:
+                _drop_nulls(root, field, value[name])
+
+
+def _takes_null(root: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
+    if "enum" in schema:
+        return None in schema["enum"]
+    if "const" in schema:
+        return schema["const"] is None
+    if "type" in schema:
+        return "null" in ([schema["type"]] if isinstance(schema["type"], str) else schema["type"])
+    options = schema.get("anyOf") or schema.get("oneOf") or []
+    return not options or any(_takes_null(root, _resolved(root, option)) for option in options)
 
 
 def _fill_defaults(root: Mapping[str, Any], schema: Mapping[str, Any], value: dict[str, Any]) -> None:

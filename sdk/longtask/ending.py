@@ -31,9 +31,13 @@ def _end_after(seconds: float, code: int) -> None:
     time.sleep(seconds)
     try:
         children = list(_children())
-        held = [*_threads(), *(f"process {child.name} (pid {child.pid})" for child in children), *_main_thread()]
+        main = sys._current_frames().get(threading.main_thread().ident or 0)
+        held = [*_threads(), *(f"process {child.name} (pid {child.pid})" for child in children)]
+        # What the end itself runs: a function of atexit, or the last steps of asyncio.
+        if place := _place(main) or ("" if held else _place(main, anywhere=True)):
+            held.append(f"the main thread{place}")
         notice(
-            f"the work has ended, and its process would live on for: {'; '.join(held) or 'its own end'}. "
+            f"the work has ended, and its process would live on for: {'; '.join(held)}. "
             f"After {seconds:g} s it is ended with the work's exit code {code}: let the work wait for what it starts, "
             "as `with` does for a pool, or start daemon threads; LONGTASK_EXIT_SECONDS gives it longer"
         )
@@ -50,23 +54,18 @@ def _threads() -> Iterator[str]:
             yield f"thread {thread.name}{_place(frames.get(thread.ident or 0))}"
 
 
-def _main_thread() -> Iterator[str]:
-    """What the end itself runs: a function of atexit, or the last steps of asyncio."""
-    if place := _place(sys._current_frames().get(threading.main_thread().ident or 0)):
-        yield f"the main thread{place}"
-
-
 def _children() -> Iterator[Any]:
     if multiprocessing := sys.modules.get("multiprocessing"):
         yield from multiprocessing.active_children()
 
 
-def _place(frame: FrameType | None) -> str:
-    """The innermost line that is neither Python's own nor ours; empty if there is none."""
+def _place(frame: FrameType | None, *, anywhere: bool = False) -> str:
+    """The innermost line that is neither Python's own nor ours, or the innermost of all; empty if there is none."""
     while frame is not None:
         file = frame.f_code.co_filename
         installed = "site-packages" in file or "dist-packages" in file
-        if not file.startswith((_OURS, "<frozen ")) and (installed or not file.startswith(_LIBRARY)):
+        theirs = not file.startswith((_OURS, "<frozen ")) and (installed or not file.startswith(_LIBRARY))
+        if theirs or anywhere:
             return f" in {frame.f_code.co_name} ({file}:{frame.f_lineno})"
         frame = frame.f_back
     return ""

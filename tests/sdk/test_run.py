@@ -307,6 +307,7 @@ LEFT = [
     ("processes", "process ForkProcess-"),
     ("thread", "thread left-thread"),
     ("process", "process left-process (pid "),
+    ("queue", "the main thread in "),
     ("atexit", "the main thread in slow_goodbye ("),
 ]
 

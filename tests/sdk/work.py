@@ -107,6 +107,9 @@ def leave_behind(what: str, fails: bool = False) -> dict[str, int]:
             threading.Thread(target=time.sleep, args=(600,), name="left-thread").start()
         case "process":
             multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,), name="left-process").start()
+        case "queue":
+            unread: Any = multiprocessing.Queue()
+            unread.put("x" * 10_000_000)
         case "atexit":
             atexit.register(slow_goodbye)
     if fails:

@@ -184,6 +184,43 @@ def test_defaults_are_filled_in(schema: dict[str, Any], given: dict[str, Any], e
     assert complete(schema, given) == expected
 
 
+@pytest.mark.parametrize(
+    ("field", "kept"),
+    [
+        ({"type": "integer"}, False),
+        ({"type": "integer", "default": 3}, False),
+        ({"type": "string", "enum": ["a"]}, False),
+        ({"anyOf": [{"type": "integer"}, {"type": "string"}]}, False),
+        ({"$ref": "#/$defs/count"}, False),
+        ({"type": "null"}, True),
+        ({"type": ["integer", "null"]}, True),
+        ({"enum": ["a", None]}, True),
+        ({"const": None}, True),
+        ({"anyOf": [{"$ref": "#/$defs/count"}, {"type": "null"}], "default": 3}, True),
+        ({}, True),
+    ],
+    ids=str,
+)
+def test_null_for_what_need_not_be_given_is_what_is_not_given(field: dict[str, Any], kept: bool) -> None:
+    inner = {"type": "object", "properties": {"value": field}}
+    schema = {
+        "type": "object",
+        "properties": {"value": field, "inner": inner, "list": {"type": "array", "items": inner}},
+        "$defs": {"count": {"type": "integer"}},
+    }
+    found = complete(schema, {"value": None, "inner": {"value": None}, "list": [{"value": None}]})
+    left = {"value": None} if kept else {}
+    filled = {"value": 3} if not kept and "default" in field else left
+    assert found == {**filled, "inner": filled, "list": [left]}
+
+
+def test_null_for_what_must_be_given_is_refused() -> None:
+    with pytest.raises(InvalidParameters, match=r"value: .*null"):
+        complete(
+            {"type": "object", "properties": {"value": {"type": "integer"}}, "required": ["value"]}, {"value": None}
+        )
+
+
 def test_neither_schema_nor_parameters_are_changed() -> None:
     schema, given = _schema({"list": {"default": []}, "optimizer": OPTIMIZER}), {"optimizer": {"name": "sgd"}}
     before = deepcopy((schema, given))
