@@ -33,7 +33,7 @@ demo: $(VENV)/ready $(VENV)-strands/ready image ## A real training through MCP, 
 test: lint $(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-frameworks/ready image ## All tests, on a real cluster; brings up what it needs
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m tests.run $(ARGS)
 
-test-slow: $(VENV)/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-frameworks/ready image ## All tests with a fifth of the CPU, for an hour or two: what fails here is timed by luck
+test-slow: $(VENV)/ready $(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-frameworks/ready image ## All tests with a fifth of the CPU, for an hour or two: what fails here is timed by luck
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m tests.throttle $(BIN)/python -m tests.run $(ARGS)
 
 mutation: $(VENV)/ready ## Change decisions one by one, and list the changes that no pure test notices; hours

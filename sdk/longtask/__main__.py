@@ -17,9 +17,10 @@ def main() -> None:
     """The console script."""
     match sys.argv[1:]:
         case ["run", target] if not target.startswith("-"):
-            from longtask.run import run  # noqa: PLC0415 - each command loads what it needs
+            from longtask.ending import end  # noqa: PLC0415 - each command loads what it needs
+            from longtask.run import run  # noqa: PLC0415
 
-            sys.exit(run(target, os.environ))
+            end(run(target, os.environ))
         case ["template", *arguments]:
             from longtask.template import main as template  # noqa: PLC0415
 

@@ -1,5 +1,8 @@
 """The end of the process, once the outcome of the work is recorded."""
 
+import atexit
+import gc
+import io
 import os
 import signal
 import sys
@@ -9,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from longtask.notices import notice
 
@@ -25,6 +28,25 @@ def end_within(seconds: float, code: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(code))
     with suppress(RuntimeError):  # no thread can be started any more
         threading.Thread(target=_end_after, args=(seconds, code), name="longtask-ending", daemon=True).start()
+
+
+def end(code: int) -> NoReturn:
+    """End the process with this code, as Python ends one, up to the functions of atexit.
+
+    What Python does after them, it takes modules and libraries apart, may hang or crash, and would make a failure of
+    work that has succeeded. multiprocessing ends the processes that it forks in the same way.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
+    atexit._run_exitfuncs()
+    for stream in [sys.stdout, sys.stderr, *filter(_is_file, gc.get_objects())]:
+        with suppress(Exception):  # closed, broken, or None
+            stream.flush()
+    os._exit(code)
+
+
+def _is_file(thing: object) -> bool:
+    """Whether Python would write what it holds when it is taken apart."""
+    return type(thing) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
 def _end_after(seconds: float, code: int) -> None:

@@ -33,6 +33,7 @@ TESTS = (
             "test_a_forked_process_reports_nothing_and_ends_on_sigterm",
             "test_what_the_work_left_behind_is_named_and_does_not_hold_up_the_end",
             "test_an_async_task_does_not_wait_for_the_threads_that_it_leaves",
+            "test_a_library_that_breaks_when_it_is_taken_apart_does_not_change_the_outcome",
             "test_what_was_printed_stays_when_the_process_dies",
             "test_the_processes_of_a_pool_report_nothing_and_fail_nothing",
         )

@@ -358,6 +358,16 @@ def test_what_is_left_in_the_event_loop_does_not_change_the_outcome(pod: Start) 
     assert "what the work has left in its event loop failed at the end: SystemExit: out of order" in ran.err
 
 
+@pytest.mark.parametrize("how", ["hangs", "crashes"])
+def test_a_library_that_breaks_when_it_is_taken_apart_does_not_change_the_outcome(
+    pod: Start, tmp_path: Path, how: str
+) -> None:
+    file = tmp_path / "left-open"
+    ran = pod("work:end_badly", how=how, file=str(file)).ended()
+    assert (ran.code, ran.message) == (0, '{"done":1}')
+    assert file.read_text() == "the last line"
+
+
 def test_work_that_leaves_nothing_behind_says_nothing(pod: Start) -> None:
     assert "live on" not in pod("work:train").ended().err
 

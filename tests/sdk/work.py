@@ -121,6 +121,33 @@ LEFT: list[Any] = []
 """What nothing else holds."""
 
 
+class TakenApart:
+    """As libraries of graphics cards do it: hangs or crashes when Python takes its module apart."""
+
+    def __init__(self, how: str) -> None:
+        self._how, self._wait, self._crash = how, time.sleep, os.abort
+
+    def __del__(self) -> None:
+        if self._how == "hangs":
+            self._wait(600)
+        else:
+            self._crash()
+
+
+@longtask.task
+def end_badly(how: str, file: str) -> dict[str, int]:
+    """Returns, and its library breaks when the process ends; a file is left open, with text that is not written."""
+    global library, unclosed  # noqa: PLW0603 - what a module holds until the end
+    library = TakenApart(how)
+    unclosed = open(file, "w")  # noqa: SIM115
+    unclosed.write("the last line")
+    return {"done": 1}
+
+
+library: TakenApart
+unclosed: Any
+
+
 def slow_goodbye() -> None:
     time.sleep(600)
 
