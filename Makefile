@@ -24,7 +24,7 @@ $(VENV)/ready: requirements/dev.txt pyproject.toml
 
 $(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-frameworks/ready: $(VENV)-%/ready: requirements/%.txt
 	$(PYTHON) -m venv $(VENV)-$*
-	$(VENV)-$*/bin/pip install --quiet --require-hashes -r requirements/$*.txt
+	$(VENV)-$*/bin/pip install --quiet --no-deps --require-hashes -r requirements/$*.txt
 	touch $@
 
 demo: $(VENV)/ready $(VENV)-strands/ready image ## A real training through MCP, from start to result in the agent's memory
