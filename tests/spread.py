@@ -60,3 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Spread:
     config.option.loadscopereorder = False
     return Spread(config, log)
+
+
+def named(value: object) -> str:
+    """The id of a parameter: the same in each worker, where the order of a set is not."""
+    return f"{{{', '.join(sorted(map(repr, value)))}}}" if isinstance(value, set | frozenset) else str(value)

@@ -24,6 +24,7 @@ from longtask.values import decode
 from longtask_api.parameters import check_schema
 from longtask_api.tools import RESERVED_ARGUMENTS
 from tests.sdk import samples
+from tests.spread import named
 
 T = TypeVar("T")
 
@@ -330,7 +331,7 @@ def test_an_optional_field_is_as_an_optional_parameter() -> None:
         ),
         (list[int | str | None], {"type": "array", "items": {"anyOf": [INTEGER, STRING, NULL]}}),
     ],
-    ids=str,
+    ids=named,
 )
 def test_where_null_is_a_value_of_its_own_it_is_a_type_among_others(annotation: Any, schema: dict[str, Any]) -> None:
     assert read(with_parameter(annotation)).parameters_schema()["properties"]["value"] == schema
@@ -390,7 +391,7 @@ def test_every_place_of_a_tool_has_one_type_or_a_choice_of_such(annotation: Any)
         (Any, {"a": [1, None, (2,)]}, {"a": [1, None, [2]]}),
         (Annotated[int, annotated_types.Ge(1)], 1, 1),
     ],
-    ids=str,
+    ids=named,
 )
 def test_a_default_is_written_as_json(annotation: Any, default: Any, encoded: Any) -> None:
     schema = read(with_parameter(annotation, default)).parameters_schema()
@@ -431,7 +432,7 @@ def test_a_default_is_written_as_json(annotation: Any, default: Any, encoded: An
         (Annotated[int, annotated_types.Ge(1)], 0, "0 must be at least 1"),
         (Annotated[str, annotated_types.MinLen(2)], "a", "'a' must have at least 2 characters"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_a_default_that_does_not_fit_is_refused(annotation: Any, default: Any, problem: str) -> None:
     with pytest.raises(SignatureError) as raised:
@@ -564,7 +565,7 @@ def test_a_function_that_cannot_be_a_tool_is_refused(function: Any, sentence: st
         }),
         (Point, {**OBJECT, "properties": {"x": INTEGER, "y": INTEGER}, "required": ["x", "y"]}),
     ],
-    ids=str,
+    ids=named,
 )  # fmt: skip
 def test_a_result_has_the_schema_of_what_is_written(annotation: Any, schema: dict[str, Any] | None) -> None:
     def function() -> None: ...

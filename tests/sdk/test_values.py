@@ -38,6 +38,7 @@ from tests.sdk.test_signature import (
     returning,
     with_parameter,
 )
+from tests.spread import named
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def decoded(annotation: Any, value: Any) -> Any:
         (Optimizer | Span, {"start": "2026-01-01", "end": "2026-01-02"}, Span(date(2026, 1, 1), date(2026, 1, 2))),
         (Annotated[int | None, annotated_types.Ge(1)], None, None),
     ],
-    ids=str,
+    ids=named,
 )
 def test_json_becomes_what_the_annotation_says(annotation: Any, value: Any, expected: Any) -> None:
     found = decoded(annotation, value)
@@ -183,7 +184,7 @@ def test_json_becomes_what_the_annotation_says(annotation: Any, value: Any, expe
         (Annotated[dict[str, int], annotated_types.Len(1, 1)], {}, "value: {} must have at least 1 entries"),
         (list[Annotated[int, annotated_types.Ge(0)]], [0, -1], "value[1]: -1 must be at least 0"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_a_value_that_does_not_fit_is_named_by_its_path(annotation: Any, value: Any, problem: str) -> None:
     with pytest.raises(BadValue) as raised:
