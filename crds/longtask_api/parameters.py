@@ -128,9 +128,11 @@ def _closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 def _drop_nulls(root: Mapping[str, Any], schema: Mapping[str, Any], value: Any) -> None:
     """Remove each null from an object whose field is optional and takes none, at every depth."""
     if isinstance(value, list):
+        items = _resolved(root, _chosen(root, schema, "array").get("items"))
         for each in value:
-            _drop_nulls(root, _resolved(root, schema.get("items")), each)
+            _drop_nulls(root, items, each)
     elif isinstance(value, dict):
+        schema = _chosen(root, schema, "object")
         required = schema.get("required") or []
         for name, child in (schema.get("properties") or {}).items():
             field = _resolved(root, child)
@@ -138,6 +140,13 @@ def _drop_nulls(root: Mapping[str, Any], schema: Mapping[str, Any], value: Any) 
                 del value[name]
             elif name in value:
                 _drop_nulls(root, field, value[name])
+
+
+def _chosen(root: Mapping[str, Any], schema: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """The schema with its option of that type, where there is one only: mostly beside null."""
+    options = [_resolved(root, each) for each in schema.get("anyOf") or schema.get("oneOf") or []]
+    fitting = [each for each in options if kind in each.get("type", ())]
+    return {**schema, **fitting[0]} if len(fitting) == 1 else schema
 
 
 def _takes_null(root: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:

@@ -154,6 +154,7 @@ def test_a_template_that_cannot_be_shown_leaves_the_others_their_tools(caplog: p
                     "set": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": 3},
                     "rows": {"type": "array", "items": {"type": ["string", "null"]}},
                     "mode": {"enum": ["auto", 1, None]},
+                    "kind": {"type": ["string", "null"], "enum": ["a"]},
                     "rate": {"type": "number", "enum": [0.1, 1]},
                     "name": {"type": "string", "pattern": "^(?!x)", "format": "email", "description": "Whose."},
                     "pair": {"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}]},
@@ -166,7 +167,14 @@ def test_a_template_that_cannot_be_shown_leaves_the_others_their_tools(caplog: p
                     "must": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
                     "set": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": 3},
                     "rows": {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
-                    "mode": {"anyOf": [{"type": "string", "enum": ["auto"]}, {"type": "integer", "enum": [1]}]},
+                    "mode": {
+                        "anyOf": [
+                            {"type": "string", "enum": ["auto"]},
+                            {"type": "integer", "enum": [1]},
+                            {"type": "null"},
+                        ]
+                    },
+                    "kind": {"type": "string", "enum": ["a"]},
                     "rate": {"type": "number", "description": "One of 0.1, 1."},
                     "name": {
                         "type": "string",

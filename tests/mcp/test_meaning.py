@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from longtask_api.parameters import complete
 from longtask_mcp.contract.catalogue import start_schema
 from longtask_mcp.contract.meaning import meant
 
@@ -30,7 +31,7 @@ SCHEMA = start_schema(
 @pytest.mark.parametrize(
     ("given", "read"),
     [
-        ({"epochs": None}, {}),
+        ({"epochs": None}, {"epochs": None}),
         ({"epochs": ""}, {}),
         ({"epochs": "null"}, {}),
         ({"epochs": "5"}, {"epochs": 5}),
@@ -48,8 +49,8 @@ SCHEMA = start_schema(
         ({"tags": "[1, 2]"}, {"tags": [1, 2]}),
         ({"tags": ["1", 2]}, {"tags": [1, 2]}),
         ({"layer": '{"size": "3"}'}, {"layer": {"size": 3}}),
-        ({"layer": {"size": None, "note": ""}}, {"layer": {"note": ""}}),
-        ({"layers": [{"size": None}, '{"size": 1}']}, {"layers": [{}, {"size": 1}]}),
+        ({"layer": {"size": "", "note": ""}}, {"layer": {"note": ""}}),
+        ({"layers": [{"size": "null"}, '{"size": 1}']}, {"layers": [{}, {"size": 1}]}),
         ({"either": "5"}, {"either": "5"}),
         ({"any": "[1]"}, {"any": "[1]"}),
         ({"other": "5", "more": None}, {"other": "5", "more": None}),
@@ -59,3 +60,29 @@ def test_a_value_is_read_as_its_schema_has_it(given: dict[str, Any], read: dict[
     found = meant(SCHEMA, given)
     assert found == read
     assert [type(each) for each in found.values()] == [type(each) for each in read.values()]
+
+
+NULLABLE = {"type": ["string", "null"]}
+ROW = {"type": "object", "properties": {"v": NULLABLE, "n": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "given", "kept"),
+    [
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, None, {"x": None}),
+        ({"type": ["integer", "null"]}, "null", {"x": None}),
+        ({"enum": ["a", None]}, None, {"x": None}),
+        ({"type": "array", "items": ROW}, [{"v": None, "n": None}], {"x": [{"v": None}]}),
+        ({"anyOf": [ROW, {"type": "null"}]}, {"v": None, "n": None}, {"x": {"v": None}}),
+        ({"type": "object", "additionalProperties": NULLABLE}, {"a": None}, {"x": {"a": None}}),
+        ({"type": ["integer", "null"], "default": None}, None, {"x": None}),
+        ({"type": ["integer", "null"], "default": 3}, None, {"x": None}),
+        ({}, None, {"x": None}),
+        ({"type": "integer"}, None, {}),
+        ({"type": "integer"}, "null", {}),
+        ({"type": "integer", "default": 3}, None, {"x": 3}),
+    ],
+)
+def test_a_null_arrives_wherever_the_author_gave_it_a_meaning(schema: dict[str, Any], given: Any, kept: Any) -> None:
+    whole = {"type": "object", "properties": {"x": schema}}
+    assert complete(whole, meant(start_schema(whole), {"x": given})) == kept

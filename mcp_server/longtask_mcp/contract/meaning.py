@@ -8,8 +8,9 @@ from longtask_mcp.contract.shown import type_of
 
 
 def meant(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of an object by its published schema: null, or text of spaces alone, for what may be left out and
-    takes no such value is left out; text where none is taken is read as JSON.
+    """The values of an object by its published schema: "null", or text of spaces alone, for what may be left out and
+    takes no text is left out; other text where none is taken is read as JSON. A null stays: what it means is in the
+    schema as its author wrote it.
     """
     properties, required = schema.get("properties", {}), schema.get("required", [])
     read = {}
@@ -42,8 +43,6 @@ def _types(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _says_nothing(value: Any, types: Mapping[str, Any]) -> bool:
-    if not types or not (value is None or isinstance(value, str)):
+    if not isinstance(value, str) or not types or "string" in types:
         return False
-    if value is None or (value.strip() == "null" and "string" not in types):
-        return "null" not in types
-    return not value.strip() and "string" not in types
+    return not value.strip() or (value.strip() == "null" and "null" not in types)

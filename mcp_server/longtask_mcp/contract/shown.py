@@ -169,7 +169,10 @@ def _types(plain: Mapping[str, Any]) -> list[str]:
     """
     named = plain.get("type")
     types = [named] if isinstance(named, str) else list(_listed(named))
-    if not types and (values := _enumerated(plain)):
+    values = _enumerated(plain)
+    if values and None not in values:
+        types = [each for each in types if each != "null"]
+    if not types:
         types = [type_of(each) for each in values]
     if not types and not _branches(plain):
         types = [type_ for type_, keywords in HINTS.items() if any(key in plain for key in keywords)][:1]
@@ -245,8 +248,8 @@ def _is_common(pattern: str) -> bool:
 
 
 def _present(child: dict[str, Any], required: bool) -> dict[str, Any]:
-    """An argument without null, where leaving it out says the same."""
-    if required or child.get("default") is not None:
+    """An argument without null, where leaving it out says the same: null is its default."""
+    if required or "default" not in child or child["default"] is not None:
         return child
     kept = {key: value for key, value in child.items() if key != "default"}
     branches = [each for each in kept.get("anyOf", []) if each["type"] != "null"]
