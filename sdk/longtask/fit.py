@@ -1,9 +1,8 @@
-"""Whether a result fits the schema of its annotation: the operator looks too, but not before the work is done."""
+"""Whether a result fits the schema of its annotation, at the desk: in a pod the operator judges."""
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from itertools import combinations
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 from longtask.forms.base import Schema, at, shown
@@ -40,9 +39,9 @@ def _misfits(schema: Schema | bool, value: Any, path: str) -> Iterator[str]:
 
 
 def _choices(schema: Schema, value: Any, path: str) -> Iterator[str]:
-    if "enum" in schema and not any(_same(each, value) for each in schema["enum"]):
+    if "enum" in schema and _comparable(value) not in map(_comparable, schema["enum"]):
         yield f"{path} is {_written(value)}, and must be one of {', '.join(map(_written, schema['enum']))}"
-    if "const" in schema and not _same(schema["const"], value):
+    if "const" in schema and _comparable(schema["const"]) != _comparable(value):
         yield f"{path} is {_written(value)}, and must be {_written(schema['const'])}"
     for keyword in ("anyOf", "oneOf"):
         options = schema.get(keyword, [])
@@ -56,7 +55,7 @@ def _choices(schema: Schema, value: Any, path: str) -> Iterator[str]:
 
 def _text(schema: Schema, value: str, path: str) -> Iterator[str]:
     yield from _limits(schema, len(value), path, " characters", ("minLength", "maxLength"))
-    if "pattern" in schema and not re.search(schema["pattern"], value):
+    if "pattern" in schema and not _matches(schema["pattern"], value):
         yield f"{path} is {_written(value)}, and must match {schema['pattern']}"
     form = FORMATS.get(schema.get("format", ""))
     if form is not None and not form.takes(value):
@@ -68,7 +67,7 @@ def _array(schema: Schema, value: list[Any], path: str) -> Iterator[str]:
     first = schema.get("prefixItems", [])
     for index, each in enumerate(value):
         yield from _misfits(first[index] if index < len(first) else schema.get("items", {}), each, at(path, index))
-    if schema.get("uniqueItems") and any(_same(one, other) for one, other in combinations(value, 2)):
+    if schema.get("uniqueItems") and len(set(map(_comparable, value))) < len(value):
         yield f"{path} holds something twice"
 
 
@@ -89,13 +88,22 @@ def _limits(schema: Schema, number: float, path: str, unit: str, keywords: tuple
             yield f"{path} {found}, and must {wanted} {_LIMITS[keyword][1]} {schema[keyword]}"
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Equal as JSON, where 1 is 1.0 and not true."""
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+def _matches(pattern: str, value: str) -> bool:
+    """Whether the pattern is found; True for one that Python's `re` does not take: the operator has another engine."""
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError):
+        return True
+    return compiled.search(value) is not None
+
+
+def _comparable(value: Any) -> Hashable:
+    """Equal where the values are equal as JSON: 1 is 1.0, and not true."""
+    if isinstance(value, list):
+        return list, tuple(map(_comparable, value))
+    if isinstance(value, dict):
+        return dict, frozenset((key, _comparable(each)) for key, each in value.items())
+    return isinstance(value, bool), value
 
 
 def _written(value: Any) -> str:

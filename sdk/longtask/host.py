@@ -89,7 +89,8 @@ class Host(Protocol):
         """Write a line of the work's log."""
 
     def hand_in(self, result: bytes, seconds: float = inf) -> None:
-        """Take the result, JSON; try it for so many seconds at most. Raises NotDelivered."""
+        """Take the result, JSON. With seconds it stands elsewhere too, and is offered so long at most; SIGTERM ends
+        that. Raises NotDelivered."""
 
     def finish(self, *, keep_checkpoint: bool) -> None:
         """The work has ended: send what is held; the checkpoint too where another attempt may need it."""

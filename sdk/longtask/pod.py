@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from longtask.connection import (
     LARGE_TIMEOUT,
+    SMALL_TIMEOUT,
     Answer,
     Connection,
     Ended,
@@ -26,7 +27,7 @@ from longtask.connection import (
 from longtask.errors import Cancelled, InvalidAnswer, NoAnswer, NotDelivered
 from longtask.host import ABSENT, BYTES, JSON, Artifact, Question, State
 from longtask.notices import notice, write
-from longtask.reporter import Reporter
+from longtask.reporter import FINISH_SECONDS, Reporter
 from longtask.stop import Stop
 
 MAX_SUMMARY = 1024
@@ -107,8 +108,16 @@ class Pod:
         headers = {"Content-Type": JSON, "Content-Digest": content_digest(result)}
         summary = _summary(result)
         path = "/result" + (f"?summary={quote(summary, safe='')}" if summary else "")
-        request = Request("PUT", path, result, headers, LARGE_TIMEOUT)
-        told = self._delivered(request, "the result", seconds).json()
+        stop = None
+        timeout = LARGE_TIMEOUT
+        if seconds < math.inf:  # it stands elsewhere too
+            timeout = SMALL_TIMEOUT  # a connection that is being opened is not interrupted
+            if self._stop.is_set:
+                seconds = FINISH_SECONDS
+            else:
+                stop = self._stop
+        request = Request("PUT", path, result, headers, timeout)
+        told = self._delivered(request, "the result", seconds, stop).json()
         if told.get("mismatch"):
             notice(f"the result does not fit the template's resultSchema: {told['mismatch']}")
 
@@ -134,12 +143,14 @@ class Pod:
             notice(f"{what} cannot be learned, the work goes on without: {error}")
             return None
 
-    def _delivered(self, request: Request, what: str, seconds: float = math.inf) -> Answer:
+    def _delivered(self, request: Request, what: str, seconds: float = math.inf, stop: Stop | None = None) -> Answer:
         within = min(seconds, self._flush_seconds)
         try:
             with closing(self._connect()) as connection:
-                return insist(connection, request, within)
+                return insist(connection, request, within, stop)
         except Unreachable as error:
+            if stop is not None and stop.is_set:
+                raise NotDelivered(f"{what} could not be handed in before SIGTERM came ({error})") from None
             raise NotDelivered(
                 f"{what} could not be handed in within {within:g} s ({error}): look whether the operator "
                 "runs and the pod may reach its task API; LONGTASK_FLUSH_SECONDS says how long it is tried"

@@ -29,6 +29,8 @@ SUCCEEDED, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 """Exit codes; the last two are a shell's for SIGINT and SIGTERM."""
 MESSAGE_SECONDS = 60.0
 """How long a result that is in the termination message too is offered to the task API."""
+MEASURE_SECONDS = 5.0
+"""How long a result is measured by its schema."""
 REST = "unfit-result.json"
 """The artifact that keeps what JSON can hold of a result that cannot be handed in."""
 
@@ -165,9 +167,9 @@ class _Work:
 
         try:
             result = encode(value)
-            problem = self._misfit(result)
             if self._log is None:
                 self._host.hand_in(result)
+                self._measure(result)
             elif value is not None:
                 self._deliver(self._log, result)
         except Unencodable as error:
@@ -175,23 +177,27 @@ class _Work:
             raise _Told(f"{error}; {self._rest(value, error)}") from None
         except NotDelivered as error:
             raise _Told(str(error)) from None
-        if problem and self._log is None:
-            raise _Told(f"{problem}: the task would fail with InvalidResult; change the result or its annotation")
-        if problem:
-            notice(problem)
 
-    def _misfit(self, result: bytes) -> str | None:
-        """How a result does not fit what is promised. The operator keeps such a one, so that hours of work are not lost
-        for a missing key, and fails the task; at a desk it is a failure at once."""
+    def _measure(self, result: bytes) -> None:
+        """Fail at the desk where a result does not fit what is promised; in a pod the operator judges. No problem is
+        known where it cannot be measured, or not in time: a pattern may search for hours."""
         from longtask.fit import misfit  # noqa: PLC0415 - not before the work
 
-        schema = self._task and self._task.signature.result_schema()
-        problem = misfit(schema, json.loads(result)) if schema else None
-        return problem and f"the result does not fit its annotation: {problem}"
+        problem = None
+        with suppress(Exception), _at_most(MEASURE_SECONDS):
+            schema = self._task and self._task.signature.result_schema()
+            problem = misfit(schema, json.loads(result)) if schema else None
+        if problem:
+            raise _Told(
+                f"the result does not fit its annotation: {problem}: "
+                "the task would fail with InvalidResult; change the result or its annotation"
+            )
 
     def _deliver(self, log: "Path", result: bytes) -> None:
         """By the termination message where it arrives whole in any pod, else by the task API as well."""
         left = len(result) <= MAX_MESSAGE and write_message(log, result)
+        if left:
+            self.code = SUCCEEDED
         if left and len(result) <= SAFE_MESSAGE:
             return
         if "LONGTASK_REPORT_URL" in self._environment:
@@ -300,6 +306,25 @@ def _arguments(task: Task[..., Any], environment: Mapping[str, str]) -> dict[str
         raise _Told(f"LONGTASK_PARAMETERS do not fit {task.function.__name__}: {error}") from None
     except ValueError as error:
         raise _Told(f"LONGTASK_PARAMETERS is no JSON ({error}): give {{}} or the parameters by name") from None
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the block after so many seconds, in the main thread; a search of `re` lets signals in."""
+    if not hasattr(signal, "setitimer"):  # Windows, where Ctrl-C is left
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

@@ -71,3 +71,29 @@ def test_a_result_is_measured_by_the_schema_of_its_annotation(annotation: Any, v
         {"date", "duration"} & set((problem or "").replace(",", "").split())
     ):  # formats, which other packages check
         assert Draft202012Validator(schema).is_valid(value) == (problem is None)
+
+
+def test_a_pattern_that_python_does_not_take_is_left_to_the_operator_and_the_rest_is_measured() -> None:
+    schema = {"type": "string", "pattern": r"^\p{L}+$", "maxLength": 3}
+    assert misfit(schema, "abc") is None
+    assert misfit(schema, "abcd") == "result has 4 characters, and must have at most 3"
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ([1, True, 0, False, "1", None, [], {}, [1], [True], {"a": 1}, {"a": True}], True),
+        ([2**53, 2**53 + 1], True),
+        ([[1, {"a": 2}], [1.0, {"a": 2.0}]], False),
+        ([{"a": 1, "b": 2}, {"b": 2, "a": 1}], False),
+    ],
+)
+def test_of_unique_items_1_is_the_same_as_1_0_and_not_as_true(value: list[Any], fits: bool) -> None:
+    schema = {"type": "array", "uniqueItems": True}
+    assert misfit(schema, value) == (None if fits else "result holds something twice")
+    assert Draft202012Validator(schema).is_valid(value) == fits
+
+
+def test_many_unique_items_are_not_compared_each_with_each() -> None:
+    """That would take an hour."""
+    assert misfit({"uniqueItems": True}, [*map(str, range(200_000))]) is None

@@ -410,10 +410,19 @@ def test_a_result_that_does_not_fit_its_annotation_is_refused_at_the_desk(desk: 
     assert "InvalidResult" in ran.err
 
 
-def test_in_a_pod_a_result_that_does_not_fit_is_left_for_the_operator_to_keep(pod: Start) -> None:
+def test_in_a_pod_a_result_that_does_not_fit_is_left_for_the_operator_to_judge(pod: Start) -> None:
     ran = pod("work:promise", what="naive").ended()
-    assert (ran.code, ran.message) == (0, '{"at":"2026-01-31T18:30:00"}')
-    assert "longtask: the result does not fit its annotation: result.at is " in ran.err
+    assert (ran.code, ran.message, ran.err) == (0, '{"at":"2026-01-31T18:30:00"}', "")
+
+
+@pytest.mark.parametrize("task", ["properties", "backtracks"])
+@pytest.mark.parametrize("where", ["desk", "pod"])
+def test_a_pattern_that_cannot_be_tried_does_not_hold_up_or_fail_what_is_done(
+    desk: Start, pod: Start, where: str, task: str
+) -> None:
+    ran = (pod if where == "pod" else desk)(f"patterned:{task}").ended()
+    told = (ran.message if where == "pod" else ran.out) or ""
+    assert (ran.code, "a" * 64 + "!" in told, ran.err) == (0, True, "")
 
 
 # Before any work
@@ -521,6 +530,27 @@ def test_a_second_sigterm_ends_the_process_at_once(pod: Start) -> None:
         running.process.send_signal(signal.SIGTERM)
         time.sleep(0.05)
     assert running.ended().code == 143
+
+
+@pytest.mark.parametrize("api_is", ["silent", "dead"])
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_sigterm_ends_the_offering_of_a_result_that_is_in_the_message_too(
+    pod: Start, api: TaskApi, tmp_path: Path, api_is: str, when: str
+) -> None:
+    if api_is == "dead":
+        api.always = Reply(503, {"reason": "NotYet"})
+    else:
+        api.held.clear()
+    if when == "before":
+        running = pod("work:large_until_stopped", size=4000)
+        running.signal()
+    else:
+        running = pod("work:large", size=4000)
+        api.wait_for("PUT", "/result")
+        running.process.send_signal(signal.SIGTERM)
+    ran = running.ended()
+    assert (ran.code, len(ran.message or "")) == (0, 4000)
+    assert "It is left in the termination message" in ran.err
 
 
 def test_a_dead_api_does_not_hold_up_the_end(pod: Start, api: TaskApi) -> None:

@@ -198,6 +198,15 @@ def promise(what: str) -> dict[str, datetime]:
 
 
 @longtask.task
+def large_until_stopped(ctx: longtask.Context, size: int) -> str:
+    """Returns its result when it shall stop."""
+    started()
+    while not ctx.cancelled:
+        time.sleep(0.01)
+    return "x" * (size - 2)
+
+
+@longtask.task
 def until_stopped(ctx: longtask.Context, then: str) -> int | None:
     """Works until it sees that it shall stop, and then leaves one way or another."""
     ctx.progress(1, 10)
