@@ -59,14 +59,17 @@ def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
                 "saved_time": clock.now(),
             }
         )
-        superseded: list[Reference | None] = []
+        unneeded: list[Reference | None] = []
 
         def newest(task: LongTask) -> list[Operation]:
             before = task.status.checkpoint
+            if before is not None and _is_same(before, caller.number, number, sha256):
+                unneeded[:] = [reference]
+                return []
             if before is not None and (before.attempt, before.sequence) >= (caller.number, number):
-                detail = f"checkpoint {number} is older than the one that is stored; nothing was changed"
+                detail = f"checkpoint {number} is not newer than the one that is stored; nothing was changed"
                 raise Refusal(HTTPStatus.CONFLICT, "OlderThanStored", detail)
-            superseded[:] = [before.reference if before is not None else None]
+            unneeded[:] = [before.reference if before is not None else None]
             return [{"op": "add", "path": "/status/checkpoint", "value": checkpoint.to_api()}]
 
         try:
@@ -74,7 +77,7 @@ def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
         except Refusal:
             await shelf.drop(caller.task, reference)
             raise
-        await shelf.drop(caller.task, *superseded)
+        await shelf.drop(caller.task, *unneeded)
         return Saved(sequence=number, size=size, sha256=sha256)
 
     @routes.get("/checkpoint", response_class=Response, responses={204: {"description": "There is none yet."}})
@@ -97,6 +100,14 @@ def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
         return Response(body, headers={**headers, "Content-Digest": digest_header(checked_digest(body, None))})
 
     return routes
+
+
+def _is_same(stored: Checkpoint, attempt: int, sequence: int, sha256: str) -> bool:
+    """Whether it is sent again because the answer to the first time was lost."""
+    kept = (
+        stored.reference.sha256 if stored.reference is not None else checked_digest((stored.text or "").encode(), None)
+    )
+    return (stored.attempt, stored.sequence, kept) == (attempt, sequence, sha256)
 
 
 def _text(body: Begun) -> str | None:
