@@ -327,6 +327,11 @@ def test_more_disruptions_than_the_template_allows_end_the_task(disruptions: int
             id="let-go-by-others-is-not-fought",
         ),
         pytest.param(
+            _given(900, held(90), job=job(held=True), pods=(running_pod("b", 890),)),
+            Step("Suspended", "", (f"resume {JOB_UID}",), again=910),
+            id="let-go-by-others-and-the-note-is-changed",
+        ),
+        pytest.param(
             _given(900, held(90), pods=(running_pod("b", 890),)),
             Step("Running", "running", again=891 + 3600),
             id="goes-on",

@@ -44,7 +44,7 @@ def at_work(world: World, job: JobView, status: LongTaskStatus, snapshot: Templa
         phase = Phase.RUNNING if any(pod.started for pod in live) else Phase.PENDING
         return _stopping(world, job, status, phase, "cancelling")
     hold = task.spec.suspend and not job.suspend and not job.held
-    if hold or (job.suspend and not task.spec.suspend and _by_longtask(job, status)):
+    if hold or (not task.spec.suspend and _is_to_let_go(job, status)):
         return Plan(task.status, (SetSuspend(job, hold),), look_again=world.now + LOOK_AGAIN)
     if job.suspend:
         return _held(world, job, status, live)
@@ -61,12 +61,13 @@ def at_work(world: World, job: JobView, status: LongTaskStatus, snapshot: Templa
     return replace(after, look_again=min((t for t in (after.look_again, end) if t is not None), default=None))
 
 
-def _by_longtask(job: JobView, status: LongTaskStatus) -> bool:
+def _is_to_let_go(job: JobView, status: LongTaskStatus) -> bool:
     """Whether LongTask has suspended the Job; one of a version that did not note it there, when it said so of the task.
 
-    What others have suspended, a queue such as Kueue or a person, is theirs to let go.
+    What others have suspended, a queue such as Kueue or a person, is theirs to let go. Where they let go what LongTask
+    had suspended, the note is still to be changed: else the next suspend would be taken for done.
     """
-    return job.held or _suspended_for(status) == SUSPENDED
+    return job.held or (job.suspend and _suspended_for(status) == SUSPENDED)
 
 
 def _by_others(status: LongTaskStatus) -> bool:
