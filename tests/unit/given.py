@@ -82,15 +82,16 @@ def template(
     name: str = "training",
     ready: bool | None = True,
     why: str = "",
+    since: float = 0,
     observed: int = 3,
     version: int = 1,
 ) -> LongTaskTemplate:
-    """A template in its third generation. `ready` None: not checked yet."""
+    """A template in its third generation, found so at `since`. `ready` None: not checked yet."""
     least = {
         "description": "Trains a model.",
         "podTemplate": {"spec": {"containers": [{"name": "main", "image": "training:1"}]}},
     }
-    conditions = [] if ready is None else [condition("Ready", "True" if ready else "False", message=why)]
+    conditions = [] if ready is None else [condition("Ready", "True" if ready else "False", message=why, since=since)]
     return LongTaskTemplate.from_api(
         {
             "metadata": {"name": name, "generation": 3, "resourceVersion": str(version)},

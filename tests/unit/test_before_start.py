@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from longtask_api.conditions import find
-from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase
+from longtask_api.longtask import ConditionType, Failure, LongTask, LongTaskStatus, Phase
 from longtask_operator.planning.diagnosis import Trouble
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.world import CreateJob, World
@@ -18,8 +18,16 @@ MISFIT = Failure(reason="InvalidParameters", message="epochs: 0 is less than 1",
 QUOTA = Trouble("QuotaExceeded", "exceeded quota: pods", "Wait.")
 
 
+UNCHECKED = "waiting: LongTaskTemplate training is not Ready: not checked yet"
+
+
 def _not_ready(**fields: Any) -> Any:
     return template(ready=False, why="epochs has no type", **fields)
+
+
+def _waits(reason: str, since: float) -> LongTask:
+    """A task that waits for what the reason says since then."""
+    return task(LongTaskStatus(phase=Phase.PENDING, conditions=[condition("Accepted", "Unknown", reason, since=since)]))
 
 
 @pytest.mark.parametrize(
@@ -39,9 +47,27 @@ def _not_ready(**fields: Any) -> Any:
         pytest.param(
             world(task(), 1.9), Step("Pending", f"waiting: {MISSING}", again=2, deferred=True), id="missing-quiet"
         ),
-        pytest.param(world(task(), 2), Step("Pending", f"waiting: {MISSING}", again=60), id="missing"),
-        pytest.param(world(task(), 59.9), Step("Pending", f"waiting: {MISSING}", again=60), id="still-missing"),
-        pytest.param(world(task(), 60), Step("Failed", f"TemplateNotFound: {MISSING}"), id="missing-too-long"),
+        pytest.param(world(task(), 2), Step("Pending", f"waiting: {MISSING}", again=62), id="missing"),
+        pytest.param(
+            world(_waits("TemplateNotFound", 2), 61.9),
+            Step("Pending", f"waiting: {MISSING}", again=62),
+            id="still-missing",
+        ),
+        pytest.param(
+            world(_waits("TemplateNotFound", 2), 62),
+            Step("Failed", f"TemplateNotFound: {MISSING}"),
+            id="missing-too-long",
+        ),
+        pytest.param(
+            world(task(), 7200),
+            Step("Pending", f"waiting: {MISSING}", again=7260),
+            id="missing-and-nobody-was-there-to-see-it",
+        ),
+        pytest.param(
+            world(_waits("TooManyTasks", 2), 7200),
+            Step("Pending", f"waiting: {MISSING}", again=7260),
+            id="missing-after-a-long-wait-for-room",
+        ),
         pytest.param(
             world(task(), 2, template=_not_ready()), Step("Pending", f"waiting: {BROKEN}", again=60), id="not-ready"
         ),
@@ -51,14 +77,29 @@ def _not_ready(**fields: Any) -> Any:
             id="not-ready-for-too-long",
         ),
         pytest.param(
+            world(_waits("TooManyTasks", 2), 7259, template=_not_ready(since=7200)),
+            Step("Pending", f"waiting: {BROKEN}", again=7260),
+            id="not-ready-any-more-after-a-long-wait-for-room",
+        ),
+        pytest.param(
             world(task(), 2, template=template(ready=None)),
-            Step("Pending", "waiting: LongTaskTemplate training is not Ready: not checked yet", again=60),
+            Step("Pending", UNCHECKED, again=12),
             id="never-checked",
         ),
         pytest.param(
             world(task(), 2, template=template(observed=2, why="old"), parameters={}),
-            Step("Pending", "waiting: LongTaskTemplate training is not Ready: old", again=60),
+            Step("Pending", UNCHECKED, again=12),
             id="an-older-generation-was-ready",
+        ),
+        pytest.param(
+            world(_waits("TemplateNotReady", 2), 7200, template=template(ready=None)),
+            Step("Pending", UNCHECKED, again=7210),
+            id="not-checked-for-long-is-no-fault-of-the-template",
+        ),
+        pytest.param(
+            world(_waits("TooManyTasks", 2), 7200, template=template(ready=False, observed=2, why="old")),
+            Step("Pending", UNCHECKED, again=7210),
+            id="applied-anew-after-a-long-wait-for-room",
         ),
         pytest.param(
             world(task(), 3600, template=template(), parameters={}), Step(None, None, (CREATE,)), id="late-but-ready"
@@ -114,14 +155,19 @@ def _not_ready(**fields: Any) -> Any:
             id="job-refused-for-now",
         ),
         pytest.param(
-            world(task(), 595, template=template(), parameters={}, job_refused=QUOTA),
-            Step("Pending", "QuotaExceeded: exceeded quota: pods. Wait.", again=600),
+            world(_waits("QuotaExceeded", 5), 600, template=template(), parameters={}, job_refused=QUOTA),
+            Step("Pending", "QuotaExceeded: exceeded quota: pods. Wait.", again=605),
             id="job-refused-and-time-nearly-over",
         ),
         pytest.param(
-            world(task(), 600, template=template(), parameters={}, job_refused=QUOTA),
+            world(_waits("QuotaExceeded", 5), 605, template=template(), parameters={}, job_refused=QUOTA),
             Step("Failed", "QuotaExceeded: exceeded quota: pods"),
             id="job-refused-for-too-long",
+        ),
+        pytest.param(
+            world(_waits("TooManyTasks", 2), 7200, template=template(), parameters={}, job_refused=QUOTA),
+            Step("Pending", "QuotaExceeded: exceeded quota: pods. Wait.", again=7210),
+            id="job-refused-after-a-long-wait-for-room",
         ),
         pytest.param(
             world(task(), 1, template=template(), parameters={}, job_refused=QUOTA, job_refused_for_good=True),
@@ -130,8 +176,8 @@ def _not_ready(**fields: Any) -> Any:
         ),
         pytest.param(
             world(
-                task(),
-                30,
+                _waits("QuotaExceeded", 5),
+                35,
                 template=template({"startTimeoutSeconds": 30}),
                 parameters={},
                 job_refused=QUOTA,
@@ -154,7 +200,8 @@ def test_the_next_step_before_the_start(given: World, expected: Step) -> None:
     ("given", "value", "reason"),
     [
         (world(task(), 2), "Unknown", "TemplateNotFound"),
-        (world(task(), 60), "False", "TemplateNotFound"),
+        (world(_waits("TemplateNotFound", 0), 60), "False", "TemplateNotFound"),
+        (world(task(), 5, template=template(), parameters={}, job_refused=QUOTA), "Unknown", "QuotaExceeded"),
         (world(task(), 2, template=_not_ready()), "Unknown", "TemplateNotReady"),
         (world(task(), 1, template=template(), parameters=MISFIT), "False", "InvalidParameters"),
     ],
@@ -199,10 +246,15 @@ def test_the_planned_job_belongs_to_the_task_and_has_its_parameters() -> None:
 
 
 def test_waiting_keeps_the_time_since_when_it_waits() -> None:
-    before = LongTaskStatus(phase=Phase.PENDING, conditions=[condition("Accepted", "Unknown", since=2)])
-    accepted = find(plan(world(task(before), 30)).status.conditions, ConditionType.ACCEPTED)
+    accepted = find(plan(world(_waits("TemplateNotFound", 2), 30)).status.conditions, ConditionType.ACCEPTED)
     assert accepted is not None
     assert accepted.last_transition_time == at(2)
+
+
+def test_a_wait_for_something_else_has_a_time_of_its_own() -> None:
+    accepted = find(plan(world(_waits("TooManyTasks", 2), 30)).status.conditions, ConditionType.ACCEPTED)
+    assert accepted is not None
+    assert accepted.last_transition_time == at(30)
 
 
 @pytest.mark.parametrize(("now", "phase"), [(2, Phase.PENDING), (60, Phase.FAILED)])

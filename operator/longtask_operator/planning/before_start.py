@@ -1,10 +1,11 @@
 """A task that has no Job yet: it is refused, waits for its template, or gets its Job."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from longtask_api import names
+from longtask_api.conditions import Condition, find
 from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase
-from longtask_api.template import LongTaskTemplate
+from longtask_api.template import LongTaskTemplate, TemplateConditionType
 from longtask_operator.planning import statuses
 from longtask_operator.planning.build_job import build_job, take_snapshot
 from longtask_operator.planning.diagnosis import Trouble, fitted
@@ -63,38 +64,66 @@ def _crowded(world: World, status: LongTaskStatus) -> Plan:
         f"{world.policy.max_active} tasks of this requester are at work, and no more may be",
         "It starts when one of them has ended; the limit is operator.maxActiveTasksPerRequester in the chart's values.",
     )
-    status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "Unknown", trouble.reason, trouble.message)
+    status, _ = _not_accepted_yet(world, status, trouble)
     waiting = statuses.unfinished(world, status, Phase.QUEUED, f"waiting: {trouble.message}", trouble)
     return Plan(waiting, look_again=world.now + ROOM_AGAIN)
 
 
 def _wait_for_template(world: World, status: LongTaskStatus) -> Plan:
-    name = world.task.spec.template_ref.name
-    if world.template is None:
-        reason, message = "TemplateNotFound", f"LongTaskTemplate {name} does not exist"
+    name, template = world.task.spec.template_ref.name, world.template
+    checked = _checked(template) if template is not None else None
+    if template is None:
         hint = "Apply the LongTaskTemplate, or choose one from `kubectl get longtasktemplates`."
+        trouble = Trouble("TemplateNotFound", f"LongTaskTemplate {name} does not exist", hint)
     else:
-        why = next((c.message for c in world.template.status.conditions if c.type == "Ready"), "not checked yet")
-        reason, message = "TemplateNotReady", f"LongTaskTemplate {name} is not Ready: {why}"
+        why = checked.message if checked is not None else "not checked yet"
         hint = f"Correct it: kubectl describe longtasktemplate {name}."
-    give_up, quiet_until = statuses.created(world) + TEMPLATE_WAIT, statuses.created(world) + QUIET
-    if world.now >= give_up:
-        return _refused(world, status, Failure(reason=reason, message=fitted(message), hint=hint))
-    waiting = statuses.with_condition(world, status, ConditionType.ACCEPTED, "Unknown", reason, message)
-    waiting = statuses.unfinished(world, waiting, Phase.PENDING, f"waiting: {message}", Trouble(reason, message, hint))
+        trouble = Trouble("TemplateNotReady", f"LongTaskTemplate {name} is not Ready: {why}", hint)
+    waiting, since = _not_accepted_yet(world, status, trouble)
+    if checked is not None:
+        since = max(statuses.created(world), checked.last_transition_time)
+    give_up = None if template is not None and checked is None else since + TEMPLATE_WAIT
+    if give_up is not None and world.now >= give_up:
+        return _given_up(world, status, trouble)
+    waiting = statuses.unfinished(world, waiting, Phase.PENDING, f"waiting: {trouble.message}", trouble)
+    quiet_until = statuses.created(world) + QUIET
     quiet = world.now < quiet_until
-    return Plan(waiting, look_again=quiet_until if quiet else give_up, defer_status=quiet)
+    return Plan(waiting, look_again=quiet_until if quiet else give_up or world.now + LOOK_AGAIN, defer_status=quiet)
+
+
+def _checked(template: LongTaskTemplate) -> Condition | None:
+    """What was found of the template as it is now; None where that is still to be seen."""
+    if template.status.observed_generation != template.metadata.generation:
+        return None
+    return find(template.status.conditions, TemplateConditionType.READY)
 
 
 def _job_refused(world: World, status: LongTaskStatus, template: LongTaskTemplate, trouble: Trouble) -> Plan:
-    give_up = statuses.created(world) + timedelta(seconds=template.spec.start_timeout_seconds)
+    waiting, since = _not_accepted_yet(world, status, trouble)
+    give_up = since + timedelta(seconds=template.spec.start_timeout_seconds)
     if world.job_refused_for_good or world.now >= give_up:
-        failure = Failure(reason=trouble.reason, message=fitted(trouble.message), hint=trouble.hint)
-        return _refused(world, status, failure)
+        return _given_up(world, status, trouble)
     return Plan(
-        statuses.unfinished(world, status, Phase.PENDING, trouble.in_words, trouble),
+        statuses.unfinished(world, waiting, Phase.PENDING, trouble.in_words, trouble),
         look_again=min(give_up, world.now + LOOK_AGAIN),
     )
+
+
+def _not_accepted_yet(world: World, status: LongTaskStatus, trouble: Trouble) -> tuple[LongTaskStatus, datetime]:
+    """The status that says what the task waits for, and since when it waits for just that.
+
+    It may have waited long for something else: another reason begins a condition anew, with a time of its own.
+    """
+    known = find(status.conditions, ConditionType.ACCEPTED)
+    if known is not None and known.reason != trouble.reason:
+        others = [each for each in status.conditions if each.type != ConditionType.ACCEPTED]
+        status, known = status.model_copy(update={"conditions": others}), None
+    status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "Unknown", trouble.reason, trouble.message)
+    return status, known.last_transition_time if known is not None else world.now
+
+
+def _given_up(world: World, status: LongTaskStatus, trouble: Trouble) -> Plan:
+    return _refused(world, status, Failure(reason=trouble.reason, message=fitted(trouble.message), hint=trouble.hint))
 
 
 def _refused(world: World, status: LongTaskStatus, failure: Failure) -> Plan:
