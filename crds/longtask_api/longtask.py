@@ -448,6 +448,11 @@ class LongTask(ApiModel):
         """Whether it only says what was, where it has no Job yet: it came from a backup, to whose status it waits."""
         return self.metadata.annotations.get(names.ANNOTATION_RECORD) == "true"
 
+    @property
+    def is_taken_back(self) -> bool:
+        """Whether its start went beyond the caller's limit, so that it counts as never made."""
+        return names.ANNOTATION_TAKEN_BACK in self.metadata.annotations
+
     def answer_to(self, question_id: str) -> str | None:
         """The answer that was given to a question, as JSON text."""
         return next((each.value for each in self.spec.input_responses if each.request_id == question_id), None)

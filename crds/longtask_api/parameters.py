@@ -53,15 +53,20 @@ def complete(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[s
     completed: dict[str, Any] = deepcopy(dict(parameters))
     _drop_nulls(schema, schema, completed)
     _fill_defaults(schema, schema, completed)
-    size = len(json.dumps(completed, ensure_ascii=False).encode())
-    if size > names.MAX_PARAMETERS_BYTES:
-        message = f"the parameters have {size} bytes, {names.MAX_PARAMETERS_BYTES} are allowed: pass a reference"
-        raise InvalidParameters([Mismatch("", message)])
+    check_size(completed)
     errors = mismatches(_closed(schema), completed, "parameter")
     errors += [Mismatch(path, "holds a NUL character") for path in _nul_paths(completed, "")]
     if errors:
         raise InvalidParameters(errors[:MAX_ERRORS])
     return completed
+
+
+def check_size(parameters: Mapping[str, Any]) -> None:
+    """Raises InvalidParameters for more than a task may have, and ValueError for what JSON cannot say."""
+    size = len(json.dumps(parameters, ensure_ascii=False).encode())
+    if size > names.MAX_PARAMETERS_BYTES:
+        message = f"the parameters have {size} bytes, {names.MAX_PARAMETERS_BYTES} are allowed: pass a reference"
+        raise InvalidParameters([Mismatch("", message)])
 
 
 def environment_name(parameter: str) -> str:

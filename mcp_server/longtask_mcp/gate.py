@@ -105,8 +105,8 @@ class Gate:
             await _thrown_away(receive)
             await self._too_large()(scope, receive, send)
             return
-        with self._budget.taken(scope[self._whose].owner, size) as fits:
-            if not fits:
+        with self._budget.taken(scope[self._whose].owner, size) as share:
+            if share is None:
                 text = "too much is being sent at once; nothing was started. Make the same call again in a few seconds."
                 await refusal(429, text, {"Retry-After": str(AGAIN_SECONDS)})(scope, receive, send)
                 return
@@ -114,6 +114,7 @@ class Gate:
             if isinstance(read, Response):
                 await read(scope, receive, send)
             elif read is not None:
+                share.keep(len(read))
                 await self._app(scope, _replay(read, receive), send)
 
     async def _read(self, receive: Receive) -> bytes | Response | None:
@@ -159,18 +160,33 @@ class Budget:
         self._taken: Counter[Hashable] = Counter()
 
     @contextmanager
-    def taken(self, who: Hashable, size: int) -> Iterator[bool]:
-        """Whether `size` bytes are to be had; they are given back at the end."""
-        fits = self._taken.total() + size <= self._in_all and self._taken[who] + size <= self._of_one
-        if fits:
-            self._taken[who] += size
+    def taken(self, who: Hashable, size: int) -> Iterator["Share | None"]:
+        """`size` bytes, which are given back at the end; None where they are not to be had."""
+        if self._taken.total() + size > self._in_all or self._taken[who] + size > self._of_one:
+            yield None
+            return
+        share = Share(self._taken, who, size)
         try:
-            yield fits
+            yield share
         finally:
-            if fits:
-                self._taken[who] -= size
-            if not self._taken[who]:
-                del self._taken[who]
+            share.keep(0)
+
+
+class Share:
+    """Bytes that one request has of a budget."""
+
+    def __init__(self, taken: Counter[Hashable], who: Hashable, size: int) -> None:
+        self._taken = taken
+        self._who = who
+        self._size = size
+        taken[who] += size
+
+    def keep(self, size: int) -> None:
+        """Give back all but `size`."""
+        self._taken[self._who] += size - self._size
+        self._size = size
+        if not self._taken[self._who]:
+            del self._taken[self._who]
 
 
 async def _thrown_away(receive: Receive) -> None:

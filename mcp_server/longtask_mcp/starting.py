@@ -4,15 +4,17 @@ import asyncio
 import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from weakref import WeakValueDictionary
 
 from longtask_api import names
+from longtask_api.bounds import is_small
 from longtask_api.longtask import LongTask, Requester
-from longtask_api.parameters import InvalidParameters
+from longtask_api.parameters import InvalidParameters, check_size, complete
 from longtask_api.template import LongTaskTemplate
 from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp.cache import Cache, version
@@ -70,6 +72,8 @@ class Starter:
         self._max_active_tasks = max_active_tasks
         self._follows = follows
         self._now = now
+        self._same: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Of starts in flight: one after the other where they are the same, by the name of their task."""
         self._in_flight: set[asyncio.Task[Started]] = set()
         self._creating: defaultdict[Owner, Counter[str]] = defaultdict(Counter)
         """Names that starts in flight take, by whose they are."""
@@ -109,15 +113,16 @@ class Starter:
     async def _start(self, caller: Caller, name: str, parameters: dict[str, Any], key: str | None) -> Started:
         template = self._ready(name)
         start = Start(caller, name, await self._complete(template, parameters), key)
-        own = self._tasks.own(caller.owner)
-        earlier = await self._earlier(start, own.started_as(caller.session_id, name, key, start.digest))
-        if earlier is not None:
-            return Started(earlier, template, repeated=True)
-        with self._room(start):
-            task, repeated = await self._create(start)
-        if not repeated:
-            await self._keep_limit(caller, task)
-        return Started(task, template, repeated)
+        async with self._same.setdefault(start.task_name(0), asyncio.Lock()):
+            own = self._tasks.own(caller.owner)
+            earlier = await self._earlier(start, own.started_as(caller.session_id, name, key, start.digest))
+            if earlier is not None:
+                return Started(earlier, template, repeated=True)
+            with self._room(start):
+                task, repeated = await self._create(start)
+            if not repeated:
+                await self._keep_limit(caller, task)
+            return Started(task, template, repeated)
 
     @contextmanager
     def _room(self, start: Start) -> Iterator[None]:
@@ -219,10 +224,12 @@ class Starter:
 
     async def _complete(self, template: LongTaskTemplate, parameters: dict[str, Any]) -> dict[str, Any]:
         try:
-            tool = self._published.tool(template)
-            given = meant(tool.input_schema, parameters) if tool is not None else parameters
-            canonical(given)
-            return await self._validator.complete(template.spec.parameters_schema, given)
+            check_size(parameters)
+            tool, schema = self._published.tool(template), template.spec.parameters_schema
+            published = tool.input_schema if tool is not None else {}
+            if is_small(parameters) and is_small(schema):
+                return _completed(published, schema, parameters)
+            return await self._validator.run(_completed, published, schema, parameters)
         except InvalidParameters as invalid:
             lines = "".join(f"\n- {error}" for error in invalid.errors)
             raise StartRefused(
@@ -232,6 +239,15 @@ class Starter:
             ) from invalid
         except ValueError as error:
             raise StartRefused(f"parameters: {error}; nothing was started.", "invalid_parameters") from error
+
+
+def _completed(
+    published: Mapping[str, Any], schema: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The parameters as they were meant by the published schema, complete by the author's. Raises ValueError."""
+    given = meant(published, parameters)
+    canonical(given)
+    return complete(schema, given)
 
 
 def document(start: Start, name: str) -> dict[str, Any]:

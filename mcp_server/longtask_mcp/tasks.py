@@ -16,7 +16,7 @@ from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp.cache import Cache
 from longtask_mcp.contract.callers import Owner, owner
 from longtask_mcp.contract.errors import KubernetesRefused, KubernetesUnavailable
-from longtask_mcp.contract.known import TAKEN_BACK, is_whole, known
+from longtask_mcp.contract.known import is_whole, known
 from longtask_mcp.contract.own import Owners, OwnTasks
 from longtask_runtime import kube
 
@@ -120,7 +120,7 @@ class Tasks:
     async def take_back(self, task: LongTask) -> None:
         """End a task that its start should not have made; it counts as never made."""
         patch = {
-            "metadata": {"uid": task.metadata.uid, "annotations": {TAKEN_BACK: ""}},
+            "metadata": {"uid": task.metadata.uid, "annotations": {names.ANNOTATION_TAKEN_BACK: ""}},
             "spec": {"cancelRequested": True},
         }
         path = f"{self._path}/{task.metadata.name}"

@@ -105,7 +105,7 @@ class Reflector:
             except Expired:
                 log.info("watch expired, listing again", extra={"path": self._path})
                 self._version, failures = "", failures + 1
-            except (ValueError, kube.KubeError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError, kube.KubeError) as error:
                 log.warning("cannot follow %s: %r; listing again", self._path, error)
                 self._version, failures = "", failures + 1
             except (aiohttp.ClientError, TimeoutError, OSError) as error:

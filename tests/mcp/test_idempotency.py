@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from longtask_api import names
+from longtask_api.names import ANNOTATION_TAKEN_BACK
 from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.facts import age
 from longtask_mcp.contract.idempotency import ALPHABET, SUFFIX_LENGTH, Relation, Start
-from longtask_mcp.contract.known import TAKEN_BACK, canonical
+from longtask_mcp.contract.known import canonical
 from tests.mcp.objects import NOW, ago, task
 
 KEYED = Start(Caller("alice"), "model-training", {"epochs": 10}, "nightly")
@@ -80,7 +81,9 @@ def test_a_task_that_is_being_deleted_is_nobodys_start() -> None:
 
 
 def test_a_task_that_was_taken_back_is_nobodys_start() -> None:
-    back = task({"idempotencyKey": "nightly"}, creationTimestamp=ago(seconds=5), annotations={TAKEN_BACK: ""})
+    back = task(
+        {"idempotencyKey": "nightly"}, creationTimestamp=ago(seconds=5), annotations={ANNOTATION_TAKEN_BACK: ""}
+    )
     assert KEYED.relation(back, NOW) is Relation.UNRELATED
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from longtask_api.names import ANNOTATION_TAKEN_BACK
 from longtask_mcp.contract import answers, results
 from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.idempotency import Relation, Start
-from longtask_mcp.contract.known import TAKEN_BACK, KnownTask, digest, is_taken_back, known
+from longtask_mcp.contract.known import KnownTask, digest, known
 from longtask_mcp.contract.own import Owners, OwnTasks, position
 from tests.mcp.objects import NOW, ago, task, uid
 
@@ -105,8 +106,8 @@ def test_parameters_that_no_start_made_are_like_no_others(parameters: dict[str, 
 
 
 def test_a_task_that_was_taken_back_is_known_as_such() -> None:
-    assert is_taken_back(known(document(annotations={TAKEN_BACK: "", "other": "x"})))
-    assert not is_taken_back(known(document(annotations={"other": "x"})))
+    assert known(document(annotations={ANNOTATION_TAKEN_BACK: "", "other": "x"})).is_taken_back
+    assert not known(document(annotations={"other": "x"})).is_taken_back
 
 
 def made(number: int, version: int = 1, **status: Any) -> KnownTask:
@@ -150,6 +151,18 @@ def test_every_caller_has_tasks_of_its_own() -> None:
     assert list(owners.of(Caller("bob").owner)) == []
     owners.remove(mine)
     assert list(owners.of(Caller("alice").owner)) == []
+
+
+def test_a_task_that_is_taken_back_is_in_no_list_and_no_count() -> None:
+    owners, whose = Owners(), Caller("alice").owner
+    asked = {"requester": {"principal": "alice"}}
+    first = known(document(asked))
+    back = known(document(asked, annotations={ANNOTATION_TAKEN_BACK: ""}))
+    owners.add(first)
+    owners.remove(first)
+    owners.add(back)
+    assert (list(owners.of(whose)), list(owners.of(whose).unfinished)) == ([], [])
+    owners.remove(back)
 
 
 def test_a_kept_task_takes_ten_kilobytes() -> None:

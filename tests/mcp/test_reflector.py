@@ -252,6 +252,24 @@ async def test_an_error_in_a_watch_lists_again() -> None:
     assert watches == 3
 
 
+@pytest.mark.parametrize(
+    "line", [b"[]", b"{}", b"null", b'{"type": "ERROR", "object": {}}', b'{"type": "x", "object": []}']
+)
+async def test_an_answer_of_another_form_lists_again(line: bytes) -> None:
+    answers, store = iter([line + b"\n"]), Kept()
+
+    async def watch(_: web.Request, response: web.StreamResponse) -> None:
+        await response.write(next(answers, event("ADDED", 8)))
+        await asyncio.sleep(60)
+
+    async with api_server(watch) as client, run(Reflector(client, "/things", store)):
+
+        async def seen() -> bool:
+            return "two" in store.versions
+
+        await eventually(seen, "the event after it")
+
+
 async def test_one_object_that_cannot_be_read_does_not_hide_the_others() -> None:
     class Choosy(Kept):
         def take(self, document: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from longtask_mcp.contract.known import TAKEN_BACK
+from longtask_api.names import ANNOTATION_TAKEN_BACK
 from longtask_runtime import kube
 from tests.mcp.line import Line
 from tests.mcp.replica import ERAS, Agent, Replica, Reply, agent, running
@@ -189,7 +189,7 @@ async def test_the_key_of_a_start_that_was_taken_back_starts_again(world: World,
     async with agent(limited_replica.url, token) as session:
         first = await session.call("model_training", **TRAINING, idempotency_key="taken")
         task = await world.task(first.task_id)
-        patch = {"metadata": {"annotations": {TAKEN_BACK: ""}}, "spec": {"cancelRequested": True}}
+        patch = {"metadata": {"annotations": {ANNOTATION_TAKEN_BACK: ""}}, "spec": {"cancelRequested": True}}
         path = f"{world.tasks_path}/{task.metadata.name}"
         await kube.request(world.client, "PATCH", path, body=patch, content_type=kube.MERGE_PATCH)
         await world.set_status(first.task_id, phase="Cancelled", completionTime=NOW)

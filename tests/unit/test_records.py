@@ -1,14 +1,17 @@
 """What was restored from a backup: it says what was, and nothing is done for it."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from longtask_api import names
 from longtask_api.conditions import ConditionStatus, find
 from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus, Memory, Phase, Requester
+from longtask_operator.archive.archive import Archive
 from longtask_operator.delivery.due import due
 from longtask_operator.planning.plan import plan
+from longtask_operator.store.store import Store
 from tests.unit.given import Step, condition, job, running_pod, status, step, task, template, world, written
 
 MEMORY = Memory(memory_id="agents-a1b2c3d4e5", actor_id="ann", session_id="one")
@@ -66,3 +69,15 @@ def test_it_goes_when_its_time_is_over_and_waits_for_nobody(delivered: Condition
     kept = record(ended, memory=MEMORY, requester=REQUESTER, ttl_seconds_after_finished=60)
     assert step(plan(world(kept, 159))) == Step("Succeeded", "done", (), 160)
     assert step(plan(world(kept, 160))) == Step("Succeeded", "done", ("delete task",), None)
+
+
+def test_what_was_taken_back_is_told_to_nobody_and_kept_for_nobody() -> None:
+    ended = status(Phase.CANCELLED, message="done")
+    kept = task(ended, memory=MEMORY, requester=REQUESTER, ttl_seconds_after_finished=60)
+    annotated = kept.metadata.model_copy(update={"annotations": {names.ANNOTATION_TAKEN_BACK: ""}})
+    back = kept.model_copy(update={"metadata": annotated})
+    archive = Archive(cast(Store, SimpleNamespace(bucket=None)), None, [])
+    assert archive.takes(kept)
+    assert due(back) is None
+    assert not archive.takes(back)
+    assert step(plan(world(back, 160))) == Step("Cancelled", "done", ("delete task",), None)

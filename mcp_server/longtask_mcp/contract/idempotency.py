@@ -11,7 +11,7 @@ from typing import Any
 from longtask_api.longtask import LongTask
 from longtask_mcp.contract.callers import Caller, owner, session
 from longtask_mcp.contract.facts import age
-from longtask_mcp.contract.known import canonical, digest, digest_of, is_taken_back
+from longtask_mcp.contract.known import canonical, digest, digest_of
 
 KEYED_WINDOW = timedelta(hours=24)
 UNKEYED_WINDOW = timedelta(seconds=120)
@@ -65,7 +65,7 @@ class Start:
             and task.spec.template_ref.name == self.template
             and task.spec.idempotency_key == self.key
             and task.metadata.deletion_timestamp is None
-            and not is_taken_back(task)
+            and not task.is_taken_back
         )
         window = UNKEYED_WINDOW if self.key is None else KEYED_WINDOW
         if not same_start or age(task, now) > window:

@@ -11,14 +11,13 @@ from typing import Any
 
 import orjson
 
+from longtask_api import names
 from longtask_api.longtask import TERMINAL_PHASES, ConditionType, LongTask
 
 SMALL = 1024
 """Bytes of a result or the end of a log that are kept."""
 MAX_COMPARED = 256 * 1024
 """Bytes of parameters that are compared with those of a start; no start makes larger ones."""
-TAKEN_BACK = "longtask.dev/taken-back"
-"""Annotation of a task that was ended at once, because its start went beyond the caller's limit."""
 CONDITIONS = frozenset({ConditionType.STALLED, ConditionType.DELIVERED})
 
 
@@ -37,8 +36,8 @@ def known(document: Mapping[str, Any]) -> KnownTask:
     kept_metadata = {
         key: value for key, value in metadata.items() if key not in ("annotations", "labels", "managedFields")
     }
-    if TAKEN_BACK in annotations:
-        kept_metadata["annotations"] = {TAKEN_BACK: ""}
+    if names.ANNOTATION_TAKEN_BACK in annotations:
+        kept_metadata["annotations"] = {names.ANNOTATION_TAKEN_BACK: ""}
     kept_spec = {key: value for key, value in spec.items() if key != "parameters"}
     kept_status = {key: value for key, value in status.items() if key not in ("attempts", "templateSnapshot")}
     kept_status["conditions"] = [each for each in status.get("conditions") or [] if each.get("type") in CONDITIONS]
@@ -66,11 +65,6 @@ def known(document: Mapping[str, Any]) -> KnownTask:
 def is_whole(task: LongTask) -> bool:
     """Whether the task has its result and the end of its log."""
     return not isinstance(task, KnownTask) or task.is_whole
-
-
-def is_taken_back(task: LongTask) -> bool:
-    """Whether its start went beyond the caller's limit, so that it counts as never made."""
-    return TAKEN_BACK in task.metadata.annotations
 
 
 def digest(task: LongTask) -> str:

@@ -133,7 +133,7 @@ class Ended(Collection[LongTask]):
 
 
 class Owners:
-    """The tasks of every caller."""
+    """The tasks of every caller, but for those that were taken back: they count as never made."""
 
     def __init__(self) -> None:
         self._own: dict[Owner | None, OwnTasks] = {}
@@ -144,10 +144,13 @@ class Owners:
 
     def add(self, task: LongTask) -> None:
         """A task that is not there."""
-        self._own.setdefault(owner(task), OwnTasks()).add(task)
+        if not task.is_taken_back:
+            self._own.setdefault(owner(task), OwnTasks()).add(task)
 
     def remove(self, task: LongTask) -> None:
         """A task that is there, as it was added."""
+        if task.is_taken_back:
+            return
         own = self._own[owner(task)]
         own.remove(task)
         if not own:

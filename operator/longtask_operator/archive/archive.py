@@ -49,10 +49,12 @@ class Archive:
 
     def takes(self, task: LongTask) -> bool:
         """Whether a task has ended, and there is a place for its record and somebody who could read it. One that was
-        restored from a backup ended under another uid.
+        restored from a backup ended under another uid; one that was taken back counts as never made.
         """
+        if task.is_record or task.is_taken_back:
+            return False
         placed = self._in_bucket is not None or task.spec.memory is not None
-        return task.is_terminal and task.spec.requester is not None and placed and not task.is_record
+        return task.is_terminal and task.spec.requester is not None and placed
 
     async def put(self, task: LongTask) -> longtask.Archive | None:
         """Keep the record of a task, complete as the API server has it; None where `takes` does not take it.

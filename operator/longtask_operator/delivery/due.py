@@ -21,7 +21,7 @@ def due(task: LongTask) -> str | None:
     A milestone that was passed unseen, and one that was not told before the end, is left out; one that may have been
     told is not told again.
     """
-    if task.spec.memory is None or task.metadata.deletion_timestamp is not None or task.is_record:
+    if task.spec.memory is None or task.metadata.deletion_timestamp is not None or task.is_record or task.is_taken_back:
         return None
     if task.is_terminal:
         return None if task.is_settled(ConditionType.DELIVERED) else RESULT

@@ -29,7 +29,7 @@ def after_end(world: World) -> Plan:
 def _is_told_and_kept(world: World) -> bool:
     """Whether nothing outside of the object waits for it any more: neither the session of an agent nor the archive."""
     task = world.task
-    if task.is_record:
+    if task.is_record or task.is_taken_back:
         return True
     told = task.spec.memory is None or task.is_settled(ConditionType.DELIVERED)
     archives = task.spec.requester is not None and (world.policy.archives_all or task.spec.memory is not None)
