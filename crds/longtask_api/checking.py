@@ -90,6 +90,18 @@ def mismatches(
     )
 
 
+def unusable(schema: Mapping[str, Any]) -> str | None:
+    """Why no value can be held against the schema, which an older version may have taken; None where they can."""
+    text = _text(schema)
+    if problems := _survey(text).problems:
+        return problems[0]
+    try:
+        _validator(text)
+    except ValueError as error:
+        return f"{error!s:.{MAX_MESSAGE}}"
+    return None
+
+
 def unwritable(value: Any) -> list[Mismatch]:
     """What cannot be written as JSON, or not be read again by everybody; at most 10 entries."""
     return list(islice(_unwritable(value, "", MAX_DEPTH), MAX_ERRORS))

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from longtask_api import names
+from longtask_api.checking import unusable
 from longtask_api.longtask import TERMINAL_PHASES, Failure, LongTask, LongTaskStatus, Phase
 from longtask_api.parameters import InvalidParameters
 from longtask_api.template import LongTaskTemplate
@@ -18,6 +19,7 @@ from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster, owned
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning import diagnosis, narration, stall
+from longtask_operator.planning.attempts import unrecorded
 from longtask_operator.planning.diagnosis import Trouble
 from longtask_operator.planning.done import decisive_pod, is_done
 from longtask_operator.planning.lookups import pod_to_ask_about, wants_refusals
@@ -170,11 +172,10 @@ class Reconciler:
         self, world: World, pods: tuple[PodView, ...], decisive: PodView | None, log: str | None
     ) -> Mapping[str, str]:
         """The end of the log of each attempt whose bad end is not recorded yet. None is waited for."""
-        recorded = {each.pod_uid for each in world.task.status.attempts if each.end_time is not None}
         logs = {} if decisive is None or log is None else {decisive.uid: log}
-        for pod in pods:
+        for pod in unrecorded(world.task.status, pods):
             badly = pod.termination is not None and pod.termination.exit_code != 0
-            if not badly or pod.gone or pod.uid in recorded or pod == decisive:
+            if not badly or pod.gone or pod == decisive:
                 continue
             with contextlib.suppress(KubeError, aiohttp.ClientError, TimeoutError):
                 found = await self._cluster.read_log(pod, LOG_LINES, LOG_BYTES)
@@ -190,7 +191,11 @@ class Reconciler:
         result = final_result(task.status, pod)
         if isinstance(result, Failure) or was_handed_in(result):
             return None
-        problems = await self._validator.mismatches(json.loads(job.result_schema), checkable(result))
+        schema = json.loads(job.result_schema)
+        problems = await self._validator.mismatches(schema, checkable(result))
+        if problems and (why := await self._validator.run(unusable, schema)) is not None:
+            logger.warning("Job %s: the result is not checked: its resultSchema %s", job.name, why)
+            return None
         return diagnosis.fitted("; ".join(str(problem) for problem in problems)) or None
 
     async def _start(self, world: World, action: CreateJob) -> float | None:

@@ -1,5 +1,6 @@
 """Before anything is done about work its task is read live, and what has changed since is planned anew."""
 
+import json
 from datetime import timedelta
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ import pytest
 from longtask_api.longtask import LongTask, LongTaskStatus, Phase
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
+from longtask_operator.planning.logs import LogTail
 from longtask_operator.planning.observed import JobView, PodView
 from longtask_operator.planning.world import Change, Policy, SetSuspend
 from longtask_operator.reconciler import Reconciler
@@ -60,6 +62,43 @@ def reconciler(server: ApiServer, known: LongTask) -> tuple[Reconciler, Cache]:
     cache.put_pod(given.running_pod())
     policy = Policy(job_retention=timedelta(hours=1))
     return Reconciler(cast(Cluster, server), cache, cast(Validator, None), policy, lambda: given.at(0)), cache
+
+
+async def test_no_log_is_read_again_of_attempts_that_are_no_longer_kept() -> None:
+    asked: list[str] = []
+
+    async def read_log(pod: PodView, lines: int, limit: int) -> LogTail | None:
+        asked.append(pod.name)
+        return None
+
+    kept = [
+        given.attempt(number, f"{number}", 2 * number, end_time=given.at(2 * number + 1)) for number in range(3, 23)
+    ]
+    kept[0] = kept[0].model_copy(update={"end_time": None})
+    task = given.task(given.at_work(attempt_count=22, attempts=kept))
+    pods = tuple(given.ended_pod(f"{n}", 2 * n - 1, ended=2 * n + 1, exit_code=1) for n in range(1, 24))
+    server = ApiServer(task, given.job())
+    server.read_log = read_log  # type: ignore[attr-defined]
+    await reconciler(server, task)[0]._logs_of_attempts(given.world(task, 100), pods, None, None)
+    assert asked == ["pod-3", "pod-23"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "mismatch"),
+    [
+        ({"type": "string", "pattern": "(a"}, None),
+        ({"$ref": "https://example.com/result"}, None),
+        ({"type": "string"}, '7 is not of type "string"'),
+    ],
+    ids=["pattern", "reference", "usable"],
+)
+async def test_work_is_not_failed_for_a_result_schema_that_cannot_be_used(
+    schema: dict[str, Any], mismatch: str | None
+) -> None:
+    job, task = given.job(complete=True, result_schema=json.dumps(schema)), given.task(given.at_work())
+    steps, _ = reconciler(ApiServer(task, job), task)
+    with Validator() as steps._validator:
+        assert await steps._mismatch(task, job, given.ended_pod(told="7")) == mismatch
 
 
 HELD = given.task(given.status(Phase.RUNNING), suspend=True)

@@ -84,6 +84,17 @@ def record(
     return Attempts(count, disruptions, newest)
 
 
+def unrecorded(status: LongTaskStatus, pods: Sequence[PodView]) -> list[PodView]:
+    """Those whose attempt's end is not recorded yet, without those of attempts that are no longer kept."""
+    known = {attempt.pod_uid: attempt for attempt in status.attempts}
+    oldest = _oldest_kept(status, pods)
+    return [
+        pod
+        for pod in pods
+        if (known[pod.uid].end_time is None if pod.uid in known else oldest is None or pod.created > oldest)
+    ]
+
+
 def _oldest_kept(status: LongTaskStatus, pods: Sequence[PodView]) -> datetime | None:
     """Pods that were created before this are of attempts that are counted but no longer kept; None if all are kept."""
     if len(status.attempts) < KEPT:

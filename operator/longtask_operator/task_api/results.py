@@ -1,6 +1,7 @@
 """A pod hands in its result and artifacts: a small result goes into the object, all else into the store."""
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from longtask_api.bounds import excess
-from longtask_api.checking import mismatches
+from longtask_api.checking import mismatches, unusable
 from longtask_api.longtask import LongTask
 from longtask_api.reports import JSON_MEDIA_TYPE, MAX_ARTIFACTS, MAX_INLINE_RESULT, Artifact, Reference, Result
 from longtask_operator.cache import Cache
@@ -30,6 +31,8 @@ from longtask_operator.task_api.errors import Problem, Refusal
 from longtask_operator.task_api.shelf import Shelf
 from longtask_operator.task_api.writes import Operation, Writes
 from longtask_runtime.validation import Validator
+
+logger = logging.getLogger(__name__)
 
 MAX_CHECKED_RESULT = 16 * 1024 * 1024
 """Bytes of a result that can be held against a resultSchema, which needs all of it in memory."""
@@ -166,7 +169,8 @@ class Results:
 def _checked(schema: str | None, body: bytes, media_type: str) -> tuple[str, str | None]:
     """What a result is, and how it does not fit. Raises Refusal where it is not what it is called.
 
-    JSON with NaN or an infinity is text that does not fit: hours of work are not thrown away for one number.
+    JSON with NaN or an infinity is text that does not fit: hours of work are not thrown away for one number. Nor are
+    they for a schema that no value can be held against.
     """
     value: Any = _text(body, media_type)
     if media_type == JSON_MEDIA_TYPE:
@@ -181,7 +185,11 @@ def _checked(schema: str | None, body: bytes, media_type: str) -> tuple[str, str
             raise _malformed(JSON_MEDIA_TYPE, error) from None
     if schema is None:
         return media_type, None
-    return media_type, "; ".join(str(each) for each in mismatches(json.loads(schema), value))[:4096] or None
+    found = mismatches(json.loads(schema), value)
+    if found and (why := unusable(json.loads(schema))) is not None:
+        logger.warning("a result is not checked: its resultSchema %s", why)
+        return media_type, None
+    return media_type, "; ".join(str(each) for each in found)[:4096] or None
 
 
 class _NotJson(Exception):
