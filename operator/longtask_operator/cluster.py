@@ -141,7 +141,7 @@ class Cluster:
         """What the container that does the work uses now; None where nothing measures it, we may not ask, or the
         metrics server does not answer: it says more of work that has stalled, but decides nothing."""
         try:
-            document = await request(self._client, "GET", f"{self._metrics}/pods/{pod.name}")
+            document = await request(self._client, "GET", f"{self._metrics}/pods/{pod.name}", proxied=True)
         except (KubeError, aiohttp.ClientError, TimeoutError):
             return None
         return usage_view(document, pod.container)

@@ -181,7 +181,7 @@ class Lease:
         if self._held_until is None or held_until - self._held_until > self._duration / 6 + BREAK:
             self.unbroken_since = CLOCK.now()
         self._held_until = held_until
-        self._not_after = _written_at(written) + timedelta(seconds=self._duration)
+        self._not_after = _written_at(written, now) + timedelta(seconds=self._duration)
         return True
 
     def _left(self) -> float:
@@ -200,6 +200,10 @@ class Lease:
         self._held_until = None
 
 
-def _written_at(lease: dict[str, Any]) -> datetime:
-    """When the API server took the write that it answers with this, by its own clock and to the second before."""
-    return max(datetime.fromisoformat(entry["time"]) for entry in lease["metadata"]["managedFields"])
+def _written_at(lease: dict[str, Any], sent: str) -> datetime:
+    """When the API server took the write that it answers with this, by its own clock and to the second before; where
+    it does not say that, when it was sent, by the same clock as far as it is known.
+    """
+    entries = lease["metadata"].get("managedFields") or []
+    times = [entry["time"] for entry in entries if entry.get("time")]
+    return max(map(datetime.fromisoformat, times or [sent]))

@@ -59,14 +59,17 @@ async def request(
     body: Any = None,
     content_type: str = "application/json",
     timeout: float = REQUEST_TIMEOUT,
+    proxied: bool = False,
 ) -> Any:
-    """The decoded answer to one request; `timeout` is for the whole of it, in seconds.
+    """The decoded answer to one request; `timeout` is for the whole of it, in seconds. `proxied`: another server
+    answers through the API server, so that the Date is not that of its clock.
 
     Raises KubeError when the API server refuses, and aiohttp.ClientError or TimeoutError when it cannot be reached.
     """
-    return decoded(
-        await request_text(client, verb, path, query=query, body=body, content_type=content_type, timeout=timeout)
+    text = await request_text(
+        client, verb, path, query=query, body=body, content_type=content_type, timeout=timeout, proxied=proxied
     )
+    return decoded(text)
 
 
 async def request_text(
@@ -78,10 +81,11 @@ async def request_text(
     body: Any = None,
     content_type: str = "application/json",
     timeout: float = REQUEST_TIMEOUT,
+    proxied: bool = False,
 ) -> bytes:
     """The answer to one request as it came. Raises as `request` does."""
     text = yaml_text(body) if content_type == APPLY_PATCH else body
-    async with _answered(client, verb, path, query, text, content_type, timeout) as response:
+    async with _answered(client, verb, path, query, text, content_type, timeout, proxied=proxied) as response:
         content: bytes = await response.read()
     return content
 
@@ -141,6 +145,8 @@ async def _answered(
     body: Any,
     content_type: str,
     timeout: float | aiohttp.ClientTimeout,
+    *,
+    proxied: bool = False,
 ) -> AsyncIterator[RESTResponse]:
     """A response that is no refusal; its connection is given back at the end, or closed if something is unread."""
     parameters = await client.param_serialize(
@@ -154,7 +160,8 @@ async def _answered(
     sent = CLOCK.local()
     response = await client.call_api(*parameters, _request_timeout=timeout)
     async with response.response:
-        CLOCK.hear(response.response.headers.get("Date", ""), sent)
+        if not proxied:
+            CLOCK.hear(response.response.headers.get("Date", ""), sent)
         if response.status >= 300:
             raise _error(response.status, await response.read())
         yield response

@@ -1,6 +1,6 @@
 """Requests that nothing may depend on: they fail, and the step goes on."""
 
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import aiohttp
 import pytest
@@ -9,12 +9,58 @@ from kubernetes.aio.client import ApiClient
 from longtask_operator import cluster as module
 from longtask_operator.cluster import Cluster
 from longtask_operator.leader import NotLeading, Term
+from longtask_runtime import clock, kube
 from longtask_runtime.kube import KubeError
 from tests.unit import given
 
 
 def no_term() -> Term:
     raise NotLeading("nobody leads")
+
+
+async def test_the_clock_is_not_heard_of_a_metrics_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def answer(*_: object, **more: Any) -> Any:
+        asked.append(more)
+        return {}
+
+    monkeypatch.setattr(module, "request", answer)
+    await Cluster(ApiClient(), "tasks", no_term).pod_usage(given.pod())
+    assert asked == [{"proxied": True}]
+
+
+@pytest.mark.parametrize(("proxied", "heard"), [(True, []), (False, ["Sun, 01 Mar 2026 10:00:00 GMT"])])
+async def test_the_date_of_another_server_is_not_that_of_the_api_server(
+    monkeypatch: pytest.MonkeyPatch, *, proxied: bool, heard: list[str]
+) -> None:
+    dates: list[str] = []
+
+    class Connection:
+        headers: ClassVar = {"Date": "Sun, 01 Mar 2026 10:00:00 GMT"}
+
+        async def __aenter__(self) -> None:
+            return None
+
+        async def __aexit__(self, *_: object) -> None:
+            return None
+
+    class Response:
+        response, status = Connection(), 200
+
+        async def read(self) -> bytes:
+            return b"{}"
+
+    class Client:
+        async def param_serialize(self, **_: object) -> tuple[str, ...]:
+            return ()
+
+        async def call_api(self, **_: object) -> Response:
+            return Response()
+
+    monkeypatch.setattr(clock.CLOCK, "hear", lambda date, sent: dates.append(date))
+    assert await kube.request(cast(ApiClient, Client()), "GET", "/", proxied=proxied) == {}
+    assert dates == heard
 
 
 @pytest.mark.parametrize(

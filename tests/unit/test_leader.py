@@ -157,6 +157,33 @@ def test_a_standby_and_one_whose_time_is_over_have_no_term(monkeypatch: pytest.M
     until_idle(stand_by)
 
 
+@pytest.mark.parametrize("entries", [None, [], [{}]], ids=["no-list", "empty", "without-a-time"])
+def test_a_lease_that_does_not_say_when_it_was_written_is_led_from_when_that_was_sent(
+    monkeypatch: pytest.MonkeyPatch, entries: list[dict[str, str]] | None
+) -> None:
+    server, begun = ApiServer(random.Random(0), 0.0, 0.0), datetime.now(UTC)
+    found: list[datetime] = []
+
+    async def request(client: object, verb: str, path: str, **more: Any) -> Any:
+        lease = await server.request(client, verb, path, **more)
+        return {**lease, "metadata": {**lease["metadata"], "managedFields": entries}}
+
+    async def lead() -> None:
+        found.append(lease.term().not_after)
+        await asyncio.sleep(HOUR)
+
+    async def lead_for_a_while() -> None:
+        running = asyncio.create_task(lease.run(lead))
+        await asyncio.sleep(5)
+        running.cancel()
+
+    lease = Lease(ApiClient(), "ns", "lease", "one", DURATION, lambda: asyncio.get_running_loop().time())
+    monkeypatch.setattr(leader, "request", request)
+    until_idle(lead_for_a_while)
+    assert found
+    assert begun <= found[0]
+
+
 def test_since_when_it_leads_without_a_break_is_told_anew_after_a_time_without_the_api_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -450,6 +450,10 @@ EVENT: dict[str, Any] = {
             | {"involvedObject": {"kind": "Pod"}},
             PodEvent(_time(10).replace(microsecond=500_000), "Unhealthy", "", False, ""),
         ),
+        (
+            {"firstTimestamp": None, "lastTimestamp": None, "metadata": {"creationTimestamp": "2026-03-01T10:00:11Z"}},
+            PodEvent(_time(11), "Unhealthy", "Liveness probe failed: no heartbeat", True, "main"),
+        ),
     ],
 )
 def test_what_an_event_tells_of_a_pod(more: dict[str, Any], expected: PodEvent) -> None:

@@ -340,7 +340,8 @@ def remembering(pod: PodView, known: PodView | None) -> PodView:
 def pod_event(document: Mapping[str, Any]) -> PodEvent:
     """Read a core/v1 Event about a pod."""
     found = re.search(r"\{(.+)\}$", document["involvedObject"].get("fieldPath") or "")
-    at = document.get("lastTimestamp") or document.get("eventTime") or document["firstTimestamp"]
+    told = document.get("lastTimestamp") or document.get("eventTime") or document.get("firstTimestamp")
+    at = told or document["metadata"]["creationTimestamp"]
     return PodEvent(
         at=_required_time(at),
         reason=document.get("reason") or "",
