@@ -18,6 +18,16 @@ from longtask.notices import notice
 
 EXIT_SECONDS = 30.0
 """How long what the work has left behind may hold up the end: threads, processes, functions of atexit."""
+_FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+_COMPRESSED = (
+    ("zipfile", "_ZipWriteFile"),
+    ("zipfile", "ZipFile"),
+    ("tarfile", "TarFile"),
+    ("gzip", "GzipFile"),
+    ("bz2", "BZ2File"),
+    ("lzma", "LZMAFile"),
+)
+"""What writes its end when it is closed; what may lie in another one comes before it."""
 _OURS = str(Path(__file__).parent)
 _LIBRARY = str(Path(threading.__file__).parent)
 
@@ -36,17 +46,32 @@ def end(code: int) -> NoReturn:
     What Python does after them, it takes modules and libraries apart, may hang or crash, and would make a failure of
     work that has succeeded. multiprocessing ends the processes that it forks in the same way.
     """
-    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
+    with suppress(KeyboardInterrupt):  # who does not want to wait
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
     atexit._run_exitfuncs()
-    for stream in [sys.stdout, sys.stderr, *filter(_is_file, gc.get_objects())]:
-        with suppress(Exception):  # closed, broken, or None
-            stream.flush()
+    _write_all()
     os._exit(code)
 
 
-def _is_file(thing: object) -> bool:
-    """Whether Python would write what it holds when it is taken apart."""
-    return type(thing) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+def _write_all() -> None:
+    """Write what Python and C hold of files that were left open, as they do when the process is taken apart."""
+    things = gc.get_objects()
+    files = [sys.stdout, sys.stderr, *(each for each in things if type(each) in _FILES)]
+    _each("flush", files)  # what is text is handed to what compresses it
+    for module, name in _COMPRESSED:
+        if kind := getattr(sys.modules.get(module), name, None):
+            _each("close", [each for each in things if kind in type(each).__mro__])
+    _each("flush", files)
+    with suppress(Exception):  # Windows, or a Python without ctypes
+        import ctypes  # noqa: PLC0415 - not before the work
+
+        ctypes.CDLL(None).fflush(None)
+
+
+def _each(method: str, things: list[Any]) -> None:
+    for thing in things:
+        with suppress(Exception):  # closed, broken, or None
+            getattr(thing, method)()
 
 
 def _end_after(seconds: float, code: int) -> None:

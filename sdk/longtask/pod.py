@@ -28,6 +28,7 @@ from longtask.errors import Cancelled, InvalidAnswer, NoAnswer, NotDelivered
 from longtask.host import ABSENT, BYTES, JSON, Artifact, Question, State
 from longtask.notices import notice, write
 from longtask.reporter import FINISH_SECONDS, Reporter
+from longtask.settings import seconds
 from longtask.stop import Stop
 
 MAX_SUMMARY = 1024
@@ -39,7 +40,8 @@ class Pod:
     """A Host. What waits for the API has a connection of its own, and waits in the thread that called.
 
     Reads the variables that the operator sets; LONGTASK_RESUME_SECONDS (300) says how long the last checkpoint is asked
-    for, LONGTASK_FLUSH_SECONDS (600) how long results, artifacts and the last checkpoint of a failure are tried.
+    for, LONGTASK_FLUSH_SECONDS (600) how long results, artifacts and the last checkpoint of a failure are tried. Raises
+    BadSetting.
     """
 
     def __init__(self, environment: Mapping[str, str], stop: Stop) -> None:
@@ -48,8 +50,8 @@ class Pod:
         )
         self._stop = stop
         self._reporter = Reporter(self._connect)
-        self._resume_seconds = float(environment.get("LONGTASK_RESUME_SECONDS") or 300)
-        self._flush_seconds = float(environment.get("LONGTASK_FLUSH_SECONDS") or 600)
+        self._resume_seconds = seconds(environment, "LONGTASK_RESUME_SECONDS", 300)
+        self._flush_seconds = seconds(environment, "LONGTASK_FLUSH_SECONDS", 600)
         self.task_id = environment.get("LONGTASK_ID", "")
 
     def attempt(self) -> int:

@@ -14,6 +14,7 @@ from longtask.ending import EXIT_SECONDS, end_within
 from longtask.errors import Cancelled, NotDelivered
 from longtask.host import JSON, Host, host_of
 from longtask.notices import notice
+from longtask.settings import BadSetting, seconds
 from longtask.stop import Stop
 from longtask.target import TargetError, load
 from longtask.task import Task
@@ -54,12 +55,18 @@ def run(target: str, environment: Mapping[str, str]) -> int:
     _show_each_line()
     os.environ[PROCESS] = str(os.getpid())
     stop = Stop()
-    host = host_of(environment, stop)
+    try:
+        exit_seconds = seconds(environment, "LONGTASK_EXIT_SECONDS", EXIT_SECONDS)
+        host = host_of(environment, stop)
+    except BadSetting as error:
+        notice(str(error))
+        _leave(termination_log(environment), str(error))
+        return FAILED
     work = _Work(target, environment, host, stop)
     with _sigterm(lambda: stop.set() if work.has_begun and not stop.is_set else os._exit(work.code)):
         code = work.exit_code()
         host.finish(keep_checkpoint=code != SUCCEEDED)
-    end_within(float(environment.get("LONGTASK_EXIT_SECONDS") or EXIT_SECONDS), code)
+    end_within(exit_seconds, code)
     work.close()
     return code
 
@@ -263,9 +270,13 @@ class _Work:
         return SUCCEEDED
 
     def _ended(self, code: int, message: str) -> int:
-        if self._log is not None:
-            write_message(self._log, message.replace("\0", "\\0").encode("utf-8", "replace")[:MAX_MESSAGE])
+        _leave(self._log, message)
         return code
+
+
+def _leave(log: "Path | None", message: str) -> None:
+    if log is not None:
+        write_message(log, message.replace("\0", "\\0").encode("utf-8", "replace")[:MAX_MESSAGE])
 
 
 def _is_leaving(error: BaseException, *, seen: bool) -> bool:

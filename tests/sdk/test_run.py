@@ -1,11 +1,16 @@
 """`python -m longtask run`, as a container and a desk start it: processes of their own."""
 
+import bz2
+import gzip
 import json
+import lzma
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -368,6 +373,30 @@ def test_a_library_that_breaks_when_it_is_taken_apart_does_not_change_the_outcom
     assert file.read_text() == "the last line"
 
 
+def test_files_that_were_left_open_are_whole(pod: Start, tmp_path: Path) -> None:
+    ran = pod("unclosed:leave_open", folder=str(tmp_path)).ended()
+    assert (ran.code, ran.message, ran.err) == (0, '{"done":1}', "")
+    line = b"the last line"
+    assert gzip.decompress((tmp_path / "text.gz").read_bytes()) == line
+    assert gzip.decompress((tmp_path / "file.gz").read_bytes()) == line
+    assert bz2.decompress((tmp_path / "file.bz2").read_bytes()) == line
+    assert lzma.decompress((tmp_path / "file.xz").read_bytes()) == line
+    assert zipfile.ZipFile(tmp_path / "file.zip").read("a") == line
+    assert zipfile.ZipFile(tmp_path / "unfinished.zip").read("a") == line
+    with tarfile.open(tmp_path / "file.tar.gz") as archive:
+        member = archive.extractfile("a")
+        assert member is not None
+        assert member.read() == line
+    assert (tmp_path / "c.txt").read_bytes() == line
+
+
+def test_ctrl_c_at_the_desk_ends_the_wait_for_threads_without_a_traceback(desk: Start) -> None:
+    running = desk("work:leave_a_thread_running")
+    running.signal(signal.SIGINT)
+    ran = running.ended()
+    assert (ran.code, ran.out, ran.err) == (0, '{"done":1}\n', "")
+
+
 def test_work_that_leaves_nothing_behind_says_nothing(pod: Start) -> None:
     assert "live on" not in pod("work:train").ended().err
 
@@ -440,6 +469,11 @@ def test_a_pattern_that_cannot_be_tried_does_not_hold_up_or_fail_what_is_done(
         ("work:train", {"LONGTASK_PARAMETERS": "[]"}, "LONGTASK_PARAMETERS is no JSON object: "),
         ("work:train", {"LONGTASK_PARAMETERS": '{"epochs": "x"}'}, "LONGTASK_PARAMETERS do not fit train: epochs: "),
         ("work:train", {"LONGTASK_SCHEMA_HASH": "0123456789abcdef"}, "the template was made from other code: "),
+        ("work:train", {"LONGTASK_EXIT_SECONDS": "1m"}, "LONGTASK_EXIT_SECONDS is '1m': give seconds, a number from "),
+        ("work:train", {"LONGTASK_EXIT_SECONDS": "inf"}, "LONGTASK_EXIT_SECONDS is 'inf': give seconds, "),
+        ("work:train", {"LONGTASK_EXIT_SECONDS": "nan"}, "LONGTASK_EXIT_SECONDS is 'nan': give seconds, "),
+        ("work:train", {"LONGTASK_FLUSH_SECONDS": "-1"}, "LONGTASK_FLUSH_SECONDS is '-1': give seconds, "),
+        ("work:train", {"LONGTASK_RESUME_SECONDS": "5min"}, "LONGTASK_RESUME_SECONDS is '5min': give seconds, "),
     ],
 )
 def test_what_cannot_run_is_told_before_any_work(

@@ -144,6 +144,21 @@ def end_badly(how: str, file: str) -> dict[str, int]:
     return {"done": 1}
 
 
+@longtask.task
+def leave_a_thread_running() -> dict[str, int]:
+    """Returns while a thread that is no daemon runs, which tells when the process waits for it."""
+
+    def left() -> None:
+        while threading.main_thread().is_alive():
+            time.sleep(0.01)
+        started()
+        time.sleep(600)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    threading.Thread(target=left).start()
+    return {"done": 1}
+
+
 library: TakenApart
 unclosed: Any
 
