@@ -40,7 +40,7 @@ async def test_a_task_of_another_caller_is_answered_like_an_id_that_does_not_exi
     assert hers.error
     assert hers.text == nobodys.text.replace(unknown, alices.task_id)
     assert by_name.text == nobodys.text.replace(unknown, alices.envelope["name"])
-    assert hers.envelope == {}
+    assert hers.envelope == {"error_code": "task_not_found", "message": hers.text}
 
 
 async def test_a_list_shows_the_callers_own_tasks_only(as_alice: Session, as_bob: Session, alices: Reply) -> None:
