@@ -13,7 +13,7 @@ from tests.e2e.installation import AGENTS, TASKS, Installation
 from tests.e2e.programs import kubectl
 from tests.operator.tasks import template_spec
 
-MEBIBYTE = "x" * 2**20
+LARGE = "x" * 300 * 1024
 ALICE = f"system:serviceaccount:{AGENTS}:alice"
 
 BAD_CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -27,7 +27,7 @@ BAD_CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
         "template: there is no template 'e2e-pyton'. Available: ",
     ),
     "an unknown tool": ("e2e_pyton", {"code": "pass"}, "There is no tool 'e2e_pyton' (any more). list_templates"),
-    "1 MiB of parameters": ("e2e_python", {"code": MEBIBYTE}, f"{names.MAX_PARAMETERS_BYTES} are allowed"),
+    "300 KiB of parameters": ("e2e_python", {"code": LARGE}, f"{names.MAX_PARAMETERS_BYTES} are allowed"),
     "a template with ../": ("start_task", {"template": "../e2e-python"}, "template: there is no template '../e2e-py"),
     "a task id with ../": ("get_task_logs", {"task_id": "../../pods/x"}, "task not found: ../../pods/x. Ids are"),
 }
