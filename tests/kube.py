@@ -86,7 +86,7 @@ class Kube:
         )
 
 
-def eventually(look: Callable[[], T], wanted: Callable[[T], bool], seconds: float = 30) -> T:
+def eventually(look: Callable[[], T], wanted: Callable[[T], bool], seconds: float = 120) -> T:
     """Look until what is seen is as wanted; fails with what was seen last."""
     deadline = time.monotonic() + seconds
     while not wanted(seen := look()):

@@ -58,7 +58,7 @@ class Conversation:
 
     def seen(self, process: subprocess.Popen[str], problems: tuple[str, ...] = ()) -> dict[str, Any]:
         """What an agent that ends by itself saw."""
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors[-3000:]
         report: dict[str, Any] = json.loads(out.splitlines()[-1])
         assert report["problems"] == [*problems], report

@@ -44,7 +44,7 @@ class Ended:
         ended = {"phase": "Succeeded", "startTime": moment, "completionTime": moment, "result": result}
         self.write({**ended, "conditions": [*known, done], **status})
 
-    def delivered(self, seconds: float = 60) -> dict[str, Any]:
+    def delivered(self, seconds: float = 120) -> dict[str, Any]:
         """Its status when the session was told."""
         return eventually(lambda: self.status, lambda status: condition(status)["status"] == "True", seconds)
 

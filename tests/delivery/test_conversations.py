@@ -93,7 +93,7 @@ async def test_an_agent_that_crashed_in_its_turn_does_not_keep_the_news_away(
 ) -> None:
     await asyncio.to_thread(conversation.open, "Train a model.", steps=(TURN,))
     crashed = conversation.start("Do something else.", steps=(CRASH,))
-    await asyncio.to_thread(crashed.communicate, timeout=60)
+    await asyncio.to_thread(crashed.communicate, timeout=120)
     assert crashed.returncode == 9
     await delivered(namespace, "training", conversation.session)
 

@@ -89,7 +89,7 @@ async def test_the_client_that_is_shown_connects(replica: Replica, alice: str) -
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CONNECT.text, env=environment, stdout=asyncio.subprocess.PIPE
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    output, _ = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 0
     assert {"model_training", "answer_task"} <= set(output.decode().splitlines())
 

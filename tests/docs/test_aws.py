@@ -222,7 +222,7 @@ def test_who_is_on_call_sees_why_a_session_was_not_told(namespace: Kube) -> None
     namespace.request("PUT", path, created | {"status": status}).done()
     (block,) = [each for each in blocks("sh", "cluster", "docs/troubleshooting.md") if "Delivered" in each.text]
     commands = block.text.replace("longtask-tasks", namespace.namespace).replace("NAME", "untold")
-    ran = subprocess.run(["bash", "-euc", commands], check=False, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(["bash", "-euc", commands], check=False, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr
     assert '"reason":"AccessDenied"' in ran.stdout
     assert '"failures":7' in ran.stdout

@@ -35,7 +35,7 @@ def run(desk: Path, *command: str) -> str:
     """What a command that must succeed wrote to stdout; `python` and `longtask` are those of the tests."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {"PATH": path, "PYTHONPATH": str(ROOT / "sdk"), "HOME": str(desk)}
-    ran = subprocess.run(command, cwd=desk, env=environment, check=False, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(command, cwd=desk, env=environment, check=False, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
 

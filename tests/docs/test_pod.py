@@ -112,7 +112,7 @@ def test_curl_tells_all_that_a_task_can_tell(tasks: Tasks, by_hand: Callable[[st
         tasks.wait(pod.task, "WaitingForInput")
         assert "7 files are broken" in by_hand("wide", pod.task)
         by_hand('"requestId":"go-on"', pod.task)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 0, output
@@ -132,7 +132,7 @@ def test_a_script_that_is_stopped_saves_its_checkpoint(tasks: Tasks, pod: Pod) -
     try:
         eventually((pod.folder / "works").exists, bool)
         process.terminate()
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 143, output
@@ -142,7 +142,7 @@ def test_a_script_that_is_stopped_saves_its_checkpoint(tasks: Tasks, pod: Pod) -
 def test_a_person_answers_again_and_ends_the_task(tasks: Tasks, by_hand: Callable[[str, str], str], pod: Pod) -> None:
     ask = """report POST questions --data '{"id": "%s", "message": "Which?"}'\n"""
     asking = pod.bash(SCRIPT_BEGIN + ask % "go-on" + ask % "which")
-    output, _ = asking.communicate(timeout=60)
+    output, _ = asking.communicate(timeout=120)
     assert asking.returncode == 0, output
     by_hand('"requestId":"go-on"', pod.task)
     by_hand("inputResponses/-", pod.task)
@@ -157,5 +157,5 @@ def test_what_is_done_about_a_lost_node_is_taken(tasks: Tasks) -> None:
     (node, *_) = tasks.kube.get("/api/v1/nodes").done()["items"]
     for line in block.text.replace("NODE", node["metadata"]["name"]).splitlines():
         command = [*line.split(), "--dry-run=server"]
-        ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
         assert ran.returncode == 0, ran.stderr

@@ -98,7 +98,7 @@ class Installation:
             pods = await self.pods_of(component)
             return pods if len(pods) == replicas else []
 
-        return await eventually(complete, f"{replicas} ready pods of {component}", 90)
+        return await eventually(complete, f"{replicas} ready pods of {component}")
 
     @asynccontextmanager
     async def without_operators(self) -> AsyncIterator[None]:
@@ -167,7 +167,7 @@ async def _install(installation: Installation, bucket: S3Server | None) -> None:
     await _release(bucket, "--wait", "--timeout=3m")
     (await kubectl("apply", "-n", TASKS, "-f", "-", stdin=json.dumps(_list([*TEMPLATES.values()])))).done()
     ready = [f"longtasktemplate/{name}" for name in TEMPLATES]
-    (await kubectl("wait", "-n", TASKS, "--for=condition=Ready", *ready, "--timeout=60s")).done()
+    (await kubectl("wait", "-n", TASKS, "--for=condition=Ready", *ready, "--timeout=180s")).done()
     world = World(installation.world.client, AGENTS)
     installation.tokens |= {account: await world.token(account) for account in (*CALLERS, SERVICE, OUTSIDER)}
     wanted = {names.tool_name(name) for name in TEMPLATES}

@@ -89,7 +89,7 @@ async def test_a_task_deleted_in_mid_run_is_not_found_and_leaves_nothing(
         listed = await agent.call("list_tasks")
     assert answer.text.startswith(f"task not found: {task.task_id}. Ids are never guessed: call list_tasks")
     assert task.task_id not in listed.text
-    await eventually(lambda: installation.nothing_left(task.task_id), "Job and pod gone", 60)
+    await eventually(lambda: installation.nothing_left(task.task_id), "Job and pod gone")
 
 
 async def test_a_name_that_is_deleted_and_used_again_at_once_is_another_task(
@@ -108,7 +108,7 @@ async def test_a_name_that_is_deleted_and_used_again_at_once_is_another_task(
     assert reply.envelope["result"] == "the second"
     assert reply.envelope["attempts"] == 1
     assert await installation.ran_once(second.task_id)
-    await eventually(lambda: installation.nothing_left(first.task_id), "Job and pod of the first gone", 60)
+    await eventually(lambda: installation.nothing_left(first.task_id), "Job and pod of the first gone")
 
 
 async def test_time_that_a_task_was_held_does_not_count_against_its_deadline(

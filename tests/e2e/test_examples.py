@@ -66,7 +66,7 @@ async def killed_in_epoch_6(installation: Installation, as_alice: Session, key: 
             task = await seen()
             return [task] if task.status.attempts and task.status.attempts[0].reason else []
 
-        await eventually(five_epochs_saved, "five checkpoints", 120)
+        await eventually(five_epochs_saved, "five checkpoints")
         await in_its_pod(installation, started.task_id, "python", "-c", KILL)
         [between] = await eventually(first_attempt_recorded, "the end of the first attempt")
         reply = await ended(agent, started.task_id, 180)
@@ -153,7 +153,7 @@ async def test_a_template_is_what_the_command_in_its_first_line_writes(
     work = (container["command"][0], "-m", "longtask", *command.split())
     image = (f"--image={container['image']}", "--restart=Never", "--command", "--")
     (await kubectl("run", *where, name, *image, *work)).done()
-    (await kubectl("wait", *where, f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")).done()
+    (await kubectl("wait", *where, f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s")).done()
     assert (await kubectl("logs", *where, name)).done() == text
 
 

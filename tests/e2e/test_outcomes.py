@@ -136,4 +136,4 @@ async def test_the_agent_is_told_of(
     if case.runs:
         assert await installation.ran_once(task_id)
     else:
-        await eventually(lambda: installation.nothing_left(task_id), "Job and pod gone", 60)
+        await eventually(lambda: installation.nothing_left(task_id), "Job and pod gone")

@@ -43,10 +43,10 @@ async def test_servers_that_restart_under_a_wait_answer_it_and_a_new_session_rea
         asyncio.create_task(waited(as_alice, wait, task.task_id, pod=pod, era=era))
         for wait, (pod, era) in zip(waits, ways, strict=True)
     ]
-    await asyncio.wait_for(asyncio.gather(*(wait.first.wait() for wait in waits)), 30)
+    await asyncio.wait_for(asyncio.gather(*(wait.first.wait() for wait in waits)), 120)
     (await kubectl("delete", "pod", "-n", SYSTEM, stopped, "--wait=false")).done()
     (await kubectl("delete", "pod", "-n", SYSTEM, killed, "--grace-period=0", "--force")).done()
-    *answers, last = await asyncio.wait_for(asyncio.gather(*calls), 30)
+    *answers, last = await asyncio.wait_for(asyncio.gather(*calls), 120)
     for answer in answers:
         assert isinstance(answer, Reply), answer
         assert answer.text.startswith("server restarting; call again. The task is not affected: ")
@@ -69,9 +69,9 @@ async def test_a_connection_that_breaks_under_a_wait_is_a_clean_error_and_the_ta
         task = await agent.call("e2e_python", code=asleep(8, "unimpressed"), idempotency_key=new_key())
     wait = Wait()
     call = asyncio.create_task(waited(as_alice, wait, task.task_id, pod=pod, era=era))
-    await asyncio.wait_for(wait.first.wait(), 30)
+    await asyncio.wait_for(wait.first.wait(), 120)
     await installation.tunnels.cut(f"pod/{pod}")
-    outcome = await asyncio.wait_for(call, 10)
+    outcome = await asyncio.wait_for(call, 120)
     assert isinstance(outcome, MCPError)
     async with as_alice(pod=pod, era=era) as agent:
         reply = await ended(agent, task.task_id)

@@ -56,17 +56,19 @@ async def test_a_task_on_a_silent_node_says_so_and_goes_on_when_the_node_is_back
     try:
         with frozen(pids) as thaw:
             tasks.kube.request("DELETE", path).done()
-            status = await asyncio.to_thread(tasks.wait_message, "work", "NodeLost", seconds=90)
+            status = await asyncio.to_thread(tasks.wait_message, "work", "NodeLost")
             node = pod["spec"]["nodeName"]
             assert status["phase"] == "Running"
             assert f"node {node} does not answer" in status["message"]
             assert f"kubectl delete node {node}" in status["message"]
             succeeded = next(each for each in status["conditions"] if each["type"] == "Succeeded")
             assert (succeeded["status"], succeeded["reason"]) == ("Unknown", "NodeLost")
-            eventually(lambda: tasks.events(uid), lambda events: ("Warning", "NodeLost") in events)
+            await asyncio.to_thread(
+                eventually, lambda: tasks.events(uid), lambda events: ("Warning", "NodeLost") in events
+            )
             assert runs.of(uid) == 1
             thaw()
-            status = await asyncio.to_thread(tasks.wait_message, "work", "running, attempt 2", seconds=120)
+            status = await asyncio.to_thread(tasks.wait_message, "work", "running, attempt 2")
     finally:
         await asyncio.to_thread(_wait_for_nodes, cluster)
     first, second = status["attempts"]
@@ -83,4 +85,4 @@ def _wait_for_nodes(cluster: Kube) -> None:
         conditions = [each for node in nodes for each in node["status"]["conditions"]]
         return [each["status"] for each in conditions if each["type"] == "Ready"]
 
-    eventually(ready, lambda seen: set(seen) == {"True"}, 60)
+    eventually(ready, lambda seen: set(seen) == {"True"})

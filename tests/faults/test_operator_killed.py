@@ -45,7 +45,7 @@ async def test_a_killed_operator_loses_nothing_and_runs_nothing_twice(
     traps = [door.trap(method, path, moment, kill if number == nth else let_pass) for number in range(1, nth + 1)]
     await asyncio.to_thread(victim.start)
     uid = await asyncio.to_thread(tasks.run, "work", "job", SHORT)
-    await asyncio.wait_for(traps[-1].sprung.wait(), 60)
+    await asyncio.wait_for(traps[-1].sprung.wait(), 120)
     await asyncio.to_thread(replicas("heir").start)
     status = await asyncio.to_thread(tasks.wait, "work", "Succeeded", seconds=90)
     assert status["attemptCount"] == 1
@@ -101,14 +101,14 @@ async def test_work_goes_on_while_the_api_server_cannot_be_reached(
     uid = await asyncio.to_thread(tasks.run, "work", "job", "import time; time.sleep(3)")
     await asyncio.to_thread(tasks.wait, "work", "Running")
     door.shut()
-    await until(lambda: tasks.pods(uid)[0]["status"]["phase"] == "Succeeded", 30)
+    await until(lambda: tasks.pods(uid)[0]["status"]["phase"] == "Succeeded")
     assert tasks.status("work")["phase"] == "Running"
     door.reopen()
     await asyncio.to_thread(tasks.wait, "work", "Succeeded", seconds=60)
     assert runs.of(uid) == 1
 
 
-async def until(true: Callable[[], bool], seconds: float = 30) -> None:
+async def until(true: Callable[[], bool], seconds: float = 120) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not await asyncio.to_thread(true):

@@ -42,7 +42,7 @@ async def test_a_stop_that_was_decided_is_carried_out_even_if_the_work_tells_som
     await asyncio.to_thread(tasks.template, "stalls", template)
     trap = door.trap("PATCH", path, moment, kill)
     uid = await asyncio.to_thread(tasks.run, "work", "stalls", HANGS)
-    await asyncio.wait_for(trap.sprung.wait(), 60)
+    await asyncio.wait_for(trap.sprung.wait(), 120)
     tell(tasks, "work")
     await asyncio.to_thread(replicas("heir").start)
     status = await asyncio.to_thread(tasks.wait, "work", "Failed", seconds=90)

@@ -98,7 +98,7 @@ async def running(kubeconfig: Path, namespace: str, folder: Path, **settings: st
         )
     replica = Replica(process, port, metrics_port, log_file)
     try:
-        await eventually(replica.ready, f"readyz of {log_file}", 30)
+        await eventually(replica.ready, f"readyz of {log_file}")
         yield replica
     finally:
         await replica.http.aclose()

@@ -26,7 +26,7 @@ async def test_an_outage_of_the_api_server_is_told_and_survived(
         unseen = await world.make_task("made-in-the-outage")
         line.mend()
 
-        await eventually(lambda: _followed(world, session, task_id), "changes after the outage", 40)
+        await eventually(lambda: _followed(world, session, task_id), "changes after the outage")
         again = await session.call("model_training", model_name="digits", idempotency_key=key)
         assert again.task_id == task_id
         counts = {await replica.metric("longtask_mcp_cached_tasks"), len(await world.tasks())}

@@ -32,7 +32,7 @@ REVIEW_RULES = [
 AGENT_RULES = [{"apiGroups": [names.GROUP], "resources": [names.TASK_PLURAL], "verbs": ["create"]}]
 
 
-async def eventually(look: Callable[[], Awaitable[V]], what: str, seconds: float = 20.0) -> V:
+async def eventually(look: Callable[[], Awaitable[V]], what: str, seconds: float = 120.0) -> V:
     """What `look` gives as soon as it is true; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:

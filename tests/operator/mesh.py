@@ -31,7 +31,7 @@ def injecting(kube: Kube, folder: Path) -> Iterator[None]:
     names = ("-subj", f"/CN={HOST_ADDRESS}", "-addext", f"subjectAltName=IP:{HOST_ADDRESS}")
     request = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names)
     command = [*request, "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
     server = http.server.ThreadingHTTPServer((str(HOST_ADDRESS), 0), _Injector)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

@@ -74,7 +74,7 @@ class OperatorProcess:
         self.wait_ready(self.patience)
         return self
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = 120) -> None:
         """Until /readyz says ok."""
         deadline = time.monotonic() + seconds
         while not self._ready():

@@ -100,11 +100,11 @@ class Tasks:
         status: dict[str, Any] = self.get(name).get("status") or {}
         return status
 
-    def wait(self, name: str, *phases: str, seconds: float = 60) -> dict[str, Any]:
+    def wait(self, name: str, *phases: str, seconds: float = 120) -> dict[str, Any]:
         """Its status as soon as it has one of the phases."""
         return eventually(lambda: self.status(name), lambda status: status.get("phase") in phases, seconds)
 
-    def wait_message(self, name: str, part: str, seconds: float = 60) -> dict[str, Any]:
+    def wait_message(self, name: str, part: str, seconds: float = 120) -> dict[str, Any]:
         """Its status as soon as the message contains that."""
         return eventually(lambda: self.status(name), lambda status: part in status.get("message", ""), seconds)
 
@@ -129,4 +129,4 @@ class Tasks:
     def log(self, uid: str) -> str:
         """What the task's pod has written so far."""
         command = ["kubectl", "logs", "--namespace", self.kube.namespace, "--selector", f"{names.LABEL_TASK_UID}={uid}"]
-        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=30).stdout
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120).stdout

@@ -104,7 +104,7 @@ def over_its_time(tasks: Tasks, _: str, pod: str) -> None:
 
 def out_of_memory(tasks: Tasks, _: str, pod: str) -> None:
     command = ["kubectl", "exec", "--namespace", tasks.kube.namespace, pod, "--", "touch", "/tmp/fill"]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
 def evicted(tasks: Tasks, _: str, pod: str) -> None:

@@ -249,7 +249,7 @@ def test_work_is_refused_for_quota_with_that_reason_and_starts_when_there_is_roo
     tasks.run(name, template, QUICK)
     tasks.wait_message(name, "QuotaExceeded")
     tasks.kube.request("DELETE", f"{path}/{template}").done()
-    tasks.wait(name, "Succeeded", seconds=90)
+    tasks.wait(name, "Succeeded")
 
 
 def test_parameters_nested_deeper_than_anybody_reads_are_refused_and_harm_nobody_else(

@@ -206,7 +206,7 @@ def test_a_container_that_is_none_is_not_ready(kube: Kube, tasks: Tasks, case: s
 def pod(process: OperatorProcess, kube: Kube, tasks: Tasks) -> Caller:
     """A pod of a task whose result is checked."""
     uid = tasks.run("waits", "checked", LONG)
-    tasks.wait("waits", "Running", seconds=120)
+    tasks.wait("waits", "Running")
     return reporter(process, kube, tasks.pods(uid)[0])
 
 
@@ -262,4 +262,4 @@ def test_a_result_that_is_not_what_it_is_called_is_refused(pod: Caller, body: by
 
 def test_after_all_that_a_task_runs_as_ever(tasks: Tasks) -> None:
     tasks.run("after-all", "open", QUICK)
-    tasks.wait("after-all", "Succeeded", seconds=120)
+    tasks.wait("after-all", "Succeeded")

@@ -169,7 +169,7 @@ def started(tasks: Tasks) -> Tasks:
 @pytest.mark.parametrize("name", CASES)
 def test_outcome(started: Tasks, name: str) -> None:
     case = CASES[name]
-    status = started.wait(name, "Succeeded", "Failed", "Cancelled", seconds=90)
+    status = started.wait(name, "Succeeded", "Failed", "Cancelled")
     assert status["phase"] == case.phase, json.dumps(status, indent=1)
     succeeded = next(c for c in status["conditions"] if c["type"] == "Succeeded")
     assert succeeded["status"] == ("True" if case.phase == "Succeeded" else "False")

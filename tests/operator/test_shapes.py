@@ -101,7 +101,7 @@ def started(tasks: Tasks) -> None:
 def test_what_is_told_of_a_pod_of_several_containers(
     tasks: Tasks, name: str, phase: str, message: str, result: bool
 ) -> None:
-    status = tasks.wait(name, "Succeeded", "Failed", "Cancelled", seconds=120)
+    status = tasks.wait(name, "Succeeded", "Failed", "Cancelled")
     assert (status["phase"], status["message"]) == (phase, message)
     assert status.get("result", {}).get("value") == ({"ok": True} if result else None)
 
@@ -117,7 +117,7 @@ def test_what_is_told_of_a_pod_of_several_containers(
 def test_a_failure_of_a_pod_of_several_containers_has_its_words(
     tasks: Tasks, name: str, reason: str, words: str
 ) -> None:
-    failure = tasks.wait(name, "Failed", seconds=120)["failure"]
+    failure = tasks.wait(name, "Failed")["failure"]
     assert failure["reason"] == reason
     assert words in failure["message"]
 

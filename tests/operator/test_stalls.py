@@ -37,7 +37,7 @@ def stalled(status: dict[str, Any]) -> tuple[str, str]:
     return (found["status"], found["reason"]) if found else ("", "")
 
 
-def wait_stalled(tasks: Tasks, name: str, *wanted: str, seconds: float = 40) -> dict[str, Any]:
+def wait_stalled(tasks: Tasks, name: str, *wanted: str, seconds: float = 120) -> dict[str, Any]:
     """The status of a task as soon as its condition has one of the reasons."""
     return eventually(lambda: tasks.status(name), lambda status: stalled(status)[1] in wanted, seconds)
 
@@ -119,11 +119,11 @@ def test_silent_attempts_are_tried_again_as_often_as_the_template_allows(
     pod_of(name).put("checkpoint", b"epoch 3")
     assert ", but stalled: " in wait_stalled(tasks, name, "NoReport")["message"]
     assert wait_stalled(tasks, name, "StillNoReport")["message"].endswith("ending the attempt")
-    status = eventually(lambda: tasks.status(name), lambda status: status["attemptCount"] == 2, 60)
+    status = eventually(lambda: tasks.status(name), lambda status: status["attemptCount"] == 2)
     assert status["attempts"][0]["reason"] == "Stalled"
     assert stalled(status) == ("False", "Reporting")
     assert status["checkpoint"]["text"] == "epoch 3"
-    status = tasks.wait(name, "Failed", seconds=90)
+    status = tasks.wait(name, "Failed")
     assert [attempt["reason"] for attempt in status["attempts"]] == ["Stalled", "Stalled"]
     failure = status["failure"]
     assert (failure["reason"], failure["logTail"]) == ("Stalled", "in a loop")
@@ -136,7 +136,7 @@ def test_silent_attempts_are_tried_again_as_often_as_the_template_allows(
 def test_a_silent_task_is_ended_where_its_template_says_so(tasks: Tasks, unique: Callable[[str], str]) -> None:
     name = unique("stall-failed")
     uid = tasks.run(name, "stall-failed", HANGS)
-    status = tasks.wait(name, "Failed", seconds=60)
+    status = tasks.wait(name, "Failed")
     assert (status["failure"]["reason"], status["failure"]["logTail"]) == ("Stalled", "in a loop")
     assert [attempt["reason"] for attempt in status["attempts"]] == ["Stalled"]
     assert len(tasks.pods(uid)) == 1

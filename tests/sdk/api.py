@@ -115,7 +115,7 @@ class TaskApi:
         with self._changed:
             return [each for each in self.seen if (each.method, each.path) == (method, path)]
 
-    def wait(self, condition: Callable[[], Any], seconds: float = 15) -> Any:
+    def wait(self, condition: Callable[[], Any], seconds: float = 60) -> Any:
         """What the condition gives once it is true; it is looked at after each request."""
         with self._changed:
             found = self._changed.wait_for(condition, seconds)

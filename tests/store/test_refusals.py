@@ -112,7 +112,7 @@ async def test_a_put_that_is_cancelled_leaves_nothing(
             assert kept.of(owner) != []
             putting.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(asyncio.shield(putting), 20)
+            await asyncio.wait_for(asyncio.shield(putting), 120)
     finally:
         events.unregister(event, cancel)
     assert putting.cancelled()
@@ -138,7 +138,7 @@ async def test_an_upload_is_not_removed_while_a_part_is_on_its_way(store: Store,
     events.register("before-send.s3.AbortMultipartUpload", removing)
     try:
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(asyncio.shield(putting), 20)
+            await asyncio.wait_for(asyncio.shield(putting), 120)
     finally:
         events.unregister("before-send.s3.UploadPart", sending)
         events.unregister("before-send.s3.AbortMultipartUpload", removing)
