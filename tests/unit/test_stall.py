@@ -40,6 +40,9 @@ STALLED = condition(ConditionType.STALLED, "True", "NoReport", "it told nothing"
 DECIDED = condition(ConditionType.STALLED, "True", "StillNoReport", "it told nothing", since=100)
 
 
+SPEC = ("suspend", "cancel_requested", "input_responses", "active_deadline_seconds")
+
+
 def _policy(action: StallAction = StallAction.NOTHING, *, expect_reports: bool = False) -> StallPolicy:
     return StallPolicy(timeout_seconds=60, action=action, expect_reports=expect_reports)
 
@@ -56,7 +59,7 @@ def _status(*conditions: Any, **fields: Any) -> LongTaskStatus:
 def _given(
     now: float, stored: LongTaskStatus | None = None, policy: StallPolicy | None = None, /, **known: Any
 ) -> World:
-    spec = {key: known.pop(key) for key in ("suspend", "cancel_requested", "input_responses") if key in known}
+    spec = {key: known.pop(key) for key in SPEC if key in known}
     policy = policy or _policy()
     return world(
         task(_status() if stored is None else stored, **spec),
@@ -310,7 +313,6 @@ def test_the_last_attempt_that_was_ended_for_it_fails_the_task(policy: StallPoli
     [
         pytest.param(_policy(), _status(STALLED), "DeadlineExceeded", id="the-policy-does-nothing"),
         pytest.param(RETRY, _status(), "DeadlineExceeded", id="it-had-not-stalled"),
-        pytest.param(RETRY, _status(STALLED), "DeadlineExceeded", id="nothing-was-decided"),
         pytest.param(
             RETRY,
             _status(condition(ConditionType.STALLED, "True", "StillNoReport", since=61)),
@@ -323,6 +325,39 @@ def test_a_deadline_of_one_second_is_not_taken_for_a_stall(
     policy: StallPolicy, stored: LongTaskStatus, reason: str
 ) -> None:
     assert [each.reason for each in plan(_given(115, stored, policy, pods=(STOPPED,))).status.attempts] == [reason]
+
+
+@pytest.mark.parametrize("policy", [RETRY, FAIL])
+def test_a_stop_that_an_earlier_version_had_decided_with_the_first_reason_is_carried_on(policy: StallPolicy) -> None:
+    given = _given(115, _status(STALLED, last_report_time=at(111)), policy, pods=(running_pod(deadline=1),))
+    after = plan(given)
+    assert (after.status.message or "").endswith("ending the attempt")
+    assert _stalled(after.status) == ("True", "NoReport", 100)
+    ended = _given(115, after.status, policy, pods=(STOPPED,))
+    assert [each.reason for each in plan(ended).status.attempts] == ["Stalled"]
+    failed = _job(policy, failed_reason="BackoffLimitExceeded", finished_at=at(113), failures=1)
+    failure = plan(_given(115, after.status, policy, job=failed, pods=(STOPPED,))).status.failure
+    assert failure is not None
+    assert (failure.reason, failure.message) == ("Stalled", "it told nothing")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"cancel_requested": True}, "Cancelled"),
+        ({"active_deadline_seconds": 110}, "DeadlineExceeded"),
+        ({"active_deadline_seconds": 111}, "Stalled"),
+    ],
+)
+def test_a_stop_while_a_report_could_refute_the_stall_may_be_of_a_cancel_or_of_the_deadline_of_the_task(
+    spec: dict[str, Any], reason: str
+) -> None:
+    given = _given(115, _status(STALLED), RETRY, pods=(STOPPED,), **spec)
+    assert [each.reason for each in plan(given).status.attempts] == [reason]
+    failed = _job(RETRY, failed_reason="BackoffLimitExceeded", finished_at=at(113), failures=1)
+    failure = plan(_given(115, _status(STALLED), RETRY, job=failed, pods=(STOPPED,), **spec)).status.failure
+    assert failure is not None
+    assert failure.reason == reason
 
 
 def test_an_attempt_that_was_over_its_own_deadline_was_not_ended_for_silence() -> None:

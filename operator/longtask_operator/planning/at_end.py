@@ -102,7 +102,8 @@ def failed(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
     end = activity.deadline(status, seconds)
     stopped = pod is not None and pod.deadline == 1
     over = end is not None and at >= end
-    stalled = stall.ended_by(status, pod) if pod is not None else None
+    cancelled = world.task.spec.cancel_requested
+    stalled = stall.ended_by(status, pod, cancelled=cancelled, deadline=end) if pod is not None else None
     ended_by = diagnosis.ended_by_kubelet(pod, world.events or ()) if pod is not None else None
     if ended_by is None and world.events is not None and world.now < at + EVENTS_ARE_LATE:
         return Plan(status, look_again=world.now + NEXT_STEP, defer_status=True)
@@ -118,7 +119,7 @@ def failed(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
     if over and not stopped and failure.reason != "DeadlineExceeded":
         message = f"{failure.message}; there was no further attempt, as activeDeadlineSeconds ({seconds} s) was over"
         failure = failure.model_copy(update={"message": diagnosis.fitted(message)})
-    if world.task.spec.cancel_requested:
+    if cancelled:
         return _cancelled(world, at, status, failure)
     return statuses.ended(world, status, Phase.FAILED, failure=failure, at=at)
 

@@ -43,8 +43,10 @@ def at_work(world: World, job: JobView, status: LongTaskStatus, snapshot: Templa
     if task.spec.cancel_requested:
         phase = Phase.RUNNING if any(pod.started for pod in live) else Phase.PENDING
         return _stopping(world, job, status, phase, "cancelling")
+    # What others have suspended, a queue such as Kueue or a person, is theirs to let go. Where they let go what LongTask
+    # had suspended, the note is still to be changed: else the next suspend would be taken for done.
     hold = task.spec.suspend and not job.suspend and not job.held
-    if hold or (not task.spec.suspend and _is_to_let_go(job, status)):
+    if hold or (not task.spec.suspend and job.held):
         return Plan(task.status, (SetSuspend(job, hold),), look_again=world.now + LOOK_AGAIN)
     if job.suspend:
         return _held(world, job, status, live)
@@ -61,22 +63,9 @@ def at_work(world: World, job: JobView, status: LongTaskStatus, snapshot: Templa
     return replace(after, look_again=min((t for t in (after.look_again, end) if t is not None), default=None))
 
 
-def _is_to_let_go(job: JobView, status: LongTaskStatus) -> bool:
-    """Whether LongTask has suspended the Job; one of a version that did not note it there, when it said so of the task.
-
-    What others have suspended, a queue such as Kueue or a person, is theirs to let go. Where they let go what LongTask
-    had suspended, the note is still to be changed: else the next suspend would be taken for done.
-    """
-    return job.held or (job.suspend and _suspended_for(status) == SUSPENDED)
-
-
 def _by_others(status: LongTaskStatus) -> bool:
-    return _suspended_for(status) == HELD_BY_OTHERS
-
-
-def _suspended_for(status: LongTaskStatus) -> str | None:
     held = find(status.conditions, ConditionType.SUSPENDED)
-    return held.reason if held is not None and held.status == "True" else None
+    return held is not None and held.status == "True" and held.reason == HELD_BY_OTHERS
 
 
 SUSPENDED, HELD_BY_OTHERS = "Suspended", "HeldByOthers"
@@ -167,8 +156,8 @@ def _working(
     world: World, job: JobView, status: LongTaskStatus, policy: StallPolicy | None, pod: PodView, message: str
 ) -> Plan:
     """It runs, waits for an answer, or has stalled."""
-    stalled = stall.in_force(status, policy, pod.running_since or world.now) if policy is not None else None
-    if policy is not None and stalled is not None and stall.is_decided(stalled, policy):
+    stalled = stall.in_force(status, policy, pod) if policy is not None else None
+    if policy is not None and stalled is not None and stall.is_decided(stalled, policy, pod):
         return _ending_stalled(world, job, status, policy, pod, stalled.message)
     asked = questions.open_questions(world.task, world.now)
     if asked:

@@ -43,11 +43,12 @@ def record(
     suspended: bool,
     now: datetime,
     cancelled: bool = False,
+    deadline: datetime | None = None,
     logs: Mapping[str, str] | None = None,
 ) -> Attempts:
     """Merge. A pod counts once it started or ended; one that is never seen again ended when that was noticed.
 
-    `logs` has the end of the log of attempts that have just ended, by the uid of their pods.
+    `deadline` is when the active time of the task is used up. `logs` has the end of the log of attempts that have just ended, by the uid of their pods.
     """
     known = {attempt.pod_uid: attempt for attempt in status.attempts}
     count, disruptions = status.attempt_count or 0, status.disruption_count or 0
@@ -66,7 +67,7 @@ def record(
             pod,
             done=is_done(status, pod),
             suspended=suspended,
-            stalled=ended_by(status, pod) is not None,
+            stalled=ended_by(status, pod, cancelled=cancelled, deadline=deadline) is not None,
             cancelled=cancelled,
         )
         attempt = _attempt(pod, before, before.number if before else count, reason, now, (logs or {}).get(pod.uid))

@@ -46,31 +46,41 @@ def decision_due(condition: Condition, attended: datetime | None = None) -> date
     return max(_heard([condition.last_transition_time], attended)) + GRACE
 
 
-def in_force(status: LongTaskStatus, policy: StallPolicy, started: datetime) -> Condition | None:
-    """The condition, if it says that this attempt, which works since `started`, has stalled and nothing refutes it."""
+def in_force(status: LongTaskStatus, policy: StallPolicy, pod: PodView) -> Condition | None:
+    """The condition, if it says that the attempt in the pod, whose work has started, has stalled and nothing refutes
+    it."""
     condition = find(status.conditions, ConditionType.STALLED)
-    if condition is None or condition.status != "True":
+    if condition is None or condition.status != "True" or pod.work_started is None:
         return None
     # What was known then is at least the timeout older; a report that came before but was stored later is not.
-    told = [] if is_decided(condition, policy) else _told(status)
-    newest = max([*told, started])
+    told = [] if is_decided(condition, policy, pod) else _told(status)
+    newest = max([*told, pod.work_started])
     return condition if newest + timedelta(seconds=policy.timeout_seconds) <= condition.last_transition_time else None
 
 
-def is_decided(condition: Condition, policy: StallPolicy) -> bool:
-    """Whether the attempt that the condition tells of is to be ended, whatever it tells now."""
-    return condition.reason == DECIDED and policy.action is not StallAction.NOTHING
+def is_decided(condition: Condition, policy: StallPolicy, pod: PodView) -> bool:
+    """Whether the attempt in the pod, of which the condition tells, is to be ended, whatever it tells now.
+
+    An earlier version decided it with the first reason: then the stop of the pod says so.
+    """
+    return policy.action is not StallAction.NOTHING and (condition.reason == DECIDED or pod.deadline == 1)
 
 
-def ended_by(status: LongTaskStatus, pod: PodView) -> Condition | None:
-    """The condition, if the pod was stopped because its work had stalled."""
+def ended_by(
+    status: LongTaskStatus, pod: PodView, *, cancelled: bool = False, deadline: datetime | None = None
+) -> Condition | None:
+    """The condition, if the pod was stopped because its work had stalled. Where that was decided by an earlier version,
+    nothing but the stop tells of it: it may be that of a task that was cancelled, or whose `deadline` had come.
+    """
     snapshot = status.template_snapshot
-    if snapshot is None or snapshot.stall is None or pod.work_started is None:
+    if snapshot is None or snapshot.stall is None or pod.deadline != 1 or pod.reason != "DeadlineExceeded":
         return None
-    if pod.deadline != 1 or pod.reason != "DeadlineExceeded":
+    condition = in_force(status, snapshot.stall, pod)
+    if condition is None or not is_decided(condition, snapshot.stall, pod):
         return None
-    condition = in_force(status, snapshot.stall, pod.work_started)
-    return condition if condition is not None and is_decided(condition, snapshot.stall) else None
+    ended = pod.termination.finished if pod.termination is not None else None
+    over = deadline is not None and (ended is None or deadline <= ended)
+    return None if condition.reason != DECIDED and (cancelled or over) else condition
 
 
 def is_news(before: LongTaskStatus, after: LongTaskStatus) -> bool:

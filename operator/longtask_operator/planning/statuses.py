@@ -67,12 +67,13 @@ def observed(world: World, status: LongTaskStatus) -> LongTaskStatus:
 
 
 def recorded(world: World, status: LongTaskStatus, *, suspended: bool) -> LongTaskStatus:
-    cancelled = world.task.spec.cancel_requested
+    snapshot = status.template_snapshot
     so_far = attempts.record(
         status,
         world.pods,
         suspended=suspended,
-        cancelled=cancelled,
+        cancelled=world.task.spec.cancel_requested,
+        deadline=activity.deadline(status, activity.limit(world.task, snapshot)) if snapshot is not None else None,
         now=world.now,
         logs=world.logs_of_attempts,
     )
