@@ -143,7 +143,8 @@ def _with_spec(task: LongTask, **spec: Any) -> LongTask:
 def _owned_job(document: Mapping[str, Any]) -> dict[str, Any]:
     owner = {"kind": names.TASK_KIND, "uid": "cell", "controller": True}
     annotations = document["metadata"]["annotations"] | {
-        names.ANNOTATION_SNAPSHOT: SNAPSHOT.model_dump_json(exclude_none=True)
+        names.ANNOTATION_SNAPSHOT: SNAPSHOT.model_dump_json(exclude_none=True),
+        names.ANNOTATION_NOT_AFTER: document["metadata"]["creationTimestamp"],
     }
     metadata = document["metadata"] | {"ownerReferences": [owner], "annotations": annotations}
     return {**document, "metadata": metadata}

@@ -282,11 +282,6 @@ def test_more_disruptions_than_the_template_allows_end_the_task(disruptions: int
             id="held-from-the-start",
         ),
         pytest.param(
-            _given(9000, held(90), job=job(suspend=True)),
-            Step("Suspended", "", (f"resume {JOB_UID}",), again=9010),
-            id="asked-to-go-on-after-a-long-time",
-        ),
-        pytest.param(
             _given(900, job=job(suspend=True, held=True)),
             Step(None, None, (f"resume {JOB_UID}",), again=910),
             id="asked-to-go-on-before-anything-was-written",
@@ -294,7 +289,7 @@ def test_more_disruptions_than_the_template_allows_end_the_task(disruptions: int
         pytest.param(
             _given(9000, held(90), job=job(suspend=True, held=True)),
             Step("Suspended", "", (f"resume {JOB_UID}",), again=9010),
-            id="asked-to-go-on-once-it-was-noted-at-the-job",
+            id="asked-to-go-on-after-a-long-time",
         ),
         pytest.param(_given(900, job=job(suspend=True)), Step("Queued", QUEUED), id="held-by-others-from-the-start"),
         pytest.param(

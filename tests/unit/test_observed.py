@@ -416,11 +416,22 @@ def test_only_jobs_and_pods_with_our_label_are_ours(metadata: dict[str, Any], ex
     assert task_of_job(metadata) is expected
 
 
-def test_a_job_that_longtask_has_suspended_says_so() -> None:
-    noted = {names.ANNOTATION_HELD: "true"}
-    assert _job("metadata", annotations=noted).held
-    assert not _job("metadata", annotations={names.ANNOTATION_HELD: "false"}).held
-    assert not _job().held
+@pytest.mark.parametrize(
+    ("annotations", "suspend", "held"),
+    [
+        pytest.param({names.ANNOTATION_HELD: "true"}, True, True, id="noted"),
+        pytest.param({names.ANNOTATION_HELD: "true"}, False, True, id="noted-and-let-go-by-others"),
+        pytest.param({names.ANNOTATION_HELD: "false", names.ANNOTATION_NOT_AFTER: "x"}, True, False, id="by-others"),
+        pytest.param({names.ANNOTATION_NOT_AFTER: "x"}, True, False, id="by-others-from-the-start"),
+        pytest.param({}, True, True, id="by-a-version-that-noted-nothing"),
+        pytest.param({}, False, False, id="not-suspended"),
+    ],
+)
+def test_a_job_says_whether_longtask_has_suspended_it(annotations: dict[str, str], suspend: bool, held: bool) -> None:
+    document = deepcopy(JOB)
+    document["metadata"]["annotations"] = annotations
+    document["spec"]["suspend"] = suspend
+    assert job_view(document).held is held
 
 
 def test_kubelets_own_deletion_does_not_move_the_time_at_which_a_pod_was_asked_to_go() -> None:

@@ -219,7 +219,7 @@ def job_view(document: Mapping[str, Any]) -> JobView:
         failed_message=failed.get("message", "") if failed else "",
         finished_at=_time((complete or failed or {}).get("lastTransitionTime")),
         failures=status.get("failed") or 0,
-        held=(metadata.get("annotations") or {}).get(names.ANNOTATION_HELD) == "true",
+        held=_held(metadata.get("annotations") or {}, bool(spec.get("suspend"))),
         snapshot=_snapshot(metadata.get("annotations") or {}),
         result_schema=_schema(metadata.get("annotations") or {}),
     )
@@ -402,6 +402,12 @@ def controller_uid(metadata: Mapping[str, Any], kind: str) -> str:
 def task_of_job(metadata: Mapping[str, Any]) -> bool:
     """Whether a Job or pod carries our label; others in the namespace are none of our business."""
     return names.LABEL_TASK_UID in (metadata.get("labels") or {})
+
+
+def _held(annotations: Mapping[str, str], suspended: bool) -> bool:
+    """Versions that noted nothing at their Jobs let nobody else hold them."""
+    noted = annotations.get(names.ANNOTATION_HELD)
+    return noted == "true" or (suspended and noted is None and names.ANNOTATION_NOT_AFTER not in annotations)
 
 
 def _snapshot(annotations: Mapping[str, str]) -> TemplateSnapshot | None:
