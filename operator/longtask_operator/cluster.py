@@ -48,6 +48,8 @@ from longtask_runtime.kube import (
 )
 
 FIELD_MANAGER = "longtask-operator"
+AS_OPERATOR = {"fieldManager": FIELD_MANAGER}
+"""By that name the chart's policy finds the time of the operator's change in the object."""
 REPORT_MANAGER = "longtask-work"
 """Whose fields are what the work told: the leader's applies leave them alone."""
 DELIVERY_MANAGER = "longtask-delivery"
@@ -152,7 +154,7 @@ class Cluster:
         metadata = action.manifest["metadata"]
         annotations = {**metadata.get("annotations", {}), **_not_after(term)}
         body = {**action.manifest, "metadata": {**metadata, "annotations": annotations}}
-        return job_view(await self._write(term, "POST", self._jobs, body))
+        return job_view(await self._write(term, "POST", self._jobs, body, query=AS_OPERATOR))
 
     async def act(self, task: LongTask, change: Change) -> bool:
         """Make one change; False where its object is not as it was when that was planned. Raises KubeError."""
@@ -275,14 +277,21 @@ class Cluster:
         term = self._term()
         noted = {**(annotations or {}), **_not_after(term)}
         metadata = {"resourceVersion": str(seen.resource_version), "annotations": noted}
-        return await self._unless_changed(term, "PATCH", path, {"metadata": metadata, "spec": spec}, MERGE_PATCH)
+        body = {"metadata": metadata, "spec": spec}
+        return await self._unless_changed(term, "PATCH", path, body, MERGE_PATCH, AS_OPERATOR)
 
     async def _unless_changed(
-        self, term: Term, verb: Verb, path: str, body: Any, content_type: str = "application/json"
+        self,
+        term: Term,
+        verb: Verb,
+        path: str,
+        body: Any,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
     ) -> bool:
         """Do it; that the object is gone is as good. False where it has changed, or is another one by now."""
         try:
-            await self._write(term, verb, path, body, content_type)
+            await self._write(term, verb, path, body, content_type, query)
         except KubeError as error:
             if error.status not in (404, 409):
                 raise
