@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -21,7 +22,7 @@ from longtask_mcp.cache import Cache, version
 from longtask_mcp.contract.callers import Caller, Owner
 from longtask_mcp.contract.catalogue import not_ready_reason
 from longtask_mcp.contract.errors import AgentError, StartRefused
-from longtask_mcp.contract.facts import CHECK_SECONDS, shortened
+from longtask_mcp.contract.facts import CHECK_SECONDS, created, shortened
 from longtask_mcp.contract.idempotency import Relation, Start
 from longtask_mcp.contract.known import canonical
 from longtask_mcp.contract.meaning import meant
@@ -35,6 +36,8 @@ MAX_NAMES = 1000
 """Names that one start tries against the API server before it gives up."""
 FOLLOW_SECONDS = 5.0
 """How long a start waits for the watch to show what was created before."""
+DECIDED_AFTER = timedelta(seconds=2 * FOLLOW_SECONDS)
+"""How old a task is when its own replica has decided whether it is one too many."""
 SHOWN_CHARACTERS = 500
 
 log = logging.getLogger(__name__)
@@ -114,15 +117,22 @@ class Starter:
         template = self._ready(name)
         start = Start(caller, name, await self._complete(template, parameters), key)
         async with self._same.setdefault(start.task_name(0), asyncio.Lock()):
-            own = self._tasks.own(caller.owner)
-            earlier = await self._earlier(start, own.started_as(caller.session_id, name, key, start.digest))
-            if earlier is not None:
-                return Started(earlier, template, repeated=True)
-            with self._room(start):
-                task, repeated = await self._create(start)
+            task, repeated = await self._first_or_again(start)
+            while repeated and not await self._stays(caller.owner, task):
+                task, repeated = await self._first_or_again(start)
             if not repeated:
                 await self._keep_limit(caller, task)
             return Started(task, template, repeated)
+
+    async def _first_or_again(self, start: Start) -> tuple[LongTask, bool]:
+        """A new task, or the one that this start made before; and whether it was there."""
+        caller = start.caller
+        known = self._tasks.own(caller.owner).started_as(caller.session_id, start.template, start.key, start.digest)
+        earlier = await self._earlier(start, known)
+        if earlier is not None:
+            return earlier, True
+        with self._room(start):
+            return await self._create(start)
 
     @contextmanager
     def _room(self, start: Start) -> Iterator[None]:
@@ -149,17 +159,39 @@ class Starter:
         """Take a new task back where it is one too many. Other replicas create at the same time, so this is decided by
         the order of creation, which all see alike, once everything that was created before is known here.
         """
-        created = version(task)
-        if not await self._follows(created, FOLLOW_SECONDS):
+        made = version(task)
+        if not await self._follows(made, FOLLOW_SECONDS):
             log.warning("the watch is behind, so the limit of tasks is not held for %s", task.metadata.name)
             return
         before = sum(
-            self._tasks.cache.first_seen(each.metadata.uid) < created
-            for each in self._tasks.own(caller.owner).unfinished
+            self._tasks.cache.first_seen(each.metadata.uid) < made for each in self._tasks.own(caller.owner).unfinished
         )
         if before >= self._max_active_tasks:
             await self._tasks.take_back(task)
             raise self._too_many(before)
+
+    async def _stays(self, whose: Owner, task: LongTask) -> bool:
+        """Whether a task that was there is not taken back. Another replica may have made it a moment ago: where it may
+        be one too many, what that one decides is waited for.
+        """
+        cache, uid = self._tasks.cache, task.metadata.uid
+        left = (created(task) + DECIDED_AFTER - self._now()).total_seconds()
+        if left <= 0:
+            return True
+        if await self._follows(version(task), FOLLOW_SECONDS) and not self._may_be_one_too_many(whose, task):
+            return True
+        while (now := cache.get(uid)) is not None and not (now.is_taken_back or now.is_terminal) and left > 0:
+            await cache.changed(uid, version(now), left)
+            left = (created(task) + DECIDED_AFTER - self._now()).total_seconds()
+        return now is not None and not now.is_taken_back
+
+    def _may_be_one_too_many(self, whose: Owner, task: LongTask) -> bool:
+        """Whether the caller may have had as many others as are allowed when this one was made."""
+        own = self._tasks.own(whose)
+        since = created(task) - DECIDED_AFTER
+        lately = takewhile(lambda each: (each.status.completion_time or created(each)) >= since, own.ended())
+        others = {each.metadata.uid for each in (*own.unfinished, *lately)} - {task.metadata.uid}
+        return len(others) >= self._max_active_tasks
 
     def _too_many(self, active: int) -> StartRefused:
         return StartRefused(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from longtask_api.names import ANNOTATION_TAKEN_BACK
 from longtask_mcp.contract import answers
 from tests.mcp.objects import NOW, UID, ago, task
 
@@ -173,6 +174,12 @@ def test_a_repeated_start_says_how_old_the_task_is_and_how_to_run_it_again(key: 
 def test_a_task_that_is_being_cancelled_says_so() -> None:
     text = answers.status(task({"cancelRequested": True}, RUNNING), NOW).text
     assert text.startswith("running 60% (epoch 6/10, val 0.81), being cancelled.")
+
+
+def test_a_task_that_was_taken_back_says_that_it_is_to_be_started_again() -> None:
+    text = answers.status(task(status={"phase": "Cancelled"}, annotations={ANNOTATION_TAKEN_BACK: ""}), NOW).text
+    assert text.startswith("cancelled. It was one too many beside your tasks that had not ended")
+    assert "start it again once one of them has ended" in text
 
 
 def test_a_cancel_after_the_end_says_that_it_had_ended() -> None:

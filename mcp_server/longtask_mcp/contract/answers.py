@@ -20,6 +20,11 @@ from longtask_mcp.contract.memory import promise, told
 from longtask_mcp.contract.questions import open_questions
 from longtask_mcp.contract.running import briefly, going_on
 
+TAKEN_BACK = (
+    "It was one too many beside your tasks that had not ended, and counts as never started: start it again once one of "
+    "them has ended (list_tasks shows them)."
+)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -143,6 +148,8 @@ def _outcome(task: LongTask) -> str:
             return f"completed{_after(task)}.{f' {sentence(summary)}' if summary else ''}"
         case "failed":
             return _failed(task)
+    if task.is_taken_back:
+        return f"cancelled{_after(task)}. {TAKEN_BACK}"
     return f"cancelled{_after(task)}."
 
 

@@ -43,8 +43,8 @@ def at_work(world: World, job: JobView, status: LongTaskStatus, snapshot: Templa
     if task.spec.cancel_requested:
         phase = Phase.RUNNING if any(pod.started for pod in live) else Phase.PENDING
         return _stopping(world, job, status, phase, "cancelling")
-    # What others have suspended, a queue such as Kueue or a person, is theirs to let go. Where they let go what LongTask
-    # had suspended, the note is still to be changed: else the next suspend would be taken for done.
+    # What others have suspended, a queue such as Kueue or a person, is theirs to let go. Where they let go what
+    # LongTask had suspended, the note is still to be changed: else the next suspend would be taken for done.
     hold = task.spec.suspend and not job.suspend and not job.held
     if hold or (not task.spec.suspend and job.held):
         return Plan(task.status, (SetSuspend(job, hold),), look_again=world.now + LOOK_AGAIN)

@@ -48,7 +48,8 @@ def record(
 ) -> Attempts:
     """Merge. A pod counts once it started or ended; one that is never seen again ended when that was noticed.
 
-    `deadline` is when the active time of the task is used up. `logs` has the end of the log of attempts that have just ended, by the uid of their pods.
+    `deadline` is when the active time of the task will be used up.
+    `logs` has the end of the log of attempts that have just ended, by the uid of their pods.
     """
     known = {attempt.pod_uid: attempt for attempt in status.attempts}
     count, disruptions = status.attempt_count or 0, status.disruption_count or 0
