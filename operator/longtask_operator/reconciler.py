@@ -22,7 +22,7 @@ from longtask_operator.planning import diagnosis, narration, stall
 from longtask_operator.planning.attempts import unrecorded
 from longtask_operator.planning.diagnosis import Trouble
 from longtask_operator.planning.done import decisive_pod, is_done
-from longtask_operator.planning.lookups import pod_to_ask_about, wants_refusals
+from longtask_operator.planning.lookups import may_have_been_told_to_leave, pod_to_ask_about, wants_refusals
 from longtask_operator.planning.observed import JobView, PodEvent, PodView, end_is_seen, working_pod
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.results import checkable, final_result, was_handed_in
@@ -116,6 +116,7 @@ class Reconciler:
         if job.finished and not end_is_seen(job, pods):
             live = await self._cluster.list_pods(task.metadata.uid)
             pods = tuple(pod for pod in live if pod.job_uid == job.uid) or pods
+        pods = tuple([await self._as_it_ended(task, pod) for pod in pods])
         pod = decisive_pod(job, pods, task.status) if job.finished else None
         log = await self._log(world, job, pod)
         return replace(
@@ -142,6 +143,13 @@ class Reconciler:
                 message=diagnosis.fitted(f"parameters do not fit template {template.metadata.name}: {refused}"),
                 hint="Correct them as the template's parametersSchema says, and start again.",
             )
+
+    async def _as_it_ended(self, task: LongTask, pod: PodView) -> PodView:
+        """The pod, with why kubelet ended work that then left with 0."""
+        if not may_have_been_told_to_leave(task.status, pod):
+            return pod
+        ended = diagnosis.ended_by_kubelet(pod, await self._cluster.pod_events(pod))
+        return replace(pod, ended_by_kubelet=ended.reason) if ended is not None else pod
 
     async def _events(
         self, task: LongTask, job: JobView, pods: tuple[PodView, ...], now: datetime

@@ -47,6 +47,17 @@ TEMPLATES: dict[str, dict[str, Any]] = {
             )
         ],
     },
+    "shape-probed-leaves": {
+        "containers": [
+            container(
+                livenessProbe={
+                    "exec": {"command": ["sh", "-c", "echo no heartbeat; exit 1"]},
+                    "failureThreshold": 1,
+                    "initialDelaySeconds": 5,
+                }
+            )
+        ],
+    },
     "shape-four": {"containers": [container(), *(beside(f"c{n}", "pass") for n in range(3))]},
     "shape-alone": {},
 }
@@ -59,6 +70,7 @@ CODES = {
     "shape-init-slow": DONE,
     "shape-no-secret": DONE,
     "shape-probed": LONG,
+    "shape-probed-leaves": LEAVES,
     "shape-four": "open('/dev/termination-log', 'w').write('x' * 3500)",
 }
 
@@ -94,6 +106,13 @@ def started(tasks: Tasks) -> None:
             "shape-probed",
             "Failed",
             "LivenessProbeFailed: kubelet ended the work: Liveness probe failed: no heartbeat",
+            False,
+        ),
+        (
+            "shape-probed-leaves",
+            "Failed",
+            "LivenessProbeFailed: kubelet ended the work: Liveness probe failed: no heartbeat; exit code 0 while its "
+            "pod was being ended, and no result",
             False,
         ),
     ],

@@ -8,7 +8,8 @@ from longtask_api.conditions import find
 from longtask_api.longtask import LongTaskStatus, Phase
 from longtask_api.reports import Result
 from longtask_operator.planning.done import is_done
-from longtask_operator.planning.observed import PodView
+from longtask_operator.planning.lookups import may_have_been_told_to_leave
+from longtask_operator.planning.observed import PodEvent, PodView
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.world import World
 from tests.unit.given import (
@@ -27,6 +28,7 @@ from tests.unit.given import (
 )
 
 EVICTED = "EvictionByEvictionAPI"
+PROBED: dict[str, Any] = {"probed": True, "ended_by_kubelet": "LivenessProbeFailed"}
 STOPPED: dict[str, Any] = {"phase": "Failed", "reason": "DeadlineExceeded", "deadline": 1}
 HANDED_IN = at_work(result=Result(attempt=1, value=7))
 SEEN_TO_COMPLETE = at_work(attempts=[attempt(end_time=at(50), reason="Completed", exit_code=0)])
@@ -58,6 +60,9 @@ FAILED = job(failed_reason="BackoffLimitExceeded", finished_at=at(52), failures=
         ),
         pytest.param(at_work(), ended_pod(deleted=at(80)), False, False, id="deleted"),
         pytest.param(at_work(), ended_pod(deleted=at(800)), False, True, id="deleted-after-it-left"),
+        pytest.param(at_work(), ended_pod(**PROBED), True, False, id="ended-by-kubelet"),
+        pytest.param(at_work(), ended_pod(**PROBED, told="7"), True, True, id="ended-by-kubelet-with-a-result"),
+        pytest.param(SEEN_TO_COMPLETE, ended_pod(**PROBED), True, True, id="ended-by-kubelet-once-it-was-seen"),
         pytest.param(at_work(), ended_pod(**STOPPED), False, False, id="stopped"),
         pytest.param(at_work(), ended_pod(**STOPPED, told="7"), False, True, id="stopped-with-a-result"),
         pytest.param(at_work(), ended_pod(**STOPPED), True, True, id="stopped-but-its-job-had-seen-it-succeed"),
@@ -201,3 +206,53 @@ def test_work_that_was_seen_to_be_done_is_not_lost_with_its_job() -> None:
         Phase.SUCCEEDED,
         "completed, but its pod was gone before the result could be read",
     )
+
+
+PROBE = (
+    PodEvent(at(48), "Unhealthy", "Liveness probe failed: no heartbeat", True, "main"),
+    PodEvent(at(48), "Killing", "Container main failed liveness probe", False, "main"),
+)
+
+
+def test_work_that_leaves_with_0_because_kubelet_ends_it_has_failed_for_its_probe() -> None:
+    given = _world(job=job(complete=True, finished_at=at(52)), pods=(ended_pod(**PROBED),), events=PROBE)
+    after = plan(given).status
+    assert after.failure is not None
+    assert (after.phase, after.failure.reason) == (Phase.FAILED, "LivenessProbeFailed")
+    assert "exit code 0" in after.failure.message
+    assert [each.reason for each in after.attempts] == ["LivenessProbeFailed"]
+
+
+@pytest.mark.parametrize(
+    ("now", "given", "phase", "deferred"),
+    [
+        (53, ended_pod(probed=True), None, True),
+        (54, ended_pod(probed=True), Phase.SUCCEEDED, False),
+        (53, ended_pod(), Phase.SUCCEEDED, False),
+        (53, ended_pod(probed=True, told="7"), Phase.SUCCEEDED, False),
+    ],
+)
+def test_the_events_of_work_that_kubelet_may_have_ended_have_two_seconds(
+    now: float, given: PodView, phase: Phase | None, deferred: bool
+) -> None:
+    after = plan(world(task(at_work()), now, job=job(complete=True, finished_at=at(52)), pods=(given,)))
+    assert after.defer_status is deferred
+    assert phase is None or after.status.phase is phase
+
+
+@pytest.mark.parametrize(
+    ("status", "given", "worth"),
+    [
+        (at_work(), ended_pod(probed=True), True),
+        (at_work(), ended_pod(), False),
+        (at_work(), ended_pod(probed=True, exit_code=1), False),
+        (at_work(), ended_pod(probed=True, told="7"), False),
+        (at_work(), ended_pod(probed=True, gone=True), False),
+        (at_work(), ended_pod(probed=True, disruption=EVICTED), False),
+        (SEEN_TO_COMPLETE, ended_pod(probed=True), False),
+    ],
+)
+def test_only_where_nothing_but_the_exit_code_says_that_work_is_done_its_events_are_asked(
+    status: LongTaskStatus, given: PodView, worth: bool
+) -> None:
+    assert may_have_been_told_to_leave(status, given) is worth

@@ -10,7 +10,7 @@ from longtask_api.longtask import LongTask, LongTaskStatus, Phase
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
 from longtask_operator.planning.logs import LogTail
-from longtask_operator.planning.observed import JobView, PodView
+from longtask_operator.planning.observed import JobView, PodEvent, PodView
 from longtask_operator.planning.world import Change, Policy, SetSuspend
 from longtask_operator.reconciler import Reconciler
 from longtask_runtime.validation import Validator
@@ -99,6 +99,25 @@ async def test_work_is_not_failed_for_a_result_schema_that_cannot_be_used(
     steps, _ = reconciler(ApiServer(task, job), task)
     with Validator() as steps._validator:
         assert await steps._mismatch(task, job, given.ended_pod(told="7")) == mismatch
+
+
+async def test_work_that_left_with_0_is_seen_as_its_events_tell() -> None:
+    told = [
+        PodEvent(given.at(48), "Unhealthy", "Liveness probe failed: no heartbeat", True, "main"),
+        PodEvent(given.at(48), "Killing", "Container main failed liveness probe", False, "main"),
+    ]
+
+    async def pod_events(pod: PodView) -> tuple[PodEvent, ...]:
+        return tuple(told)
+
+    task = given.task(given.at_work())
+    server = ApiServer(task, given.job())
+    server.pod_events = pod_events  # type: ignore[attr-defined]
+    steps, _ = reconciler(server, task)
+    seen = await steps._as_it_ended(task, given.ended_pod(probed=True))
+    assert seen.ended_by_kubelet == "LivenessProbeFailed"
+    told.clear()
+    assert (await steps._as_it_ended(task, given.ended_pod(probed=True))).ended_by_kubelet == ""
 
 
 HELD = given.task(given.status(Phase.RUNNING), suspend=True)

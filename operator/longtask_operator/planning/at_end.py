@@ -7,9 +7,10 @@ from longtask_api.longtask import ConditionType, Failure, JobRef, LongTaskStatus
 from longtask_api.reports import Result
 from longtask_operator.planning import activity, diagnosis, stall, statuses
 from longtask_operator.planning.done import COMPLETED, decisive_pod, done_pod, is_done
+from longtask_operator.planning.lookups import may_have_been_told_to_leave
 from longtask_operator.planning.observed import JobView, PodView
 from longtask_operator.planning.results import final_result, was_handed_in
-from longtask_operator.planning.world import LOOK_AGAIN, NEXT_STEP, Plan, World
+from longtask_operator.planning.world import LOOK_AGAIN, NEXT_STEP, QUIET, Plan, World
 
 EVENTS_ARE_LATE = timedelta(seconds=10)
 """How long the Events that tell of a probe may come after the end of the Job: kubelet tells them one after another."""
@@ -53,9 +54,12 @@ def completed(world: World, job: JobView, status: LongTaskStatus) -> Plan:
     """The Job controller has seen a pod succeed."""
     at = job.finished_at or world.now
     pod = decisive_pod(job, world.pods, status)
+    if pod is not None and may_have_been_told_to_leave(world.task.status, pod) and world.now < at + QUIET:
+        return Plan(status, look_again=at + QUIET, defer_status=True)
     if pod is None or is_done(status, pod, complete=True):
         return _done(world, at, status, pod)
-    failure = diagnosis.failure(job, pod, world.log)
+    ended_by = diagnosis.ended_by_kubelet(pod, world.events or ())
+    failure = diagnosis.failure(job, pod, world.log, ended_by=ended_by)
     if world.task.spec.cancel_requested:
         return _cancelled(world, at, status, failure)
     return statuses.ended(world, status, Phase.FAILED, failure=failure, at=at)

@@ -195,8 +195,8 @@ def _newest_warning(pod: PodView, events: Sequence[PodEvent]) -> Trouble | None:
 
 
 def may_be_ended_by_kubelet(pod: PodView) -> bool:
-    """Whether the work failed as it does when kubelet ends it for a probe or a postStart hook: only Events tell."""
-    return pod.probed and pod.termination is not None and pod.termination.exit_code != 0 and _taken(pod, False) is None
+    """Whether the work ended as it does when kubelet ends it for a probe or a postStart hook: only Events tell."""
+    return pod.probed and pod.termination is not None and _taken(pod, False) is None
 
 
 def ended_by_kubelet(pod: PodView, events: Sequence[PodEvent]) -> Trouble | None:
@@ -209,9 +209,16 @@ def ended_by_kubelet(pod: PodView, events: Sequence[PodEvent]) -> Trouble | None
         return Trouble("PostStartHookFailed", f"kubelet ended the work: {hook.message}", HOOK_HINT)
     probes = [event for event in told if _probe(event) is not None]
     failed = max(probes, key=lambda event: event.at, default=None)
-    if failed is None or pod.termination.signal is None:
+    if failed is None or not (pod.termination.signal is not None or any(map(_kills_for_a_probe, told))):
         return None
     return Trouble(f"{_probe(failed)}ProbeFailed", f"kubelet ended the work: {failed.message}", PROBE_HINT)
+
+
+def _kills_for_a_probe(event: PodEvent) -> bool:
+    """Whether kubelet says that it ends the container for a probe: `Container main failed liveness probe`. Work that
+    sees the signal coming leaves with a code of its own.
+    """
+    return event.reason == "Killing" and re.search(r" failed (startup|liveness) probe", event.message) is not None
 
 
 def _probe(event: PodEvent) -> str | None:
@@ -275,6 +282,8 @@ def attempt_reason(
     taken = _taken(pod, cancelled)
     if taken is not None:
         return taken
+    if pod.ended_by_kubelet:
+        return pod.ended_by_kubelet
     if ended is not None:
         return _one_word(ended.reason)
     return "Deleted" if pod.gone else "Error"

@@ -20,11 +20,15 @@ def is_done(status: LongTaskStatus, pod: PodView, *, complete: bool = False) -> 
     """
     if pod.termination is None or pod.termination.exit_code != 0:
         return False
-    recorded = next((attempt for attempt in status.attempts if attempt.pod_uid == pod.uid), None)
-    if recorded is not None and recorded.reason == COMPLETED:
+    if _is_recorded_as_done(status, pod):
         return True
     stopped = bool(pod.reason) and not complete
     return (pod.left_by_itself and not stopped) or _gave_a_result(status, pod)
+
+
+def seems_done(status: LongTaskStatus, pod: PodView) -> bool:
+    """Whether nothing but that the work left with 0 says that it is done."""
+    return is_done(status, pod) and not (_is_recorded_as_done(status, pod) or _gave_a_result(status, pod))
 
 
 def done_pod(job: JobView | None, pods: Iterable[PodView], status: LongTaskStatus) -> PodView | None:
@@ -44,6 +48,10 @@ def decisive_pod(job: JobView | None, pods: Iterable[PodView], status: LongTaskS
 def attempt_number(status: LongTaskStatus, pod: PodView) -> int | None:
     """The number of the attempt in the pod, once it is recorded."""
     return next((attempt.number for attempt in status.attempts if attempt.pod_uid == pod.uid), None)
+
+
+def _is_recorded_as_done(status: LongTaskStatus, pod: PodView) -> bool:
+    return any(attempt.pod_uid == pod.uid and attempt.reason == COMPLETED for attempt in status.attempts)
 
 
 def _left_with_0(pod: PodView) -> bool:

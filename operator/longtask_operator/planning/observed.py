@@ -122,6 +122,8 @@ class PodView:
     """Whether kubelet may end the work by itself: for a probe or a postStart hook."""
     message_limit: int
     """Bytes that kubelet leaves of a termination message: a longer one is cut to just so many."""
+    ended_by_kubelet: str = ""
+    """Why kubelet ended the work before it left with 0, in one word. Only Events tell."""
 
     @property
     def ended(self) -> bool:
@@ -168,7 +170,9 @@ class PodView:
 
     @property
     def left_by_itself(self) -> bool:
-        """Whether the work ended before anybody asked the pod to go."""
+        """Whether the work ended before anybody asked it, or its pod, to go."""
+        if self.ended_by_kubelet:
+            return False
         if self.termination is None or self.asked_to_go is None:
             return self.termination is not None
         return self.termination.finished is not None and self.termination.finished < self.asked_to_go
