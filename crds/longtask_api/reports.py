@@ -16,6 +16,8 @@ MAX_INLINE_CHECKPOINT: Final = 16 * 1024
 MAX_ARTIFACTS: Final = 64
 MAX_METRICS: Final = 32
 MAX_QUESTIONS: Final = 32
+MAX_DISPLAY: Final = 64
+"""Characters."""
 
 JSON_MEDIA_TYPE: Final = "application/json"
 
@@ -44,7 +46,9 @@ class Progress(ApiModel):
     memory_bytes: Annotated[
         int | None, Field(ge=0, description="Memory that the container used when it told, in bytes.")
     ] = None
-    display: Annotated[str | None, Field(max_length=64, description="The progress as kubectl get shows it.")] = None
+    display: Annotated[
+        str | None, Field(max_length=MAX_DISPLAY, description="The progress as kubectl get shows it.")
+    ] = None
     pace: Annotated[
         float | None, Field(ge=0, description="Smoothed share of the work done a second; what the estimate is made of.")
     ] = None

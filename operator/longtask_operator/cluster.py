@@ -17,7 +17,7 @@ from kubernetes.aio.client import ApiClient
 from longtask_api import names
 from longtask_api.base import rfc3339
 from longtask_api.conditions import Condition
-from longtask_api.longtask import TERMINAL_PHASES, Archive, ConditionType, Delivery, LongTask, LongTaskStatus
+from longtask_api.longtask import TERMINAL_PHASES, Archive, ConditionType, Delivery, LongTask, LongTaskStatus, Phase
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus
 from longtask_operator.leader import NotLeading, Term
 from longtask_operator.planning.diagnosis import Refusal
@@ -347,9 +347,11 @@ CONDITIONS_APART = frozenset({ConditionType.DELIVERED, ConditionType.ARCHIVED})
 
 
 def owned(status: LongTaskStatus) -> dict[str, Any]:
-    """The fields that the leader plans. The result is the work's too, until the task has ended."""
-    others = TOLD_BY_THE_WORK | WRITTEN_APART
-    told = others if status.phase in TERMINAL_PHASES else others | {"result"}
+    """The fields that the leader plans. The result is the work's too, until the task has ended, and so is the progress,
+    until it has ended well: then it is shown as done."""
+    told = TOLD_BY_THE_WORK | WRITTEN_APART | ({"result"} if status.phase not in TERMINAL_PHASES else set())
+    if status.phase is Phase.SUCCEEDED:
+        told = told - {"progress"}
     fields = status.model_dump(mode="json", exclude_none=True, exclude=set(told))
     fields["conditions"] = [each for each in fields["conditions"] if each["type"] not in CONDITIONS_APART]
     return fields

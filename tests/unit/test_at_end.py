@@ -450,3 +450,29 @@ def test_an_attempt_that_used_too_much_memory_says_what_it_told_itself(attempt_t
     failure = plan(_ended(at_work(progress=told), job=FAILED, pods=(killed,))).status.failure
     assert failure is not None
     assert failure.message == f"the work used more memory than it may have ({known})"
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ({"fraction": 0.87, "display": "87%"}, "done (last report: 87%)"),
+        ({"fraction": 0.875, "display": "87% (epoch 7/8)"}, "done (last report: 87% (epoch 7/8))"),
+        ({"fraction": 0.5, "display": "50% (" + "x" * 58 + ")"}, "done (last report: 50% (" + "x" * 40),
+        ({"fraction": 1, "display": "100%"}, "100%"),
+        ({"display": "1,234 rows"}, "1,234 rows"),
+    ],
+)
+def test_work_that_is_done_is_shown_as_such_whatever_it_told_last(told: dict[str, Any], shown: str) -> None:
+    last = Progress(attempt=1, sequence=4, updated_time=at(40), **told)
+    given = _ended(at_work(progress=last), job=COMPLETE, pods=(ended_pod(),))
+    stored = written(given.task, plan(given)).status.progress
+    assert stored == last.model_copy(update={"display": shown})
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_work_that_is_not_done_is_shown_as_far_as_it_told(cancelled: bool) -> None:
+    last = Progress(attempt=1, sequence=4, fraction=0.87, display="87%", updated_time=at(40))
+    given = _ended(at_work(progress=last), job=FAILED, pods=(ended_pod(exit_code=3),), cancel_requested=cancelled)
+    after = plan(given)
+    assert after.status.progress == last
+    assert "progress" not in owned(after.status)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from longtask_api.reports import Progress
+from longtask_api.reports import MAX_DISPLAY, Progress
 
 SMOOTHING = 0.25
 """The time over which the pace is averaged, as a share of the time the attempt has told progress, but at least
@@ -104,7 +104,7 @@ def _display(report: Report, fraction: float | None) -> str | None:
         counted = f"{done} {report.unit or ''}".strip()
     else:
         counted = f"{report.unit or ''} {done}/{_number(report.total)}".strip()
-    return (f"{share} ({counted})" if share else counted)[:64]
+    return (f"{share} ({counted})" if share else counted)[:MAX_DISPLAY]
 
 
 def _number(value: float) -> str:

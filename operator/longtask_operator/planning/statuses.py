@@ -4,7 +4,7 @@ from datetime import datetime
 
 from longtask_api.conditions import Condition, ConditionStatus, find, merged
 from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase
-from longtask_api.reports import Result
+from longtask_api.reports import MAX_DISPLAY, Progress, Result
 from longtask_operator.planning import activity, attempts, diagnosis
 from longtask_operator.planning.diagnosis import Trouble, fitted
 from longtask_operator.planning.observed import PodView
@@ -42,9 +42,18 @@ def ended(
                 "attempts": attempts_ended,
                 "result": result,
                 "failure": failure,
+                "progress": _done(status.progress) if phase is Phase.SUCCEEDED else status.progress,
             }
         )
     )
+
+
+def _done(progress: Progress | None) -> Progress | None:
+    """What was told last, shown as of work that is done: it need not have told of its last steps."""
+    if progress is None or progress.fraction is None or progress.fraction >= 1:
+        return progress
+    last = progress.display or f"{int(progress.fraction * 100)}%"
+    return progress.model_copy(update={"display": f"done (last report: {last})"[:MAX_DISPLAY]})
 
 
 def unfinished(
