@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/uv pip install --quiet
 CLUSTER_CLI := $(PYTHON) -m tests.cluster
 export IMAGE ?= localhost/longtask:dev
 export MODEL_TRAINING_IMAGE ?= localhost/model-training:dev
@@ -16,15 +17,16 @@ export AGENTCORE_EMULATOR_IMAGE ?= localhost/agentcore-emulator:dev
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-$(VENV)/ready: requirements/dev.txt pyproject.toml
+$(VENV)/ready: requirements/installer.txt requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/pip install --quiet --require-hashes -r requirements/installer.txt
+	$(INSTALL) --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(INSTALL) --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-frameworks/ready: $(VENV)-%/ready: requirements/%.txt
-	$(PYTHON) -m venv $(VENV)-$*
-	$(VENV)-$*/bin/pip install --quiet --no-deps --require-hashes -r requirements/$*.txt
+$(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-frameworks/ready: $(VENV)-%/ready: requirements/%.txt | $(VENV)/ready
+	$(PYTHON) -m venv --without-pip $(VENV)-$*
+	$(INSTALL) --python $(VENV)-$*/bin/python --no-deps --require-hashes -r requirements/$*.txt
 	touch $@
 
 demo: $(VENV)/ready $(VENV)-strands/ready image ## A real training through MCP, from start to result in the agent's memory

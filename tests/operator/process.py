@@ -39,7 +39,7 @@ class OperatorProcess:
     within: Path | None = None
     """A cgroup for it."""
     kubeconfig: str = field(default_factory=lambda: os.environ["KUBECONFIG"])
-    patience: float = 30
+    patience: float = 120
     """Seconds until it must be ready."""
     health_port: int = field(default_factory=free_port)
     task_api_port: int = field(default_factory=free_port)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from longtask_api.conditions import find
-from longtask_api.longtask import TERMINAL_PHASES, Failure, LongTaskStatus, Phase, StallAction, StallPolicy
+from longtask_api.longtask import TERMINAL_PHASES, Failure, LongTask, LongTaskStatus, Phase, StallAction, StallPolicy
 from longtask_api.reports import InputRequest, Progress, Result
 from longtask_operator.cluster import owned
 from longtask_operator.planning.diagnosis import Refusal, Trouble
@@ -105,13 +105,14 @@ PODS: tuple[tuple[PodView, ...], ...] = (
     (ended_pod(exit_code=143, disruption="EvictionByEvictionAPI", gone=True), pod("b", 60)),
     tuple(ended_pod(f"{n:02}", n, exit_code=143, disruption="PreemptionByScheduler") for n in range(1, 24)),
 )
+TEMPLATE = template()
 REFUSALS = ((), (Refusal(at(90), "exceeded quota: pods"),))
 
 
 def _before_the_start() -> Iterator[World]:
     templates = (
         None,
-        template(),
+        TEMPLATE,
         template(ready=False, why="no"),
         template({"maxActiveDeadlineSeconds": 10, "activeDeadlineSeconds": 10}),
     )
@@ -121,11 +122,11 @@ def _before_the_start() -> Iterator[World]:
         (Trouble("QuotaExceeded", "full", "Wait."), False),
         (Trouble("JobRefused", "no", "?"), True),
     )
-    for stored, spec, now, source, values, (refused, for_good) in product(
-        (LongTaskStatus(), WAITING), SPECS, TIMES, templates, parameters, refusals
+    for stored, now, source, values, (refused, for_good) in product(
+        _tasks((LongTaskStatus(), WAITING)), TIMES, templates, parameters, refusals
     ):
         yield world(
-            task(stored, **spec),
+            stored,
             now,
             template=source,
             parameters=values,
@@ -135,16 +136,20 @@ def _before_the_start() -> Iterator[World]:
 
 
 def _with_a_job() -> Iterator[World]:
-    for stored, spec, now, known, pods in product((*STARTED, LongTaskStatus()), SPECS, TIMES, JOBS, PODS):
-        if known is not None or stored.job_ref is not None:
-            yield world(task(stored, **spec), now, job=known, pods=pods)
-    for stored, spec, now, refusals in product(STARTED, SPECS, TIMES, REFUSALS):
-        yield world(task(stored, **spec), now, job=job(), refusals=refusals)
+    for stored, now, known, pods in product(_tasks((*STARTED, LongTaskStatus())), TIMES, JOBS, PODS):
+        if known is not None or stored.status.job_ref is not None:
+            yield world(stored, now, job=known, pods=pods)
+    for stored, now, refusals in product(_tasks(STARTED), TIMES, REFUSALS):
+        yield world(stored, now, job=job(), refusals=refusals)
 
 
 def _after_the_end() -> Iterator[World]:
-    for stored, spec, now, known, pods in product(ENDED, SPECS, TIMES, JOBS, PODS[:4]):
-        yield world(task(stored, **spec), now, job=known, pods=pods, template=template(), parameters={})
+    for stored, now, known, pods in product(_tasks(ENDED), TIMES, JOBS, PODS[:4]):
+        yield world(stored, now, job=known, pods=pods, template=TEMPLATE, parameters={})
+
+
+def _tasks(statuses: tuple[LongTaskStatus, ...]) -> list[LongTask]:
+    return [task(stored, **spec) for stored, spec in product(statuses, SPECS)]
 
 
 @pytest.fixture(scope="module")
