@@ -124,6 +124,10 @@ class Cache(Generic[T]):
             if uid not in self._objects:
                 self._signals.pop(uid, None)
 
+    def touch(self, uid: str) -> None:
+        """End every wait for this object now."""
+        self._signal(uid)
+
     def wake(self) -> None:
         """End every wait now."""
         for uid in list(self._signals):

@@ -1,6 +1,6 @@
 """What each tool does."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -31,6 +31,8 @@ class Call:
     """One tool call of a verified caller."""
 
     caller: Caller
+    id: str
+    """What the client calls it; each counts anew in every session."""
     tool: str
     arguments: Mapping[str, Any]
     report: Report
@@ -81,6 +83,10 @@ class Calls:
             "get_task_logs": self._get_task_logs,
             "answer_task": self._answer_task,
         }
+
+    def give_up(self, caller: Caller, id_: str) -> None:
+        """The caller does not read the answer to its call of that id any more."""
+        self._waiting.give_up(_known_by(caller, id_))
 
     def knows(self, tool: str) -> bool:
         """Whether there is such a tool now."""
@@ -215,7 +221,7 @@ class Calls:
     async def _wait(self, call: Call, found: Found, seconds: float) -> Answer:
         if found.archived:
             return await self._results(call, found)
-        waited = await self._waiting.until_news(found.task, seconds, call.report)
+        waited = await self._waiting.until_news(_known_by(call.caller, call.id), found.task, seconds, call.report)
         if waited.task is None:
             return await self._results(call, await self._archived(call, found.task.metadata.uid))
         if waited.interrupted:
@@ -249,3 +255,8 @@ class Calls:
     def _template_of(self, tool: str) -> LongTaskTemplate | None:
         template = self._templates.named(tool.replace("_", "-"))
         return template if template is not None and names.tool_name(template.metadata.name) == tool else None
+
+
+def _known_by(caller: Caller, id_: str) -> Hashable:
+    """By what a call is found again: a client that gives it up says its id, on a connection of its own."""
+    return caller.owner, caller.session_id, id_

@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
-from mcp_types import CallToolResult, InputRequiredResult, Resource, TextContent, Tool
+from mcp_types import CallToolResult, CancelledNotificationParams, InputRequiredResult, Resource, TextContent, Tool
 from pydantic import AnyUrl
 
 from longtask_mcp.calls import Call, Calls
@@ -44,6 +45,9 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
         super().__init__("longtask", title="LongTask", instructions=INSTRUCTIONS, version=version, subscriptions=False)
         for method in ("prompts/list", "prompts/get"):
             del self._lowlevel_server._request_handlers[method]
+        self._lowlevel_server.add_notification_handler(
+            "notifications/cancelled", CancelledNotificationParams, self._given_up
+        )
         self._calls = calls
         self._published = published
         self._metrics = metrics
@@ -82,6 +86,10 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
         answer = await self._answered(BRIEF.name, {}, context)
         return [ReadResourceContents(content=answer.text, mime_type=BRIEF.mime_type)]
 
+    async def _given_up(self, context: ServerRequestContext[Any], given: CancelledNotificationParams) -> None:
+        """A client of the older protocol gives a call up, in a request of its own, and its connection stays."""
+        self._calls.give_up(caller_of(context.request), str(given.request_id))
+
     async def _answered(
         self, name: str, arguments: dict[str, Any], context: Context[dict[str, Any], Any] | None
     ) -> Answer:
@@ -92,7 +100,9 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
         begin = time.monotonic()
         outcome, task_id = "crash", arguments.get("task_id")
         try:
-            answer = await self._calls.answer(Call(caller, name, arguments, context.report_progress))
+            answer = await self._calls.answer(
+                Call(caller, context.request_id, name, arguments, context.report_progress)
+            )
             outcome, task_id = "ok", answer.envelope.get("task_id")
             return answer
         except AgentError:

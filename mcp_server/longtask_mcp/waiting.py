@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from longtask_api.longtask import LongTask
@@ -34,12 +35,37 @@ class Waiting:
     def __init__(self, cache: Cache[LongTask], stopping: asyncio.Event) -> None:
         self._cache = cache
         self._stopping = stopping
+        self._open: dict[Hashable, list[_Open]] = {}
 
-    async def until_news(self, task: LongTask, seconds: float, report: Report) -> Waited:
+    def give_up(self, call: Hashable) -> None:
+        """End the waits of calls that are known by this: their answers are not read any more. It may be that of
+        another conversation too, which is told how its task is and waits on.
+        """
+        for each in self._open.get(call, []):
+            each.given_up = True
+            self._cache.touch(each.uid)
+
+    async def until_news(self, call: Hashable, task: LongTask, seconds: float, report: Report) -> Waited:
         """Wait at most `seconds`; tells of every change, and every 5 seconds that it still waits.
 
         A question that is open already does not end the wait: whoever waits on has left it to somebody else.
         """
+        with self._opened(call, task.metadata.uid) as this:
+            return await self._until_news(this, task, seconds, report)
+
+    @contextmanager
+    def _opened(self, call: Hashable, uid: str) -> Iterator["_Open"]:
+        this = _Open(uid)
+        known = self._open.setdefault(call, [])
+        known.append(this)
+        try:
+            yield this
+        finally:
+            known.remove(this)
+            if not known:
+                del self._open[call]
+
+    async def _until_news(self, this: "_Open", task: LongTask, seconds: float, report: Report) -> Waited:
         deadline = time.monotonic() + seconds
         uid, series, known = task.metadata.uid, Series(), _questions(task)
         current: LongTask | None = task
@@ -48,7 +74,7 @@ class Waiting:
             left = deadline - time.monotonic()
             if self._stopping.is_set():
                 return Waited(current, interrupted=True)
-            if left <= 0:
+            if left <= 0 or this.given_up:
                 break
             value, total = series.following(current)
             await report(value, total, f"{prefix}{going(current, clock.now())}")
@@ -56,6 +82,12 @@ class Waiting:
             await self._cache.changed(uid, version(current), min(left, HEARTBEAT_SECONDS))
             current = self._cache.get(uid)
         return Waited(current)
+
+
+@dataclass(eq=False)
+class _Open:
+    uid: str
+    given_up: bool = False
 
 
 def _questions(task: LongTask) -> set[str]:

@@ -228,15 +228,43 @@ async def test_a_wait_whose_client_has_left_ends(world: World, door: Replica, al
             ) as response:
                 await response.aread()
 
-    def waits() -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in door.log().splitlines()]
-        return [each for each in lines if each.get("tool") == "wait_for_task" and each["task_id"] == started.task_id]
-
     async def ended() -> list[dict[str, Any]]:
-        return waits()
+        return _logged(door, "wait_for_task", started.task_id)
 
     [line] = await eventually(ended, "the end of the wait")
     assert line["seconds"] < 15
+
+
+async def test_a_wait_that_an_older_client_cancels_ends_although_its_connection_stays(
+    door: Replica, alice: str
+) -> None:
+    async with agent(door.url, alice) as session:
+        started = await session.call("model_training", model_name="given-up", idempotency_key="given-up")
+    headers, body = raw_start("legacy", "given-up")
+    headers["Authorization"] = f"Bearer {alice}"
+    arguments = {"task_id": started.task_id, "timeout_seconds": 50}
+    params = {"name": "wait_for_task", "arguments": arguments, "_meta": {"progressToken": "given-up"}}
+    body |= {"id": 4711, "params": params}
+    cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 4711}}
+    async with (
+        httpx2.AsyncClient(trust_env=False, timeout=60, headers=headers) as client,
+        client.stream("POST", door.url, content=json.dumps(body)) as response,
+    ):
+        lines = response.aiter_lines()
+        async for line in lines:
+            if "notifications/progress" in line:  # it waits
+                break
+        assert (await client.post(door.url, content=json.dumps(cancelled))).status_code == 202
+        rest = [line async for line in lines]
+    assert any("Call wait_for_task again to wait on" in line for line in rest)
+    [logged] = _logged(door, "wait_for_task", started.task_id)
+    assert logged["seconds"] < 40
+
+
+def _logged(door: Replica, tool: str, task_id: str) -> list[dict[str, Any]]:
+    """The lines about calls of the tool that are over."""
+    lines = [json.loads(line) for line in door.log().splitlines()]
+    return [each for each in lines if each.get("tool") == tool and each["task_id"] == task_id]
 
 
 @pytest.mark.parametrize("era", ERAS)
