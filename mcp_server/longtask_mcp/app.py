@@ -21,6 +21,7 @@ from longtask_mcp.contract.known import known
 from longtask_mcp.feed import Feed
 from longtask_mcp.gate import Budget, Door, Gate
 from longtask_mcp.identity import SCOPE_KEY, Identified, KubernetesIdentity, anonymous
+from longtask_mcp.leading import Leading
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
 from longtask_mcp.server import LongTaskServer
@@ -122,7 +123,9 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
         published = Published(templates)
         limit, follows = settings.max_active_tasks_per_caller, reflectors[names.TASK_PLURAL].follows
         starter = Starter(tasks, templates, published, validator, metrics, limit, follows)
-        calls = Calls(tasks, templates, starter, Answering(tasks, validator), Waiting(tasks.cache, stopping), task_api)
+        answering, waiting = Answering(tasks, validator), Waiting(tasks.cache, stopping)
+        leading = Leading(client, settings.lease_namespace, settings.lease_name)
+        calls = Calls(tasks, templates, starter, answering, waiting, leading, task_api)
         server = LongTaskServer(calls, published, metrics, __version__)
         yield Server(
             tasks=tasks,

@@ -17,12 +17,16 @@ from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.brief import brief
 from longtask_mcp.contract.callers import Caller, owner
 from longtask_mcp.contract.errors import TaskNotFound, ToolNotFound
+from longtask_mcp.contract.facts import UNFINISHED
+from longtask_mcp.leading import Leading
 from longtask_mcp.starting import Starter
 from longtask_mcp.task_api import Absent, TaskApi, Unavailable
 from longtask_mcp.tasks import UID, Tasks
 from longtask_mcp.waiting import Report, Waiting
 from longtask_runtime import clock
 
+OF_MANY = frozenset({"list_tasks", "resume_brief"})
+"""Tools that tell of several tasks."""
 NO_PODS = "the task is not in the cluster any more"
 
 
@@ -60,6 +64,7 @@ class Calls:
         starter: Starter,
         answering: Answering,
         waiting: Waiting,
+        leading: Leading,
         task_api: TaskApi | None,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
@@ -68,6 +73,7 @@ class Calls:
         self._starter = starter
         self._answering = answering
         self._waiting = waiting
+        self._leading = leading
         self._task_api = task_api
         self._archive = Archive(task_api)
         self._now = now
@@ -94,6 +100,15 @@ class Calls:
 
     async def answer(self, call: Call) -> Answer:
         """The answer to one call."""
+        answer = await self._answer(call)
+        if call.tool in OF_MANY:
+            unfinished = bool(self._tasks.own(call.caller.owner).unfinished)
+        else:
+            unfinished = answer.envelope.get("status") in UNFINISHED
+        away_since = await self._leading.away_since() if unfinished else None
+        return answers.led_by_nobody(answer, away_since, self._now()) if away_since is not None else answer
+
+    async def _answer(self, call: Call) -> Answer:
         if call.tool in self._fixed:
             return await self._fixed[call.tool](call)
         template = self._template_of(call.tool)

@@ -58,6 +58,14 @@ class Settings(BaseSettings):
     task_api_token_file: Annotated[
         Path, Field(description="The projected token for the task API; read again when it is renewed.")
     ] = Path("/var/run/secrets/longtask.dev/task-api/token")
+    lease_namespace: Annotated[
+        str | None,
+        Field(
+            description="Where the operator's Lease is, which says whether one leads. Without it, no answer says "
+            "that none does."
+        ),
+    ] = None
+    lease_name: Annotated[str, Field(min_length=1, description="The name of that Lease.")] = "longtask-operator"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     max_request_bytes: Annotated[
         int, Field(ge=128 * 1024, description="The largest request body; larger ones get 413 unread.")

@@ -24,6 +24,7 @@ OPERATOR = {
     **REVIEWS,
 }
 LEASES = {"leases.coordination.k8s.io": ("create",), "leases.coordination.k8s.io longtask-operator": ("get", "update")}
+LEASE = {"leases.coordination.k8s.io longtask-operator": ("get",)}
 MCP_REVIEWS = {**REVIEWS, "subjectaccessreviews.authorization.k8s.io": ("create",)}
 MCP_RIGHTS = {
     "longtasks.longtask.dev": (*READ, "create", "patch"),
@@ -59,7 +60,7 @@ def rights(kubectl: Run, account: str, namespace: str) -> set[tuple[str, str]]:
         (f"{SYSTEM}:longtask-operator", SYSTEM, {**LEASES, **REVIEWS}),
         (f"{SYSTEM}:longtask-operator", "default", REVIEWS),
         (f"{SYSTEM}:longtask-mcp", TASKS, MCP_RIGHTS),
-        (f"{SYSTEM}:longtask-mcp", SYSTEM, MCP_REVIEWS),
+        (f"{SYSTEM}:longtask-mcp", SYSTEM, {**LEASE, **MCP_REVIEWS}),
         (f"{SYSTEM}:longtask-mcp", "default", MCP_REVIEWS),
         ("agents:researcher", TASKS, {"longtasks.longtask.dev": ("create",)}),
         ("agents:researcher", SYSTEM, {}),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Artifact, Reference, json_or_text
 from longtask_api.words import duration
@@ -119,6 +120,15 @@ def not_found(task_id: str, namesake: LongTask | None) -> str:
             f"{namesake.metadata.uid}."
         )
     return f"task not found: {task_id[:100]}. Ids are never guessed: call list_tasks (it also shows finished ones)."
+
+
+def led_by_nobody(answer: Answer, since: datetime, now: datetime) -> Answer:
+    """An answer about tasks that have not ended, while no operator leads."""
+    note = (
+        f"No operator has led since {rfc3339(since)} ({duration(now - since)} ago): what is told here of tasks that "
+        "have not ended may be as old as that. Their work goes on without one; start nothing again."
+    )
+    return Answer(f"{answer.text}\n{note}", answer.envelope | {"operator_away_since": rfc3339(since)})
 
 
 def going(task: LongTask, now: datetime) -> str:

@@ -21,6 +21,7 @@ STATUS = {
     Phase.CANCELLED: "cancelled",
 }
 """The agent's word for each phase."""
+UNFINISHED = frozenset({"started", "running"})
 
 
 def created(task: LongTask) -> datetime:
