@@ -1,13 +1,17 @@
 """What is refused before the MCP library reads it, and how much of it is held in memory at a time.
 
-Every refusal is a JSON-RPC error with words that clients show.
+Every refusal is in words that clients show: a JSON-RPC error, and for a call of an older client a result.
 """
 
 import asyncio
+import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from mcp.server.streamable_http import check_accept_headers
@@ -16,7 +20,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from longtask_api import names
 from longtask_api.bounds import MAX_DEPTH, Meter
+from longtask_mcp.contract.errors import BadRequest
 
 INVALID_REQUEST = -32600
 INTERNAL_ERROR = -32603
@@ -25,6 +31,8 @@ BODY_SECONDS = 20.0
 DRAIN_SECONDS = 3.0
 """How long what nobody reads is taken from a client that sends too much."""
 AGAIN_SECONDS = 2
+ENDS = 4096
+"""Bytes at either end of a body that is thrown away: there it says which call it is."""
 LEVELS_AROUND = 90
 """Of a request around parameters or an answer, and beyond what these may have: so the tool itself says what is wrong
 with them. Readers of JSON take about 200 levels."""
@@ -102,22 +110,20 @@ class Gate:
         declared = Headers(scope=scope).get("content-length", "")
         size = int(declared[:20]) if declared.isdecimal() else self._max_bytes
         if size > self._max_bytes:
-            await _thrown_away(receive)
-            await self._too_large()(scope, receive, send)
+            await _refused(self._too_large(), b"", True)(scope, receive, send)
             return
         with self._budget.taken(scope[self._whose].owner, size) as share:
             if share is None:
-                text = "too much is being sent at once; nothing was started. Make the same call again in a few seconds."
-                await refusal(429, text, {"Retry-After": str(AGAIN_SECONDS)})(scope, receive, send)
+                await _refused(BUSY, b"", True)(scope, receive, send)
                 return
             read = await self._read(receive)
-            if isinstance(read, Response):
-                await read(scope, receive, send)
-            elif read is not None:
+            if isinstance(read, bytes):
                 share.keep(len(read))
                 await self._app(scope, _replay(read, receive), send)
+            elif read is not None:
+                await read(scope, receive, send)
 
-    async def _read(self, receive: Receive) -> bytes | Response | None:
+    async def _read(self, receive: Receive) -> bytes | ASGIApp | None:
         """The body; an answer to one that is too large or too slow; None when the client has left."""
         body, meter = bytearray(), Meter(MAX_DEPTH + LEVELS_AROUND)
         try:
@@ -130,25 +136,85 @@ class Gate:
                         return None
                     body += message.get("body", b"")
                     more = message.get("more_body", False)
-                    if refused := self._refusal(len(body), meter.add(message.get("body", b""))):
-                        if more:
-                            await _thrown_away(receive)
-                        return refused
+                    if why := self._refusal(len(body), meter.add(message.get("body", b""))):
+                        return _refused(why, bytes(body), more)
         except TimeoutError:
             text = f"the request was not complete after {BODY_SECONDS:g} seconds; nothing was started"
-            return refusal(408, text, {"Connection": "close"})
+            return _refused(Why(408, text), bytes(body), False)
         return bytes(body)
 
-    def _refusal(self, size: int, problem: str | None) -> Response | None:
+    def _refusal(self, size: int, problem: str | None) -> "Why | None":
         if size > self._max_bytes:
             return self._too_large()
-        return (
-            refusal(400, f"the request {problem}. Nothing was started.", {"Connection": "close"}) if problem else None
+        return Why(400, f"the request {problem}. Nothing was started.") if problem else None
+
+    def _too_large(self) -> "Why":
+        return Why(
+            413,
+            f"the request is too large: at most {self._max_bytes} bytes are read, and parameters may have "
+            f"{names.MAX_PARAMETERS_BYTES} as JSON. Nothing was started. Put what is large where the work can read it "
+            "(a bucket, a volume, a URL), and pass where it is.",
         )
 
-    def _too_large(self) -> Response:
-        text = f"the request is too large: at most {self._max_bytes} bytes are read. Nothing was started."
-        return refusal(413, text, {"Connection": "close"})
+
+@dataclass(frozen=True)
+class Why:
+    """What is said of a request that is not read on."""
+
+    status: int
+    text: str
+    again: bool = False
+
+
+BUSY = Why(429, "too much is being sent at once; nothing was started. Make the same call again in a few seconds.", True)
+
+
+def _refused(why: Why, begun: bytes, more: bool) -> ASGIApp:
+    """Answers in the way in which the client shows it to its agent; `begun` is what came of the body, and `more` is to
+    come.
+
+    Older clients (mcp 1.x) end their session on any HTTP error. A call of theirs gets a result that says it, where
+    the body shows whose it is.
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        head, tail = begun[:ENDS], begun[-ENDS:]
+        if more:
+            head, tail = await _thrown_away(receive, head, tail)
+        headers = {"Retry-After": str(AGAIN_SECONDS)} if why.again else {"Connection": "close"}
+        id_ = _id_of_call(head, tail) if "mcp-method" not in Headers(scope=scope) else None
+        if id_ is None:
+            await refusal(why.status, why.text, headers)(scope, receive, send)
+            return
+        log.info("a call is refused before it is read", extra={"status": why.status})
+        error = BadRequest(why.text, poll_after_seconds=AGAIN_SECONDS if why.again else None)
+        result = {
+            "content": [{"type": "text", "text": why.text}],
+            "structuredContent": error.envelope,
+            "isError": True,
+        }
+        body = {"jsonrpc": "2.0", "id": id_, "result": result}
+        await JSONResponse(body, headers=headers)(scope, receive, send)
+
+    return answer
+
+
+_ID = rb'"id"\s*:\s*(-?\d{1,18}|"[^"\\]{0,200}")\s*'
+_VERSION = rb'"jsonrpc"\s*:\s*"2\.0"\s*'
+_AT_THE_HEAD = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb",\s*)?" + _ID + rb",")
+_AT_THE_END = re.compile(_ID + rb"(?:,\s*" + _VERSION + rb")?\}\s*\Z")
+_CALL = re.compile(rb'"method"\s*:\s*"tools/call"')
+
+
+def _id_of_call(head: bytes, tail: bytes) -> Any:
+    """The JSON-RPC id of a tool call, from the ends of its body, where clients put it; None where it is not seen."""
+    found = _AT_THE_HEAD.match(head) or _AT_THE_END.search(tail)
+    if found is None or not (_CALL.search(head) or _CALL.search(tail)):
+        return None
+    try:
+        return json.loads(found[1])
+    except ValueError:
+        return None
 
 
 class Budget:
@@ -189,12 +255,21 @@ class Share:
             del self._taken[self._who]
 
 
-async def _thrown_away(receive: Receive) -> None:
-    """Take the rest of a body: clients that still send do not read an answer."""
-    with suppress(TimeoutError):
+async def _thrown_away(receive: Receive, head: bytes, tail: bytes) -> tuple[bytes, bytes]:
+    """Take the rest of a body, as clients that still send do not read an answer. Its first and last bytes; the last
+    are none where it does not end in time.
+    """
+    try:
         async with asyncio.timeout(DRAIN_SECONDS):
-            while (await receive()).get("more_body", False):
-                pass
+            more = True
+            while more:
+                message = await receive()
+                piece, more = message.get("body", b""), message.get("more_body", False)
+                head += piece[: ENDS - len(head)]
+                tail = (tail + piece[-ENDS:])[-ENDS:]
+    except TimeoutError:
+        return head, b""
+    return head, tail
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -142,10 +142,7 @@ async def test_a_body_in_chunks_is_refused_in_json_beyond_the_limit(door: Replic
 
     response = await posted(door.url, headers, chunks())
     assert response.status_code == 413
-    assert (
-        response.json()["error"]["message"]
-        == f"the request is too large: at most {LIMIT} bytes are read. Nothing was started."
-    )
+    assert response.json()["error"]["message"].startswith(f"the request is too large: at most {LIMIT} bytes are read")
 
 
 def head(headers: dict[str, str], length: int) -> bytes:

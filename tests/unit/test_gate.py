@@ -1,11 +1,14 @@
 """What one caller's requests hold of the memory for requests."""
 
 import asyncio
+import json
 from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from longtask_mcp.gate import Budget, Gate
+from longtask_mcp.gate import ENDS, Budget, Gate
 
 LIMIT = 1000
 BODY = b'{"a": 1}'
@@ -38,3 +41,70 @@ async def test_a_request_of_unknown_length_holds_what_it_has_once_it_is_read() -
     await asyncio.gather(*calls)
     await gate(dict(scope), receive, send)
     assert within == 100 // len(BODY) + 2
+
+
+TOO_LARGE = "the request is too large: at most 1000 bytes are read"
+LARGE = "x" * 2 * ENDS
+VERSION, CALL = {"jsonrpc": "2.0"}, {"method": "tools/call"}
+ARGUMENTS = {"params": {"name": "train", "arguments": {"data": LARGE}}}
+
+
+async def refused(parts: list[bytes], *headers: tuple[bytes, bytes]) -> tuple[int, dict[str, Any]]:
+    """Status and body of the answer to a request that comes in these parts."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("it was handed on")
+
+    sent, unread = list[Message](), list(parts)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": unread.pop(0), "more_body": bool(unread)}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": list(headers), "who": SimpleNamespace(owner="a")}
+    await Gate(app, LIMIT, Budget(10 * LIMIT, LIMIT), "who")(scope, receive, send)
+    assert unread == []
+    return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent))
+
+
+@pytest.mark.parametrize("length", [(), ((b"content-length", b"9000"),)], ids=["unknown", "declared"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({**VERSION, "id": 7, **CALL, **ARGUMENTS}, id="first"),
+        pytest.param({"id": 7, **VERSION, **CALL, **ARGUMENTS}, id="before-the-version"),
+        pytest.param({**CALL, **ARGUMENTS, **VERSION, "id": 7}, id="last"),
+        pytest.param({**ARGUMENTS, **CALL, "id": 7, **VERSION}, id="before-the-version-at-the-end"),
+        pytest.param({**CALL, **ARGUMENTS, **VERSION, "id": "c-7"}, id="text"),
+    ],
+)
+async def test_a_call_of_an_older_client_that_is_too_large_is_answered_as_a_tool_answers(
+    body: dict[str, Any], length: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    content = json.dumps(body).encode()
+    status, answer = await refused([content[:900], content[900:2000], content[2000:]], *length)
+    assert (status, answer["id"], answer["result"]["isError"]) == (200, body["id"], True)
+    assert answer["result"]["content"][0]["text"].startswith(TOO_LARGE)
+    assert "pass where it is" in answer["result"]["content"][0]["text"]
+    assert answer["result"]["structuredContent"]["error_code"] == "request_refused"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        pytest.param({**VERSION, "id": 7, **CALL, **ARGUMENTS}, ((b"mcp-method", b"tools/call"),), id="newer-client"),
+        pytest.param({**VERSION, "id": 7, "method": "resources/read", **ARGUMENTS}, (), id="no-tool-call"),
+        pytest.param({**VERSION, **CALL, **ARGUMENTS}, (), id="no-id"),
+        pytest.param({**VERSION, **CALL, "params": {"data": LARGE, "id": 7}}, (), id="an-id-of-something-else"),
+        pytest.param({**VERSION, "id": "\ud800", **CALL, **ARGUMENTS}, (), id="an-id-that-is-no-text"),
+        pytest.param({**VERSION, "id": None, **CALL, **ARGUMENTS}, (), id="no-id-of-a-call"),
+    ],
+)
+async def test_others_get_the_status_and_a_json_rpc_error(
+    body: dict[str, Any], headers: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    status, answer = await refused([json.dumps(body).encode()], *headers)
+    assert (status, answer["id"]) == (413, None)
+    assert answer["error"]["message"].startswith(TOO_LARGE)

@@ -43,6 +43,12 @@ class BadArguments(AgentError):
     code = "invalid_arguments"
 
 
+class BadRequest(AgentError):
+    """The request was not read: it is too large, too deep, too slow, or one of too many."""
+
+    code = "request_refused"
+
+
 class TaskNotFound(AgentError):
     """There is no such task, or it is another caller's."""
 
