@@ -1,6 +1,7 @@
 """`longtask template module:function --image IMAGE`: the LongTaskTemplate of a function, as YAML on stdout."""
 
 import argparse
+import difflib
 import re
 import shlex
 import sys
@@ -9,11 +10,17 @@ from typing import Any
 
 from longtask.signature import Signature, SignatureError, read
 from longtask.target import TargetError, load
-from longtask.template_check import SCHEMA_HASH, TEXT_HASH, NoTemplate, difference, updated
+from longtask.template_file import ABSENT, BadFile, Change, NoTemplate, Part, changed, changes
 from longtask.yaml_text import yaml_text
 
 MAX_NAME, MAX_TITLE, MAX_DESCRIPTION, MAX_RETRIES = 40, 100, 4096, 100
 """What the LongTaskTemplate's CRD allows."""
+SCHEMA_HASH = "longtask.dev/schema-hash"
+"""The annotation that tells the schemas that a template was made with; the operator hands it to the pod."""
+TEXT_HASH = "longtask.dev/text-hash"
+"""The annotation that tells all that comes from the function: title, descriptions and defaults too."""
+DEFAULTS = {"python": "python", "cpu": "500m", "memory": "512Mi", "retries": 0}
+"""Of the command line, for a new template."""
 USER = 65532
 """Of the container: any but root, as Pod Security `restricted` wants it."""
 
@@ -28,22 +35,37 @@ def main(arguments: list[str]) -> int:
     try:
         signature = read(load(options.target))
         name = _checked_name(signature, options)
-        options.image = options.image or "IMAGE"
-        fresh = f"{_heading(parser, options)}{yaml_text(document(signature, name, options))}"
-        if file is None:
-            sys.stdout.write(fresh)
-            return 0
-        with file.open(encoding="utf-8", newline="") as opened:
-            old = opened.read()
-        if options.update is not None:
-            _write(file, updated(old, fresh, name))
-            return 0
-        found = difference(old, fresh, name)
+        if file is not None:
+            return _held_against(file, signature, name, options)
     except NoTemplate as error:
-        return _told(f"{file}: {error}; write it with: longtask template {options.target} --image IMAGE", 1)
+        command = _command(options, *([] if options.image else ["--image", "IMAGE"]))
+        return _told(f"{file}: {error}; write it with: {command}", 1)
+    except BadFile as error:
+        return _told(f"{file}{f':{error.line}' if error.line else ''}: {error}", 1)
     except (TargetError, SignatureError, OSError, UnicodeDecodeError) as error:
         return _told(str(error), 2)
-    return _told(f"{file}: {found}\n{_mending(options)}", 1) if found else 0
+    sys.stdout.write(f"{_heading(options)}{yaml_text(document(signature, name, options))}")
+    return 0
+
+
+def _held_against(file: Path, signature: Signature, name: str, options: argparse.Namespace) -> int:
+    """What the file says otherwise, told with `--check`, or written into it with `--update`."""
+    with file.open(encoding="utf-8", newline="") as opened:
+        text = opened.read()
+    old = text.replace("\r\n", "\n")
+    found = changes(old, name, options.target, _wanted(signature, options))
+    if not found:
+        return 0 if options.check else _told(f"{file}: is up to date, nothing is changed", 0)
+    new = changed(old, found)
+    if changes(new, name, options.target, _wanted(signature, options)):
+        raise BadFile(f"{found[0].path} {found[0].problem}: write it by hand", found[0].line)
+    places = [f"{file}:{each.line}: {each.path} {each.problem}\n" for each in found]
+    lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), str(file), options.target, n=0)
+    told = "".join([*places, *lines])
+    if options.check:
+        return _told(f"{told}{_mending(found, options)}", 1)
+    _write(file, new.replace("\n", "\r\n") if "\r\n" in text else new)
+    return _told(f"{told}{file}: is changed so", 0)
 
 
 def _told(text: str, code: int) -> int:
@@ -51,12 +73,15 @@ def _told(text: str, code: int) -> int:
     return code
 
 
-def _heading(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
+def _heading(options: argparse.Namespace) -> str:
     """The command that makes it, as a comment."""
-    given = {key: value for key, value in vars(options).items() if value != parser.get_default(key)}
-    own = ("target", "check", "update")
-    flags = [part for key in given if key not in own for part in (f"--{key}", str(given[key]))]
-    return f"# Made by `{shlex.join(['longtask', 'template', options.target, *flags])}`\n"
+    return f"# Made by `{_command(options)}`\n"
+
+
+def _command(options: argparse.Namespace, *more: str) -> str:
+    given = ((key, value) for key, value in vars(options).items() if key not in ("target", "check", "update"))
+    flags = [part for key, value in given if value is not None for part in (f"--{key}", str(value))]
+    return shlex.join(["longtask", "template", options.target, *flags, *more])
 
 
 def _write(file: Path, text: str) -> None:
@@ -67,10 +92,36 @@ def _write(file: Path, text: str) -> None:
     new.replace(file)
 
 
-def _mending(options: argparse.Namespace) -> str:
-    named = ["--name", options.name] if options.name else []
-    command = shlex.join(["longtask", "template", options.target, *named, "--update", str(options.check)])
-    return f"this writes what the function says now, and keeps the rest of the file: {command}"
+def _mending(found: list[Change], options: argparse.Namespace) -> str:
+    computed = ""
+    if any(each.path.endswith(".default") for each in found):
+        computed = (
+            "a default that is computed when the module is imported is another one each time: write None, and compute "
+            "it in the function\n"
+        )
+    command = _command(options, "--update", str(options.check))
+    return f"{computed}this writes what the function says now, and keeps the rest of the file: {command}"
+
+
+def _wanted(signature: Signature, options: argparse.Namespace) -> Part:
+    """What the file shall say: all that comes from the function, and what the command line gives."""
+    made = document(signature, "", options)
+    result_schema = made["spec"].get("resultSchema", ABSENT)
+    spec = Part({key: made["spec"][key] for key in ("title", "description", "parametersSchema")})
+    spec["resultSchema"] = result_schema
+    if options.retries is not None:
+        spec["retry"] = Part(limit=options.retries)
+    if options.deadline is not None:
+        spec["activeDeadlineSeconds"] = options.deadline
+    container = Part({} if options.image is None else {"image": options.image})
+    if options.python is not None:
+        container["command"] = Part({0: options.python})
+    resources = Part({key: getattr(options, key) for key in ("cpu", "memory") if getattr(options, key) is not None})
+    if resources:
+        container["resources"] = Part(requests=resources, limits=resources)
+    if container:
+        spec["podTemplate"] = Part(spec=Part(containers=Part({0: container})))
+    return Part(metadata=Part(annotations=Part(made["metadata"]["annotations"])), spec=spec)
 
 
 def document(signature: Signature, name: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -86,7 +137,7 @@ def document(signature: Signature, name: str, options: argparse.Namespace) -> di
             "description": signature.description,
             "parametersSchema": signature.parameters_schema(),
             **({} if result_schema is None else {"resultSchema": result_schema}),
-            "retry": {"limit": options.retries},
+            "retry": {"limit": _given(options, "retries")},
             **({} if options.deadline is None else {"activeDeadlineSeconds": options.deadline}),
             "podTemplate": {"spec": _pod(options)},
         },
@@ -94,7 +145,7 @@ def document(signature: Signature, name: str, options: argparse.Namespace) -> di
 
 
 def _pod(options: argparse.Namespace) -> dict[str, Any]:
-    resources = {"cpu": options.cpu, "memory": options.memory}
+    resources = {"cpu": _given(options, "cpu"), "memory": _given(options, "memory")}
     return {
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 30,
@@ -108,7 +159,7 @@ def _pod(options: argparse.Namespace) -> dict[str, Any]:
             {
                 "name": "main",
                 "image": options.image,
-                "command": [options.python, "-m", "longtask", "run", options.target],
+                "command": [_given(options, "python"), "-m", "longtask", "run", options.target],
                 # Caches of libraries go there: the root file system is not writable.
                 "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108
                 "resources": {"requests": resources, "limits": resources},
@@ -122,6 +173,11 @@ def _pod(options: argparse.Namespace) -> dict[str, Any]:
         ],
         "volumes": [{"name": "tmp", "emptyDir": {}}],
     }
+
+
+def _given(options: argparse.Namespace, key: str) -> Any:
+    value = getattr(options, key)
+    return DEFAULTS[key] if value is None else value
 
 
 def _checked_name(signature: Signature, options: argparse.Namespace) -> str:
@@ -154,14 +210,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("target", metavar="MODULE:FUNCTION", help="the function, such as train:model_training")
     parser.add_argument("--image", help="the image that has the function and longtask")
     parser.add_argument("--name", help="name of the template (default: the function's, with '-' for '_')")
-    parser.add_argument("--python", default="python", help="the interpreter in the image (default: %(default)s)")
-    parser.add_argument("--cpu", default="500m", help="CPU of the container (default: %(default)s)")
-    parser.add_argument("--memory", default="512Mi", help="memory of the container (default: %(default)s)")
+    parser.add_argument("--python", help=f"the interpreter in the image (default: {DEFAULTS['python']})")
+    parser.add_argument("--cpu", type=_cpu, help=f"CPU of the container (default: {DEFAULTS['cpu']})")
+    parser.add_argument("--memory", type=_memory, help=f"memory of the container (default: {DEFAULTS['memory']})")
     parser.add_argument(
         "--retries",
         type=_number(0, MAX_RETRIES),
-        default=0,
-        help="how often failed work is tried again (default: %(default)s); an evicted pod is replaced all the same",
+        help=f"how often failed work is tried again (default: {DEFAULTS['retries']}); an evicted pod is replaced all "
+        "the same",
     )
     parser.add_argument(
         "--deadline",
@@ -174,14 +230,15 @@ def _parser() -> argparse.ArgumentParser:
         "--check",
         type=Path,
         metavar="FILE",
-        help="write nothing; exit with 1 when the template in FILE says other than the function: schemas, title, "
-        "descriptions or defaults",
+        help="write nothing; exit with 1, and say what differs, when the template in FILE says other than the function "
+        "(schemas, title, descriptions, defaults, what the container runs) or than the other options that are given",
     )
     files.add_argument(
         "--update",
         type=Path,
         metavar="FILE",
-        help="write what the function says now into the template in FILE, and keep all else as it is",
+        help="write what the function says now, and the other options that are given, into the template in FILE; all "
+        "else stays as it is",
     )
     return parser
 
@@ -193,3 +250,19 @@ def _number(low: int, high: int) -> Any:
         return int(text)
 
     return number
+
+
+def _cpu(text: str) -> str:
+    """Cores, as a quantity of Kubernetes: it takes no less than a thousandth."""
+    if not re.fullmatch(r"\d+(\.\d{1,3})?|\d+m", text, re.ASCII) or not re.search("[1-9]", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no quantity of CPU: write cores, such as 2 or 0.5 or 500m")
+    return text
+
+
+def _memory(text: str) -> str:
+    """Bytes, as a quantity of Kubernetes. It takes 512m too, which is half a byte."""
+    if not re.fullmatch(r"\d+(\.\d+)?([KMGTPE]i|[kMGTPE])?", text, re.ASCII) or not re.search("[1-9]", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no quantity of memory: write a number with Ki, Mi, Gi or k, M, G, such as 512Mi or 4Gi"
+        )
+    return text

@@ -45,14 +45,15 @@ def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
         yield f"{head} |-"
         yield from (f"{indent}{_INDENT}{line}" if line else "" for line in value.split("\n"))
     else:
-        yield f"{head} {_scalar(value)}"
+        yield f"{head} {scalar_text(value)}"
 
 
 def _block(value: dict[str, Any] | list[Any], indent: str) -> Iterator[str]:
     return _mapping(value, indent) if isinstance(value, dict) else _sequence(value, indent)
 
 
-def _scalar(value: Any) -> str:
+def scalar_text(value: Any) -> str:
+    """A value of one line, which may stand in braces too."""
     if isinstance(value, str):
         return _string(value)
     if value is None or isinstance(value, (bool, int)) or value in ({}, []):

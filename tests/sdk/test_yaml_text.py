@@ -7,6 +7,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from longtask.yaml_reader import read_documents
 from longtask.yaml_text import yaml_text
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,6 +29,7 @@ VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(T
 def test_yaml_gives_back_what_was_written(document: dict[str, Any]) -> None:
     text = yaml_text(document)
     assert yaml.safe_load(text) == document
+    assert [each.plain() for each in read_documents(text)] == [document]
     assert yaml.safe_load(text.encode()) == document
 
 

@@ -1,0 +1,254 @@
+"""A template in a file, held against what the function says now: what differs, and the file with it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from longtask.yaml_reader import BadYaml, Node, read_documents
+from longtask.yaml_text import scalar_text, yaml_text
+
+ABSENT: Any = object()
+"""For what the file shall not have."""
+
+
+class Part(dict[str | int, Any]):
+    """Some entries of a mapping, or items of a list by their number: the others are the author's."""
+
+
+class BadFile(Exception):
+    """The template in the file cannot be read or edited; the text says why. `line` counts from 1."""
+
+    def __init__(self, problem: str, line: int | None = None) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
+class NoTemplate(BadFile):
+    """The file has no template of that name."""
+
+
+@dataclass(frozen=True, order=True)
+class Change:
+    """One place that differs: `text` from `start` to `end` becomes `new`. `line` counts from 1."""
+
+    start: int
+    end: int
+    new: str = field(compare=False)
+    line: int = field(compare=False)
+    path: str = field(compare=False)
+    problem: str = field(compare=False)
+
+
+def changes(file: str, name: str, target: str, wanted: Part) -> list[Change]:
+    """What makes the template `name` in a file say what is wanted, and run `target`; by place, empty where it does.
+
+    The line ends of the file are line feeds. Raises BadFile, NoTemplate.
+    """
+    try:
+        documents = read_documents(file)
+    except BadYaml as error:
+        raise BadFile(f"{error}; correct this first", error.line) from None
+    root = _Place(file, _template(documents, name), ())
+    return sorted([*_entries(root, wanted), *_run(root, target)])
+
+
+def changed(file: str, found: list[Change]) -> str:
+    """The file with these changes; every other line is as it was."""
+    for change in reversed(found):
+        file = file[: change.start] + change.new + file[change.end :]
+    return file
+
+
+def _template(documents: list[Node], name: str) -> Node:
+    names = []
+    for each in documents:
+        document = each.plain()
+        if isinstance(document, dict) and document.get("kind") == "LongTaskTemplate":
+            metadata = document.get("metadata")
+            names.append(metadata.get("name") if isinstance(metadata, dict) else None)
+            if names[-1] == name:
+                return each
+    others = ", ".join(str(each) for each in names if each)
+    only = f", only {others}: is it that, say --name" if others else ""
+    raise NoTemplate(f"there is no LongTaskTemplate {name}{only}")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A node of the file's text, and its path."""
+
+    text: str
+    node: Node
+    path: tuple[str | int, ...]
+
+    def inside(self, key: str | int) -> "_Place | None":
+        """The place below; None where there is none."""
+        value = self.node.value
+        if isinstance(value, dict) and key in value:
+            return _Place(self.text, value[key], (*self.path, key))
+        if isinstance(value, list) and isinstance(key, int) and key < len(value):
+            return _Place(self.text, value[key], (*self.path, key))
+        return None
+
+    def replaced(self, new: str, problem: str) -> Change:
+        """The node in other words."""
+        return self.change(self.node.start, self.node.end, new, self.path, problem)
+
+    def change(self, start: int, end: int, new: str, path: tuple[str | int, ...], problem: str) -> Change:
+        return Change(start, end, new, self.text.count("\n", 0, start) + 1, _written(path), problem)
+
+    @property
+    def line(self) -> int:
+        return self.text.count("\n", 0, self.node.start) + 1
+
+    @property
+    def column(self) -> int:
+        """Where the keys of a mapping begin."""
+        first = next(iter(self.node.keys.values()))
+        return first - self.text.rfind("\n", 0, first) - 1
+
+    @property
+    def is_alias(self) -> bool:
+        return self.text[self.node.start : self.node.start + 1] == "*"
+
+    def lines_of(self, key: str) -> tuple[int, int]:
+        """Where the lines of an entry begin and end."""
+        start, end = self.text.rfind("\n", 0, self.node.keys[key]) + 1, self.node.value[key].end
+        stop = self.text.find("\n", end)
+        return start, len(self.text) if stop < 0 else stop + 1
+
+
+def _entries(place: _Place, wanted: Mapping[str | int, Any]) -> Iterator[Change]:
+    """Make each of these entries what is wanted; a new one comes after the one before it."""
+    before = None
+    for key, value in wanted.items():
+        inside = place.inside(key)
+        if inside is not None:
+            yield from _entry(place, inside, key, value)
+            before = key
+        elif value is not ABSENT:
+            yield _inserted(place, key, value, before)
+
+
+def _entry(parent: _Place, place: _Place, key: str | int, value: Any) -> Iterator[Change]:
+    found = place.node.value
+    if value is ABSENT:
+        yield _deleted(parent, key)
+    elif isinstance(value, Part) and found:
+        inside = [*_entries(place, value)]
+        if inside and place.is_alias:
+            raise BadFile(f"{_written(place.path)} stands elsewhere, under an anchor: write it out", place.line)
+        yield from inside
+    elif isinstance(found, dict) and isinstance(value, dict) and not place.node.is_flow and found.keys() & value.keys():
+        for other in found.keys() - value.keys():
+            yield _deleted(place, other)
+        yield from _entries(place, value)
+    else:
+        yield from _other(parent, place, key, value)
+
+
+def _other(parent: _Place, place: _Place, key: str | int, value: Any) -> Iterator[Change]:
+    """Another value in its place, where it is another one."""
+    if _same(place.node.plain(), value):
+        return
+    if _has_items(value):
+        raise BadFile(f"{_written(place.path)} is {_shown(place.node.plain())}: write it by hand", place.line)
+    problem = f"is {_shown(place.node.plain())}, and {_shown(value)} now"
+    is_line = not isinstance(value, (dict, list)) and "\n" not in str(value)
+    if is_line and "\n" not in parent.text[place.node.start : place.node.end] and place.node.start < place.node.end:
+        yield place.replaced(scalar_text(value), problem)
+    elif parent.node.is_flow or isinstance(key, int):
+        yield place.replaced(json.dumps(value, ensure_ascii=False), problem)
+    else:
+        new = _lines(key, value, parent.column).lstrip(" ")
+        yield parent.change(parent.node.keys[key], parent.lines_of(key)[1], new, place.path, problem)
+
+
+def _inserted(place: _Place, key: str | int, value: Any, before: str | int | None) -> Change:
+    path = (*place.path, key)
+    if not isinstance(key, str) or not isinstance(place.node.value, dict) or _has_items(value):
+        raise BadFile(f"{_written(path)} is missing: write it by hand", place.line)
+    problem = f"is missing, and {_shown(value)} now"
+    if place.node.is_flow:
+        at = place.node.start + 1
+        rest = ", " if place.node.value else ""
+        return place.change(at, at, f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}{rest}", path, problem)
+    at = place.lines_of(before if isinstance(before, str) else next(iter(place.node.keys)))[1]
+    new = _lines(key, value, place.column)
+    return place.change(at, at, new if place.text[:at].endswith("\n") else f"\n{new}", path, problem)
+
+
+def _deleted(place: _Place, key: str | int) -> Change:
+    path, problem = (*place.path, key), "is there, and not in the function"
+    if not isinstance(key, str) or place.node.is_flow:
+        raise BadFile(f"{_written(path)} {problem}: delete it by hand", place.line)
+    return place.change(*place.lines_of(key), "", path, problem)
+
+
+def _run(place: _Place, target: str) -> Iterator[Change]:
+    """Make the container run the target, where it runs one by `longtask run`: a command of another kind is the
+    author's."""
+    container: _Place | None = place
+    for key in ("spec", "podTemplate", "spec", "containers", 0):  # the first does the work
+        container = container and container.inside(key)
+    if container is None:
+        return
+    words = [_Place(place.text, each, inside.path) for inside in _words(container) for each in inside.node.value]
+    command = " ".join(str(each.node.value) for each in words)
+    found = re.search(r"\blongtask run ([^\s'\";&|]+)", command)
+    if found is None and target in command:
+        raise BadFile(
+            f"{_written(words[0].path)} names {target} and does not run it: "
+            f"write [python, -m, longtask, run, {target}], or start a program of your own",
+            words[0].line,
+        )
+    if found is None or found[1] == target:
+        return
+    for each in words:
+        if found[1] in str(each.node.value):
+            new = place.text[each.node.start : each.node.end].replace(found[1], target)
+            yield each.replaced(new, f"runs {found[1]}, and {target} now")
+
+
+def _words(container: _Place) -> Iterator[_Place]:
+    for key in ("command", "args"):
+        inside = container.inside(key)
+        if inside is not None and isinstance(inside.node.value, list):
+            yield inside
+
+
+def _has_items(value: Any) -> bool:
+    """Whether it is a part that speaks of items of lists, or of entries that they have."""
+    return isinstance(value, Part) and any(isinstance(key, int) or _has_items(each) for key, each in value.items())
+
+
+def _lines(key: str, value: Any, column: int) -> str:
+    lines = yaml_text({key: value}).splitlines(keepends=True)
+    return "".join(f"{' ' * column}{line}" if line.strip() else line for line in lines)
+
+
+def _written(path: tuple[str | int, ...]) -> str:
+    text = ""
+    for each in path:
+        text += f"[{each}]" if isinstance(each, int) else f".{each}" if "/" not in each else f"[{each}]"
+    return text.lstrip(".")
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal as JSON, where 1 is 1.0 and not true."""
+    return json.dumps(_counted(one), sort_keys=True) == json.dumps(_counted(other), sort_keys=True)
+
+
+def _counted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _counted(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_counted(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:60]}..."
