@@ -22,7 +22,8 @@ T = TypeVar("T")
 
 STORE_SECONDS = 60.0
 """How long `checkpoint(..., wait=True)` waits."""
-MAX_QUESTION = 4096
+MAX_QUESTION, MAX_SCHEMA, MAX_DEFAULT = 4096, 8192, 4096
+"""Characters of a question, and of its schema and default as JSON, which the task API takes."""
 _QUESTION_ID = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _ARTIFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
@@ -181,7 +182,9 @@ class Context:
         json_schema = form.schema() if form else schema
         if json_schema is not None and not isinstance(json_schema, dict):
             raise ValueError("schema is a type, or a JSON Schema as a dict")
-        question = Question(self._question_id(message, key), message, json_schema, seconds, _plain(default))
+        plain_default = _plain(default)
+        _check_sizes(json_schema, plain_default)
+        question = Question(self._question_id(message, key), message, json_schema, seconds, plain_default)
         answer = self._host.ask(question)
         if answer is ABSENT:
             if default is ABSENT:
@@ -291,6 +294,15 @@ def _form(schema: object) -> Any:
     from longtask.forms.annotations import Reader  # noqa: PLC0415
 
     return Reader("validation").form(schema, "schema")
+
+
+def _check_sizes(schema: Any, default: Any) -> None:
+    import json  # noqa: PLC0415 - only who needs it pays for it
+
+    for what, value, limit in (("schema", schema, MAX_SCHEMA), ("default", default, MAX_DEFAULT)):
+        size = 0 if value is None or value is ABSENT else len(json.dumps(value, ensure_ascii=False))
+        if size > limit:
+            raise ValueError(f"the {what} of a question has at most {limit} characters as JSON, this one {size}")
 
 
 def _plain(default: Any) -> Any:

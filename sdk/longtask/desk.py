@@ -7,17 +7,24 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from math import inf
 from pathlib import Path
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, TextIO
 
-from longtask.errors import NoAnswer
+from longtask.errors import Cancelled, NoAnswer
+from longtask.fit import misfit
 from longtask.host import ABSENT, BYTES, JSON, Artifact, Question, State
-from longtask.notices import write
+from longtask.notices import notice, write
+from longtask.stop import Stop
 
 TERMINAL_PACE, LINE_PACE = 0.1, 2.0
 """Seconds between two pictures of the progress: of a line that is written anew, of lines below each other."""
+
+MAX_QUESTIONS, MAX_ANSWER = 32, 4096
+"""Of a task, and characters: what the task API takes."""
 
 
 class Desk:
@@ -25,8 +32,13 @@ class Desk:
 
     task_id = "local"
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], stop: Stop | None = None) -> None:
         self._folder = Path(folder) if (folder := environment.get("LONGTASK_DESK_DIR")) else None
+        self._made: Path | None = None
+        self._keyboard = _Keyboard(stop or Stop())
+        self._asking = threading.Lock()
+        self._answers: dict[str, tuple[str, Any]] = {}
+        self._out = _Printed(sys.stdout)
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._lock = threading.RLock()
         self._shown_at = float("-inf")
@@ -60,26 +72,29 @@ class Desk:
     def resume(self) -> State | None:
         for media_type in (JSON, BYTES):
             if self._folder and (kept := _checkpoint_file(self._folder, media_type)).exists():
-                return State(kept.read_bytes(), media_type)
+                state = State(kept.read_bytes(), media_type)
+                try:
+                    state.value()
+                except ValueError as error:
+                    raise ValueError(f"{kept} is damaged ({error}): correct it, or delete it to begin anew") from None
+                return state
         return None
 
     def ask(self, question: Question) -> Any:
-        if not sys.stdin.isatty():
-            if question.default is not ABSENT:
-                return ABSENT
-            raise NoAnswer(f"{question.message!r} has no default and there is no terminal to ask on: run it in one")
-        schema = "" if question.schema is None else f"\n  as JSON that fits {json.dumps(question.schema)}"
-        default = "" if question.default is ABSENT else f"\n  [Enter: {json.dumps(question.default)}]"
-        self.say(f"{question.message}{schema}{default}")
-        line = sys.stdin.readline()
-        if not line.strip() and question.default is not ABSENT:
-            return ABSENT
-        if not line:
-            raise NoAnswer(f"{question.message!r}: the terminal was closed")
-        return _typed(line.strip(), question.schema)
+        """As the task API: the first answer to a question counts, and one that does not fit is none."""
+        with self._asking:
+            message, answer = self._answers.get(question.id, (question.message, None))
+            if message != question.message:
+                raise NoAnswer(f"{question.id} was asked before with other words: give this question another key")
+            if question.id not in self._answers:
+                if len(self._answers) >= MAX_QUESTIONS:
+                    raise NoAnswer(f"the task has asked {MAX_QUESTIONS} questions, more are not allowed: ask fewer")
+                answer = self._answer(question)
+                self._answers[question.id] = (question.message, answer)
+            return answer
 
     def artifact(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
-        return kept_artifact(name, content, self._folder)
+        return kept_artifact(name, content, self._artifacts)
 
     def say(self, line: str) -> None:
         with self._lock:
@@ -87,6 +102,9 @@ class Desk:
             write(f"{line}\n")
 
     def hand_in(self, result: bytes, seconds: float = inf) -> None:
+        self.finish(keep_checkpoint=False)
+        if not self._out.line_has_ended:
+            sys.stdout.write("\n")
         sys.stdout.flush()
         sys.stdout.buffer.write(result + b"\n")  # UTF-8 whatever the terminal's encoding is
         sys.stdout.buffer.flush()
@@ -96,6 +114,38 @@ class Desk:
             if self._waiting is not None:
                 self._show()
             self._close_line()
+
+    def _answer(self, question: Question) -> Any:
+        """What is typed, until it fits; ABSENT where the default is taken."""
+        has_default = question.default is not ABSENT
+        taken = f"the default is taken: {json.dumps(question.default)}" if has_default else "there is no default"
+        if not sys.stdin.isatty():
+            if not has_default:
+                raise NoAnswer(f"{question.message!r} has no default and there is no terminal to ask on: run it in one")
+            self.say(f"{question.message}\n  there is no terminal to ask on, {taken}")
+            return ABSENT
+        _probe(question)
+        self.say(_shown(question))
+        until = inf if question.timeout is None else time.monotonic() + question.timeout
+        self._keyboard.forget(self.say)
+        while (line := self._keyboard.line(until)) is not None:
+            if has_default and not line.strip():
+                return ABSENT
+            if not line:
+                raise NoAnswer(f"{question.message!r}: the terminal was closed")
+            answer, problem = _typed(line.strip(), question.schema)
+            if problem is None:
+                return answer
+            self.say(f"  {problem}. Type another answer")
+        self.say(f"  nobody answered within {question.timeout:g} s, {taken}")
+        return ABSENT
+
+    def _artifacts(self) -> Path:
+        """The folder for artifacts that are bytes: one of this run where none is named."""
+        if self._folder is None and self._made is None:
+            self._made = Path(tempfile.mkdtemp(prefix="longtask-"))
+            notice(f"artifacts of this run are kept in {self._made}; LONGTASK_DESK_DIR names another folder")
+        return self._folder or self._made or Path()
 
     def _show(self) -> None:
         write(f"\r{self._waiting}\x1b[K" if self._terminal else f"{self._waiting}\n")
@@ -120,12 +170,12 @@ def progress_line(report: Mapping[str, Any]) -> str:
     return " - ".join(part.replace("\n", " ") for part in (counted, report.get("message", ""), metrics) if part)
 
 
-def kept_artifact(name: str, content: bytes | Path, folder: Path | None) -> Artifact:
-    """The artifact as a file of this machine: where it lies, or for bytes in the folder (a new one if None)."""
+def kept_artifact(name: str, content: bytes | Path, folder: Callable[[], Path]) -> Artifact:
+    """The artifact as a file of this machine: where it lies, or for bytes in the folder."""
     if isinstance(content, Path):
         path = content.resolve(strict=True)
     else:
-        path = (folder or Path(tempfile.mkdtemp(prefix="longtask-"))).resolve() / name
+        path = folder().resolve() / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     with path.open("rb") as file:
@@ -137,11 +187,94 @@ def _checkpoint_file(folder: Path, media_type: str) -> Path:
     return folder / ("checkpoint.json" if media_type == JSON else "checkpoint.bin")
 
 
-def _typed(text: str, schema: Mapping[str, Any] | None) -> Any:
-    """What somebody typed: JSON if it is, and text where it is not or text is asked for."""
-    if schema is not None and schema.get("type") == "string":
-        return text
+class _Printed:
+    """Looks at what is written to a stream, so that the result does not go on with somebody's line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.line_has_ended = True
+        with suppress(AttributeError):  # no stdout, or one of another kind
+            write = stream.write
+
+            def watched(text: str) -> int:
+                self.line_has_ended = text.endswith("\n") if text else self.line_has_ended
+                return write(text)
+
+            stream.write = watched  # type: ignore[method-assign]
+
+
+class _Keyboard:
+    """Lines that are typed. A thread reads them: a read cannot be ended, and waiting for it can, by a signal too."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._lines: SimpleQueue[str | None] = SimpleQueue()  # may be used in a signal handler
+        self._is_reading = False
+
+    def line(self, until: float) -> str | None:
+        """A line, empty where there are no more; None when it is too late. Raises Cancelled."""
+        if not self._is_reading:
+            self._is_reading = True
+            threading.Thread(target=self._read, args=(sys.stdin,), name="longtask-keyboard", daemon=True).start()
+        with self._stop.interrupting(lambda: self._lines.put(None)):
+            try:
+                line = self._lines.get(timeout=None if until == inf else max(0.0, until - time.monotonic()))
+            except Empty:
+                return None
+        if line is None:
+            raise Cancelled("the work shall stop, and a question was open")
+        self._is_reading = False
+        return line
+
+    def forget(self, tell: Callable[[str], object]) -> None:
+        """Answers that came when their question's time was over are none to the next one."""
+        with suppress(Empty):
+            while (line := self._lines.get_nowait()) is not None:
+                self._is_reading = False
+                tell(f"  {line.strip()!r} came too late for the question before, and is not taken for this one")
+
+    def _read(self, terminal: TextIO) -> None:
+        line = ""
+        with suppress(OSError, ValueError):  # closed
+            line = terminal.readline()
+        self._lines.put(line)
+
+
+def _probe(question: Question) -> None:
+    """Raises NoAnswer for what is no schema, before anybody is asked."""
     try:
-        return json.loads(text)
-    except ValueError:
-        return text
+        misfit(question.schema or {}, None)
+    except Exception as error:  # any JSON may stand in it
+        name = f"{type(error).__name__}: {error}"
+        raise NoAnswer(f"the question cannot be asked: its schema is none that can be read ({name})") from None
+
+
+def _shown(question: Question) -> str:
+    """The question, what is an answer, and what becomes of none."""
+    schema = question.schema or {}
+    lines = [question.message]
+    if "enum" in schema:
+        is_text = schema.get("type") == "string"
+        lines.append(f"one of: {', '.join(each if is_text else json.dumps(each) for each in schema['enum'])}")
+    elif schema.get("type") == "boolean":
+        lines.append("true or false")
+    elif schema:
+        lines.append(f"as JSON that fits {json.dumps(schema, ensure_ascii=False)}")
+    if question.default is not ABSENT:
+        lines.append(f"[Enter, or nothing within {question.timeout:g} s: {json.dumps(question.default)}]")
+    elif question.timeout is not None:
+        lines.append(f"[within {question.timeout:g} s]")
+    return "\n  ".join(lines)
+
+
+def _typed(text: str, schema: Mapping[str, Any] | None) -> tuple[Any, str | None]:
+    """What somebody typed, JSON or text, whichever fits, text first where text is asked for; and what does not fit."""
+    if len(text) > MAX_ANSWER:
+        return text, f"the answer has {len(text)} characters, and must have at most {MAX_ANSWER}"
+    if not text and schema is None:
+        return text, "the answer is empty"
+    candidates: list[Any] = [text]
+    with suppress(ValueError):
+        candidates.insert((schema or {}).get("type") == "string", json.loads(text))
+    problems = [misfit(dict(schema or {}), each, "the answer") for each in candidates]
+    fitting = [each for each, problem in zip(candidates, problems, strict=True) if problem is None]
+    return (fitting[0], None) if fitting else (candidates[0], problems[0])

@@ -1,8 +1,9 @@
-"""Whether a result fits the schema of its annotation, at the desk: in a pod the operator judges."""
+"""Whether a value fits a schema, at the desk: in a cluster the operator judges."""
 
 import json
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from longtask.forms.base import Schema, at, shown
@@ -12,7 +13,8 @@ from longtask.forms.scalars import FORMATS
 def misfit(schema: Schema, value: Any, path: str = "result") -> str | None:
     """The first place that does not fit, in a sentence; None where all does. `value` is JSON.
 
-    Knows the keywords that annotations and pydantic models give; others are left to the operator.
+    Knows the keywords that annotations and pydantic models give, and some more; others ($ref, if, contains, ...) are
+    left to the operator.
     """
     return next(_misfits(schema, value, path), None)
 
@@ -36,6 +38,8 @@ def _misfits(schema: Schema | bool, value: Any, path: str) -> Iterator[str]:
         yield from _object(schema, value, path)
     elif not isinstance(value, bool) and value is not None:
         yield from _limits(schema, value, path, "", ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"))
+        if "multipleOf" in schema and Decimal(str(value)) % Decimal(str(schema["multipleOf"])):
+            yield f"{path} is {value}, and must be a multiple of {schema['multipleOf']}"
 
 
 def _choices(schema: Schema, value: Any, path: str) -> Iterator[str]:
@@ -49,6 +53,10 @@ def _choices(schema: Schema, value: Any, path: str) -> Iterator[str]:
         if options and len(problems) == len(options):
             others = f"{path} is {_written(value)}, and fits none of {len(options)} types"
             yield problems[0] if len(options) == 1 else others
+        elif keyword == "oneOf" and len(options) - len(problems) > 1:
+            yield f"{path} is {_written(value)}, and fits more than one of {len(options)} types"
+    if "not" in schema and misfit(schema["not"], value, path) is None:
+        yield f"{path} is {_written(value)}, and must not be"
     for each in schema.get("allOf", []):
         yield from _misfits(each, value, path)
 
@@ -76,9 +84,14 @@ def _object(schema: Schema, value: Mapping[str, Any], path: str) -> Iterator[str
     for name in schema.get("required", []):
         if name not in value:
             yield f"{at(path, name)} is missing"
-    known = schema.get("properties", {})
+    known, rest = schema.get("properties", {}), schema.get("additionalProperties", {})
     for name, each in value.items():
-        yield from _misfits(known.get(name, schema.get("additionalProperties", {})), each, at(path, name))
+        schemas = [known[name]] if name in known else []
+        schemas += [
+            inside for pattern, inside in schema.get("patternProperties", {}).items() if _matches(pattern, name)
+        ]
+        for inside in schemas or [rest]:
+            yield from _misfits(inside, each, at(path, name))
 
 
 def _limits(schema: Schema, number: float, path: str, unit: str, keywords: tuple[str, ...]) -> Iterator[str]:

@@ -104,4 +104,4 @@ def host_of(environment: "Mapping[str, str]", stop: "Stop") -> Host:
         return Pod(environment, stop)
     from longtask.desk import Desk  # noqa: PLC0415
 
-    return Desk(environment)
+    return Desk(environment, stop)

@@ -114,6 +114,7 @@ class _Work:
             self._host.say(f"longtask: {error}")
             return self._ended(FAILED, str(error))
         except KeyboardInterrupt:
+            self._stop.set()  # threads of the work that wait for an answer wait no longer
             return self._ended(INTERRUPTED, "interrupted by SIGINT")
         except BaseException as error:  # whatever the work raises is its failure
             if self._stop.is_set and _is_leaving(error, seen=self._stop.seen):

@@ -1,5 +1,8 @@
 """For tests of tasks: what a task tells its context, and what it is told."""
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
@@ -21,6 +24,7 @@ class Recording:
     def __init__(self, checkpoint: Any = None, answers: Mapping[str, Any] | None = None) -> None:
         self._state = None if checkpoint is None else State.of(checkpoint)
         self._answers = answers or {}
+        self._made: Path | None = None
         self.reports: list[dict[str, Any]] = []
         """Each progress as the task API would get it: whole."""
         self.checkpoints: list[Any] = []
@@ -55,7 +59,7 @@ class Recording:
         return answer
 
     def artifact(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
-        self.artifacts.append(kept_artifact(name, content, None))
+        self.artifacts.append(kept_artifact(name, content, self._folder))
         return self.artifacts[-1]
 
     def say(self, line: str) -> None:
@@ -66,6 +70,13 @@ class Recording:
 
     def finish(self, *, keep_checkpoint: bool) -> None:
         """Nothing is held."""
+
+    def _folder(self) -> Path:
+        """For artifacts that are bytes; it goes when the Recording does."""
+        if self._made is None:
+            self._made = Path(tempfile.mkdtemp(prefix="longtask-"))
+            weakref.finalize(self, shutil.rmtree, self._made, ignore_errors=True)
+        return self._made
 
 
 @contextmanager

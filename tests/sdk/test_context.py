@@ -1,5 +1,6 @@
 """The context of a task, with what longtask.testing records."""
 
+import gc
 import hashlib
 import json
 from datetime import date, timedelta
@@ -144,6 +145,8 @@ def test_a_key_is_the_id_of_a_question() -> None:
         ({"timeout": 0}, "above 0"),
         ({"timeout": float("inf")}, "above 0"),
         ({"timeout": 1, "default": float("nan")}, "default is NaN"),
+        ({"timeout": 1, "default": "x" * 4095}, "the default of a question has at most 4096 characters as JSON, this "),
+        ({"schema": {"enum": ["x" * 8192]}}, "the schema of a question has at most 8192 characters as JSON, this one "),
     ],
 )
 def test_a_question_that_cannot_be_asked_is_refused(options: dict[str, Any], says: str) -> None:
@@ -166,6 +169,16 @@ def test_an_artifact_outside_of_a_pod_stays_a_file(tmp_path: Path) -> None:
     assert (kept.size, kept.sha256) == (7, hashlib.sha256(b"weights").hexdigest())
     assert Path(made.uri.removeprefix("file://")).read_bytes() == b"a,b"
     assert told.artifacts == [kept, made]
+
+
+def test_artifacts_of_a_test_share_a_folder_that_goes_with_the_recording() -> None:
+    with recording() as told:
+        folders = {Path(ctx().artifact(name, b"x").uri.removeprefix("file://")).parent for name in ("a", "b")}
+    (folder,) = folders
+    assert sorted(each.name for each in folder.iterdir()) == ["a", "b"]
+    del told
+    gc.collect()
+    assert not folder.exists()
 
 
 def test_a_missing_file_is_no_artifact(tmp_path: Path) -> None:

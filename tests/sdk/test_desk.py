@@ -1,17 +1,21 @@
 """A task at a desk: what a person sees and types."""
 
 import io
+import shutil
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 import longtask
 from longtask import desk
 from longtask.context import Context
-from longtask.desk import Desk, progress_line
+from longtask.desk import MAX_QUESTIONS, Desk, progress_line
+from longtask.stop import Stop
 
 
 class Terminal(io.StringIO):
@@ -114,9 +118,123 @@ def test_a_question_is_answered_on_the_terminal(person: Person, line: str, optio
     assert person.sees.startswith("Which column?\n")
 
 
-def test_a_wrong_answer_is_an_error(person: Person) -> None:
-    with person.types("many\n"), pytest.raises(longtask.InvalidAnswer):
-        Context(Desk({})).ask("How many?", schema=int)
+@pytest.mark.parametrize(
+    ("line", "options", "says"),
+    [
+        ("many\n3\n", {"schema": int}, "the answer is 'many', and must be a whole number. Type another answer"),
+        ('"3"\n3\n', {"schema": int}, "the answer is '3', and must be a whole number"),
+        ("3.5\n3\n", {"schema": {"type": "number", "multipleOf": 3}}, "the answer is 3.5, and must be a multiple of 3"),
+        ("c\n3\n", {"schema": Literal["a", "3"]}, "the answer is 'c', and must be one of 'a', '3'"),
+        ("\n3\n", {}, "the answer is empty"),
+        (f"{'x' * 4097}\n3\n", {}, "the answer has 4097 characters, and must have at most 4096"),
+        (
+            "4\n3\n",
+            {"schema": {"enum": [1, 3]}, "timeout": 60, "default": 1},
+            "the answer is 4, and must be one of 1, 3",
+        ),
+    ],
+)
+def test_who_answers_wrongly_is_told_why_and_may_answer_again(
+    person: Person, line: str, options: Any, says: str
+) -> None:
+    with person.types(line):
+        assert str(Context(Desk({})).ask("How many?", **options)) == "3"
+    assert says in person.sees
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ({"schema": Literal["a", "b"]}, ["one of: a, b"]),
+        ({"schema": {"enum": [1, "x"]}}, ['one of: 1, "x"']),
+        ({"schema": bool, "timeout": 60}, ["true or false", "[within 60 s]"]),
+        ({"schema": int}, ['as JSON that fits {"type": "integer"}']),
+        ({"timeout": 60, "default": "x"}, ['[Enter, or nothing within 60 s: "x"]']),
+    ],
+)
+def test_a_question_says_what_may_be_typed(person: Person, options: Any, lines: list[str]) -> None:
+    with person.types(), suppress(longtask.NoAnswer):
+        Context(Desk({})).ask("Which?", **options)
+    assert person.sees == "\n  ".join(["Which?", *lines]) + "\n"
+
+
+class Silent(Terminal):
+    """A terminal at which nobody types until they are told to."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text)
+        self.typed = threading.Event()
+
+    def readline(self, *sizes: Any) -> Any:
+        assert self.typed.wait(60)
+        return super().readline(*sizes)
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Silent]:
+    terminal = Silent("late\nin time\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdin", terminal)
+        yield terminal
+    terminal.typed.set()
+
+
+@pytest.mark.usefixtures("silent")
+def test_after_the_timeout_the_default_is_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Context(Desk({})).ask("Which?", timeout=0.01, default="name") == "name"
+    assert 'nobody answered within 0.01 s, the default is taken: "name"' in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("silent")
+def test_after_the_timeout_without_a_default_there_is_no_answer() -> None:
+    with pytest.raises(longtask.NoAnswer, match="nobody answered q-"):
+        Context(Desk({})).ask("Which?", timeout=0.01)
+
+
+def test_an_answer_that_comes_too_late_is_none_to_the_next_question(
+    silent: Silent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = Desk({})
+    ctx = Context(host)
+    assert ctx.ask("First?", timeout=0.01, default="x") == "x"
+    silent.typed.set()
+    while host._keyboard._lines.empty():
+        time.sleep(0.001)
+    assert ctx.ask("Second?") == "in time"
+    assert "'late' came too late for the question before, and is not taken for this one" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_question_ends_when_the_work_shall_stop() -> None:
+    stop = Stop()
+    asking = threading.Timer(0.01, stop.set)
+    asking.start()
+    with pytest.raises(longtask.Cancelled):
+        Context(Desk({}, stop), stop).ask("Which?")
+    asking.join()
+
+
+def test_a_question_that_is_asked_again_has_the_first_answer(person: Person) -> None:
+    with person.types("a\nb\n"):
+        ctx = Context(Desk({}))
+        assert [ctx.ask("Which?", key="one"), ctx.ask("Which?", key="one")] == ["a", "a"]
+        with pytest.raises(longtask.NoAnswer, match="one was asked before with other words"):
+            ctx.ask("Which other?", key="one")
+
+
+def test_there_are_as_many_questions_as_in_a_cluster(person: Person) -> None:
+    with person.types("a\n" * 40):
+        ctx = Context(Desk({}))
+        for _ in range(MAX_QUESTIONS):
+            ctx.ask("Which?")
+        with pytest.raises(longtask.NoAnswer, match="the task has asked 32 questions, more are not allowed"):
+            ctx.ask("Which?")
+
+
+def test_what_is_no_schema_is_told_before_anybody_is_asked(person: Person) -> None:
+    with person.types("3\n"), pytest.raises(longtask.NoAnswer, match="its schema is none that can be read"):
+        Context(Desk({})).ask("How many?", schema={"type": "whole number"})
+    assert person.sees == ""
 
 
 def test_a_terminal_that_is_closed_gives_no_answer(person: Person) -> None:
@@ -124,9 +242,12 @@ def test_a_terminal_that_is_closed_gives_no_answer(person: Person) -> None:
         Context(Desk({})).ask("Which column?")
 
 
-def test_without_a_terminal_the_default_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_the_default_is_taken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert Context(Desk({})).ask("Which column?", timeout=60, default="name") == "name"
+    assert 'there is no terminal to ask on, the default is taken: "name"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("states", [[{"step": 1}, b"\x00"], [b"\x00", {"step": 1}], [{"step": 1}, {"step": 2}]])
@@ -137,6 +258,22 @@ def test_a_folder_keeps_the_newest_checkpoint(tmp_path: Path, states: list[Any])
         assert Context(Desk(environment)).checkpoint(state)
     assert Context(Desk(environment)).resume() == states[-1]
     assert len(list((tmp_path / "kept").iterdir())) == 1
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff"])
+def test_a_damaged_checkpoint_is_told_with_its_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "checkpoint.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"checkpoint\.json is damaged \(.*\): correct it, or delete it to begin anew"):
+        Context(Desk({"LONGTASK_DESK_DIR": str(tmp_path)})).resume()
+
+
+def test_artifacts_without_a_folder_share_one_that_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    ctx = Context(Desk({}))
+    folders = {Path(ctx.artifact(name, b"x").uri.removeprefix("file://")).parent for name in ("a", "b")}
+    (folder,) = folders
+    told = capsys.readouterr().err
+    assert told == f"longtask: artifacts of this run are kept in {folder}; LONGTASK_DESK_DIR names another folder\n"
+    shutil.rmtree(folder)
 
 
 def test_without_a_folder_nothing_is_kept() -> None:

@@ -1,4 +1,4 @@
-"""Whether a result fits its schema, at the desk: as a full validator of JSON Schema says."""
+"""Whether a value fits its schema, at the desk: as a full validator of JSON Schema says."""
 
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -97,3 +97,22 @@ def test_of_unique_items_1_is_the_same_as_1_0_and_not_as_true(value: list[Any], 
 def test_many_unique_items_are_not_compared_each_with_each() -> None:
     """That would take an hour."""
     assert misfit({"uniqueItems": True}, [*map(str, range(200_000))]) is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "problem"),
+    [
+        ({"multipleOf": 0.5}, 1.5, None),
+        ({"multipleOf": 5}, 12, "answer is 12, and must be a multiple of 5"),
+        ({"not": {"enum": ["a"]}}, "b", None),
+        ({"not": {"enum": ["a"]}}, "a", "answer is 'a', and must not be"),
+        ({"oneOf": [{"type": "integer"}, {"minimum": 5}]}, 3, None),
+        ({"oneOf": [{"type": "integer"}, {"minimum": 5}]}, 7, "answer is 7, and fits more than one of 2 types"),
+        ({"patternProperties": {"^x": {"type": "string"}}, "additionalProperties": False}, {"x1": "a"}, None),
+        ({"patternProperties": {"^x": {"type": "string"}}}, {"x1": 1}, "answer.x1 is 1, and must be text"),
+        ({"patternProperties": {"^x": {}}, "additionalProperties": False}, {"y": 1}, "answer.y is not allowed"),
+    ],
+)
+def test_what_authors_write_in_a_schema_of_their_own_is_held(schema: Any, value: Any, problem: str | None) -> None:
+    assert misfit(schema, value, "answer") == problem
+    assert Draft202012Validator(schema).is_valid(value) is (problem is None)

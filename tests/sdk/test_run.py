@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -39,7 +40,9 @@ Start = Callable[..., "Running"]
 class Running:
     """A task in a process of its own."""
 
-    def __init__(self, folder: Path, target: str, parameters: dict[str, Any], environment: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, target: str, parameters: dict[str, Any], environment: dict[str, str], stdin: int
+    ) -> None:
         self._message = folder / "termination-log"
         self.started = folder / "started"
         self.process = subprocess.Popen(
@@ -53,7 +56,7 @@ class Running:
                 "LONGTASK_PARAMETERS": json.dumps(parameters),
             }
             | environment,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
@@ -79,7 +82,8 @@ def desk(tmp_path: Path) -> Iterator[Start]:
 
     def start(target: str, **parameters: Any) -> Running:
         environment: dict[str, str] = parameters.pop("environment", {})
-        processes.append(Running(tmp_path, target, parameters, environment))
+        stdin: int = parameters.pop("stdin", subprocess.DEVNULL)
+        processes.append(Running(tmp_path, target, parameters, environment, stdin))
         return processes[-1]
 
     yield start
@@ -129,6 +133,28 @@ def test_a_failure_at_a_desk_is_a_traceback_on_stderr(desk: Start) -> None:
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.splitlines()[-1] == "ValueError: row 17 has no price"
     assert "sdk/longtask" not in ran.err
+
+
+def test_the_result_at_a_desk_is_a_line_of_its_own(desk: Start) -> None:
+    assert desk("work:print_a_part").ended().out == "rows: 7\n7\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("target", ["work:ask", "work:ask_in_a_thread"])
+def test_a_signal_ends_work_that_waits_for_an_answer_at_a_desk(
+    desk: Start, target: str, number: signal.Signals, code: int
+) -> None:
+    ours, theirs = pty.openpty()
+    running = desk(target, stdin=theirs)
+    asked = running.process.stderr
+    assert asked is not None
+    assert asked.readline() == "Which column?\n"
+    running.signal(number)
+    ran = running.ended()
+    os.close(ours)
+    os.close(theirs)
+    assert ran.code == code
+    assert "would live on" not in ran.err  # nothing held it up
 
 
 def test_a_folder_keeps_checkpoints_at_a_desk(desk: Start, tmp_path: Path) -> None:

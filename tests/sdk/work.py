@@ -19,6 +19,8 @@ from typing import Any
 
 import longtask
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+
 
 def started() -> None:
     """Tell the test that the work has begun."""
@@ -154,7 +156,6 @@ def leave_a_thread_running() -> dict[str, int]:
         started()
         time.sleep(600)
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     threading.Thread(target=left).start()
     return {"done": 1}
 
@@ -283,6 +284,20 @@ async def leave_together(ctx: longtask.Context) -> None:
 def ask(ctx: longtask.Context) -> Any:
     started()
     return ctx.ask("Which column?", key="column")
+
+
+@longtask.task
+async def ask_in_a_thread(ctx: longtask.Context) -> Any:
+    """As async work asks."""
+    started()
+    return await asyncio.to_thread(ctx.ask, "Which column?")
+
+
+@longtask.task
+def print_a_part() -> int:
+    """Leaves a line that has not ended."""
+    print("rows: 7", end="")
+    return 7
 
 
 @longtask.task
