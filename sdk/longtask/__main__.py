@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import NoReturn
 
 USAGE = """\
 usage: longtask run MODULE:FUNCTION
@@ -27,9 +28,22 @@ def main() -> None:
             sys.exit(template(arguments))
         case ["-h" | "--help"] | ["run", "-h" | "--help"]:
             sys.stdout.write(USAGE)
+        case ["run", target, *_] if not target.startswith("-"):
+            _refuse(
+                f"a run takes no arguments but the function; its parameters are JSON in a variable: "
+                f'LONGTASK_PARAMETERS=\'{{"name": "value"}}\' longtask run {target}'
+            )
+        case ["run", *_]:
+            _refuse("the function is missing: longtask run MODULE:FUNCTION")
+        case [command, *_] if not command.startswith("-"):
+            _refuse(f"{command!r} is no command: write run or template")
         case _:
-            sys.stderr.write(USAGE)
-            sys.exit(2)
+            _refuse("")
+
+
+def _refuse(problem: str) -> NoReturn:
+    sys.stderr.write(USAGE + (f"longtask: {problem}\n" if problem else ""))
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from longtask.forms.base import Schema, at, shown
+from longtask.forms.base import Schema, at, shown_json
 from longtask.forms.scalars import FORMATS
 
 
@@ -17,6 +17,23 @@ def misfit(schema: Schema, value: Any, path: str = "result") -> str | None:
     left to the operator.
     """
     return next(_misfits(schema, value, path), None)
+
+
+def given(schema: Schema, value: Any) -> Any:
+    """The value without nulls for what need not be given and is not null: they say that it is not given, to the
+    operator too."""
+    if isinstance(value, list):
+        return [given(schema.get("items", {}), each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    objects = [option for option in (schema, *schema.get("anyOf", ())) if "properties" in option]
+    fields = {name: field for option in objects for name, field in option["properties"].items()}
+    required = {name for option in objects for name in option.get("required", ())}
+    return {
+        name: given(fields.get(name, {}), each)
+        for name, each in value.items()
+        if each is not None or name not in fields or name in required or misfit(fields[name], None) is None
+    }
 
 
 def _misfits(schema: Schema | bool, value: Any, path: str) -> Iterator[str]:
@@ -120,7 +137,7 @@ def _comparable(value: Any) -> Hashable:
 
 
 def _written(value: Any) -> str:
-    return shown(value) if isinstance(value, (dict, list, str)) else json.dumps(value)
+    return shown_json(value) if isinstance(value, (dict, list, str)) else json.dumps(value)
 
 
 def _whole(value: Any) -> bool:

@@ -124,7 +124,7 @@ class _Work:
 
     def _value(self) -> Any:
         task = self._task = self._loaded()
-        arguments = _arguments(task, self._environment)
+        arguments = self._arguments(task)
         context = Context(self._host, self._stop)
         self.has_begun = True
         with context.entered(everywhere=True):
@@ -146,6 +146,38 @@ class _Work:
             raise _Told(str(error)) from None
         except TypeError as error:
             raise _Told(f"{self._target}: {error}") from None
+
+    def _arguments(self, task: Task[..., Any]) -> dict[str, Any]:
+        """The parameters as the function wants them."""
+        from longtask.fit import given  # noqa: PLC0415
+        from longtask.signature import SignatureError  # noqa: PLC0415
+        from longtask.values import BadValue, decode  # noqa: PLC0415
+
+        name = task.function.__name__
+        try:
+            expected, found = self._environment.get("LONGTASK_SCHEMA_HASH"), task.signature.schema_hash()
+            if expected and expected != found:
+                raise _Told(
+                    f"the template was made from other code: its schema hash is {expected}, and that of {name} in this "
+                    f"image is {found}. Parameters or result have changed, or an older longtask made it. Run "
+                    f"`longtask template {self._target} --update FILE` with this image, and apply the file"
+                )
+            parameters = json.loads(self._environment.get("LONGTASK_PARAMETERS") or "{}")
+            if not isinstance(parameters, dict):
+                raise _Told("LONGTASK_PARAMETERS is no JSON object: give {} or the parameters by name")
+            at_a_desk, schema = self._log is None, task.signature.parameters_schema()
+            if at_a_desk:  # as the operator does it
+                parameters = given(schema, parameters)
+            arguments = decode(task.signature, parameters)
+        except SignatureError as error:
+            raise _Told(str(error)) from None
+        except BadValue as error:
+            raise _Told(f"LONGTASK_PARAMETERS do not fit {name}: {error}") from None
+        except ValueError as error:
+            raise _Told(f"LONGTASK_PARAMETERS is no JSON ({error}): give {{}} or the parameters by name") from None
+        if at_a_desk and (problem := _misfit(schema, parameters, "")):
+            raise _Told(f"LONGTASK_PARAMETERS do not fit {name}: {problem}: in a cluster they would be refused")
+        return arguments
 
     def _awaited(self, task: Task[..., Any], context: Context, arguments: Mapping[str, Any]) -> Any:
         import asyncio  # noqa: PLC0415 - only who needs it pays for it
@@ -187,15 +219,9 @@ class _Work:
             raise _Told(str(error)) from None
 
     def _measure(self, result: bytes) -> None:
-        """Fail at the desk where a result does not fit what is promised; in a pod the operator judges. No problem is
-        known where it cannot be measured, or not in time: a pattern may search for hours."""
-        from longtask.fit import misfit  # noqa: PLC0415 - not before the work
-
-        problem = None
-        with suppress(Exception), _at_most(MEASURE_SECONDS):
-            schema = self._task and self._task.signature.result_schema()
-            problem = misfit(schema, json.loads(result)) if schema else None
-        if problem:
+        """Fail at the desk where a result does not fit what is promised; in a pod the operator judges."""
+        schema = self._task and self._task.signature.result_schema()
+        if schema and (problem := _misfit(schema, json.loads(result), "result")):
             raise _Told(
                 f"the result does not fit its annotation: {problem}: "
                 "the task would fail with InvalidResult; change the result or its annotation"
@@ -295,29 +321,14 @@ def _readable(error: BaseException) -> str:
     return readable(error)
 
 
-def _arguments(task: Task[..., Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """The parameters as the function wants them."""
-    from longtask.signature import SignatureError  # noqa: PLC0415
-    from longtask.values import BadValue, decode  # noqa: PLC0415
+def _misfit(schema: dict[str, Any], value: Any, path: str) -> str | None:
+    """How a value does not fit. No problem is known where it cannot be measured, or not in time: a pattern may search
+    for hours."""
+    from longtask.fit import misfit  # noqa: PLC0415
 
-    try:
-        expected, found = environment.get("LONGTASK_SCHEMA_HASH"), task.signature.schema_hash()
-        if expected and expected != found:
-            raise _Told(
-                f"the template was made from other code: its schema hash is {expected}, and that of "
-                f"{task.function.__name__} in this image is {found}. Parameters or result have changed, or an older "
-                "longtask made it. Run `longtask template --update FILE` with this image, and apply the file"
-            )
-        parameters = json.loads(environment.get("LONGTASK_PARAMETERS") or "{}")
-        if not isinstance(parameters, dict):
-            raise _Told("LONGTASK_PARAMETERS is no JSON object: give {} or the parameters by name")
-        return decode(task.signature, parameters)
-    except SignatureError as error:
-        raise _Told(str(error)) from None
-    except BadValue as error:
-        raise _Told(f"LONGTASK_PARAMETERS do not fit {task.function.__name__}: {error}") from None
-    except ValueError as error:
-        raise _Told(f"LONGTASK_PARAMETERS is no JSON ({error}): give {{}} or the parameters by name") from None
+    with suppress(Exception), _at_most(MEASURE_SECONDS):
+        return misfit(schema, value, path)
+    return None
 
 
 @contextmanager

@@ -22,6 +22,8 @@ def load(target: str) -> Any:
     module, separator, name = target.partition(":")
     if not (module and separator and name):
         raise TargetError(f"{target!r} names no function: write module:function, such as train:model_training")
+    if not all(part.isidentifier() for part in module.split(".")) or module.endswith(".py"):
+        raise TargetError(_no_module(module, name))
     if not sys.flags.safe_path and not {"", os.getcwd()}.intersection(sys.path):
         sys.path.insert(0, os.getcwd())
     try:
@@ -35,6 +37,16 @@ def load(target: str) -> Any:
     except AttributeError:
         raise TargetError(f"{module} has no {name}: name one of its functions") from None
     return found
+
+
+def _no_module(module: str, name: str) -> str:
+    """What to write where a file is named."""
+    path = Path(module)
+    stem = path.stem if path.suffix == ".py" else path.name
+    if not stem.isidentifier():
+        return f"{module!r} is no name of a module: it has letters, digits and _ only; rename the file"
+    folder = "" if path.parent == Path() else f"in the folder {path.parent} "
+    return f"{module!r} is a path, and a module is wanted: {folder}write {stem}:{name}"
 
 
 @contextlib.contextmanager

@@ -18,6 +18,9 @@ from typing import Any
 
 import pytest
 
+from longtask.signature import read
+from longtask_api.parameters import InvalidParameters, complete
+from tests.sdk import models
 from tests.sdk.api import CUT, Reply, TaskApi
 
 HERE = Path(__file__).parent
@@ -133,6 +136,64 @@ def test_a_failure_at_a_desk_is_a_traceback_on_stderr(desk: Start) -> None:
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.splitlines()[-1] == "ValueError: row 17 has no price"
     assert "sdk/longtask" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"settings": {"rate": 1, "rte": 2}}, "settings.rte is not allowed: in a cluster they would be refused"),
+        (
+            {"settings": {"inner": {"x": 1, "y": 2}}},
+            "settings.inner.y is not allowed: in a cluster they would be refused",
+        ),
+        ({"settings": {"rate": "1"}}, "settings.rate is '1', and must be a number: in a cluster they would be refused"),
+        ({"settings": None}, "settings: Input should be an object (given: null)"),
+        ({"settings": {}, "epochs": None}, None),
+        ({"settings": {"rate": None, "inner": None}}, None),
+        ({"settings": {}, "epochs": [None]}, "epochs: [null] is not a whole number"),
+    ],
+)
+def test_a_desk_takes_and_refuses_the_parameters_that_a_cluster_does(
+    desk: Start, parameters: dict[str, Any], says: str | None
+) -> None:
+    ran = desk("models:fit", **parameters).ended()
+    assert (ran.code, ran.err) == (
+        (0, "") if says is None else (1, f"longtask: LONGTASK_PARAMETERS do not fit fit: {says}\n")
+    )
+    schema = read(models.fit).parameters_schema()
+    assert fits(schema, parameters) is (says is None)
+
+
+def fits(schema: dict[str, Any], parameters: dict[str, Any]) -> bool:
+    try:
+        complete(schema, parameters)
+    except InvalidParameters:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["run", "../w/fit:f"],
+            "'../w/fit' is a path, and a module is wanted: in the folder ../w write fit:f\n",
+        ),
+        (["run", "work.py:train"], "longtask: 'work.py' is a path, and a module is wanted: write work:train\n"),
+        (["run", "./work:train"], "longtask: './work' is a path, and a module is wanted: write work:train\n"),
+        (["run", "my-work:train"], "longtask: 'my-work' is no name of a module: it has letters, digits and _ only"),
+        (["run", "work:train", "epochs=3"], 'LONGTASK_PARAMETERS=\'{"name": "value"}\' longtask run work:train\n'),
+        (["run"], "longtask: the function is missing: longtask run MODULE:FUNCTION\n"),
+        (["start", "work:train"], "longtask: 'start' is no command: write run or template\n"),
+    ],
+)
+def test_a_command_that_is_written_wrongly_is_told_how_it_is_written(arguments: list[str], says: str) -> None:
+    environment = CLEAN | {"PYTHONPATH": str(SDK)}
+    command = [sys.executable, "-m", "longtask", *arguments]
+    ran = subprocess.run(command, cwd=HERE, env=environment, check=False, capture_output=True, text=True, timeout=60)
+    assert ran.returncode != 0
+    assert says in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 def test_the_result_at_a_desk_is_a_line_of_its_own(desk: Start) -> None:
@@ -515,7 +576,7 @@ def test_what_cannot_run_is_told_before_any_work(
 
 def test_a_template_of_other_code_says_how_to_make_it_anew(pod: Start) -> None:
     ran = pod("work:train", environment={"LONGTASK_SCHEMA_HASH": "0123456789abcdef"}).ended()
-    assert "`longtask template --update FILE` with this image, and apply the file" in (ran.message or "")
+    assert "`longtask template work:train --update FILE` with this image, and apply the file" in (ran.message or "")
 
 
 def test_a_template_of_this_code_runs(pod: Start) -> None:

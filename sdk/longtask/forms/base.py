@@ -1,6 +1,8 @@
 """What every form can do, and what is said when a value does not fit."""
 
+import json
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import Any
 
 Schema = dict[str, Any]
@@ -52,6 +54,17 @@ def at(path: str, key: str | int) -> str:
 
 
 def shown(value: Any) -> str:
-    """The value for a message."""
-    text = repr(value)
+    """A Python value for a message."""
+    return _cut(repr(value))
+
+
+def shown_json(value: Any) -> str:
+    """A value that came as JSON for a message: as that, but for text and numbers."""
+    if value is None or isinstance(value, (bool, list, dict)):
+        with suppress(TypeError, ValueError, RecursionError):
+            return _cut(json.dumps(value, ensure_ascii=False))
+    return shown(value)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"

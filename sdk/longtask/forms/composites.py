@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from longtask.forms.base import BadValue, Form, Schema, at, shown
+from longtask.forms.base import BadValue, Form, Schema, at, shown, shown_json
 from longtask.forms.scalars import NULL, SCALARS
 
 ABSENT: Final = object()
@@ -57,10 +57,10 @@ class Array(Form):
 
     def decode(self, value: Any, path: str) -> Any:
         if not isinstance(value, list):
-            raise BadValue(path, f"{shown(value)} is not a list")
+            raise BadValue(path, f"{shown_json(value)} is not a list")
         made = self.make([self.item.decode(each, at(path, index)) for index, each in enumerate(value)])
         if len(made) != len(value):
-            raise BadValue(path, f"{shown(value)} holds something twice")
+            raise BadValue(path, f"{shown_json(value)} holds something twice")
         return made
 
     def encode(self, value: Any, path: str) -> Any:
@@ -84,7 +84,7 @@ class Row(Form):
 
     def decode(self, value: Any, path: str) -> Any:
         if not isinstance(value, list) or len(value) != len(self.items):
-            raise BadValue(path, f"{shown(value)} is not a list of {len(self.items)} items")
+            raise BadValue(path, f"{shown_json(value)} is not a list of {len(self.items)} items")
         return tuple(
             item.decode(each, at(path, n)) for n, (item, each) in enumerate(zip(self.items, value, strict=True))
         )
@@ -108,7 +108,7 @@ class Table(Form):
 
     def decode(self, value: Any, path: str) -> Any:
         if not isinstance(value, dict):
-            raise BadValue(path, f"{shown(value)} is not an object")
+            raise BadValue(path, f"{shown_json(value)} is not an object")
         return {key: self.value.decode(each, at(path, key)) for key, each in value.items()}
 
     def encode(self, value: Any, path: str) -> Any:
@@ -164,7 +164,7 @@ class Record(Form):
 
     def decode(self, value: Any, path: str) -> Any:
         if not isinstance(value, Mapping):
-            raise BadValue(path, f"{shown(value)} is not an object")
+            raise BadValue(path, f"{shown_json(value)} is not an object")
         known = [field.name for field in self.fields]
         for name in value:
             if name not in known:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from longtask.forms.base import BadValue, Form, Schema, at, shown
+from longtask.forms.base import BadValue, Form, Schema, at, shown, shown_json
 from longtask.forms.composites import Anything, nullable, without_null
 from longtask.forms.scalars import choice_schema, is_plain
 
@@ -124,4 +124,4 @@ def _readable(error: ValueError, path: str) -> BadValue:
     first = errors()[0]
     for part in first["loc"]:
         path = at(path, part)
-    return BadValue(path, f"{first['msg']} (given: {shown(first['input'])})")
+    return BadValue(path, f"{first['msg']} (given: {shown_json(first['input'])})")

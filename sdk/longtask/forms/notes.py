@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from longtask.forms.base import BadValue, Form, Schema, SignatureError, shown
+from longtask.forms.base import BadValue, Form, Schema, SignatureError, shown_json
 from longtask.forms.composites import Nullable
 
 _ATTRIBUTES = ("gt", "ge", "lt", "le", "min_length", "max_length", "pattern")
@@ -45,7 +45,7 @@ class Noted(Form):
         for keyword, limit in self.limits.items():
             holds, rule = _RULES[keyword]
             if not holds(value, limit):
-                raise BadValue(path, f"{shown(value)} must {rule.format(limit)}")
+                raise BadValue(path, f"{shown_json(value)} must {rule.format(limit)}")
         return decoded
 
     def encode(self, value: Any, path: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
-from longtask.forms.base import BadValue, Form, Schema, shown
+from longtask.forms.base import BadValue, Form, Schema, shown, shown_json
 
 NULL: Final[Schema] = {"type": "null"}
 _DURATION = re.compile(
@@ -41,11 +41,11 @@ class Scalar(Form):
     def decode(self, value: Any, path: str) -> Any:
         # By the exact type: True is an int to isinstance.
         if type(value) not in self.json:
-            raise self._wrong(value, path)
+            raise self._wrong(shown_json(value), path)
         try:
             return self.parse(value)
         except (ValueError, ArithmeticError) as error:
-            raise self._wrong(value, path) from error
+            raise self._wrong(shown_json(value), path) from error
 
     def takes(self, value: Any) -> bool:
         """Whether a JSON value is one."""
@@ -57,13 +57,13 @@ class Scalar(Form):
 
     def encode(self, value: Any, path: str) -> Any:
         if not isinstance(value, self.python) or (isinstance(value, bool) and self.python is not bool):
-            raise self._wrong(value, path)
+            raise self._wrong(shown(value), path)
         written = self.write(value)
         self.decode(written, path)
         return written
 
-    def _wrong(self, value: Any, path: str) -> BadValue:
-        return BadValue(path, f"{shown(value)} is not {self.noun}")
+    def _wrong(self, value: str, path: str) -> BadValue:
+        return BadValue(path, f"{value} is not {self.noun}")
 
 
 @dataclass(frozen=True)
@@ -79,16 +79,16 @@ class Choice(Form):
         for option, python in self.options:
             if _same(option, value):
                 return python
-        raise self._wrong(value, path)
+        raise self._wrong(shown_json(value), path)
 
     def encode(self, value: Any, path: str) -> Any:
         for option, python in self.options:
             if python is value or (type(python) is type(value) and python == value):
                 return option
-        raise self._wrong(value, path)
+        raise self._wrong(shown(value), path)
 
-    def _wrong(self, value: Any, path: str) -> BadValue:
-        return BadValue(path, f"{shown(value)} is not one of {', '.join(repr(option) for option, _ in self.options)}")
+    def _wrong(self, value: str, path: str) -> BadValue:
+        return BadValue(path, f"{value} is not one of {', '.join(repr(option) for option, _ in self.options)}")
 
 
 def choice_schema(values: list[Any]) -> Schema:
