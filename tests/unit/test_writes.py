@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 import pytest
 
-from longtask_api.longtask import LongTask
+from longtask_api.longtask import LongTask, StallPolicy
 from longtask_operator.cache import Cache
 from longtask_operator.planning.progress import Report
 from longtask_operator.task_api import writes as module
@@ -15,7 +16,8 @@ from longtask_operator.task_api.callers import Attempt
 from longtask_operator.task_api.errors import Refusal
 from longtask_operator.task_api.limits import Room, Share
 from longtask_operator.task_api.writes import Writes
-from tests.unit.given import at_work, running_pod, task
+from longtask_runtime import clock
+from tests.unit.given import SNAPSHOT, at_work, running_pod, task
 
 
 class Line:
@@ -46,7 +48,7 @@ async def test_reports_that_could_not_be_stored_for_a_while_are_refused_until_on
     writes = Writes(line, Cache(), interval=0.01, per_second=1000)  # type: ignore[arg-type]
     attempt = Attempt(given, 1, running_pod(), Share(Room(10, 10), "a"))
     running = asyncio.create_task(writes.run())
-    await asyncio.sleep(0)
+    await _until(lambda: writes._queue._runs and writes._urgent._runs)
 
     def told(sequence: int) -> bool:
         return writes.hold(attempt, Report(sequence=sequence, fraction=0.5))
@@ -59,4 +61,60 @@ async def test_reports_that_could_not_be_stored_for_a_while_are_refused_until_on
     line.cut, asked = False, line.asked
     await _until(lambda: line.asked > asked and writes._failing_since is None)
     assert told(3)
+    running.cancel()
+
+
+class Statuses:
+    """Which tasks were written."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    async def report(self, task: LongTask, job_uid: str, operations: Any) -> LongTask:
+        self.written.append(task.metadata.uid)
+        return task
+
+
+def _attempt(uid: str, told_before: float, stall_timeout: int | None) -> Attempt:
+    """That of a task which last told something so many seconds ago, as far as it is in status."""
+    stall = StallPolicy(timeout_seconds=stall_timeout) if stall_timeout is not None else None
+    status = at_work(
+        last_report_time=clock.now() - timedelta(seconds=told_before),
+        template_snapshot=SNAPSHOT.model_copy(update={"stall": stall}),
+    )
+    known = task(status)
+    known = known.model_copy(update={"metadata": known.metadata.model_copy(update={"uid": uid})})
+    return Attempt(known, 1, running_pod(), Share(Room(10, 10), uid))
+
+
+async def test_what_work_has_told_waits_for_no_turn_once_its_silence_would_soon_count() -> None:
+    line = Statuses()
+    writes = Writes(line, Cache(), interval=0.01, per_second=0.001)  # type: ignore[arg-type]
+    writes._stores_since -= timedelta(hours=1)
+    running = asyncio.create_task(writes.run())
+    await _until(lambda: writes._queue._runs and writes._urgent._runs)
+    for number in range(40):
+        assert writes.hold(_attempt(f"crowd-{number}", 0, None), Report(sequence=1, fraction=0.5))
+    await _until(lambda: bool(line.written))
+    assert writes.hold(_attempt("told-lately", 1, 600), Report(sequence=1, fraction=0.5))
+    assert writes.hold(_attempt("told-long-ago-unwatched", 400, None), Report(sequence=1, fraction=0.5))
+    assert writes.hold(_attempt("told-long-ago", 400, 600), None)
+    await _until(lambda: "told-long-ago" in line.written)
+    assert len(line.written) == 2
+    running.cancel()
+
+
+async def test_after_a_time_in_which_nothing_could_be_stored_silence_counts_anew() -> None:
+    line = Line()
+    writes = Writes(line, Cache(), interval=0.01, per_second=0.001)  # type: ignore[arg-type]
+    writes._stores_since -= timedelta(hours=1)
+    running = asyncio.create_task(writes.run())
+    await _until(lambda: writes._queue._runs and writes._urgent._runs)
+    attempt = _attempt("told-long-ago", 400, 600)
+    assert (writes._urgent_in(attempt) or 0) < 0
+    assert writes.hold(attempt, None)
+    await _until(lambda: writes._failing_since is not None)
+    line.cut = False
+    await _until(lambda: writes._failing_since is None)
+    assert (writes._urgent_in(attempt) or 0) > 200
     running.cancel()

@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -34,6 +34,8 @@ REMEMBERED: Final = 20_000
 HEARTBEAT_SECONDS: Final = 30.0
 STALL_SHARE: Final = 0.25
 """Of the stall timeout: how often what a task tells is written at least."""
+URGENT_SHARE: Final = 0.5
+"""Of the stall timeout: after so much of it what a task has told waits for no turn any more."""
 FLUSH_SECONDS: Final = 5.0
 UNSTORED_SECONDS: Final = 10.0
 """How long writes may fail before reports are refused instead of held."""
@@ -65,11 +67,15 @@ class Writes:
         self._failing_since: float | None = None
         self._held: dict[str, _Held] = {}
         self._written: OrderedDict[str, float] = OrderedDict()
-        self._queue: WorkQueue[str] = WorkQueue(self._write_held, self._failed, WRITERS)
+        self._queue: WorkQueue[str] = WorkQueue(self._write_in_turn, self._failed, WRITERS)
+        self._urgent: WorkQueue[str] = WorkQueue(self._write_if_urgent, self._failed, WRITERS)
+        self._stores_since = clock.now()
 
     async def run(self) -> None:
         """Write what is held when its time comes, until cancelled."""
-        await self._queue.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._queue.run())
+            group.create_task(self._urgent.run())
 
     async def flush(self) -> None:
         """Write what is held now, as far as there is time: nobody will later."""
@@ -97,6 +103,8 @@ class Writes:
         self._held[uid] = _Held(attempt, report, now)
         since = time.monotonic() - self._written.get(uid, float("-inf"))
         self._queue.add_later(uid, self._pause(attempt, report) - since)
+        if (urgent := self._urgent_in(attempt)) is not None:
+            self._urgent.add_later(uid, urgent)
         if self._failing_since is not None and time.monotonic() - self._failing_since > UNSTORED_SECONDS:
             text = "what is told here cannot be stored: the API server cannot be reached; try again in a second"
             raise later("Unavailable", text, headers={"Connection": "close"})
@@ -150,10 +158,30 @@ class Writes:
         stall = snapshot.stall if snapshot is not None else None
         return pause if stall is None else min(pause, stall.timeout_seconds * STALL_SHARE)
 
+    def _urgent_in(self, attempt: Attempt) -> float | None:
+        """Seconds until what the task told must not wait any more, however many others do: whether work is silent is
+        told by what is in status. None where nobody asks.
+        """
+        status = self._current(attempt).status
+        stall = status.template_snapshot.stall if status.template_snapshot is not None else None
+        if stall is None:
+            return None
+        heard = max(status.last_report_time or self._stores_since, self._stores_since)
+        return (heard + timedelta(seconds=stall.timeout_seconds * URGENT_SHARE) - clock.now()).total_seconds()
+
+    async def _write_in_turn(self, uid: str) -> None:
+        if uid in self._held:
+            await self._turn()
+            await self._write_held(uid)
+
+    async def _write_if_urgent(self, uid: str) -> None:
+        left = self._urgent_in(self._held[uid].attempt) if uid in self._held else None
+        if left is not None and left > 0:
+            self._urgent.add_later(uid, left)
+        elif left is not None:
+            await self._write_held(uid)
+
     async def _write_held(self, uid: str) -> None:
-        if uid not in self._held:
-            return
-        await self._turn()
         held = self._held.pop(uid, None)
         if held is None:
             return
@@ -189,17 +217,22 @@ class Writes:
             written = await self._cluster.report(attempt.task, attempt.pod.job_uid, operations)
         except KubeError as error:
             if error.status in (404, 422):
-                self._failing_since = None
+                self._stored()
             if error.status == 404:
                 raise Refusal(HTTPStatus.CONFLICT, "TaskEnded", "the task is gone; nothing is taken for it") from None
             if error.status == 422:
                 METRICS.reports_dropped.inc()
                 return None
             raise
-        self._failing_since = None
+        self._stored()
         METRICS.report_writes.inc()
         self._cache.put_task(written)
         return written
+
+    def _stored(self) -> None:
+        """The API server takes writes, perhaps again."""
+        if self._failing_since is not None:
+            self._failing_since, self._stores_since = None, clock.now()
 
     def _current(self, attempt: Attempt) -> LongTask:
         return self._cache.tasks.get(attempt.task.metadata.uid, attempt.task)
