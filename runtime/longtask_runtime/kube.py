@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import aiohttp
 import orjson
@@ -50,42 +50,35 @@ async def connect(user_agent: str) -> ApiClient:
     return client
 
 
-async def request(
-    client: ApiClient,
-    verb: Verb,
-    path: str,
-    *,
-    query: Mapping[str, str] | None = None,
-    body: Any = None,
-    content_type: str = "application/json",
-    timeout: float = REQUEST_TIMEOUT,
-    proxied: bool = False,
-) -> Any:
-    """The decoded answer to one request; `timeout` is for the whole of it, in seconds. `proxied`: another server
-    answers through the API server, so that the Date is not that of its clock.
+class Options(TypedDict, total=False):
+    """What a request may say beside its verb and path."""
+
+    query: Mapping[str, str] | None
+    body: Any
+    content_type: str
+    """application/json where it is not given."""
+    timeout: float
+    """For the whole of it, in seconds; 30 where it is not given."""
+    proxied: bool
+    """Another server answers through the API server, so that the Date is not that of its clock."""
+
+
+async def request(client: ApiClient, verb: Verb, path: str, **options: Unpack[Options]) -> Any:
+    """The decoded answer to one request.
 
     Raises KubeError when the API server refuses, and aiohttp.ClientError or TimeoutError when it cannot be reached.
     """
-    text = await request_text(
-        client, verb, path, query=query, body=body, content_type=content_type, timeout=timeout, proxied=proxied
-    )
-    return decoded(text)
+    return decoded(await request_text(client, verb, path, **options))
 
 
-async def request_text(
-    client: ApiClient,
-    verb: Verb,
-    path: str,
-    *,
-    query: Mapping[str, str] | None = None,
-    body: Any = None,
-    content_type: str = "application/json",
-    timeout: float = REQUEST_TIMEOUT,
-    proxied: bool = False,
-) -> bytes:
+async def request_text(client: ApiClient, verb: Verb, path: str, **options: Unpack[Options]) -> bytes:
     """The answer to one request as it came. Raises as `request` does."""
+    body, content_type = options.get("body"), options.get("content_type", "application/json")
     text = yaml_text(body) if content_type == APPLY_PATCH else body
-    async with _answered(client, verb, path, query, text, content_type, timeout, proxied=proxied) as response:
+    timeout, proxied = options.get("timeout", REQUEST_TIMEOUT), options.get("proxied", False)
+    async with _answered(
+        client, verb, path, options.get("query"), text, content_type, timeout, proxied=proxied
+    ) as response:
         content: bytes = await response.read()
     return content
 

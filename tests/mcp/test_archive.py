@@ -17,7 +17,7 @@ from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.errors import ArchiveUnavailable, BadArguments
 from longtask_mcp.contract.paging import PAGE_BYTES
 from longtask_mcp.task_api import TaskApi
-from tests.mcp.fake_operator import FakeOperator, fake_operator
+from tests.mcp.given_task_api import GivenTaskApi, given_task_api
 from tests.mcp.objects import NOW, ago, task, uid
 from tests.mcp.replica import ERAS, Replica, agent, free_port, running
 from tests.mcp.world import World, eventually
@@ -59,20 +59,20 @@ def record(number: int, principal: str, status: dict[str, Any], actor_id: str | 
 
 
 @pytest.fixture(scope="module")
-async def one_operator() -> AsyncIterator[FakeOperator]:
-    async with fake_operator() as operator:
+async def one_operator() -> AsyncIterator[GivenTaskApi]:
+    async with given_task_api() as operator:
         yield operator
 
 
 @pytest.fixture
-def operator(one_operator: FakeOperator) -> FakeOperator:
+def operator(one_operator: GivenTaskApi) -> GivenTaskApi:
     """It has nothing yet, and was asked nothing."""
-    vars(one_operator).update(vars(FakeOperator(one_operator.url)))
+    vars(one_operator).update(vars(GivenTaskApi(one_operator.url)))
     return one_operator
 
 
 @pytest.fixture
-async def archive(operator: FakeOperator, tmp_path: Path) -> AsyncIterator[Archive]:
+async def archive(operator: GivenTaskApi, tmp_path: Path) -> AsyncIterator[Archive]:
     (tmp_path / "token").write_text("secret")
     async with TaskApi(operator.url, tmp_path / "token") as api:
         yield Archive(api)
@@ -82,7 +82,7 @@ def anything(_: object) -> bool:
     return True
 
 
-async def test_a_record_is_asked_for_with_the_caller_and_its_memory(archive: Archive, operator: FakeOperator) -> None:
+async def test_a_record_is_asked_for_with_the_caller_and_its_memory(archive: Archive, operator: GivenTaskApi) -> None:
     operator.archived = [record(1, "alice", SUCCEEDED, "user-1")]
     memory = task({"memory": {"memoryId": MEMORY, "actorId": "user-1", "sessionId": "s"}}).spec.memory
     found = await archive.find(Caller("alice", "user-1", "s", memory), uid(1))
@@ -104,7 +104,7 @@ async def test_a_record_is_asked_for_with_the_caller_and_its_memory(archive: Arc
     ],
 )
 async def test_a_record_that_is_not_the_callers_is_not_shown_even_if_it_is_sent(
-    archive: Archive, operator: FakeOperator, given: Any
+    archive: Archive, operator: GivenTaskApi, given: Any
 ) -> None:
     operator.archive_instead = JSONResponse({"task": given, "archive": {"uri": "x", "archivedTime": ago(days=1)}})
     assert await archive.find(Caller("alice"), uid(1)) is None
@@ -123,7 +123,7 @@ async def test_a_record_that_is_not_the_callers_is_not_shown_even_if_it_is_sent(
     ],
 )
 async def test_an_archive_that_does_not_answer_is_not_taken_for_a_task_that_is_not_there(
-    archive: Archive, operator: FakeOperator, instead: JSONResponse, told: str
+    archive: Archive, operator: GivenTaskApi, instead: JSONResponse, told: str
 ) -> None:
     operator.archive_instead = instead
     with pytest.raises(ArchiveUnavailable) as caught:
@@ -134,7 +134,7 @@ async def test_an_archive_that_does_not_answer_is_not_taken_for_a_task_that_is_n
     )
 
 
-async def test_guessing_ids_asks_for_one_at_a_time(archive: Archive, operator: FakeOperator) -> None:
+async def test_guessing_ids_asks_for_one_at_a_time(archive: Archive, operator: GivenTaskApi) -> None:
     found = await asyncio.gather(*(archive.find(Caller("alice"), uid(number)) for number in range(20)))
     assert set(found) == {None}
     assert operator.asked_at_once == 1
@@ -151,7 +151,7 @@ async def test_whoever_waits_too_long_is_told(archive: Archive, monkeypatch: pyt
             await archive.find(Caller("alice"), uid(1))
 
 
-async def test_a_page_is_filled_from_those_of_the_archive(archive: Archive, operator: FakeOperator) -> None:
+async def test_a_page_is_filled_from_those_of_the_archive(archive: Archive, operator: GivenTaskApi) -> None:
     operator.archived = [record(number, "alice", SUCCEEDED if number % 3 else FAILED) for number in range(1, 31)]
     page = await archive.listed(Caller("alice"), lambda task: task.status.phase == "Failed", 4, "")
     assert [each.metadata.uid for each in page.tasks] == [uid(number) for number in (30, 27, 24, 21)]
@@ -162,7 +162,7 @@ async def test_a_page_is_filled_from_those_of_the_archive(archive: Archive, oper
     assert rest.cursor is None
 
 
-async def test_an_archive_of_what_does_not_fit_is_not_read_to_its_end(archive: Archive, operator: FakeOperator) -> None:
+async def test_an_archive_of_what_does_not_fit_is_not_read_to_its_end(archive: Archive, operator: GivenTaskApi) -> None:
     operator.archived = [record(number, "alice", SUCCEEDED) for number in range(1, 100)]
     page = await archive.listed(Caller("alice"), lambda _: False, 2, "")
     assert page.tasks == []
@@ -171,13 +171,13 @@ async def test_an_archive_of_what_does_not_fit_is_not_read_to_its_end(archive: A
     assert page.cursor == f"{last - 1}.{uid(last)}"
 
 
-async def test_a_cursor_that_the_archive_does_not_know_is_an_error(archive: Archive, operator: FakeOperator) -> None:
+async def test_a_cursor_that_the_archive_does_not_know_is_an_error(archive: Archive, operator: GivenTaskApi) -> None:
     operator.archive_instead = JSONResponse({"detail": "query.cursor: String should match"}, 422)
     with pytest.raises(BadArguments, match="cursor: not one that list_tasks gave"):
         await archive.listed(Caller("alice"), anything, 20, "rubbish")
 
 
-async def test_a_list_that_breaks_off_says_why_and_where_to_go_on(archive: Archive, operator: FakeOperator) -> None:
+async def test_a_list_that_breaks_off_says_why_and_where_to_go_on(archive: Archive, operator: GivenTaskApi) -> None:
     operator.archive_instead = JSONResponse({"detail": "S3 does not answer"}, 503)
     page = await archive.listed(Caller("alice"), anything, 20, "20")
     assert (page.tasks, page.cursor, page.problem) == ([], "20", "S3 does not answer")
@@ -185,7 +185,7 @@ async def test_a_list_that_breaks_off_says_why_and_where_to_go_on(archive: Archi
 
 @pytest.mark.parametrize(("status", "kept"), [("True", True), ("False", False), ("Unknown", False), (None, False)])
 async def test_only_a_delivery_that_succeeded_is_told_of_a_record(
-    archive: Archive, operator: FakeOperator, status: str | None, kept: bool
+    archive: Archive, operator: GivenTaskApi, status: str | None, kept: bool
 ) -> None:
     conditions = [DELIVERED | {"status": status}] if status else []
     memory = {"memoryId": MEMORY, "actorId": "user-1", "sessionId": "conv-1"}
@@ -198,7 +198,7 @@ async def test_only_a_delivery_that_succeeded_is_told_of_a_record(
 
 @pytest.fixture(scope="module")
 async def connected(
-    world: World, kubeconfig: Path, one_operator: FakeOperator, tmp_path_factory: pytest.TempPathFactory
+    world: World, kubeconfig: Path, one_operator: GivenTaskApi, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Replica]:
     """A replica with the operator's task API, that trusts alice."""
     folder = tmp_path_factory.mktemp("connected")
@@ -219,7 +219,7 @@ def principal(world: World) -> str:
 
 @eras
 async def test_every_tool_answers_for_an_archived_task_as_it_did_for_the_object(
-    connected: Replica, operator: FakeOperator, alice: str, principal: str, era: str
+    connected: Replica, operator: GivenTaskApi, alice: str, principal: str, era: str
 ) -> None:
     operator.archived = [record(1, principal, SUCCEEDED, "user-1"), record(2, principal, FAILED, "user-1")]
     done, failed = (task(each["spec"], each["status"], **each["metadata"]) for each in operator.archived)
@@ -249,7 +249,7 @@ async def test_every_tool_answers_for_an_archived_task_as_it_did_for_the_object(
 
 @pytest.mark.parametrize("headers", [None, {"X-LongTask-Actor-Id": "user-2"}])
 async def test_another_actor_finds_nothing_in_the_archive(
-    connected: Replica, operator: FakeOperator, alice: str, principal: str, headers: dict[str, str] | None
+    connected: Replica, operator: GivenTaskApi, alice: str, principal: str, headers: dict[str, str] | None
 ) -> None:
     operator.archived = [record(1, principal, SUCCEEDED, "user-1")]
     async with agent(connected.url, alice, headers=headers) as session:
@@ -266,7 +266,7 @@ async def test_another_actor_finds_nothing_in_the_archive(
 
 @eras
 async def test_a_stored_result_of_an_archived_task_is_read_part_by_part(
-    connected: Replica, operator: FakeOperator, alice: str, principal: str, era: str
+    connected: Replica, operator: GivenTaskApi, alice: str, principal: str, era: str
 ) -> None:
     operator.archived = [record(1, principal, REFERENCED, "user-1")]
     path = f"/v1/archive/{uid(1)}"
@@ -286,7 +286,7 @@ async def test_a_stored_result_of_an_archived_task_is_read_part_by_part(
 
 
 async def test_what_is_known_to_be_archived_is_not_looked_for_in_the_cluster_again(
-    connected: Replica, operator: FakeOperator, alice: str, principal: str
+    connected: Replica, operator: GivenTaskApi, alice: str, principal: str
 ) -> None:
     """Else every page of a result would cost a list of the caller's tasks, of which there is one a second."""
     operator.archived = [record(77, principal, SUCCEEDED, "user-1")]
@@ -298,7 +298,7 @@ async def test_what_is_known_to_be_archived_is_not_looked_for_in_the_cluster_aga
 
 
 async def test_an_archive_that_is_away_is_an_error_that_says_to_call_again(
-    connected: Replica, operator: FakeOperator, alice: str
+    connected: Replica, operator: GivenTaskApi, alice: str
 ) -> None:
     operator.archive_instead = JSONResponse({"detail": "S3 does not answer"}, 503, {"Retry-After": "5"})
     async with agent(connected.url, alice) as session:
@@ -332,7 +332,7 @@ async def test_an_operator_that_is_away_is_told_too(world: World, kubeconfig: Pa
 async def test_archived_tasks_follow_those_in_the_cluster_and_every_one_is_shown_once(
     world: World,
     connected: Replica,
-    operator: FakeOperator,
+    operator: GivenTaskApi,
     alice: str,
     principal: str,
     new_key: Callable[[], str],
@@ -365,7 +365,7 @@ async def test_archived_tasks_follow_those_in_the_cluster_and_every_one_is_shown
 
 
 async def test_an_archived_task_is_told_on_a_line_of_its_own(
-    connected: Replica, operator: FakeOperator, alice: str, principal: str
+    connected: Replica, operator: GivenTaskApi, alice: str, principal: str
 ) -> None:
     operator.archived = [record(1, principal, SUCCEEDED, "user-9"), record(2, principal, FAILED, "user-9")]
     headers = {"X-LongTask-Actor-Id": "user-9"}
@@ -381,7 +381,7 @@ async def test_an_archived_task_is_told_on_a_line_of_its_own(
     assert other.text == "You have no tasks like that."
 
 
-async def test_what_the_archive_does_not_show_is_said(connected: Replica, operator: FakeOperator, alice: str) -> None:
+async def test_what_the_archive_does_not_show_is_said(connected: Replica, operator: GivenTaskApi, alice: str) -> None:
     operator.archive_instead = JSONResponse({"tasks": [], "cursor": None, "notes": ["12 older ones are on no page"]})
     async with agent(connected.url, alice, headers={"X-LongTask-Actor-Id": "noted"}) as session:
         reply = await session.call("list_tasks", include_archived=True)
@@ -402,7 +402,7 @@ async def test_a_server_without_a_task_api_says_that_it_lists_none(replica: Repl
 async def test_a_task_that_is_archived_and_deleted_while_it_is_waited_for_gives_its_result(
     world: World,
     connected: Replica,
-    operator: FakeOperator,
+    operator: GivenTaskApi,
     alice: str,
     principal: str,
     new_key: Callable[[], str],

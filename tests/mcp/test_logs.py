@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from longtask_mcp.contract.logs import MAX_LOG_CHARACTERS, TaskLog, kept_log, live_log
 from longtask_mcp.task_api import TaskApi, Unavailable
-from tests.mcp.fake_operator import FakeOperator, fake_operator
+from tests.mcp.given_task_api import GivenTaskApi, given_task_api
 from tests.mcp.objects import UID, task
 from tests.mcp.replica import free_port
 
@@ -65,8 +65,8 @@ def test_that_there_is_no_log_is_an_answer() -> None:
 
 
 @pytest.fixture
-async def operator() -> AsyncIterator[FakeOperator]:
-    async with fake_operator() as operator:
+async def operator() -> AsyncIterator[GivenTaskApi]:
+    async with given_task_api() as operator:
         yield operator
 
 
@@ -77,7 +77,7 @@ def token_file(tmp_path: Path) -> Path:
     return path
 
 
-async def test_the_log_is_asked_for_with_the_token_as_it_is_now(operator: FakeOperator, token_file: Path) -> None:
+async def test_the_log_is_asked_for_with_the_token_as_it_is_now(operator: GivenTaskApi, token_file: Path) -> None:
     operator.log = JSONResponse({"text": "hello", "attempt": 1, "podName": "t-1", "live": False})
     async with TaskApi(f"{operator.url}/", token_file) as api:
         assert await api.log(UID, 50) == TaskLog(text="hello", attempt=1, podName="t-1", live=False)
@@ -100,7 +100,7 @@ async def test_the_log_is_asked_for_with_the_token_as_it_is_now(operator: FakeOp
     ],
 )
 async def test_why_there_is_no_log_is_told(
-    operator: FakeOperator, token_file: Path, answer: Response, told: str
+    operator: GivenTaskApi, token_file: Path, answer: Response, told: str
 ) -> None:
     operator.log = answer
     async with TaskApi(operator.url, token_file) as api:

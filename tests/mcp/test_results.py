@@ -13,7 +13,7 @@ from longtask_mcp.contract import answers, results
 from longtask_mcp.contract.errors import BadArguments
 from longtask_mcp.contract.paging import PAGE_BYTES
 from longtask_mcp.task_api import Absent, Piece, TaskApi, Unavailable
-from tests.mcp.fake_operator import FakeOperator, fake_operator
+from tests.mcp.given_task_api import GivenTaskApi, given_task_api
 from tests.mcp.objects import NOW, UID, ago, task
 from tests.mcp.replica import ERAS, Agent, Replica, agent, free_port, running
 from tests.mcp.world import World, eventually
@@ -195,8 +195,8 @@ def test_only_what_is_kept_outside_is_fetched(status: dict[str, Any], artifact: 
 
 
 @pytest.fixture
-async def operator() -> AsyncIterator[FakeOperator]:
-    async with fake_operator() as operator:
+async def operator() -> AsyncIterator[GivenTaskApi]:
+    async with given_task_api() as operator:
         operator.contents = {
             f"/v1/tasks/{UID}/result": LARGE,
             f"/v1/tasks/{UID}/artifacts/table.csv": TABLE,
@@ -206,7 +206,7 @@ async def operator() -> AsyncIterator[FakeOperator]:
 
 
 @pytest.fixture
-async def task_api(operator: FakeOperator, tmp_path: Path) -> AsyncIterator[TaskApi]:
+async def task_api(operator: GivenTaskApi, tmp_path: Path) -> AsyncIterator[TaskApi]:
     (tmp_path / "token").write_text("secret\n")
     async with TaskApi(f"{operator.url}/", tmp_path / "token") as api:
         yield api
@@ -224,7 +224,7 @@ async def task_api(operator: FakeOperator, tmp_path: Path) -> AsyncIterator[Task
     ],
 )
 async def test_a_piece_is_read_and_no_more(
-    task_api: TaskApi, operator: FakeOperator, artifact: str | None, first: int, last: int, piece: Piece
+    task_api: TaskApi, operator: GivenTaskApi, artifact: str | None, first: int, last: int, piece: Piece
 ) -> None:
     assert await task_api.read(UID, artifact, first, last) == piece
     assert operator.seen == [
@@ -256,7 +256,7 @@ UNREADABLE = "the operator's answer is not readable"
     ],
 )
 async def test_an_answer_that_is_not_the_piece_is_never_taken_for_it(
-    task_api: TaskApi, operator: FakeOperator, instead: Response, told: str
+    task_api: TaskApi, operator: GivenTaskApi, instead: Response, told: str
 ) -> None:
     operator.instead = instead
     with pytest.raises(Unavailable, match=told) as caught:
@@ -264,7 +264,7 @@ async def test_an_answer_that_is_not_the_piece_is_never_taken_for_it(
     assert not isinstance(caught.value, Absent)
 
 
-async def test_an_answer_that_is_too_long_is_not_read_to_its_end(task_api: TaskApi, operator: FakeOperator) -> None:
+async def test_an_answer_that_is_too_long_is_not_read_to_its_end(task_api: TaskApi, operator: GivenTaskApi) -> None:
     chunks = iter([b"x" * 65536] * 1000)
 
     async def long() -> AsyncIterator[bytes]:
@@ -285,7 +285,7 @@ async def test_what_the_store_does_not_have_is_told_apart(task_api: TaskApi) -> 
 
 
 @pytest.fixture
-async def connected(world: World, kubeconfig: Path, operator: FakeOperator, tmp_path: Path) -> AsyncIterator[Replica]:
+async def connected(world: World, kubeconfig: Path, operator: GivenTaskApi, tmp_path: Path) -> AsyncIterator[Replica]:
     """A replica that is connected to the operator's task API."""
     (tmp_path / "token").write_text("secret")
     settings = {"task_api_url": operator.url, "task_api_token_file": str(tmp_path / "token")}
@@ -308,7 +308,7 @@ async def ended(world: World, session: Agent, key: str, status: dict[str, Any]) 
 
 @eras
 async def test_a_result_kept_by_the_operator_is_read_part_by_part(
-    world: World, connected: Replica, operator: FakeOperator, alice: str, new_key: Callable[[], str], era: str
+    world: World, connected: Replica, operator: GivenTaskApi, alice: str, new_key: Callable[[], str], era: str
 ) -> None:
     async with agent(connected.url, alice, era) as session:
         task_id = await ended(world, session, new_key(), REFERENCED)
@@ -337,7 +337,7 @@ async def test_a_result_kept_by_the_operator_is_read_part_by_part(
 
 
 async def test_an_artifact_is_read_part_by_part_also_while_the_task_runs(
-    world: World, connected: Replica, operator: FakeOperator, alice: str, new_key: Callable[[], str]
+    world: World, connected: Replica, operator: GivenTaskApi, alice: str, new_key: Callable[[], str]
 ) -> None:
     async with agent(connected.url, alice) as session:
         task_id = await ended(world, session, new_key(), RUNNING | {"result": RESULT})
@@ -370,7 +370,7 @@ async def test_an_artifact_is_read_part_by_part_also_while_the_task_runs(
 async def test_what_cannot_be_shown_is_an_answer_that_says_where_it_is(
     world: World,
     connected: Replica,
-    operator: FakeOperator,
+    operator: GivenTaskApi,
     alice: str,
     new_key: Callable[[], str],
     artifact: str | None,

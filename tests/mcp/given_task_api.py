@@ -26,7 +26,7 @@ ARCHIVED = {"uri": "s3://bucket/record.json", "archivedTime": "2026-11-22T10:00:
 
 
 @dataclass
-class FakeOperator:
+class GivenTaskApi:
     """`log` is the answer for every log; `contents` are bytes by path; `instead` is given in place of any bytes.
 
     `archived` are LongTasks, oldest first; `archive_instead` is given in place of any record or list of them.
@@ -112,7 +112,7 @@ def _holding(uid: str, kept: dict[str, Reference]) -> LongTask:
 class _Door:
     """Notes what is asked, and answers what the test wants answered instead."""
 
-    def __init__(self, operator: FakeOperator) -> None:
+    def __init__(self, operator: GivenTaskApi) -> None:
         self._operator = operator
         archive = SimpleNamespace(page=operator.page, get=operator.read_archived, body=operator.body)
         known = SimpleNamespace(get=lambda uid: SimpleNamespace(metadata=SimpleNamespace(name="known")))
@@ -150,10 +150,10 @@ class _Door:
 
 
 @asynccontextmanager
-async def fake_operator() -> AsyncIterator[FakeOperator]:
+async def given_task_api() -> AsyncIterator[GivenTaskApi]:
     """One that listens while the block runs."""
     port = free_port()
-    operator = FakeOperator(f"http://127.0.0.1:{port}")
+    operator = GivenTaskApi(f"http://127.0.0.1:{port}")
     server = uvicorn.Server(
         uvicorn.Config(_Door(operator), host="127.0.0.1", port=port, log_config=None, ws="none", lifespan="off")
     )
