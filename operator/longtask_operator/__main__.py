@@ -84,6 +84,7 @@ class Operator:
             settings.lease_name,
             settings.pod_name,
             settings.lease_duration_seconds,
+            unfit=self._deaf,
         )
         cluster = Cluster(client, settings.namespace, lease.term)
         try:
@@ -236,7 +237,11 @@ class Operator:
     def _ready(self) -> str | None:
         if self._stopping:
             return "stopping"
-        return self._silent() if self._synced.is_set() else "the cache is not filled yet"
+        return self._deaf() if self._synced.is_set() else "the cache is not filled yet"
+
+    def _deaf(self) -> str | None:
+        """Of what nothing is heard any more, in words; asked before there are watches, too."""
+        return self._silent()
 
 
 @contextlib.asynccontextmanager

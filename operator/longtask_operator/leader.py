@@ -53,9 +53,11 @@ class Lease:
         identity: str,
         duration: int,
         clock: Callable[[], float] = time.monotonic,
+        unfit: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`duration` in seconds: a holder that has not renewed for so long is taken for dead. `clock` in seconds; not
-        the event loop's, which stands still while the loop is held up.
+        the event loop's, which stands still while the loop is held up. `unfit` says why this replica should leave the
+        Lease to another one; None where it may lead.
         """
         self._client = client
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
@@ -64,6 +66,7 @@ class Lease:
         self._identity = identity
         self._duration = duration
         self._clock = clock
+        self._unfit = unfit
         self._seen: tuple[str, str] | None = None
         self._seen_at = 0.0
         self._held_until: float | None = None
@@ -93,7 +96,7 @@ class Lease:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._duration * 2 / 3):
-                    if await self._try() and self._left() > 0:
+                    if self._unfit() is None and await self._try() and self._left() > 0:
                         break
             await asyncio.sleep(min(1.0, self._duration / 5))
         logger.info("leading", extra={"identity": self._identity})
@@ -103,26 +106,35 @@ class Lease:
         renewing = asyncio.create_task(self._renew())
         try:
             done, _ = await asyncio.wait({work, renewing}, return_when=asyncio.FIRST_COMPLETED)
-            if renewing in done:
+            if renewing in done and (why := renewing.result()) is None:
                 self._held_until = None
                 logger.warning("lost the lease", extra={"identity": self._identity})
+            elif renewing in done:
+                logger.warning("gives the lease back: %s", why, extra={"identity": self._identity})
         finally:
             for task in (work, renewing):
                 task.cancel()
             results = await asyncio.gather(work, renewing, return_exceptions=True)
+        if self._held_until is not None and renewing in done:
+            await self._release()
         for result in results:
             if isinstance(result, Exception):
                 raise result
 
-    async def _renew(self) -> None:
-        """Returns when the Lease is lost: another replica holds it, or it was not renewed in time."""
+    async def _renew(self) -> str | None:
+        """Returns when the Lease is lost: another replica holds it, or it was not renewed in time; or when this one is
+        to give it back, and why.
+        """
         while (left := self._left()) > 0:
+            if (why := self._unfit()) is not None:
+                return why
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await asyncio.sleep(self._duration / 6)
                     async with asyncio.timeout(self._duration / 3):
                         if not await self._try():
-                            return
+                            return None
+        return None
 
     async def _try(self) -> bool:
         """Take or renew the Lease. False when another holds it, or when the API server does not answer."""

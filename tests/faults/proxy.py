@@ -18,6 +18,8 @@ from kubernetes.aio.config import load_kube_config
 Moment = Literal["before", "during", "after"]
 """Before the API server gets the request; when it has answered and the program has not heard; after the program has."""
 
+HUSHED_SECONDS = 3600
+
 HOP_BY_HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding", "content-encoding"})
 
 
@@ -42,6 +44,7 @@ class Door:
         self._open = asyncio.Event()
         self._open.set()
         self._streams: set[asyncio.Task[object]] = set()
+        self._hushed = False
         self.port = 0
 
     def trap(self, method: str, path: str, moment: Moment, spring: Callable[[], Awaitable[None]]) -> Trap:
@@ -63,6 +66,10 @@ class Door:
     def reopen(self) -> None:
         """Let requests through again."""
         self._open.set()
+
+    def hush(self) -> None:
+        """From now on nothing comes of watches, those that stand included; their connections stay."""
+        self._hushed = True
 
     def kubeconfig(self, path: Path) -> str:
         """A kubeconfig for programs that should go through this door."""
@@ -97,6 +104,8 @@ class Door:
             self._streams.add(task)
             try:
                 async for chunk in upstream.content.iter_any():
+                    if self._hushed and "watch=true" in request.query_string:
+                        await asyncio.sleep(HUSHED_SECONDS)
                     await response.write(chunk)
             finally:
                 self._streams.discard(task)

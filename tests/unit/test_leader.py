@@ -72,7 +72,9 @@ class Replica:
     """Notes from when to when it led, and how long it would have let a write go on."""
 
     def __init__(self, name: str) -> None:
-        self.lease = Lease(ApiClient(), "ns", "lease", name, DURATION, lambda: asyncio.get_running_loop().time())
+        self.unfit: str | None = None
+        clock, unfit = lambda: asyncio.get_running_loop().time(), lambda: self.unfit
+        self.lease = Lease(ApiClient(), "ns", "lease", name, DURATION, clock, unfit)
         self.led: list[tuple[float, float]] = []
 
     async def lead(self) -> None:
@@ -216,3 +218,32 @@ def test_since_when_it_leads_without_a_break_is_told_anew_after_a_time_without_t
     monkeypatch.setattr(leader, "request", answers.request)
     until_idle(away_for_a_while)
     assert seen == [True, False, True]
+
+
+def test_a_leader_that_is_not_fit_any_more_gives_the_lease_to_one_that_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And takes it again, once it is fit and the Lease is free."""
+    one, two = Replica("one"), Replica("two")
+    monkeypatch.setattr(leader, "request", ApiServer(random.Random(0), 0.2, 0.0).request)
+    leads: list[list[bool]] = []
+
+    def now() -> list[bool]:
+        return [replica.lease._left() > 0 for replica in (one, two)]
+
+    async def for_a_while() -> None:
+        running = [asyncio.create_task(one.lease.run(one.lead))]
+        await asyncio.sleep(10)
+        running.append(asyncio.create_task(two.lease.run(two.lead)))
+        for unfit in ((None, None), ("deaf", None), ("deaf", "deaf"), (None, "deaf")):
+            one.unfit, two.unfit = unfit
+            await asyncio.sleep(10)
+            leads.append(now())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    until_idle(for_a_while)
+    assert leads == [[True, False], [False, True], [False, False], [True, False]]
+    terms = sorted(one.led + two.led)
+    assert all(ended <= begun for (_, ended), (begun, _) in itertools.pairwise(terms))
+    handed_over = two.led[0][0] - one.led[0][1]
+    assert handed_over < DURATION  # it was given, and did not have to run out
