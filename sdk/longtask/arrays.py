@@ -1,6 +1,7 @@
 """Scalars, arrays and columns of numpy, pandas, polars, torch and their like, known by what they can do."""
 
 import re
+from datetime import date, time, timedelta
 from typing import Any, Final
 
 from longtask.forms.scalars import span_text
@@ -54,12 +55,17 @@ def _column(series: Any) -> Any:
     if type(index).__name__ == "RangeIndex" and (index.start, index.step) == (0, 1):
         return series.tolist()
     labels = index.tolist()
-    if all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels):
+    if all(map(_is_name, labels)) and len(set(labels)) == len(labels):
         return dict(zip(labels, series.tolist(), strict=True))
     raise Unlisted(
-        "is a Series whose labels are no text, or stand twice, and JSON has no other keys: "
+        "is a Series whose labels are numbers or the like, or stand twice, and JSON has no other keys: "
         "return .tolist(), or a dict of what its labels say"
     )
+
+
+def _is_name(label: Any) -> bool:
+    """Whether a label can be a key: text, or what is written as one."""
+    return isinstance(label, (str, date, time, timedelta)) or hasattr(label, "freqstr")
 
 
 def _record(value: Any) -> dict[str, Any]:

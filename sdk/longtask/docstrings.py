@@ -3,28 +3,47 @@
 import re
 from collections.abc import Mapping
 
-_SECTION = re.compile(r"^(Args|Arguments|Parameters|Attributes):\s*$")
+_SECTION = re.compile(r"^(Args|Arguments|Parameters|Keyword Args|Keyword Arguments|Attributes):\s*$")
 _GOOGLE_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.*)$")
-_SPHINX_FIELD = re.compile(r"^:\w+")
-_SPHINX_ENTRY = re.compile(r"^:param\s+(?:[^:]*\s)?(\w+):\s*(.*)$")
+_FIELD = re.compile(r"^:(?P<kind>\w+)\b(?P<of>[^:`]*):(?:\s+(?P<text>.*))?$")
+_PARAMETERS = frozenset({"param", "parameter", "arg", "argument", "key", "keyword", "var", "ivar", "cvar"})
+_TYPES = frozenset({"type", "rtype", "vartype", "meta"})
+_NAMES = {"return": "Returns", "returns": "Returns", "yield": "Yields", "yields": "Yields"}
 
 
 def read_docstring(text: str) -> tuple[str, Mapping[str, str]]:
-    """The text before the parameters, and what is said of each: Google style (`Args:`) and Sphinx (`:param name:`).
+    """The text without the parameters, and what is said of each: Google style (`Args:`) and Sphinx (`:param name:`).
 
-    `text` is without common indentation, as inspect.cleandoc gives it.
+    What else is said of the function stays: what it returns and raises, examples. `text` is without common
+    indentation, as inspect.cleandoc gives it.
     """
+    said: list[str] = []
+    described: dict[str, str] = {}
     lines = text.splitlines()
-    for number, line in enumerate(lines):
+    while lines:
+        line = lines.pop(0)
         if _SECTION.match(line):
-            return _before(lines, number), _google(lines[number + 1 :])
-        if _SPHINX_FIELD.match(line):
-            return _before(lines, number), _sphinx(lines[number:])
-    return text.strip(), {}
+            described |= _google(_taken(lines, while_indented=True))
+        elif field := _FIELD.match(line):
+            words = " ".join([field["text"] or "", *(each.strip() for each in _taken(lines))]).strip()
+            if field["kind"] in _PARAMETERS:
+                described[field["of"].rpartition(" ")[2]] = words
+            elif field["kind"] not in _TYPES:
+                said.append(f"{_NAMES.get(field['kind'], field['kind'].title())}{field['of']}: {words}")
+        else:
+            said.append(line.rstrip())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(said)).strip(), described
 
 
-def _before(lines: list[str], number: int) -> str:
-    return "\n".join(lines[:number]).strip()
+def _taken(lines: list[str], *, while_indented: bool = False) -> list[str]:
+    """The next lines that belong to a section, or to a field, whose lines go on up to a blank one."""
+    taken = []
+    while lines:
+        is_blank, is_indented = not lines[0].strip(), lines[0].startswith((" ", "\t"))
+        if not (is_blank or is_indented) if while_indented else (is_blank or _FIELD.match(lines[0])):
+            break
+        taken.append(lines.pop(0))
+    return taken
 
 
 def _google(lines: list[str]) -> dict[str, str]:
@@ -34,26 +53,10 @@ def _google(lines: list[str]) -> dict[str, str]:
         if not line.strip():
             continue
         depth = len(line) - len(line.lstrip())
-        if depth == 0:
-            break
         entry = _GOOGLE_ENTRY.match(line.strip())
         if entry and (not indent or depth <= indent):
             name, indent = entry[1], depth
             entries[name] = entry[2].strip()
-        elif name:
-            entries[name] = f"{entries[name]} {line.strip()}".strip()
-    return entries
-
-
-def _sphinx(lines: list[str]) -> dict[str, str]:
-    entries: dict[str, str] = {}
-    name = ""
-    for line in lines:
-        if _SPHINX_FIELD.match(line):
-            entry = _SPHINX_ENTRY.match(line)
-            name = entry[1] if entry else ""
-            if entry:
-                entries[name] = entry[2].strip()
         elif name:
             entries[name] = f"{entries[name]} {line.strip()}".strip()
     return entries

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -18,6 +20,9 @@ LARGEST_INTEGER: Final = 2**53
 """Readers of JSON that know only floating point, and the API server's storage, change larger ones."""
 MAX_DEPTH: Final = 100
 """Levels of nesting; some readers of JSON take no more than a few hundred."""
+
+_PERIOD: Final = re.compile(r"\d{4}(-\d\d(-\d\d(/\d{4}-\d\d-\d\d)?)?)?")
+"""A Period of pandas that ISO 8601 can write: a year, month, day or week."""
 
 
 class Unencodable(ValueError):
@@ -108,6 +113,8 @@ def _written(value: Any, path: str) -> str | None:
         if text == "NaT":  # of pandas, which calls it a datetime
             raise _no_form(value, path)
         return text
+    if hasattr(value, "freqstr") and _PERIOD.fullmatch(str(value)):
+        return str(value)
     if isinstance(value, timedelta):
         nanoseconds = getattr(value, "nanoseconds", 0)  # of pandas, beside what timedelta has
         return span_text((value // timedelta(microseconds=1) * 1000 + nanoseconds) * 10**9)
@@ -147,13 +154,22 @@ def _composite(value: Any, path: str, depth: int, spare: bool) -> Any:
 def _object(pairs: Iterable[tuple[Any, Any]], path: str, part: Callable[[Any, str | int], Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, each in pairs:
-        text = key.value if isinstance(key, Enum) else key
-        if not isinstance(text, str):
-            raise Unencodable(f"{path} has the key {key!r}, and JSON only has keys of text: use str() of it")
+        text = _name(key, path)
         if text in found:
-            raise Unencodable(f"{path} has the key {text!r} twice, as text and as an Enum: JSON would keep one")
-        found[_text(text, f"the key {text!r} of {path}")] = part(each, text)
+            raise Unencodable(f"{path} has the key {text!r} twice, as text and as another type: JSON would keep one")
+        found[text] = part(each, text)
     return found
+
+
+def _name(key: Any, path: str) -> str:
+    """A key: what is one text as a value is the same as a key."""
+    text = key
+    if not isinstance(key, str) or isinstance(key, Enum):
+        with suppress(Unencodable):
+            text = plain(key)
+    if not isinstance(text, str):
+        raise Unencodable(f"{path} has the key {key!r}, and JSON only has keys of text: use str() of it")
+    return _text(text, f"the key {text!r} of {path}")
 
 
 def _listed(value: Any, path: str) -> Any:

@@ -603,6 +603,10 @@ def google(ctx: object, name: str, size: int = 1, *, plain: bool = False) -> Non
 
     Returns:
         name: not this.
+
+        Nor this.
+
+    It takes a minute.
     """
 
 
@@ -612,16 +616,40 @@ def sphinx(name: str, size: int = 1) -> None:
     :param name: What to count,
         in two lines.
     :param int size: How many.
+    :type size: int
     :returns: Nothing,
         really.
+    :raises ValueError: Never.
+    :rtype: None
+
+    :class:`int` is slow.
+    """
+
+
+def late(name: str) -> None:
+    """Counts.
+
+    Example:
+        late("x")
+    Args:
+        name: What to count.
     """
 
 
 @pytest.mark.parametrize(
     ("function", "description", "parameters"),
     [
-        (google, "Counts: with care.\n\nMore of it.", ["What to count, in two lines: three.", "How many.", None]),
-        (sphinx, "Counts.", ["What to count, in two lines.", "How many."]),
+        (
+            google,
+            "Counts: with care.\n\nMore of it.\n\nReturns:\n    name: not this.\n\n    Nor this.\n\nIt takes a minute.",
+            ["What to count, in two lines: three.", "How many.", None],
+        ),
+        (
+            sphinx,
+            "Counts.\n\nReturns: Nothing, really.\nRaises ValueError: Never.\n\n:class:`int` is slow.",
+            ["What to count, in two lines.", "How many."],
+        ),
+        (late, 'Counts.\n\nExample:\n    late("x")', ["What to count."]),
     ],
 )
 def test_a_docstring_describes_the_function_and_its_parameters(
