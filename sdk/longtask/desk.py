@@ -119,7 +119,7 @@ class Desk:
         """What is typed, until it fits; ABSENT where the default is taken."""
         has_default = question.default is not ABSENT
         taken = f"the default is taken: {json.dumps(question.default)}" if has_default else "there is no default"
-        if not sys.stdin.isatty():
+        if not _has_keyboard():
             if not has_default:
                 raise NoAnswer(f"{question.message!r} has no default and there is no terminal to ask on: run it in one")
             self.say(f"{question.message}\n  there is no terminal to ask on, {taken}")
@@ -237,6 +237,12 @@ class _Keyboard:
         with suppress(OSError, ValueError):  # closed
             line = terminal.readline()
         self._lines.put(line)
+
+
+def _has_keyboard() -> bool:
+    with suppress(AttributeError, ValueError):  # closed
+        return sys.stdin.isatty()
+    return False
 
 
 def _probe(question: Question) -> None:

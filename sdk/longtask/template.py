@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
         return _told(f"{file}: {error}; write it with: {command}", 1)
     except BadFile as error:
         return _told(f"{file}{f':{error.line}' if error.line else ''}: {error}", 1)
-    except (TargetError, SignatureError, OSError, UnicodeDecodeError) as error:
+    except (TargetError, SignatureError, OSError) as error:
         return _told(str(error), 2)
     sys.stdout.write(f"{_heading(options)}{yaml_text(document(signature, name, options))}")
     return 0
@@ -50,14 +50,18 @@ def main(arguments: list[str]) -> int:
 
 def _held_against(file: Path, signature: Signature, name: str, options: argparse.Namespace) -> int:
     """What the file says otherwise, told with `--check`, or written into it with `--update`."""
-    with file.open(encoding="utf-8", newline="") as opened:
-        text = opened.read()
+    try:
+        with file.open(encoding="utf-8", newline="") as opened:
+            text = opened.read()
+    except UnicodeDecodeError as error:
+        raise BadFile(f"is no text in UTF-8 ({error})") from None
     old = text.replace("\r\n", "\n")
-    found = changes(old, name, options.target, _wanted(signature, options))
+    wanted = (name, options.target, options.python, _wanted(signature, options))
+    found = changes(old, *wanted)
     if not found:
         return 0 if options.check else _told(f"{file}: is up to date, nothing is changed", 0)
     new = changed(old, found)
-    if changes(new, name, options.target, _wanted(signature, options)):
+    if changes(new, *wanted):
         raise BadFile(f"{found[0].path} {found[0].problem}: write it by hand", found[0].line)
     places = [f"{file}:{each.line}: {each.path} {each.problem}\n" for each in found]
     lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), str(file), options.target, n=0)
@@ -114,8 +118,6 @@ def _wanted(signature: Signature, options: argparse.Namespace) -> Part:
     if options.deadline is not None:
         spec["activeDeadlineSeconds"] = options.deadline
     container = Part({} if options.image is None else {"image": options.image})
-    if options.python is not None:
-        container["command"] = Part({0: options.python})
     resources = Part({key: getattr(options, key) for key in ("cpu", "memory") if getattr(options, key) is not None})
     if resources:
         container["resources"] = Part(requests=resources, limits=resources)

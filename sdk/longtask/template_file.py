@@ -41,8 +41,9 @@ class Change:
     problem: str = field(compare=False)
 
 
-def changes(file: str, name: str, target: str, wanted: Part) -> list[Change]:
-    """What makes the template `name` in a file say what is wanted, and run `target`; by place, empty where it does.
+def changes(file: str, name: str, target: str, python: str | None, wanted: Part) -> list[Change]:
+    """What makes the template `name` in a file say what is wanted, and run `target`, with this interpreter where one is
+    given; by place, empty where it does.
 
     The line ends of the file are line feeds. Raises BadFile, NoTemplate.
     """
@@ -51,7 +52,7 @@ def changes(file: str, name: str, target: str, wanted: Part) -> list[Change]:
     except BadYaml as error:
         raise BadFile(f"{error}; correct this first", error.line) from None
     root = _Place(file, _template(documents, name), ())
-    return sorted([*_entries(root, wanted), *_run(root, target)])
+    return sorted([*_entries(root, wanted), *_run(root, target, python)])
 
 
 def changed(file: str, found: list[Change]) -> str:
@@ -141,7 +142,7 @@ def _entry(parent: _Place, place: _Place, key: str | int, value: Any) -> Iterato
         if inside and place.is_alias:
             raise BadFile(f"{_written(place.path)} stands elsewhere, under an anchor: write it out", place.line)
         yield from inside
-    elif isinstance(found, dict) and isinstance(value, dict) and not place.node.is_flow and found.keys() & value.keys():
+    elif isinstance(found, dict) and isinstance(value, dict) and _is_edited_inside(place.node, value):
         for other in found.keys() - value.keys():
             yield _deleted(place, other)
         yield from _entries(place, value)
@@ -187,36 +188,43 @@ def _deleted(place: _Place, key: str | int) -> Change:
     return place.change(*place.lines_of(key), "", path, problem)
 
 
-def _run(place: _Place, target: str) -> Iterator[Change]:
+def _run(place: _Place, target: str, python: str | None) -> Iterator[Change]:
     """Make the container run the target, where it runs one by `longtask run`: a command of another kind is the
     author's."""
     container: _Place | None = place
     for key in ("spec", "podTemplate", "spec", "containers", 0):  # the first does the work
         container = container and container.inside(key)
-    if container is None:
-        return
-    words = [_Place(place.text, each, inside.path) for inside in _words(container) for each in inside.node.value]
-    command = " ".join(str(each.node.value) for each in words)
-    found = re.search(r"\blongtask run ([^\s'\";&|]+)", command)
-    if found is None and target in command:
+    words = [] if container is None else list(_words(container))
+    texts = [str(each.node.value) for each in words]
+    found = re.search(r"\blongtask run ([^\s'\";&|]+)", " ".join(texts))
+    if found is None and any(target in text for text in texts):
         raise BadFile(
-            f"{_written(words[0].path)} names {target} and does not run it: "
+            f"{_written(words[0].path[:-1])} names {target} and does not run it: "
             f"write [python, -m, longtask, run, {target}], or start a program of your own",
             words[0].line,
         )
-    if found is None or found[1] == target:
-        return
-    for each in words:
-        if found[1] in str(each.node.value):
-            new = place.text[each.node.start : each.node.end].replace(found[1], target)
-            yield each.replaced(new, f"runs {found[1]}, and {target} now")
+    if found is not None and found[1] != target:
+        for each, text in zip(words, texts, strict=True):
+            if found[1] in text:
+                new = place.text[each.node.start : each.node.end].replace(found[1], target)
+                yield each.replaced(new, f"runs {found[1]}, and {target} now")
+    if python is not None:
+        if texts[1:4] != ["-m", "longtask", "run"]:
+            raise BadFile("its command does not begin with [python, -m, longtask, run]: write --python by hand")
+        yield from _other(words[0], words[0], 0, python)
 
 
 def _words(container: _Place) -> Iterator[_Place]:
     for key in ("command", "args"):
         inside = container.inside(key)
-        if inside is not None and isinstance(inside.node.value, list):
-            yield inside
+        for number in range(len(inside.node.value) if inside and isinstance(inside.node.value, list) else 0):
+            if inside and (word := inside.inside(number)):
+                yield word
+
+
+def _is_edited_inside(node: Node, value: dict[str, Any]) -> bool:
+    """Whether one mapping becomes another one entry by entry; in braces none is deleted."""
+    return node.value.keys() <= value.keys() if node.is_flow else bool(node.value.keys() & value.keys())
 
 
 def _has_items(value: Any) -> bool:

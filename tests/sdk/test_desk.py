@@ -250,6 +250,11 @@ def test_without_a_terminal_the_default_is_taken(
     assert 'there is no terminal to ask on, the default is taken: "name"' in capsys.readouterr().err
 
 
+def test_without_a_stdin_the_default_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert Context(Desk({})).ask("Which column?", timeout=60, default="name") == "name"
+
+
 @pytest.mark.parametrize("states", [[{"step": 1}, b"\x00"], [b"\x00", {"step": 1}], [{"step": 1}, {"step": 2}]])
 def test_a_folder_keeps_the_newest_checkpoint(tmp_path: Path, states: list[Any]) -> None:
     environment = {"LONGTASK_DESK_DIR": str(tmp_path / "kept")}

@@ -1,6 +1,7 @@
 """`longtask template`: from a function to a LongTaskTemplate, and whether a file still fits."""
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -358,11 +359,11 @@ BY_HAND = [
     ("  type: number", "  type: string", 'spec.resultSchema.additionalProperties.type is "string", and "number" now'),
     ("    required:\n      - name\n", "", 'spec.parametersSchema.required is missing, and ["name"] now'),
     ("default: 10", "maximum: 5\n        default: 10", "properties.epochs.maximum is there, and not in the function"),
-    ("TARGET", "work:other", "containers[0].command runs work:other, and "),
+    ("TARGET", "work:other", "containers[0].command[4] runs work:other, and "),
     (
         '"-m"\n            - longtask\n            - run\n            - "TARGET"',
         "'longtask run a:f -v'",
-        ".command runs a:f, ",
+        ".command[1] runs a:f, ",
     ),
     ("schema-hash: ", "schema-hash: 0", "metadata.annotations[longtask.dev/schema-hash] is "),
 ]
@@ -434,12 +435,47 @@ def test_an_update_writes_the_options_that_are_given_and_says_so(module: str, ru
     assert run(f"{module}:model_training", "--check", str(written), *options)[0] == 0
 
 
+def test_a_file_that_is_no_text_is_told_by_its_name(module: str, run: Run) -> None:
+    Path("binary.yaml").write_bytes(b"\xff\xfe")
+    code, _, errors = run(f"{module}:add", "--check", "binary.yaml")
+    assert code == 1
+    assert "binary.yaml: is no text in UTF-8 (" in errors
+
+
 def test_an_option_that_has_no_place_in_the_file_is_refused_by_name(module: str, run: Run) -> None:
     path = Path("hand.yaml")
     path.write_text("kind: LongTaskTemplate\nmetadata: {name: sum-up}\nspec: {podTemplate: {}}\n")
     code, _, errors = run(f"{module}:add", "--update", str(path), "--image", "x:2")
     assert code == 1
-    assert "hand.yaml:3: spec.podTemplate is {}: write it by hand" in errors
+    assert "hand.yaml:3: spec.podTemplate.spec is missing: write it by hand" in errors
+
+
+def test_an_interpreter_is_written_only_where_one_runs_longtask(module: str, run: Run, written: Path) -> None:
+    text = written.read_text(encoding="utf-8")
+    written.write_text(text.replace("- python\n", "- bash\n").replace('"-m"', '"-c"'), encoding="utf-8")
+    code, _, errors = run(f"{module}:model_training", "--update", str(written), "--python", "py")
+    assert code == 1
+    assert "its command does not begin with [python, -m, longtask, run]: write --python by hand" in errors
+
+
+def test_a_script_that_runs_the_function_is_edited_in_its_place(module: str, run: Run, written: Path) -> None:
+    text = written.read_text(encoding="utf-8")
+    lines = "".join(f"            - {word}\n" for word in ("python", '"-m"', "longtask", "run", '"TARGET"'))
+    lines = lines.replace("TARGET", f"{module}:model_training")
+    assert lines in text
+    script = "            - bash\n            - |\n              . .env\n              exec longtask run old:f -v\n"
+    written.write_text(text.replace(lines, script), encoding="utf-8")
+    assert run(f"{module}:model_training", "--update", str(written))[0] == 0
+    now = script.replace("old:f", f"{module}:model_training")
+    assert written.read_text(encoding="utf-8") == text.replace(lines, now)
+
+
+def test_json_keeps_its_lines(module: str, run: Run) -> None:
+    _, text, _ = run(f"{module}:model_training", "--image", "x:1")
+    path = Path("template.json")
+    path.write_text(json.dumps(yaml.safe_load(text), indent=2).replace('"default": 10', '"default": 20'))
+    assert run(f"{module}:model_training", "--update", str(path))[0] == 0
+    assert path.read_text() == json.dumps(yaml.safe_load(text), indent=2)
 
 
 def test_an_update_keeps_the_comments_in_what_is_generated(module: str, run: Run, written: Path) -> None:
