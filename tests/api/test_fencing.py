@@ -5,8 +5,9 @@ The requests are the operator's own, held back at a door before a real API serve
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -301,6 +302,27 @@ async def test_nothing_is_sent_without_a_term(given: Callable[..., Any], door: D
         await send(Cluster(client, fenced.namespace, over), world)
     door.forget(trap)
     await client.close()
+
+
+@pytest.mark.parametrize("write", ["hold the Job", "stop the pod"])
+async def test_the_times_of_others_say_nothing_of_a_write_of_the_leader(
+    given: Callable[..., Any], operator: Callable[[Term], Cluster], write: str
+) -> None:
+    """Anybody who may change an object may give its field managers any time."""
+    world = await given(write)
+    [path] = [each for each in world.targets if re.search(WRITES[write][1], each)]
+    first, *others = world.kube.get(path).done()["metadata"]["managedFields"]
+    entry = first | {"manager": "somebody", "operation": "Update", "time": "2100-01-01T00:00:00Z"}
+    change = {"metadata": {"managedFields": [entry, *others]}}
+    changed = world.kube.request("PATCH", path, change, MERGE).done()
+    assert "2100-01-01T00:00:00Z" in [each.get("time") for each in changed["metadata"]["managedFields"]]
+    version = int(changed["metadata"]["resourceVersion"])
+    if write == "hold the Job":
+        world = replace(world, job=replace(job_of(world), resource_version=version))
+    else:
+        assert world.pod is not None
+        world = replace(world, pod=replace(world.pod, resource_version=version))
+    assert await WRITES[write][2](operator(long_term()), world) is True
 
 
 async def test_what_others_change_later_is_not_refused(given: Callable[..., Any]) -> None:
