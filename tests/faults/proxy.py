@@ -18,8 +18,6 @@ from kubernetes.aio.config import load_kube_config
 Moment = Literal["before", "during", "after"]
 """Before the API server gets the request; when it has answered and the program has not heard; after the program has."""
 
-HUSHED_SECONDS = 3600
-
 HOP_BY_HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding", "content-encoding"})
 
 
@@ -104,14 +102,18 @@ class Door:
             self._streams.add(task)
             try:
                 async for chunk in upstream.content.iter_any():
-                    if self._hushed and "watch=true" in request.query_string:
-                        await asyncio.sleep(HUSHED_SECONDS)
-                    await response.write(chunk)
+                    if not self._is_hushed(request):
+                        await response.write(chunk)
+                if self._is_hushed(request):
+                    await asyncio.Event().wait()  # not even its end is heard, until the door is shut
             finally:
                 self._streams.discard(task)
             await response.write_eof()
         await self._spring(request, "after")
         return response
+
+    def _is_hushed(self, request: web.Request) -> bool:
+        return self._hushed and "watch=true" in request.query_string
 
     async def _spring(self, request: web.Request, moment: Moment) -> None:
         for trap in self._traps:
