@@ -227,7 +227,7 @@ def test_events_that_say_nothing_of_why_a_pod_does_not_start(events: tuple[PodEv
 
 KILLED = ended_pod(exit_code=137, signal=9, probed=True)
 HEARTBEAT = PodEvent(at(48), "Unhealthy", "Liveness probe failed: no heartbeat", True, "main")
-KILLING = PodEvent(at(48), "Killing", "Container main failed liveness probe", False, "main")
+KILLING = PodEvent(at(48), "Killing", "Stopping container main", False, "main")
 HOOK = PodEvent(at(3), "FailedPostStartHook", "PostStartHook failed", True, "main")
 
 
@@ -243,7 +243,8 @@ HOOK = PodEvent(at(3), "FailedPostStartHook", "PostStartHook failed", True, "mai
         (KILLED, (replace(HEARTBEAT, message="Readiness probe failed: "),), None),
         (ended_pod(exit_code=2), (HEARTBEAT,), None),
         (ended_pod(exit_code=2), (HEARTBEAT, KILLING), "LivenessProbeFailed"),
-        (ended_pod(exit_code=2), (HEARTBEAT, replace(KILLING, message="Stopping container main")), None),
+        (ended_pod(exit_code=2), (HEARTBEAT, replace(KILLING, container="proxy")), None),
+        (ended_pod(exit_code=2), (HEARTBEAT, replace(KILLING, at=at(47))), None),
         (ended_pod(), (HEARTBEAT, KILLING), "LivenessProbeFailed"),
         (ended_pod(), (HEARTBEAT,), None),
         (running_pod(), (HEARTBEAT,), None),

@@ -210,7 +210,7 @@ def test_work_that_was_seen_to_be_done_is_not_lost_with_its_job() -> None:
 
 PROBE = (
     PodEvent(at(48), "Unhealthy", "Liveness probe failed: no heartbeat", True, "main"),
-    PodEvent(at(48), "Killing", "Container main failed liveness probe", False, "main"),
+    PodEvent(at(48), "Killing", "Stopping container main", False, "main"),
 )
 
 

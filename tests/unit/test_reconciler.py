@@ -104,7 +104,7 @@ async def test_work_is_not_failed_for_a_result_schema_that_cannot_be_used(
 async def test_work_that_left_with_0_is_seen_as_its_events_tell() -> None:
     told = [
         PodEvent(given.at(48), "Unhealthy", "Liveness probe failed: no heartbeat", True, "main"),
-        PodEvent(given.at(48), "Killing", "Container main failed liveness probe", False, "main"),
+        PodEvent(given.at(48), "Killing", "Stopping container main", False, "main"),
     ]
 
     async def pod_events(pod: PodView) -> tuple[PodEvent, ...]:

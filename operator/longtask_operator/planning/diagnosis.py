@@ -209,16 +209,14 @@ def ended_by_kubelet(pod: PodView, events: Sequence[PodEvent]) -> Trouble | None
         return Trouble("PostStartHookFailed", f"kubelet ended the work: {hook.message}", HOOK_HINT)
     probes = [event for event in told if _probe(event) is not None]
     failed = max(probes, key=lambda event: event.at, default=None)
-    if failed is None or not (pod.termination.signal is not None or any(map(_kills_for_a_probe, told))):
+    if failed is None:
+        return None
+    # Work that sees the signal coming leaves with a code of its own. Kubelet says that it kills the container, not
+    # always for what; who else might have asked it to, the pod tells.
+    killed = any(event.reason == "Killing" and event.at >= failed.at for event in told)
+    if pod.termination.signal is None and not killed:
         return None
     return Trouble(f"{_probe(failed)}ProbeFailed", f"kubelet ended the work: {failed.message}", PROBE_HINT)
-
-
-def _kills_for_a_probe(event: PodEvent) -> bool:
-    """Whether kubelet says that it ends the container for a probe: `Container main failed liveness probe`. Work that
-    sees the signal coming leaves with a code of its own.
-    """
-    return event.reason == "Killing" and re.search(r" failed (startup|liveness) probe", event.message) is not None
 
 
 def _probe(event: PodEvent) -> str | None:
