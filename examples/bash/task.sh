@@ -6,7 +6,7 @@ trap 'exit 143' TERM # the first process of a container would not hear it otherw
 call() { # METHOD PATH [OPTION OF CURL...]: fails where it is not taken
     [[ -n ${LONGTASK_REPORT_URL-} ]] || return
     curl --silent --show-error --fail --max-time 30 --request "$1" \
-        --header "Authorization: Bearer $(<"$LONGTASK_TOKEN_FILE")" "${@:3}" "$LONGTASK_REPORT_URL$2"
+        --header @<(printf 'Authorization: Bearer ' && cat "$LONGTASK_TOKEN_FILE") "${@:3}" "$LONGTASK_REPORT_URL$2"
 }
 surely=(--retry 10 --retry-max-time 300 --retry-connrefused) # for what shall not be lost
 

@@ -11,10 +11,11 @@ import pytest
 
 from tests.docs.pages import ROOT, blocks
 from tests.kube import eventually
-from tests.sdk.api import ENDED, Reply, TaskApi, task_api
+from tests.sdk.api import ENDED, TOKEN, Reply, TaskApi, task_api
 
 REPORT, PROGRESS, CHECKPOINT, QUESTION, _, TRAP = (block.text for block in blocks("bash", "pod"))
 REFUSED = Reply(403, {"reason": "NotTheNewestAttempt", "detail": "another attempt has taken over"})
+NOT_YET = Reply(503, {"reason": "AttemptNotKnown", "detail": "try again"}, (("Retry-After", "1"),))
 TOO_LARGE = Reply(413, {"reason": "TooLarge", "detail": "900 KiB are allowed"})
 
 
@@ -61,6 +62,31 @@ def test_the_work_goes_on_where_nothing_can_be_reported(api: TaskApi, tmp_path: 
     assert (code, printed.splitlines()[-1]) == (0, "done"), printed
     assert ("POST progress: no LONGTASK_REPORT_URL" if answer is None else answer.body["reason"]) in printed
     assert not (tmp_path / "last.json").exists()
+
+
+@pytest.mark.parametrize("kept", [None, b"", b"one\ntwo\n\n", b"\0\xff"])
+def test_what_a_call_that_was_repeated_prints_is_its_last_answer_alone(
+    api: TaskApi, tmp_path: Path, kept: bytes | None
+) -> None:
+    api.checkpoint = None if kept is None else (kept, "application/octet-stream")
+    api.instead["GET /checkpoint"] = [NOT_YET, NOT_YET]
+    code, printed = page(tmp_path, api.environment, REPORT, "report GET checkpoint > got").ended()
+    assert (code, (tmp_path / "got").read_bytes()) == (0, kept or b""), printed
+    assert len(api.requests("GET", "/checkpoint")) == 3
+
+
+@pytest.mark.parametrize("answer", [None, REFUSED])
+def test_a_trace_of_what_runs_does_not_show_the_token(api: TaskApi, tmp_path: Path, answer: Reply | None) -> None:
+    api.always = answer
+    script = str(ROOT / "examples" / "bash" / "task.sh")
+    own = {"LONGTASK_PARAM_ROUNDS": "1", "LONGTASK_PARAM_SEED": "a", "LONGTASK_TERMINATION_LOG": str(tmp_path / "end")}
+    for traced in (
+        page(tmp_path, api.environment, "set -x", REPORT, PROGRESS, CHECKPOINT),
+        Script(tmp_path, api.environment | own, "-x", script),
+    ):
+        code, printed = traced.ended()
+        assert (code, "+ curl " in printed, TOKEN in printed) == (0, True, False), printed
+    assert {seen.headers["authorization"] for seen in api.seen} == {f"Bearer {TOKEN}"}
 
 
 def test_the_wait_for_an_answer_ends_where_it_is_refused(api: TaskApi, tmp_path: Path) -> None:
