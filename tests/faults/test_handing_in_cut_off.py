@@ -115,7 +115,10 @@ async def test_a_report_without_an_api_server_is_refused_for_now_and_a_held_one_
     refused = await asyncio.to_thread(caller.post, "progress", {"fraction": 0.2, "final": True})
     assert refused.refused == (503, "Unavailable")
     assert (await asyncio.to_thread(caller.get, "checkpoint")).refused == (503, "Unavailable")
-    assert (await asyncio.to_thread(caller.post, "progress", {"fraction": 0.3})).body == {"held": True}
+    assert (await asyncio.to_thread(caller.post, "progress", {"fraction": 0.3})).body == {
+        "held": True,
+        "outdated": False,
+    }
     door.reopen()
     await asyncio.to_thread(
         eventually, lambda: tasks.status("work")["progress"]["fraction"], lambda fraction: fraction == 0.3

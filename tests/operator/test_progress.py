@@ -69,7 +69,7 @@ def test_many_reports_make_one_write_an_interval_and_the_newest_wins(
     pod_after_the_rate = eventually(
         lambda: pod.post("progress", {"current": 200, "total": 200}), lambda a: a.code == 202
     )
-    assert pod_after_the_rate.body == {"held": True}
+    assert pod_after_the_rate.body == {"held": True, "outdated": False}
     eventually(lambda: tasks.status(name).get("progress", {}).get("current"), lambda c: c == 200, INTERVAL * 2)
     seconds = time.monotonic() - begin
     assert 2 <= operator.metric("longtask_report_writes_total") - before <= 1 + seconds / INTERVAL + 1
@@ -80,16 +80,16 @@ def test_a_final_report_is_stored_before_the_answer(tasks: Tasks, running: tuple
     for fraction in (0.2, 0.4):
         pod.post("progress", {"fraction": fraction})
     answer = pod.post("progress", {"fraction": 1, "message": "done", "final": True})
-    assert (answer.code, answer.body) == (200, {"held": False})
+    assert (answer.code, answer.body) == (200, {"held": False, "outdated": False})
     assert tasks.status(name)["progress"]["message"] == "done"
 
 
 def test_an_outdated_report_changes_nothing(tasks: Tasks, running: tuple[str, Caller]) -> None:
     name, pod = running
     assert pod.post("progress", {"sequence": 5, "message": "newer", "final": True}).code == 200
-    assert pod.post("progress", {"sequence": 4, "message": "older", "final": True}).code == 200
-    answer = pod.post("progress", {"sequence": 4, "message": "older"})
-    assert (answer.code, answer.body) == (200, {"held": False})
+    for more in ({}, {"final": True}):
+        answer = pod.post("progress", {"sequence": 4, "message": "older", **more})
+        assert (answer.code, answer.body) == (200, {"held": False, "outdated": True})
     assert tasks.status(name)["progress"]["message"] == "newer"
 
 
@@ -160,7 +160,7 @@ def test_held_reports_are_written_when_the_operator_stops(
         tasks.wait(name, "Running")
         pod = reporter(operator, kube, tasks.pods(uid)[0])
         pod.post("progress", {"fraction": 0.1, "final": True})
-        assert pod.post("progress", {"fraction": 0.7}).body == {"held": True}
+        assert pod.post("progress", {"fraction": 0.7}).body == {"held": True, "outdated": False}
     finally:
         assert operator.stop() == 0, (tmp_path / "log").read_text()[-2000:]
     assert tasks.status(name)["progress"]["fraction"] == 0.7

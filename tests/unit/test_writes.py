@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from longtask_api.longtask import LongTask, StallPolicy
+from longtask_api.longtask import LongTask, Phase, StallPolicy
 from longtask_operator.cache import Cache
 from longtask_operator.planning.progress import Report
 from longtask_operator.task_api import writes as module
@@ -17,6 +17,7 @@ from longtask_operator.task_api.errors import Refusal
 from longtask_operator.task_api.limits import Room, Share
 from longtask_operator.task_api.writes import Writes
 from longtask_runtime import clock
+from longtask_runtime.kube import KubeError
 from tests.unit.given import SNAPSHOT, at_work, running_pod, task
 
 
@@ -118,3 +119,40 @@ async def test_after_a_time_in_which_nothing_could_be_stored_silence_counts_anew
     await _until(lambda: writes._failing_since is None)
     assert (writes._urgent_in(attempt) or 0) > 200
     running.cancel()
+
+
+class Refusing:
+    """Holds a task whose status takes no report: a newer one is in it, or it has ended."""
+
+    def __init__(self, phase: Phase) -> None:
+        self.task = task(at_work().model_copy(update={"phase": phase}))
+
+    async def report(self, task: LongTask, job_uid: str, operations: Any) -> LongTask:
+        raise KubeError(422, "Invalid", "the rule of progress")
+
+    async def get_task(self, name: str, uid: str) -> LongTask:
+        return self.task
+
+
+async def test_a_final_report_that_status_refuses_is_outdated_only_while_the_task_takes_reports() -> None:
+    for phase, told in ((Phase.RUNNING, "outdated"), (Phase.SUCCEEDED, "TaskEnded")):
+        writes = Writes(Refusing(phase), Cache(), interval=1, per_second=1)  # type: ignore[arg-type]
+        attempt = Attempt(task(at_work()), 1, running_pod(), Share(Room(10, 10), "a"))
+        try:
+            found = "stored" if await writes.write(attempt, Report(sequence=1)) else "outdated"
+        except Refusal as refusal:
+            found = refusal.reason
+        assert found == told
+
+
+async def test_the_highest_sequence_stays_whether_it_is_held_or_final() -> None:
+    line = Statuses()
+    writes = Writes(line, Cache(), interval=1, per_second=1)  # type: ignore[arg-type]
+    attempt = Attempt(task(at_work()), 1, running_pod(), Share(Room(10, 10), "a"))
+    assert writes.hold(attempt, Report(sequence=5))
+    assert not await writes.write(attempt, Report(sequence=4))
+    assert not writes.hold(attempt, Report(sequence=3))
+    assert line.written == []
+    await writes.flush()
+    assert len(line.written) == 1
+    assert await writes.write(attempt, Report(sequence=6))

@@ -34,7 +34,11 @@ class ProgressBody(Body):
     """How far the work is. A report replaces the one before as a whole."""
 
     sequence: int | None = Field(
-        None, ge=0, le=MAX_SEQUENCE, description="Rises with every report; milliseconds since 1970 when not given."
+        None,
+        ge=0,
+        le=MAX_SEQUENCE,
+        description="Rises with every report of an attempt; milliseconds since 1970 when not given. Give it always or "
+        "never: a report that is older than what is known changes nothing.",
     )
     fraction: float | None = Field(None, ge=0, le=1, description="Done share of the work, 0 to 1.")
     current: float | None = Field(None, description="Units done.")
@@ -80,6 +84,7 @@ class Told(Answer):
     """What became of a report."""
 
     held: bool = Field(description="It will be written within the interval, unless a newer one comes.")
+    outdated: bool = Field(False, description="It changes nothing: a report with a higher sequence is known.")
 
 
 class AttemptAnswer(Answer):

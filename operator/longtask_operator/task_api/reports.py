@@ -30,18 +30,18 @@ def router(admit: Admit, writes: Writes) -> APIRouter:
     @routes.post(
         "/progress",
         status_code=202,
-        responses={200: {"model": Told, "description": "Stored, or outdated."}},
+        responses={200: {"model": Told, "description": "Stored before the answer, or outdated."}},
         openapi_extra=json_body(ProgressBody),
     )
     async def progress(request: Request, response: Response, caller: Annotated[Attempt, Depends(admit)]) -> Told:
         """Tell how far the work is. 202: held, and written within the interval; the newest report wins."""
         body = await small_json(request, MAX_PROGRESS_BODY, caller.share, ProgressBody)
-        if body.final:
-            await writes.write(caller, body.report())
-        elif writes.hold(caller, body.report()):
+        held = not body.final
+        newest = writes.hold(caller, body.report()) if held else await writes.write(caller, body.report())
+        if newest and held:
             return Told(held=True)
         response.status_code = HTTPStatus.OK
-        return Told(held=False)
+        return Told(held=False, outdated=not newest)
 
     @routes.post("/heartbeat", status_code=202)
     async def heartbeat(caller: Annotated[Attempt, Depends(admit)]) -> Told:

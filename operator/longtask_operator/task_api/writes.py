@@ -111,11 +111,16 @@ class Writes:
         return True
 
     async def write(self, attempt: Attempt, report: Report) -> bool:
-        """Store a report now. False when something newer is stored. Raises Refusal."""
-        self._held.pop(attempt.task.metadata.uid, None)
-        if not self._is_newer(attempt, report, None):
+        """Store a report now. False when something newer is known. Raises Refusal."""
+        uid = attempt.task.metadata.uid
+        held = self._held.get(uid)
+        if not self._is_newer(attempt, report, held):
             return False
-        return await self._store(_Held(attempt, report, clock.now())) is not None
+        self._held.pop(uid, None)
+        if await self._store(_Held(attempt, report, clock.now())) is None:
+            await self.live(attempt)  # refused because something newer is stored, or because nothing is taken any more
+            return False
+        return True
 
     async def change(self, attempt: Attempt, make: Callable[[LongTask], Iterable[Operation]]) -> LongTask:
         """Store the operations that `make` gives for the task as it is; nobody else's write comes between the look and
