@@ -275,12 +275,12 @@ def _shown(question: Question) -> str:
 def _typed(text: str, schema: Mapping[str, Any] | None) -> tuple[Any, str | None]:
     """What somebody typed, JSON or text, whichever fits, text first where text is asked for; and what does not fit."""
     if len(text) > MAX_ANSWER:
-        return text, f"the answer has {len(text)} characters, and must have at most {MAX_ANSWER}"
+        return text, f"answer has {len(text)} characters, and must have at most {MAX_ANSWER}"
     if not text and schema is None:
-        return text, "the answer is empty"
+        return text, "answer is empty"
     candidates: list[Any] = [text]
     with suppress(ValueError):
         candidates.insert((schema or {}).get("type") == "string", json.loads(text))
-    problems = [misfit(dict(schema or {}), each, "the answer") for each in candidates]
+    problems = [misfit(dict(schema or {}), each, "answer") for each in candidates]
     fitting = [each for each, problem in zip(candidates, problems, strict=True) if problem is None]
     return (fitting[0], None) if fitting else (candidates[0], problems[0])

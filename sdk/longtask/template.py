@@ -123,7 +123,9 @@ def _wanted(signature: Signature, options: argparse.Namespace) -> Part:
         container["resources"] = Part(requests=resources, limits=resources)
     if container:
         spec["podTemplate"] = Part(spec=Part(containers=Part({0: container})))
-    return Part(metadata=Part(annotations=Part(made["metadata"]["annotations"])), spec=spec)
+    return Part(
+        apiVersion=made["apiVersion"], metadata=Part(annotations=Part(made["metadata"]["annotations"])), spec=spec
+    )
 
 
 def document(signature: Signature, name: str, options: argparse.Namespace) -> dict[str, Any]:

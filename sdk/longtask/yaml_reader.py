@@ -169,20 +169,10 @@ class _Reader:
 
     def _inline(self, above: int) -> Node:
         """What is no collection in block style."""
-        anchor = self._properties()
-        if not self._rest_of_line():
-            self._skip()
-            node = Node(None, self._at, self._at) if self._column <= above else self._block(above)
-        elif self._peek in "|>":
-            node = self._lines(above)
-        elif self._peek in "[{\"'*":
-            node = self._flow()
-            self._ends_line()
-        else:
-            node = self._plain(above)
-            self._ends_line()
-        if anchor:
-            self._anchors[anchor] = node
+        if self._peek in "|>":
+            return self._lines(above)
+        node = self._flow() if self._peek in "[{\"'*" else self._plain(above)
+        self._ends_line()
         return node
 
     def _plain(self, above: int) -> Node:
@@ -265,9 +255,7 @@ class _Reader:
     def _flow_list(self, start: int) -> Node:
         items: list[Node] = []
         while not self._closes("]", start):
-            self._properties()
-            items.append(self._flow())
-            self._flow_space()
+            items.append(self._flow_value())
             if self._peek == ":":
                 raise self._bad(
                     f"a colon stands in the list that begins in line {self._line(start)}: "
@@ -292,12 +280,18 @@ class _Reader:
             if self._peek == ":" and (was_quoted or self._text[self._at + 1 : self._at + 2] in (*" \n\t,}[{", "")):
                 self._at += 1
                 self._flow_space()
-                self._properties()
                 if self._peek not in (",", "}"):
-                    entries[name] = self._flow()
-                    self._flow_space()
+                    entries[name] = self._flow_value()
             self._comma("}", start)
         return Node(entries, start, self._at, is_flow=True, keys=keys)
+
+    def _flow_value(self) -> Node:
+        anchor = self._properties()
+        node = self._flow()
+        if anchor:
+            self._anchors[anchor] = node
+        self._flow_space()
+        return node
 
     def _closes(self, bracket: str, start: int) -> bool:
         self._flow_space()

@@ -365,6 +365,7 @@ BY_HAND = [
         "'longtask run a:f -v'",
         ".command[1] runs a:f, ",
     ),
+    ("longtask.dev/v1alpha1", "longtask.dev/v1", 'apiVersion is "longtask.dev/v1", and "longtask.dev/v1alpha1" now'),
     ("schema-hash: ", "schema-hash: 0", "metadata.annotations[longtask.dev/schema-hash] is "),
 ]
 
@@ -433,6 +434,33 @@ def test_an_update_writes_the_options_that_are_given_and_says_so(module: str, ru
     _, fresh, _ = run(f"{module}:model_training", *options)
     assert found.splitlines()[1:] == fresh.replace("limit: 0", "limit: 0  # it is flaky").splitlines()[1:]
     assert run(f"{module}:model_training", "--check", str(written), *options)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("resources: {limits: &r {memory: 1Gi}, requests: *r}", "resources.requests stands elsewhere, under an anchor"),
+        ("resources: {limits: 1Gi}", "resources.limits.memory is missing: write it by hand"),
+    ],
+)
+def test_what_stands_elsewhere_or_is_something_else_is_left_to_a_hand(
+    module: str, run: Run, text: str, says: str
+) -> None:
+    path = Path("hand.yaml")
+    path.write_text(
+        "kind: LongTaskTemplate\nmetadata:\n  name: sum-up\nspec:\n  podTemplate:\n    spec:\n      containers:\n"
+        f"        - name: main\n          image: x:1\n          {text}\n"
+    )
+    code, _, errors = run(f"{module}:add", "--update", str(path), "--memory", "2Gi")
+    assert code == 1
+    assert f"hand.yaml:10: spec.podTemplate.spec.containers[0].{says}" in errors
+
+
+def test_a_result_that_is_no_more_is_left_to_a_hand_in_braces(module: str, run: Run) -> None:
+    Path("hand.yaml").write_text("{kind: LongTaskTemplate, metadata: {name: hidden}, spec: {resultSchema: {}}}\n")
+    code, _, errors = run(f"{module}:_hidden", "--name", "hidden", "--check", "hand.yaml")
+    assert code == 1
+    assert "hand.yaml:1: spec.resultSchema is there, and not in the function: delete it by hand" in errors
 
 
 def test_a_file_that_is_no_text_is_told_by_its_name(module: str, run: Run) -> None:

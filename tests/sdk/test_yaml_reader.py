@@ -121,6 +121,11 @@ def read_by_pyyaml(text: str) -> Any:
         ("a: 1\n--- b: 2\n", 2, "--- stands on a line of its own"),
         ("a: *b\n", 1, "no anchor &b stands above *b"),
         ("---\na: 1\n---\nb: ]\n", 4, "no value can begin with ]"),
+        ("a: {b: 1,\n  b: 2}\n", 2, "the key b stands here for the second time"),
+        ("a: {[b]: 1}\n", 1, "a key is a text"),
+        ("a: {b: 1\n  c: 2}\n", 2, "a comma or } is missing before :"),
+        ('a: "\\U00110000"\n', 1, "\\U00110000 is no character"),
+        ("a: |x\n  b\n", 1, "behind | or > stand only + or - and a number"),
         ("[" * 200, 1, "nested deeper than 100 levels"),
         ("".join(f"{' ' * depth}a:\n" for depth in range(200)), 101, "nested deeper than 100 levels"),
     ],
@@ -129,6 +134,31 @@ def test_what_is_broken_is_told_with_its_line(text: str, line: int, problem: str
     with pytest.raises(BadYaml) as told:
         read_documents(text)
     assert (told.value.line, str(told.value)[: len(problem)]) == (line, problem)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("yes", True),
+        ("Off", False),
+        ("~", None),
+        ("0x1f", 31),
+        ("-0b11", -3),
+        ("010", 8),
+        ("1e3", 1000.0),
+        ("12:30", "12:30"),
+        ("2026-01-31", "2026-01-31"),
+        ("1.2.3", "1.2.3"),
+        ("|+\n  x\n", "x\n\n"),
+        ("{b: &c [1], d: !!seq *c}", {"b": [1], "d": [1]}),
+        ("|2-\n    x\n   y\n", "  x\n y"),
+        ("{b, c: , d}", {"b": None, "c": None, "d": None}),
+        ("[b\n  c, d]", ["b c", "d"]),
+    ],
+)
+def test_a_value_is_what_kubectl_takes_it_for(text: str, value: Any) -> None:
+    (root,) = read_documents(f"a: {text}\n")
+    assert root.plain() == {"a": value}
 
 
 def test_every_value_knows_where_it_stands() -> None:
