@@ -78,6 +78,20 @@ def test_on_a_terminal_one_line_is_written_anew(person: Person, monkeypatch: pyt
     assert person.sees == "\r1/2 (50%)\x1b[K\na line of the log\n\r2/2 (100%)\x1b[K\n"
 
 
+def test_the_result_stands_below_the_progress(
+    person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(desk, "TERMINAL_PACE", 1e9)
+    with person.types():
+        host = Desk({})
+        ctx = Context(host)
+        ctx.progress(1, 2)
+        ctx.progress(2, 2)
+        host.hand_in(b"7")
+        assert person.sees == "\r1/2 (50%)\x1b[K\r2/2 (100%)\x1b[K\n"
+    assert capsys.readouterr().out == "7\n"
+
+
 def test_lines_come_at_a_pace_and_the_last_one_always(capsys: pytest.CaptureFixture[str]) -> None:
     host = Desk({})
     ctx = Context(host)
