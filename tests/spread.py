@@ -26,7 +26,7 @@ FOLDERS = (
     "unit",
 )
 """In the order in which their tests begin."""
-RENDERED = ("test_rendering.py", "test_values.py")
+RENDERED = ("test_rendering.py", "test_task_namespace.py", "test_values.py")
 """Tests of the chart that need no release."""
 
 

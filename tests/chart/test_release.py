@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.conftest import RELEASE, SYSTEM, TASKS, Run
+from tests.chart.conftest import CHART, RELEASE, SYSTEM, TASKS, Run
 
 pytestmark = pytest.mark.usefixtures("release")
 
@@ -79,6 +79,22 @@ def test_helm_test_runs_a_task_and_leaves_nothing(helm: Run, kubectl: Run) -> No
     assert ran.returncode == 0, ran.stdout
     assert kubectl("get", "-n", TASKS, "ltt/helm-test").returncode != 0
     assert kubectl("get", "-n", SYSTEM, "pod/longtask-test").returncode != 0
+
+
+def test_an_upgrade_with_forgotten_values_does_not_leave_the_task_namespace(helm: Run, kubectl: Run) -> None:
+    def installed() -> str:
+        kinds = "roles,rolebindings,networkpolicies,validatingadmissionpolicybindings"
+        rights = kubectl("get", kinds, "-n", TASKS, "-l", INSTANCE, "-o", "name").stdout
+        operator = kubectl("get", "-n", SYSTEM, "deployment/longtask-operator", "-o", "jsonpath={.spec}").stdout
+        return helm("history", RELEASE, "-n", SYSTEM, "-o", "json").stdout + rights + operator
+
+    before = installed()
+    assert "longtask-operator" in before
+    ran = helm("upgrade", RELEASE, str(CHART), "-n", SYSTEM, "--set", "taskNamespace.name=chart-elsewhere")
+    assert ran.returncode != 0
+    assert f'taskNamespace.name is "chart-elsewhere", but the installed release works in "{TASKS}"' in ran.stdout
+    assert installed() == before
+    assert kubectl("get", "namespace", "chart-elsewhere").returncode != 0
 
 
 def test_tasks_outlive_upgrade_uninstall_and_reinstall(

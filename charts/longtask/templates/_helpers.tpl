@@ -15,6 +15,24 @@
 {{- .Values.taskNamespace.name }}
 {{- end }}
 
+{{/*
+Refuses an upgrade that would leave the namespace where the installed operator works: the rights and policies there would
+go, and with them its running tasks. Only an upgrade asks the cluster, for a Deployment that Helm reads then in any case;
+`helm template`, a first install and a dry run on the client have no answer, and pass.
+*/}}
+{{- define "longtask.refuseMove" -}}
+{{- if .Release.IsUpgrade }}
+{{- $found := lookup "apps/v1" "Deployment" .Release.Namespace (printf "%s-operator" (include "longtask.fullname" .)) }}
+{{- range (dig "spec" "template" "spec" "containers" list $found) }}
+{{- range .env }}
+{{- if and (eq .name "LONGTASK_OPERATOR_NAMESPACE") (not (has .value (list $.Values.taskNamespace.name $.Values.taskNamespace.moveFrom))) }}
+{{- fail (printf "taskNamespace.name is %q, but the installed release works in %q: this upgrade would take all rights and policies away there, and running tasks would fail. Pass the values of the install again (--set taskNamespace.name=%s, or --reset-then-reuse-values). To move it, when no task runs there any more, add --set taskNamespace.moveFrom=%s." $.Values.taskNamespace.name .value .value .value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Labels of every object. Takes a list of the root context and the component. */}}
 {{- define "longtask.labels" -}}
 {{- $root := first . -}}
