@@ -41,8 +41,8 @@ async def asked(agent: Agent, task_id: str) -> Reply:
 
 
 async def answered(agent: Agent, tool: str, when: Callable[[Reply], bool], /, **arguments: Any) -> Reply:
-    """The first answer of a tool that is as wanted; fails after a minute with what was answered last."""
-    deadline = time.monotonic() + 60
+    """The first answer of a tool that is as wanted; fails after two minutes with what was answered last."""
+    deadline = time.monotonic() + 120
     while not when(reply := await agent.call(tool, **arguments)):
         assert time.monotonic() < deadline, f"{tool} still answers: {reply.text}"
         await asyncio.sleep(0.1)

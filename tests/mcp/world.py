@@ -14,6 +14,7 @@ from kubernetes.aio.client import ApiClient
 from longtask_api import crd, names
 from longtask_api.longtask import LongTask
 from longtask_runtime import kube
+from tests.kube import pause
 
 V = TypeVar("V")
 NOW = "2026-11-22T10:00:00Z"
@@ -34,14 +35,15 @@ AGENT_RULES = [{"apiGroups": [names.GROUP], "resources": [names.TASK_PLURAL], "v
 
 async def eventually(look: Callable[[], Awaitable[V]], what: str, seconds: float = 120.0) -> V:
     """What `look` gives as soon as it is true; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
+    begin = time.monotonic()
     while True:
         value = await look()
         if value:
             return value
-        if time.monotonic() > deadline:
+        passed = time.monotonic() - begin
+        if passed > seconds:
             raise AssertionError(f"not within {seconds} s: {what}; last seen: {value!r}")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(pause(passed))
 
 
 @dataclass(frozen=True)
