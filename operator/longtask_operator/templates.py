@@ -116,7 +116,7 @@ def _kind(value: Any) -> str:
 def trial_pod(template: LongTaskTemplate) -> dict[str, object]:
     """The pod as a task would have it, for a dry run; its name does not change, so neither do the words about it."""
     labels = {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_TEMPLATE: template.metadata.name}
-    pod = build_pod(template, labels, environment("dry-run", template, {}, None))
+    pod = build_pod(template, labels, environment("dry-run", template, {}), None)
     pod["metadata"]["name"] = f"{template.metadata.name}-trial"
     return pod
 

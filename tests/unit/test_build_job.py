@@ -36,7 +36,7 @@ def _pod(source: LongTaskTemplate) -> dict[str, Any]:
 
 
 def _variables(properties: dict[str, Any], parameters: dict[str, Any]) -> dict[str, str]:
-    return {v["name"]: v["value"] for v in environment("uid-1", _template(properties=properties), parameters, None)}
+    return {v["name"]: v["value"] for v in environment("uid-1", _template(properties=properties), parameters)}
 
 
 def test_the_job_is_named_after_the_task_and_a_part_of_its_uid() -> None:
@@ -264,7 +264,7 @@ def test_the_order_is_ours_then_as_declared() -> None:
 
 def test_a_schema_without_properties_has_no_variables_of_its_own() -> None:
     names = [
-        v["name"] for v in environment("uid-1", template({"parametersSchema": {"type": "object"}}), {"x": 1}, None)
+        v["name"] for v in environment("uid-1", template({"parametersSchema": {"type": "object"}}), {"x": 1})
     ]
     assert names == ["LONGTASK_ID", "LONGTASK_PARAMETERS"]
 

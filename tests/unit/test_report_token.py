@@ -29,28 +29,28 @@ def _pod(report_url: str | None = URL, annotations: dict[str, str] | None = None
     return spec
 
 
-def _containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*spec["initContainers"], *spec["containers"]]
-
-
 def _environment(container: dict[str, Any]) -> dict[str, str]:
     return {variable["name"]: variable["value"] for variable in container["env"]}
 
 
-def test_every_container_has_a_token_for_reports_alone() -> None:
+def test_the_work_has_a_token_for_reports_alone_and_knows_where_to_report() -> None:
     spec = _pod()
     (volume,) = [each for each in spec["volumes"] if "projected" in each]
     assert volume["projected"]["sources"] == [
         {"serviceAccountToken": {"path": "token", "audience": "longtask.dev/report", "expirationSeconds": 3600}}
     ]
-    for container in _containers(spec):
-        (mount,) = [each for each in container["volumeMounts"] if each["name"] == volume["name"]]
-        assert mount["readOnly"]
-        assert _environment(container)["LONGTASK_TOKEN_FILE"] == f"{mount['mountPath']}/token"
+    work = spec["containers"][0]
+    (mount,) = [each for each in work["volumeMounts"] if each["name"] == volume["name"]]
+    assert mount["readOnly"]
+    assert _environment(work)["LONGTASK_TOKEN_FILE"] == f"{mount['mountPath']}/token"
+    assert _environment(work)["LONGTASK_REPORT_URL"] == URL
 
 
-def test_every_container_knows_where_to_report() -> None:
-    assert [_environment(each)["LONGTASK_REPORT_URL"] for each in _containers(_pod())] == [URL] * 3
+def test_no_other_container_can_report_because_its_result_would_count_as_the_works() -> None:
+    spec = _pod()
+    for container in (*spec["initContainers"], spec["containers"][1]):
+        assert "volumeMounts" not in container
+        assert not {"LONGTASK_REPORT_URL", "LONGTASK_TOKEN_FILE"} & _environment(container).keys()
 
 
 def test_the_authors_volumes_and_mounts_stay() -> None:

@@ -76,21 +76,28 @@ def build_job(
             },
             # Never two attempts at once: a new pod only when the old one has really ended (KEP-3939).
             "podReplacementPolicy": "Failed",
-            "template": build_pod(template, labels, environment(task.metadata.uid, template, parameters, report_url)),
+            "template": build_pod(
+                template, labels, environment(task.metadata.uid, template, parameters), report_url
+            ),
         },
     }
 
 
-def build_pod(template: LongTaskTemplate, labels: Mapping[str, str], variables: list[dict[str, str]]) -> dict[str, Any]:
-    """The core/v1 PodTemplateSpec: the author's pod with what every task gets."""
+def build_pod(
+    template: LongTaskTemplate, labels: Mapping[str, str], variables: list[dict[str, str]], report_url: str | None
+) -> dict[str, Any]:
+    """The core/v1 PodTemplateSpec: the author's pod with what every task gets. Every container has the `variables`; the
+    work alone, which is what the first one does, can report."""
     source = template.spec.pod_template
     spec = source.spec.to_api()
     spec["restartPolicy"] = "Never"
     for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
         # Ours first: $(LONGTASK_PARAM_X) in the author's own variables refers to variables before it.
         container["env"] = [*variables, *(container.get("env") or [])]
-        container["volumeMounts"] = [*(container.get("volumeMounts") or []), TOKEN_MOUNT]
         container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+    work = spec["containers"][0]
+    work["env"] = [*_reporting(report_url), *work["env"]]
+    work["volumeMounts"] = [*(work.get("volumeMounts") or []), TOKEN_MOUNT]
     spec["volumes"] = [*(spec.get("volumes") or []), TOKEN_VOLUME]
     return {
         "metadata": {
@@ -104,9 +111,7 @@ def build_pod(template: LongTaskTemplate, labels: Mapping[str, str], variables: 
     }
 
 
-def environment(
-    task_uid: str, template: LongTaskTemplate, parameters: Mapping[str, Any], report_url: str | None
-) -> list[dict[str, str]]:
+def environment(task_uid: str, template: LongTaskTemplate, parameters: Mapping[str, Any]) -> list[dict[str, str]]:
     """The variables every container gets; only declared parameters have one of their own, as their names are checked.
 
     Kubernetes expands $(NAME) in values, so every `$` is doubled: a parameter could otherwise read the pod's own
@@ -114,8 +119,6 @@ def environment(
     unknown $(NAME) would stay in args as it is written.
     """
     variables = {names.ENV_ID: task_uid, names.ENV_PARAMETERS: compact_json(parameters)}
-    if report_url is not None:
-        variables |= {names.ENV_REPORT_URL: report_url, names.ENV_TOKEN_FILE: f"{names.REPORT_TOKEN_FOLDER}/token"}
     schema_hash = template.metadata.annotations.get(names.ANNOTATION_SCHEMA_HASH)
     if schema_hash is not None:
         variables[names.ENV_SCHEMA_HASH] = schema_hash
@@ -124,6 +127,16 @@ def environment(
         value = parameters.get(name)
         if not isinstance(value, dict | list):
             variables[environment_name(name)] = _scalar(value)
+    return _listed(variables)
+
+
+def _reporting(report_url: str | None) -> list[dict[str, str]]:
+    if report_url is None:
+        return []
+    return _listed({names.ENV_REPORT_URL: report_url, names.ENV_TOKEN_FILE: f"{names.REPORT_TOKEN_FOLDER}/token"})
+
+
+def _listed(variables: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"name": name, "value": value.replace("$", "$$")} for name, value in variables.items()]
 
 
