@@ -111,7 +111,7 @@ BAD: dict[str, tuple[Any, int, str]] = {
     "more than all": ({"fraction": 1.5}, 422, "fraction"),
     "not a number": (b'{"fraction": NaN}', 422, "fraction"),
     "infinite metric": (b'{"metrics": {"loss": Infinity}}', 422, "loss"),
-    "unknown field": ({"procent": 5}, 422, "procent"),
+    "unknown field": ({"procent": 5}, 422, "procent: no such field; there are sequence, fraction, current, total,"),
     "long message": ({"message": "x" * 1025}, 422, "message"),
     "bad metric name": ({"metrics": {"a b": 1}}, 422, "metrics"),
     "too many metrics": ({"metrics": {f"m{n}": n for n in range(33)}}, 422, "metrics"),

@@ -263,9 +263,7 @@ def test_the_order_is_ours_then_as_declared() -> None:
 
 
 def test_a_schema_without_properties_has_no_variables_of_its_own() -> None:
-    names = [
-        v["name"] for v in environment("uid-1", template({"parametersSchema": {"type": "object"}}), {"x": 1})
-    ]
+    names = [v["name"] for v in environment("uid-1", template({"parametersSchema": {"type": "object"}}), {"x": 1})]
     assert names == ["LONGTASK_ID", "LONGTASK_PARAMETERS"]
 
 

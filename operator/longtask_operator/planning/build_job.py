@@ -76,9 +76,7 @@ def build_job(
             },
             # Never two attempts at once: a new pod only when the old one has really ended (KEP-3939).
             "podReplacementPolicy": "Failed",
-            "template": build_pod(
-                template, labels, environment(task.metadata.uid, template, parameters), report_url
-            ),
+            "template": build_pod(template, labels, environment(task.metadata.uid, template, parameters), report_url),
         },
     }
 

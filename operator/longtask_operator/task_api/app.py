@@ -7,6 +7,7 @@ from typing import Annotated
 import aiohttp
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
@@ -30,8 +31,19 @@ ARCHIVE_PATH = "/v1/archive"
 DESCRIPTION = """\
 Where the pods of tasks report progress, checkpoints, questions and results, and where the MCP server reads logs, large
 results, and the records of tasks that are gone. A pod's token (LONGTASK_TOKEN_FILE, read for every request) says which
-task and attempt it is.
+task and attempt it is. `pods` is all that the work calls; nobody but the MCP server needs `readers`.
 """
+SERVERS = [
+    {
+        "url": "http://{address}",
+        "description": "LONGTASK_REPORT_URL without its end: the paths here begin with /v1/report already.",
+        "variables": {"address": {"default": "longtask-task-api.longtask-system.svc:8082"}},
+    }
+]
+TAGS = [
+    {"name": "pods", "description": "What the work calls, with its pod's token."},
+    {"name": "readers", "description": "What the MCP server calls; a pod's token is refused."},
+]
 Credentials = HTTPAuthorizationCredentials | None
 POD_TOKEN = HTTPBearer(
     scheme_name="pod", description=f"The pod's token with audience {AUDIENCE_REPORT}.", auto_error=False
@@ -39,6 +51,7 @@ POD_TOKEN = HTTPBearer(
 READER_TOKEN = HTTPBearer(
     scheme_name="reader", description=f"A listed account's token with audience {AUDIENCE_TASK_API}.", auto_error=False
 )
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 _REFUSALS = {
     400: "The request is cut off, or a header cannot be read.",
     401: "The token proves no identity.",
@@ -73,9 +86,16 @@ def task_api(parts: Parts) -> FastAPI:
         title="LongTask task API",
         version=__version__,
         description=DESCRIPTION,
-        docs_url=None,
-        redoc_url=None,
-        responses={status: {"model": Problem, "description": text} for status, text in _REFUSALS.items()},
+        servers=SERVERS,
+        openapi_tags=TAGS,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_name,
+        responses={
+            status: {"model": Problem, "description": text}
+            | ({"headers": _RETRY_AFTER} if status in (429, 503) else {})
+            for status, text in _REFUSALS.items()
+        },
         exception_handlers={
             Refusal: refused,
             RequestValidationError: malformed,
@@ -103,3 +123,8 @@ def task_api(parts: Parts) -> FastAPI:
     )
     app.include_router(archive.router(reader, parts.archive), prefix=ARCHIVE_PATH, tags=["readers"])
     return app
+
+
+def _name(route: APIRoute) -> str:
+    """Of an operation in generated clients: the function's, so a function that is renamed breaks them."""
+    return route.name

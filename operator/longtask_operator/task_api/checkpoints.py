@@ -1,7 +1,7 @@
 """A pod keeps the state from which its next attempt goes on: small text in the object, all else in the store."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.responses import StreamingResponse
@@ -12,6 +12,7 @@ from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES
 from longtask_operator.task_api.bodies import MAX_SEQUENCE, Saved, milliseconds
 from longtask_operator.task_api.callers import Admit, Attempt
 from longtask_operator.task_api.content import (
+    BINARY,
     BINARY_MEDIA_TYPE,
     RAW_BODY,
     Begun,
@@ -26,6 +27,19 @@ from longtask_operator.task_api.errors import Refusal
 from longtask_operator.task_api.shelf import Shelf
 from longtask_operator.task_api.writes import Operation, Writes
 from longtask_runtime import clock
+
+LAST: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Its bytes, with the Content-Type under which they were saved.",
+        "content": BINARY,
+        "headers": {
+            "LongTask-Attempt": {"description": "The attempt that saved it.", "schema": {"type": "integer"}},
+            "LongTask-Sequence": {"description": "Its sequence.", "schema": {"type": "integer"}},
+            "Content-Digest": {"description": "sha-256=:...: (RFC 9530)", "schema": {"type": "string"}},
+        },
+    },
+    204: {"description": "There is none yet."},
+}
 
 
 def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
@@ -80,8 +94,8 @@ def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
         await shelf.drop(caller.task, *unneeded)
         return Saved(sequence=number, size=size, sha256=sha256)
 
-    @routes.get("/checkpoint", response_class=Response, responses={204: {"description": "There is none yet."}})
-    async def last_checkpoint(caller: Annotated[Attempt, Depends(admit)]) -> Response:
+    @routes.get("/checkpoint", response_class=Response, responses=LAST)
+    async def read_checkpoint(caller: Annotated[Attempt, Depends(admit)]) -> Response:
         """The state that was kept last, by whichever attempt."""
         checkpoint = (await writes.live(caller)).status.checkpoint
         if checkpoint is None:

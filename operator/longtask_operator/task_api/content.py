@@ -25,13 +25,27 @@ Body = TypeVar("Body", bound=BaseModel)
 
 BINARY_MEDIA_TYPE = "application/octet-stream"
 RangeHeader = Annotated[str | None, Header(alias="Range", max_length=128)]
+BINARY = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in (BINARY_MEDIA_TYPE, "*/*")}
+"""What the OpenAPI document says of bytes of any type."""
 BYTES: dict[int | str, dict[str, Any]] = {
-    206: {"description": "The part that Range asked for."},
-    200: {"content": {"*/*": {}}},
+    200: {
+        "description": "All of it.",
+        "content": BINARY,
+        "headers": {"Content-Digest": {"description": "sha-256=:...: (RFC 9530)", "schema": {"type": "string"}}},
+    },
+    206: {
+        "description": "The part that Range asked for.",
+        "content": BINARY,
+        "headers": {"Content-Range": {"description": "bytes 0-9/100 (RFC 9110)", "schema": {"type": "string"}}},
+    },
 }
 Digest = Annotated[str | None, Header(alias="Content-Digest", max_length=1024)]
 RAW_BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+    "requestBody": {
+        "description": "Bytes of any type; Content-Type is kept with them.",
+        "required": True,
+        "content": {BINARY_MEDIA_TYPE: BINARY[BINARY_MEDIA_TYPE]},
+    }
 }
 FIRST_SECONDS, SLOWEST = 30.0, 64 * 1024
 """A body has so many seconds, and one more for each so many bytes that have come: only the wait for the next part
@@ -95,7 +109,10 @@ async def small_json(request: Request, limit: int, share: Share, model: type[Bod
     try:
         return model.model_validate_json(begun.head)
     except ValidationError as error:
-        raise RequestValidationError(error.errors(include_url=False, include_input=False)) from None
+        problems = error.errors(include_url=False, include_input=False)
+        unknown = f"no such field; there are {', '.join(field.alias or '' for field in model.model_fields.values())}"
+        told = [{**each, "msg": unknown} if each["type"] == "extra_forbidden" else each for each in problems]
+        raise RequestValidationError(told) from None
 
 
 async def _stream(request: Request, share: Share) -> AsyncIterator[bytes]:

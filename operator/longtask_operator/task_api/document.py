@@ -10,12 +10,43 @@ from typing import Any
 from longtask_operator.task_api.app import Parts, task_api
 
 FILE = Path(__file__).resolve().parents[3] / "docs" / "task-api.json"
+FORMATS = {"number": "double", "integer": "int64"}
 
 
 def document() -> dict[str, Any]:
     """The document; what the API works with stays out of it, so nothing of that is needed here."""
     nothing: dict[str, Any] = {field.name: None for field in fields(Parts)}
-    return task_api(Parts(**nothing)).openapi()
+    made: dict[str, Any] = _for_generators(task_api(Parts(**nothing)).openapi())
+    return made
+
+
+def _for_generators(part: Any) -> Any:
+    """The same in the words that generators of clients understand: numbers of 64 bits, for which they take 32 where
+    nothing is said; no null where leaving out says it; values of a map as additionalProperties."""
+    if isinstance(part, list):
+        return [_for_generators(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    made = {name: _for_generators(each) for name, each in part.items()}
+    if made.get("type") in FORMATS:
+        made.setdefault("format", FORMATS[made["type"]])
+    if "patternProperties" in made:
+        ((pattern, value),) = made.pop("patternProperties").items()
+        made |= {"propertyNames": {"pattern": pattern}, "additionalProperties": value}
+    if isinstance(made.get("properties"), dict):
+        required = made.get("required", ())
+        made["properties"] = {
+            name: each if name in required else _without_null(each) for name, each in made["properties"].items()
+        }
+    return made | {"schema": _without_null(made["schema"])} if "in" in made and "schema" in made else made
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    rest = {name: each for name, each in schema.items() if name != "anyOf" and (name, each) != ("default", None)}
+    return {**rest, **kinds[0]}
 
 
 def main(arguments: list[str]) -> int:

@@ -55,12 +55,17 @@ async def malformed(_: Request, error: Exception) -> Response:
     return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Malformed", "; ".join(told)[:4096]).response()
 
 
-async def unknown(_: Request, error: Exception) -> Response:
+async def unknown(request: Request, error: Exception) -> Response:
     """Exception handler of what the router refuses: an unknown path, another method."""
     assert isinstance(error, HTTPException)  # noqa: S101
-    reason = "".join(word.capitalize() for word in HTTPStatus(error.status_code).phrase.split())
-    headers = {**(error.headers or {})}
-    return Refusal(HTTPStatus(error.status_code), reason, str(error.detail), headers).response()
+    status, headers = HTTPStatus(error.status_code), {**(error.headers or {})}
+    reason, place = "".join(word.capitalize() for word in status.phrase.split()), request.url.path[:200]
+    detail = {
+        HTTPStatus.NOT_FOUND: f"there is nothing at {place}; docs/task-api.json has the paths, which begin with "
+        "/v1/report as LONGTASK_REPORT_URL ends with it: write it once, and no / at the end",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{place} does not take {request.method}, but {headers.get('Allow')}",
+    }.get(status, str(error.detail))
+    return Refusal(status, reason, detail, headers).response()
 
 
 async def unavailable(request: Request, error: Exception) -> Response:

@@ -33,7 +33,7 @@ def router(admit: Admit, writes: Writes, cache: Cache, validator: Validator) -> 
     routes = APIRouter()
 
     @routes.post("/questions", response_model_exclude_unset=True, openapi_extra=json_body(QuestionBody))
-    async def ask(request: Request, caller: Annotated[Attempt, Depends(admit)]) -> QuestionAnswer:
+    async def ask_question(request: Request, caller: Annotated[Attempt, Depends(admit)]) -> QuestionAnswer:
         """Ask; the same question asked again, also by a later attempt, is the first one and may have its answer."""
         body = await small_json(request, MAX_QUESTION_BODY, caller.share, QuestionBody)
         question = _question(body, clock.now())
@@ -43,7 +43,7 @@ def router(admit: Admit, writes: Writes, cache: Cache, validator: Validator) -> 
         return await _answer(validator, task, _find(task, body.id))
 
     @routes.get("/questions/{question_id}", response_model_exclude_unset=True)
-    async def look(
+    async def read_question(
         question_id: str,
         caller: Annotated[Attempt, Depends(admit)],
         wait_seconds: Annotated[float, Query(alias="waitSeconds", ge=0, le=LONGEST_WAIT)] = 0,

@@ -19,7 +19,7 @@ def router(admit: Admit, writes: Writes) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/attempt")
-    async def attempt(caller: Annotated[Attempt, Depends(admit)]) -> AttemptAnswer:
+    async def read_attempt(caller: Annotated[Attempt, Depends(admit)]) -> AttemptAnswer:
         """Which attempt the caller is, and whether the end of the task was asked for."""
         return AttemptAnswer(
             task_id=caller.task.metadata.uid,
@@ -33,7 +33,7 @@ def router(admit: Admit, writes: Writes) -> APIRouter:
         responses={200: {"model": Told, "description": "Stored before the answer, or outdated."}},
         openapi_extra=json_body(ProgressBody),
     )
-    async def progress(request: Request, response: Response, caller: Annotated[Attempt, Depends(admit)]) -> Told:
+    async def report_progress(request: Request, response: Response, caller: Annotated[Attempt, Depends(admit)]) -> Told:
         """Tell how far the work is. 202: held, and written within the interval; the newest report wins."""
         body = await small_json(request, MAX_PROGRESS_BODY, caller.share, ProgressBody)
         held = not body.final
@@ -44,7 +44,7 @@ def router(admit: Admit, writes: Writes) -> APIRouter:
         return Told(held=False, outdated=not newest)
 
     @routes.post("/heartbeat", status_code=202)
-    async def heartbeat(caller: Annotated[Attempt, Depends(admit)]) -> Told:
+    async def report_heartbeat(caller: Annotated[Attempt, Depends(admit)]) -> Told:
         """Tell that the work lives, without progress."""
         writes.hold(caller, None)
         return Told(held=True)

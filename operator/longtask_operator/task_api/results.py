@@ -36,8 +36,15 @@ logger = logging.getLogger(__name__)
 
 MAX_CHECKED_RESULT = 16 * 1024 * 1024
 """Bytes of a result that can be held against a resultSchema, which needs all of it in memory."""
+FORM = "application/x-www-form-urlencoded"
 _NO_RESULT: dict[int | str, dict[str, Any]] = {
     415: {"model": Problem, "description": "A result is JSON or text; other data is an artifact."}
+}
+RESULT_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {JSON_MEDIA_TYPE: {"schema": {}}, "text/plain": {"schema": {"type": "string"}}},
+    }
 }
 ARTIFACT_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$"
 
@@ -46,8 +53,8 @@ def router(admit: Admit, results: "Results") -> APIRouter:
     """result, artifacts."""
     routes = APIRouter()
 
-    @routes.put("/result", openapi_extra=RAW_BODY, response_model_exclude_none=True, responses=_NO_RESULT)
-    async def hand_in(
+    @routes.put("/result", openapi_extra=RESULT_BODY, response_model_exclude_none=True, responses=_NO_RESULT)
+    async def hand_in_result(
         request: Request,
         caller: Annotated[Attempt, Depends(admit)],
         content_digest: Digest = None,
@@ -93,6 +100,8 @@ class Results:
         """Take the body of the request as the result. Raises Refusal."""
         if offer.media_type != JSON_MEDIA_TYPE and not offer.media_type.startswith("text/"):
             detail = f"a result is application/json or text, not {offer.media_type}; other data is an artifact"
+            if offer.media_type == FORM:
+                detail = f"{detail} (curl calls --data so: add --header 'Content-Type: application/json')"
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", detail)
         job = self.cache.jobs.get(caller.task.metadata.uid)
         schema = job.result_schema if job is not None else None
