@@ -50,14 +50,14 @@ def by_hand(tasks: Tasks) -> Callable[[str, str], str]:
     return run
 
 
-def test_the_smallest_template_works(tasks: Tasks, unique: Callable[[str], str]) -> None:
-    (block,) = [block for block in blocks("yaml", page="docs/authors.md") if "apiVersion" in block.text]
-    template = yaml.safe_load(block.text)
+def test_the_smallest_template_and_task_work(tasks: Tasks) -> None:
+    template, task = (
+        yaml.safe_load(block.text) for block in blocks("yaml", page="docs/authors.md") if "apiVersion" in block.text
+    )
     template["spec"]["podTemplate"]["spec"]["containers"][0]["image"] = IMAGE
     tasks.template(template["metadata"]["name"], template["spec"])
-    name = unique("primes")
-    tasks.start(name, template["metadata"]["name"], {"limit": 1000})
-    status = tasks.wait(name, "Succeeded", "Failed")
+    tasks.kube.create(tasks.kube.path("longtasks"), task).done()
+    status = tasks.wait(task["metadata"]["name"], "Succeeded", "Failed")
     assert status["result"]["value"] == {"primes": 168}, status
 
 

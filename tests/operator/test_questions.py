@@ -109,6 +109,21 @@ def test_nobody_answers_in_time_and_the_default_is_taken_for_good(tasks: Tasks, 
     assert pod.get("questions/go").body["state"] == "TimedOut"
 
 
+def test_a_default_of_null_says_that_there_was_no_answer_whatever_the_schema(running: tuple[str, Caller]) -> None:
+    _, pod = running
+    asked = {"id": "go", "message": "?", "timeoutSeconds": 1, "default": None, "schema": {"type": "boolean"}}
+    assert pod.post("questions", asked).code == 200
+    assert pod.get("questions/go?waitSeconds=30").body == {"id": "go", "state": "TimedOut", "value": None}
+
+
+def test_what_a_question_was_first_asked_with_holds(tasks: Tasks, running: tuple[str, Caller]) -> None:
+    name, pod = running
+    pod.post("questions", COLOUR)
+    first = tasks.status(name)["inputRequests"]
+    assert pod.post("questions", {**COLOUR, "schema": {}, "timeoutSeconds": 9, "default": 1}).code == 200
+    assert tasks.status(name)["inputRequests"] == first
+
+
 def test_an_answer_that_does_not_fit_says_so(tasks: Tasks, running: tuple[str, Caller]) -> None:
     name, pod = running
     pod.post("questions", COLOUR)
@@ -143,6 +158,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no schema": ({"id": "a", "message": "?", "schema": {"type": "strin"}}, "schema"),
     "remote schema": ({"id": "a", "message": "?", "schema": {"$ref": "https://example.com/x"}}, "schema"),
     "default without timeout": ({"id": "a", "message": "?", "default": 1}, "timeoutSeconds"),
+    "a default that is no answer": (
+        {"id": "a", "message": "?", "timeoutSeconds": 5, "default": "x", "schema": {"type": "boolean"}},
+        "default: does not fit the schema",
+    ),
     "large schema": ({"id": "a", "message": "?", "schema": {"description": "x" * 9000}}, "schema"),
 }
 

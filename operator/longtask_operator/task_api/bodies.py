@@ -66,7 +66,7 @@ class QuestionBody(Body):
     timeout_seconds: int | None = Field(
         None, ge=1, le=10**9, description="How long to wait for an answer, in seconds; not given: for ever."
     )
-    default: Any = Field(None, description="The answer when nobody answers in time.")
+    default: Any = Field(None, description="The answer when nobody answers in time: fits the schema, or is null.")
 
     @model_validator(mode="after")
     def _default_needs_a_timeout(self) -> "QuestionBody":

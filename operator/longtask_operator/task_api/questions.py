@@ -37,8 +37,8 @@ def router(admit: Admit, writes: Writes, cache: Cache, validator: Validator) -> 
         """Ask; the same question asked again, also by a later attempt, is the first one and may have its answer."""
         body = await small_json(request, MAX_QUESTION_BODY, caller.share, QuestionBody)
         question = _question(body, clock.now())
-        if body.answer_schema is not None and (problems := await validator.run(check_value_schema, body.answer_schema)):
-            raise _malformed(f"schema: {'; '.join(problems)}")
+        if body.answer_schema is not None:
+            await _check(validator, body.answer_schema, body.default)
         task = await writes.change(caller, lambda task: _asking(task, question))
         return await _answer(validator, task, _find(task, body.id))
 
@@ -76,6 +76,15 @@ async def until_settled(cache: Cache, uid: str, question_id: str, seconds: float
             left = min(left, (question.expires_time - clock.now()).total_seconds())
         task = await cache.changed(task, left)
     raise Refusal(HTTPStatus.CONFLICT, "TaskEnded", "the task has ended; no answer comes any more")
+
+
+async def _check(validator: Validator, schema: dict[str, Any], default: Any) -> None:
+    """Raises Refusal for a schema that is none, and a default that is no answer. null says that there was none."""
+    if problems := await validator.run(check_value_schema, schema):
+        raise _malformed(f"schema: {'; '.join(problems)}")
+    if default is not None and (found := await validator.mismatches(schema, default)):
+        told = "; ".join(str(each) for each in found)
+        raise _malformed(f"default: does not fit the schema: {told}; give one that fits, or null for no answer")
 
 
 def _question(body: QuestionBody, now: datetime) -> InputRequest:
