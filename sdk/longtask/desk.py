@@ -119,12 +119,12 @@ class Desk:
         """What is typed, until it fits; ABSENT where the default is taken."""
         has_default = question.default is not ABSENT
         taken = f"the default is taken: {json.dumps(question.default)}" if has_default else "there is no default"
+        _probe(question)
         if not _has_keyboard():
             if not has_default:
                 raise NoAnswer(f"{question.message!r} has no default and there is no terminal to ask on: run it in one")
             self.say(f"{question.message}\n  there is no terminal to ask on, {taken}")
             return ABSENT
-        _probe(question)
         self.say(_shown(question))
         until = inf if question.timeout is None else time.monotonic() + question.timeout
         self._keyboard.forget(self.say)
@@ -246,12 +246,16 @@ def _has_keyboard() -> bool:
 
 
 def _probe(question: Question) -> None:
-    """Raises NoAnswer for what is no schema, before anybody is asked."""
+    """Raises NoAnswer for what is no schema, and a default that is no answer, before anybody is asked."""
+    schema, has_default = question.schema or {}, question.default is not ABSENT and question.default is not None
     try:
-        misfit(question.schema or {}, None)
+        misfit(schema, None)
+        problem = misfit(schema, question.default, "its default") if has_default else None
     except Exception as error:  # any JSON may stand in it
         name = f"{type(error).__name__}: {error}"
         raise NoAnswer(f"the question cannot be asked: its schema is none that can be read ({name})") from None
+    if problem is not None:
+        raise NoAnswer(f"the question cannot be asked: {problem}, or be None")
 
 
 def _shown(question: Question) -> str:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -197,6 +198,16 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Silent]:
 def test_after_the_timeout_the_default_is_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
     assert Context(Desk({})).ask("Which?", timeout=0.01, default="name") == "name"
     assert 'nobody answered within 0.01 s, the default is taken: "name"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("schema", "default"), [(bool, "x"), ({"type": "integer", "minimum": 1}, 0), (date, 5)])
+def test_a_default_that_is_no_answer_is_refused_before_anybody_is_asked(schema: Any, default: Any) -> None:
+    with pytest.raises(longtask.NoAnswer, match=r"the question cannot be asked: its default .*, or be None"):
+        Context(Desk({})).ask("Sure?", schema=schema, timeout=1, default=default)
+
+
+def test_a_default_of_none_is_taken_whatever_the_schema() -> None:
+    assert Context(Desk({})).ask("Sure?", schema=bool, timeout=1, default=None) is None
 
 
 @pytest.mark.usefixtures("silent")
