@@ -69,7 +69,11 @@ class Kube:
             auth_settings=["BearerToken"],
         )
         response = self._client.call_api(method, url, header_params=headers, body=body, _request_timeout=30)
-        return Answer(response.status, json.loads(response.read() or b"null"))
+        text = response.read() or b"null"
+        try:
+            return Answer(response.status, json.loads(text))
+        except ValueError:  # a path that the API server does not know (yet) is told in plain text
+            return Answer(response.status, text.decode())
 
     def get(self, path: str, **query: str) -> Answer:
         """GET."""

@@ -68,7 +68,7 @@ def metrics(cluster: Kube) -> Iterator[str]:
     cluster.create(CRDS, crd).done()
     try:
         eventually(lambda: str(cluster.get("/apis").done()), lambda groups: "metrics.k8s.io" in groups)
-        eventually(lambda: cluster.get(METRICS).done()["resources"], bool)
+        eventually(lambda: cluster.get(METRICS), lambda answer: answer.code == 200 and answer.body["resources"])
         yield METRICS
     finally:
         cluster.request("DELETE", f"{CRDS}/{name}").done()
