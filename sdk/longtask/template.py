@@ -32,6 +32,8 @@ def main(arguments: list[str]) -> int:
     file: Path | None = options.check or options.update
     if options.image is None and file is None:
         parser.error("--image is missing: name the image that has the function")
+    if file is not None and (missing := _missing_library()):
+        return _told(missing, 2)
     try:
         signature = read(load(options.target))
         name = _checked_name(signature, options)
@@ -46,6 +48,15 @@ def main(arguments: list[str]) -> int:
         return _told(str(error), 2)
     sys.stdout.write(f"{_heading(options)}{yaml_text(document(signature, name, options))}")
     return 0
+
+
+def _missing_library() -> str:
+    """What `--check` and `--update` lack here, and how to get it. Empty where all is there."""
+    try:
+        import longtask.yaml_reader  # noqa: F401, PLC0415 - the rest of the SDK needs no library
+    except ImportError as error:
+        return f"--check and --update need PyYAML ({error}): pip install 'longtask-sdk[template]'"
+    return ""
 
 
 def _held_against(file: Path, signature: Signature, name: str, options: argparse.Namespace) -> int:

@@ -4,10 +4,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from longtask.yaml_reader import BadYaml, Node, read_documents
 from longtask.yaml_text import scalar_text, yaml_text
+
+if TYPE_CHECKING:
+    from longtask.yaml_reader import Node
 
 ABSENT: Any = object()
 """For what the file shall not have."""
@@ -47,6 +49,8 @@ def changes(file: str, name: str, target: str, python: str | None, wanted: Part)
 
     The line ends of the file are line feeds. Raises BadFile, NoTemplate.
     """
+    from longtask.yaml_reader import BadYaml, read_documents  # noqa: PLC0415 - only where a file is read
+
     try:
         documents = read_documents(file)
     except BadYaml as error:
@@ -62,7 +66,7 @@ def changed(file: str, found: list[Change]) -> str:
     return file
 
 
-def _template(documents: list[Node], name: str) -> Node:
+def _template(documents: "list[Node]", name: str) -> "Node":
     names = []
     for each in documents:
         document = each.plain()
@@ -81,7 +85,7 @@ class _Place:
     """A node of the file's text, and its path."""
 
     text: str
-    node: Node
+    node: "Node"
     path: tuple[str | int, ...]
 
     def inside(self, key: str | int) -> "_Place | None":
@@ -222,7 +226,7 @@ def _words(container: _Place) -> Iterator[_Place]:
                 yield word
 
 
-def _is_edited_inside(node: Node, value: dict[str, Any]) -> bool:
+def _is_edited_inside(node: "Node", value: dict[str, Any]) -> bool:
     """Whether one mapping becomes another one entry by entry; in braces none is deleted."""
     return node.value.keys() <= value.keys() if node.is_flow else bool(node.value.keys() & value.keys())
 

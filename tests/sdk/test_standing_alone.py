@@ -17,12 +17,13 @@ LAZY = ("asyncio", "dataclasses", "http.client", "inspect", "json", "pathlib", "
 """What only some tasks need, or all but later."""
 
 
-def python(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run this Python with the SDK alone on the path: no site-packages."""
+def python(*arguments: str, folder: Path | None = None, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    """Run this Python with the SDK alone on the path: no site-packages. It ends with this exit code."""
     command = [sys.executable, "-S", *arguments]
-    return subprocess.run(
-        command, env=CLEAN | {"PYTHONPATH": str(ROOT / "sdk")}, capture_output=True, text=True, check=True
-    )
+    environment = CLEAN | {"PYTHONPATH": str(ROOT / "sdk")}
+    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == code, ran.stderr
+    return ran
 
 
 def test_importing_takes_few_modules() -> None:
@@ -41,12 +42,26 @@ def test_every_module_of_the_sdk_imports_with_the_standard_library_alone() -> No
     modules = [
         ".".join(path.relative_to(ROOT / "sdk").with_suffix("").parts).removesuffix(".__init__")
         for path in sorted((ROOT / "sdk" / "longtask").rglob("*.py"))
-        if path.parent.name != "integrations"
+        if path.parent.name != "integrations" and path.name != "yaml_reader.py"
     ]
     assert "longtask.run" in modules
     code = f"import importlib, sys\nfor name in {modules}: importlib.import_module(name)\nprint(sorted(sys.modules))"
     found = python("-c", code).stdout
     assert not [name for name in OURS if name in found]
+
+
+@pytest.mark.parametrize("option", ["--check", "--update"])
+def test_a_template_is_written_without_a_library_and_what_reads_one_names_what_it_needs(
+    tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "work.py").write_text('def add(a: int) -> int:\n    """Adds."""\n    return a\n')
+    command = ("-m", "longtask", "template", "work:add")
+    (tmp_path / "add.yaml").write_text(python(*command, "--image", "x", folder=tmp_path).stdout)
+    ran = python(*command, option, "add.yaml", folder=tmp_path, code=2)
+    needed = "--check and --update need PyYAML (No module named 'yaml'): pip install 'longtask-sdk[template]'\n"
+    assert (ran.stdout, ran.stderr) == ("", needed)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert [each.partition(">")[0] for each in extras["template"]] == ["pyyaml"]
 
 
 def test_the_distribution_asks_for_nothing_without_an_extra() -> None:

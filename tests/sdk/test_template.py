@@ -392,13 +392,13 @@ def test_what_was_edited_in_what_is_generated_is_found_in_its_place_and_written_
         (
             "limit: 2",
             "limit: [2",
-            "templates.yaml:37: a colon stands in the list that begins in line 36",
+            "templates.yaml:37: expected ',' or ']', but got ':' while parsing a flow sequence that begins in line 36",
         ),
-        ("  title:", " title:", "templates.yaml:11: a key stands where a value is: put it on a line of its own"),
+        ("  title:", " title:", "templates.yaml:11: mapping values are not allowed here; correct this first"),
         ("limit: 2", "limit: 2\n    limit: 3", "templates.yaml:37: the key limit stands here for the second time"),
-        ("limit: 2", "limit: '2", "templates.yaml:36: the text that begins with '2 has no closing quote"),
-        ("retry:", "\tretry:", "templates.yaml:35: a tab: YAML is indented with spaces"),
-        ("image: ", "image: a: ", "a key stands where a value is: put it on a line of its own, or quote the text"),
+        ("limit: 2", "limit: '2", "templates.yaml:36: found unexpected end of stream while scanning a quoted scalar"),
+        ("retry:", "\tretry:", "templates.yaml:35: found character '\\t' that cannot start any token"),
+        ("image: ", "image: a: ", "mapping values are not allowed here; correct this first"),
         (
             "longtask\n",
             "longtsk\n",
@@ -539,6 +539,18 @@ def test_the_document_of_that_name_is_checked_among_several(module: str, run: Ru
     assert run(f"{other}:model_training", "--check", "all.yaml")[0] == 0
     assert run(f"{module}:add", "--check", "all.yaml")[0] == 0
     assert run(f"{module}:model_training", "--check", "all.yaml")[0] == 1
+
+
+def test_a_name_that_kubectl_takes_for_true_or_false_is_told_and_quoted(module: str, run: Run) -> None:
+    Path("short.py").write_text('def f(n: int) -> int:\n    """Adds."""\n    return n\n', encoding="utf-8")
+    _, text, _ = run("short:f", "--image", "x:1")
+    path = Path("short.yaml")
+    path.write_text(text.replace('"n":', "n:"), encoding="utf-8")
+    code, _, errors = run("short:f", "--check", str(path))
+    assert code == 1
+    assert 'short.yaml:14: spec.parametersSchema.properties is {"false": {"type": "integer"}}, and {"n": {' in errors
+    assert run("short:f", "--update", str(path))[0] == 0
+    assert path.read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize(
