@@ -120,13 +120,15 @@ def session(info: kopf.ConnectionInfo, subscriptions: Collection[Subscription]) 
         subscription = next((each for each in subscriptions if request.url.path.endswith(each.path)), None)
         if subscription is None:
             return await send(request)
-        if "watch" in request.url.query:
-            response = await send(request)
-            response.content.on_eof(subscription.pulse.beat)
-            return response
-        request.url = request.url.update_query(fieldSelector=NOBODY)
+        watches = "watch" in request.url.query
+        if not watches:
+            request.url = request.url.update_query(fieldSelector=NOBODY)
         response = await send(request)
-        if response.status == 200:
+        if response.status != 200:
+            subscription.pulse.refused(response.status, response.reason or "")
+        elif watches:
+            response.content.on_eof(subscription.pulse.beat)
+        else:
             subscription.watched_anew()
         return response
 

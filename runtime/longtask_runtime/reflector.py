@@ -60,10 +60,16 @@ class Pulse:
 
     def __init__(self) -> None:
         self._heard = time.monotonic()
+        self.refusal = ""
 
     def beat(self) -> None:
         """It is heard now: an event, a bookmark, a complete list, or a watch that it ended itself."""
         self._heard = time.monotonic()
+        self.refusal = ""
+
+    def refused(self, status: int, reason: str) -> None:
+        """It answers, and tells nothing of the objects: their watch or list is refused, mostly for want of a right."""
+        self.refusal = f"refuses: {status} {reason}"
 
     def age(self) -> float:
         """Seconds since then."""
@@ -72,8 +78,12 @@ class Pulse:
 
 def silent(pulses: Mapping[str, Pulse]) -> str | None:
     """Which of the kinds of objects (by their plural) are not known any more, in words; None when all are."""
-    dead = [f"{plural} for {pulse.age():.0f} s" for plural, pulse in pulses.items() if pulse.age() > DEAD_SECONDS]
-    return f"nothing was heard of {', '.join(dead)}: the API server sends no events" if dead else None
+    dead = [
+        f"{plural} for {pulse.age():.0f} s (the API server {pulse.refusal or 'sends no events'})"
+        for plural, pulse in pulses.items()
+        if pulse.age() > DEAD_SECONDS
+    ]
+    return f"nothing was heard of {', '.join(dead)}" if dead else None
 
 
 class Reflector:
@@ -106,6 +116,8 @@ class Reflector:
                 log.info("watch expired, listing again", extra={"path": self._path})
                 self._version, failures = "", failures + 1
             except (ValueError, LookupError, TypeError, AttributeError, kube.KubeError) as error:
+                if isinstance(error, kube.KubeError):
+                    self.pulse.refused(error.status, error.reason)
                 log.warning("cannot follow %s: %r; listing again", self._path, error)
                 self._version, failures = "", failures + 1
             except (aiohttp.ClientError, TimeoutError, OSError) as error:

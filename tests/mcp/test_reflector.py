@@ -232,6 +232,28 @@ async def test_the_age_of_a_watch_is_that_of_the_last_event_bookmark_or_end(monk
             assert followed._version == "9"
 
 
+async def test_a_refusal_is_not_heard_of_the_objects_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reflector, "DEAD_SECONDS", 1.0)
+
+    async def watch(_: web.Request, __: web.StreamResponse) -> None:
+        await asyncio.sleep(60)
+
+    async with api_server(watch) as client:
+        forbidden = Reflector(client, "/others", Kept())
+        following = asyncio.create_task(forbidden.run())
+
+        async def told() -> bool:
+            words = silent({"others": forbidden.pulse})
+            return words is not None and words.endswith("(the API server refuses: 404 Unknown)")
+
+        await eventually(told, "the refusal in words")
+        forbidden.pulse.beat()
+        assert silent({"others": forbidden.pulse}) is None
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+
 async def test_an_error_in_a_watch_lists_again() -> None:
     answers = iter([b'{"type": "ERROR", "object": {"code": 410}}\n', b'{"type": "ERROR", "object": {"code": 500}}\n'])
     store, watches = Kept(), 0
