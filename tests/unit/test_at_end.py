@@ -187,7 +187,6 @@ def test_a_task_that_failed_under_a_cancel_is_cancelled_and_keeps_log_and_exit_c
             "init container fetch failed: exit code 3",
             id="init-container",
         ),
-        pytest.param({}, "BackoffLimitExceeded", "too many", id="no-pod-left"),
         pytest.param(
             {"pods": (ended_pod("b", 20, exit_code=4), ended_pod("a", exit_code=3))},
             "Error",
@@ -201,6 +200,65 @@ def test_a_failed_job_is_explained(given: dict[str, Any], reason: str, message: 
     assert (after.phase, after.message, after.completion_time) == (Phase.FAILED, f"{reason}: {message}", at(52))
     assert after.failure is not None
     assert (after.failure.reason, after.failure.message) == (reason, message)
+
+
+NOBODY_SAW = "somebody deleted the pod, and nobody saw how its work ended"
+OVER = {"active_deadline_seconds": 50}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "spec", "reason", "message"),
+    [
+        pytest.param([{}], {}, "Deleted", NOBODY_SAW, id="it-went-on"),
+        pytest.param(
+            [{"reason": "Deleted", "exit_code": 137}], {}, "Deleted", "somebody deleted the pod", id="deleted"
+        ),
+        pytest.param([{"reason": "Error", "exit_code": 3}], {}, "Error", "exit code 3", id="an-exit-code"),
+        pytest.param(
+            [{"reason": "OOMKilled", "exit_code": 137, "message": "too much memory"}],
+            {},
+            "OOMKilled",
+            "too much memory",
+            id="a-message",
+        ),
+        pytest.param(
+            [{"reason": "DeadlineExceeded", "exit_code": 137, "message": "the attempt took longer (1 s)"}],
+            OVER,
+            "DeadlineExceeded",
+            "the work was active for longer than its activeDeadlineSeconds (50 s)",
+            id="deadline-over-all-attempts",
+        ),
+        pytest.param(
+            [{"reason": "Error", "exit_code": 3}, {"reason": "Deleted"}], {}, "Deleted", NOBODY_SAW, id="the-last-one"
+        ),
+        pytest.param([{"reason": "Evicted"}, {}], {}, "Deleted", NOBODY_SAW, id="after-an-eviction"),
+        pytest.param([{"reason": "Evicted"}], {}, "BackoffLimitExceeded", "too many", id="an-eviction-fails-no-job"),
+        pytest.param([], {}, "BackoffLimitExceeded", "too many", id="none-was-seen"),
+    ],
+)
+def test_a_failed_job_without_pods_is_explained_by_the_record(
+    recorded: list[dict[str, Any]], spec: dict[str, Any], reason: str, message: str
+) -> None:
+    known = [
+        attempt(number, "abc"[number - 1], number, **({"end_time": at(number + 20)} | each if each else {}))
+        for number, each in enumerate(recorded, 1)
+    ]
+    failure = plan(_ended(at_work(attempts=known, attempt_count=len(known)), job=FAILED, **spec)).status.failure
+    assert failure is not None
+    assert (failure.reason, failure.message) == (reason, message)
+
+
+def test_a_failed_job_that_counts_more_than_was_seen_is_not_explained_by_the_record() -> None:
+    twice = job(failed_reason="BackoffLimitExceeded", failed_message="too many", finished_at=at(52), failures=2)
+    before = at_work(attempts=[attempt(reason="Error", exit_code=3, end_time=at(20))], attempt_count=1)
+    failure = plan(_ended(before, job=twice)).status.failure
+    assert failure is not None
+    assert (failure.reason, failure.message) == ("BackoffLimitExceeded", "too many")
+
+
+def test_a_failed_job_without_pods_whose_work_was_done_is_done() -> None:
+    before = at_work(attempts=[attempt(reason="Completed", exit_code=0, end_time=at(20))], attempt_count=1)
+    assert plan(_ended(before, job=FAILED)).status.phase == Phase.SUCCEEDED
 
 
 def test_a_failed_task_has_the_log_exit_code_and_hint() -> None:

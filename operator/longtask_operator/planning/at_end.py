@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from longtask_api.conditions import is_true
 from longtask_api.longtask import ConditionType, Failure, JobRef, LongTaskStatus, Phase, TemplateSnapshot
 from longtask_api.reports import Result
-from longtask_operator.planning import activity, diagnosis, stall, statuses
+from longtask_operator.planning import activity, attempts, diagnosis, stall, statuses
 from longtask_operator.planning.done import COMPLETED, decisive_pod, done_pod, is_done
 from longtask_operator.planning.lookups import may_have_been_told_to_leave
 from longtask_operator.planning.observed import JobView, PodView
@@ -104,7 +104,10 @@ def failed(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
         return _done(world, at, status, pod)
     seconds = activity.limit(world.task, snapshot)
     end = activity.deadline(status, seconds)
-    stopped = pod is not None and pod.deadline == 1
+    last = attempts.failed_with(job, status) if pod is None else None
+    if last is not None and last.reason == COMPLETED:
+        return _done(world, at, status, None)
+    stopped = pod.deadline == 1 if pod is not None else last is not None and last.reason == "DeadlineExceeded"
     over = end is not None and at >= end
     cancelled = world.task.spec.cancel_requested
     stalled = stall.ended_by(status, pod, cancelled=cancelled, deadline=end) if pod is not None else None
@@ -115,6 +118,7 @@ def failed(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
         job,
         pod,
         world.log,
+        last=last,
         ended_by=ended_by,
         total_deadline=seconds if over and stopped else None,
         stalled=stalled.message if stalled is not None else None,

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from longtask_api.longtask import Attempt, LongTaskStatus
-from longtask_operator.planning.diagnosis import attempt_message, attempt_reason
+from longtask_operator.planning.diagnosis import DISRUPTIONS, attempt_message, attempt_reason
 from longtask_operator.planning.done import COMPLETED, is_done
-from longtask_operator.planning.observed import PodView
+from longtask_operator.planning.observed import JobView, PodView
 from longtask_operator.planning.stall import ended_by
 
 KEPT = 20
 NOT_DISRUPTED = ("Suspended", COMPLETED)
 """Reasons of attempts whose pod may have been taken away, which made no difference."""
+
+NOT_COUNTED = ("Suspended", "Disrupted", *DISRUPTIONS.values())
+"""Reasons of attempts that are no failure for the Job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,15 @@ def record(
             )
     newest = sorted(known.values(), key=lambda attempt: attempt.number)[-KEPT:]
     return Attempts(count, disruptions, newest)
+
+
+def failed_with(job: JobView, status: LongTaskStatus) -> Attempt | None:
+    """The attempt with which a Job failed, by the record alone: its pods are gone. None where the Job has counted one
+    that nobody saw. What the cluster took away, or a suspension, it does not count.
+    """
+    counted = [each for each in status.attempts if each.reason not in NOT_COUNTED]
+    tells = counted and counted[-1] is status.attempts[-1] and len(counted) >= job.failures
+    return counted[-1] if tells else None
 
 
 def unrecorded(status: LongTaskStatus, pods: Sequence[PodView]) -> list[PodView]:

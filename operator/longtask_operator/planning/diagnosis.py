@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from longtask_api.longtask import Failure
+from longtask_api.longtask import Attempt, Failure
 from longtask_operator.planning import failure_sentence
 from longtask_operator.planning.observed import ContainerView, JobView, PodEvent, PodView, Termination
 
@@ -315,15 +315,19 @@ def failure(
     pod: PodView | None,
     log: str | None,
     *,
+    last: Attempt | None = None,
     total_deadline: int | None = None,
     stalled: str | None = None,
     memory: int | None = None,
     ended_by: Trouble | None = None,
 ) -> Failure:
-    """Why the Job failed. `total_deadline` is the limit in seconds when the operator stopped the work for it, `stalled`
-    the evidence when it did so because the work told nothing; `memory` is what the work last told to use, in bytes;
-    `ended_by` the probe or hook for which kubelet ended it.
+    """Why the Job failed. `last` is the attempt that it failed with, where only the record tells. `total_deadline` is
+    the limit in seconds when the operator stopped the work for it, `stalled` the evidence when it did so because the
+    work told nothing; `memory` is what the work last told to use, in bytes; `ended_by` the probe or hook for which
+    kubelet ended it.
     """
+    if pod is None and last is not None:
+        return _recorded(last, total_deadline)
     if pod is None:
         return Failure(
             reason=job.failed_reason or "JobFailed",
@@ -357,6 +361,20 @@ def failure(
         log_tail=tail,
         hint=hint,
     )
+
+
+def _recorded(last: Attempt, total_deadline: int | None) -> Failure:
+    if last.reason == "DeadlineExceeded" and total_deadline is not None:
+        return over_total_deadline(total_deadline).model_copy(update={"exit_code": last.exit_code})
+    message, hint = "somebody deleted the pod", "Its pod is gone, and the log with it. Start it again."
+    if last.message:
+        message = last.message
+    elif last.exit_code is None:
+        message = f"{message}, and nobody saw how its work ended"
+        hint = "See whether the work was done before you start it again: it may have been."
+    elif last.reason != "Deleted":
+        message = f"exit code {last.exit_code}"
+    return Failure(reason=last.reason or "Error", message=message, exit_code=last.exit_code, hint=hint)
 
 
 def attempt_message(pod: PodView, reason: str | None, log: str | None) -> str | None:
