@@ -8,7 +8,7 @@ call() { # METHOD PATH [OPTION OF CURL...]: fails where it is not taken
     curl --silent --show-error --fail --max-time 30 --request "$1" \
         --header @<(printf 'Authorization: Bearer ' && cat "$LONGTASK_TOKEN_FILE") "${@:3}" "$LONGTASK_REPORT_URL$2"
 }
-surely=(--retry 10 --retry-max-time 300 --retry-connrefused) # for what shall not be lost
+surely=(--retry 300 --retry-max-time 300 --retry-connrefused) # for what shall not be lost: the time ends it
 
 rounds=$LONGTASK_PARAM_ROUNDS
 state=$(call GET /checkpoint "${surely[@]}" || true) # none: begin anew

@@ -140,3 +140,18 @@ def test_the_example_gives_its_result_whatever_is_refused(api: TaskApi, tmp_path
         assert told.json["rounds"] == 2
     else:
         assert json.loads((tmp_path / "message").read_text())["summary"] == "200 hashes"
+
+
+def test_the_example_keeps_on_while_the_task_api_asks_for_short_pauses(api: TaskApi, tmp_path: Path) -> None:
+    """Of a second, for longer than another operator takes to take over."""
+    busy = Reply(503, {"reason": "Stopping"}, (("Retry-After", "1"),))
+    api.instead["PUT /result"] = [busy] * 17
+    environment = api.environment | {
+        "LONGTASK_PARAM_ROUNDS": "1",
+        "LONGTASK_PARAM_SEED": "longtask",
+        "LONGTASK_TERMINATION_LOG": str(tmp_path / "message"),
+    }
+    code, printed = Script(tmp_path, environment, str(ROOT / "examples" / "bash" / "task.sh")).ended()
+    assert code == 0, printed
+    assert len(api.requests("PUT", "/result")) == 18
+    assert not (tmp_path / "message").exists()
