@@ -131,6 +131,20 @@ def test_extra_variables_come_last_and_so_win(render: Render) -> None:
     assert mcp["spec"]["template"]["spec"]["containers"][0]["env"][-1:] == extra
 
 
+def test_extra_variables_may_not_be_those_of_the_chart(render: Render) -> None:
+    memory = "conversations-a1b2c3d4e5"
+    everything = {
+        "operator": {"store": {"s3": {"bucket": "results", "region": "eu-west-1", "endpointURL": "http://s3"}}},
+        "memory": {"region": "eu-west-1", "memoryIds": [memory], "defaultMemoryId": memory},
+    }
+    containers = [
+        each["spec"]["template"]["spec"]["containers"][0] for each in of_kind(render(everything), "Deployment")
+    ]
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    refused = schema["$defs"]["extraEnv"]["items"]["properties"]["name"]["not"]["enum"]
+    assert refused == sorted({variable["name"] for container in containers for variable in container["env"]})
+
+
 def env(documents: list[Document], server: str) -> dict[str, str]:
     """Variables of `operator` or `mcp` without the server's own prefix."""
     [found] = [each for each in of_kind(documents, "Deployment") if each["metadata"]["name"] == f"longtask-{server}"]

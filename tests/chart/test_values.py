@@ -97,12 +97,41 @@ def test_every_value_of_the_schema_is_described() -> None:
         ("image.pullPolicy=Sometimes", "value must be one of"),
         ("logLevel=LOUD", "value must be one of"),
         ("taskNamespace.name=Not_A_Name", "does not match pattern"),
+        ("pods.affinity.foo=b", "additional properties 'foo' not allowed"),
+        ("mcp.resources.limits.memory=512MB", "does not match pattern"),
+        ("operator.resources.requests.cpu=-1", "minimum"),
+        ("operator.extraEnv[0].name=A,operator.extraEnv[0].valeu=1", "additional properties 'valeu' not allowed"),
+        ("operator.extraEnv[0].name=A,operator.extraEnv[0].value=1", "got number, want string"),
+        ("operator.extraEnv[0].name=LONGTASK_OPERATOR_NAMESPACE", "/operator/extraEnv/0/name"),
+        (r"pods.labels.app\.kubernetes\.io/name=evil", "invalid propertyName 'app.kubernetes.io/name'"),
+        (r"operator.serviceAccount.labels.helm\.sh/chart=evil", "invalid propertyName 'helm.sh/chart'"),
     ],
 )
 def test_a_value_that_is_none_is_refused_by_name(helm: Run, setting: str, complaint: str) -> None:
     ran = helm("template", str(CHART), "--kube-version", KUBERNETES, "--set", setting)
     assert ran.returncode != 0
     assert complaint in ran.stdout
+
+
+def test_a_section_that_is_taken_away_is_missed_by_name(helm: Run) -> None:
+    sections = [
+        path
+        for path, node in objects(SCHEMA)
+        if path and node.get("additionalProperties") is False and "[]" not in path
+    ]
+    assert ".operator.store.s3" in sections
+    options = [option for path in sections for option in ("--set", f"{path[1:]}=null")]
+    for count in range(0, len(options), 2):
+        ran = helm("template", str(CHART), "--kube-version", KUBERNETES, *options[count : count + 2])
+        assert ran.returncode != 0
+        assert f"missing property '{options[count + 1].removesuffix('=null').rpartition('.')[2]}'" in ran.stdout
+
+
+@pytest.mark.parametrize("quantity", ["0.5", "2", "500m", "512Mi", "1G", "1e9", ".5", "1.5Gi"])
+def test_quantities_of_kubernetes_are_taken(helm: Run, quantity: str) -> None:
+    setting = f"mcp.resources.limits.memory={quantity}"
+    ran = helm("template", str(CHART), "--kube-version", KUBERNETES, "--set", setting)
+    assert ran.returncode == 0, ran.stdout
 
 
 def test_a_bucket_wants_its_region(helm: Run) -> None:

@@ -9,6 +9,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp import tasks as tasks_module
 from longtask_mcp.contract.callers import Caller, Owner
+from longtask_mcp.contract.errors import KubernetesRefused
 from longtask_mcp.contract.idempotency import Start
 from longtask_mcp.starting import document
 from longtask_mcp.tasks import AlreadyExists, Tasks
@@ -138,3 +139,11 @@ async def test_a_cancel_never_reaches_another_task_of_the_same_name(world: World
 async def test_a_task_carries_the_label_by_which_it_is_found(world: World) -> None:
     task = await started(world, "labelled")
     assert task.metadata.labels[LABEL_REQUESTER] == requester_label("carol")
+
+
+def test_a_quota_that_is_used_up_is_told_with_when_to_call_again() -> None:
+    said = 'longtasks.longtask.dev "a" is forbidden: exceeded quota: tasks, requested: count/longtasks.longtask.dev=1'
+    full = KubernetesRefused(said).envelope
+    assert full["poll_after_seconds"] == 60
+    assert "Make the same call again when other tasks" in full["message"]
+    assert "poll_after_seconds" not in KubernetesRefused("the schema does not fit").envelope

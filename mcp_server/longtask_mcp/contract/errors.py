@@ -2,6 +2,9 @@
 
 from typing import Any
 
+FULL_SECONDS = 60
+"""When to try again what a quota has no room for now."""
+
 
 class AgentError(Exception):
     """The text goes to the agent as it is, as a tool result with isError.
@@ -86,7 +89,12 @@ class KubernetesRefused(AgentError):
     code = "refused_by_cluster"
 
     def __init__(self, message: str) -> None:
-        super().__init__(f"The cluster refused it: {message[:1000]}")
+        text = f"The cluster refused it: {message[:1000]}"
+        if "exceeded quota" in message:
+            advice = "Make the same call again when other tasks there have ended or were removed."
+            super().__init__(f"{text.rstrip('.')}. {advice}", poll_after_seconds=FULL_SECONDS)
+        else:
+            super().__init__(text)
 
 
 class ArchiveUnavailable(AgentError):
