@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import replace
 from typing import Any, Literal
 
 import kopf
@@ -33,6 +34,7 @@ class Watches:
     def __init__(self, client: ApiClient, namespace: str, cache: Cache, enqueue: Enqueue) -> None:
         group = f"/apis/{names.API_VERSION}/namespaces/{namespace}"
         ours = {"labelSelector": names.LABEL_TASK_UID}
+        self._server: str = client.configuration.host
         self._namespace = namespace
         self._cache = cache
         self._enqueue = enqueue
@@ -94,7 +96,7 @@ class Watches:
 
         @kopf.on.login(registry=registry)
         async def login(**arguments: Any) -> kopf.AiohttpSession | None:
-            found = await asyncio.to_thread(_credentials, **arguments)
+            found = await asyncio.to_thread(credentials, self._server, **arguments)
             return session(found, self._subscriptions.values()) if found is not None else None
 
         # Only on.event: every other kind of kopf handler writes to the objects that it handles.
@@ -109,8 +111,12 @@ class Watches:
         )
 
 
-def _credentials(**arguments: Any) -> kopf.ConnectionInfo | None:
-    return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
+def credentials(server: str, **arguments: Any) -> kopf.ConnectionInfo | None:
+    """What kopf connects with, to the API server at this URL; None where there is neither a service account nor a
+    kubeconfig. In a pod kopf would ask for `kubernetes.default.svc`, and hear nothing while the cluster's DNS is away.
+    """
+    found = kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
+    return None if found is None else replace(found, server=server)
 
 
 def _handler(subscription: Subscription) -> Callable[..., Any]:
