@@ -149,7 +149,8 @@ class TaskApi:
         kept = {"size": len(seen.body), "sha256": hashlib.sha256(seen.body).hexdigest()}
         match seen.method, *seen.path.split("/")[1:]:
             case "POST", "progress":
-                return Reply(200, {"held": False}) if seen.json.get("final") else Reply(202, {"held": True})
+                held = not seen.json.get("final")
+                return Reply(202 if held else 200, {"held": held, "outdated": False})
             case "POST", "heartbeat":
                 return Reply(202)
             case _, "checkpoint":
