@@ -1,5 +1,6 @@
 """A failure as people read it: the traceback of the work, without what runs the work."""
 
+import subprocess
 import traceback
 from pathlib import Path
 
@@ -11,10 +12,13 @@ _OURS = str(Path(__file__).parent)
 _LIBRARY = Path(traceback.__file__).parent
 _RUNNERS = (_OURS, str(_LIBRARY / "asyncio"), str(_LIBRARY / "importlib"), "<frozen ")
 """Beginnings of the files of what calls the work."""
+OUTPUT_LINES, OUTPUT_LIMIT = 50, 3000
+"""Lines, and characters, of what a command wrote that are told of each of its streams."""
 
 
 def readable(error: BaseException) -> str:
-    """The traceback as Python prints it, without the frames of the SDK."""
+    """The traceback as Python prints it, without the frames of the SDK; of a command that failed, and whose output the
+    work has captured, with the end of what it wrote, as a note."""
     return "".join(_report(error).format()).rstrip("\n")
 
 
@@ -40,6 +44,7 @@ def tail(error: BaseException, limit: int = MAX_TAIL) -> str:
 def _report(error: BaseException) -> traceback.TracebackException:
     report = traceback.TracebackException.from_exception(error)
     _without_ours(report)
+    _with_output(report, error)
     return report
 
 
@@ -51,6 +56,27 @@ def _without_ours(report: traceback.TracebackException) -> None:
     for other in (report.__cause__, report.__context__, *(report.exceptions or ())):
         if other is not None:
             _without_ours(other)
+
+
+def _with_output(report: traceback.TracebackException, error: BaseException) -> None:
+    """Python tells what a captured command wrote nowhere."""
+    if isinstance(error, (subprocess.CalledProcessError, subprocess.TimeoutExpired)):
+        written = [_written(name, text) for name, text in (("stdout", error.stdout), ("stderr", error.stderr))]
+        # The attribute holds the exception's own list.
+        report.__notes__ = [*(report.__notes__ or ()), *(note for note in written if note)]
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    told = (report.__cause__, report.__context__, *(report.exceptions or ()))
+    for other, raised in zip(told, (error.__cause__, error.__context__, *inner), strict=False):
+        if other is not None and raised is not None:
+            _with_output(other, raised)
+
+
+def _written(stream: str, output: str | bytes | None) -> str | None:
+    text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output
+    if not isinstance(text, str) or not text.strip():
+        return None
+    end = text.rstrip()[-OUTPUT_LIMIT:]
+    return "\n".join([f"its {stream} ended with:", *(f"  {line}" for line in end.splitlines()[-OUTPUT_LINES:])])
 
 
 def _shortened(text: str, limit: int) -> str:

@@ -1,6 +1,7 @@
 """Tracebacks as people read them."""
 
 import asyncio
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -93,3 +94,18 @@ def test_a_long_text_keeps_the_name_of_the_exception_and_its_end(text: str) -> N
 
 def test_no_nul_reaches_the_status_of_a_pod() -> None:
     assert tail(with_text("a\0b")).endswith("ValueError: a\\0b")
+
+
+def test_what_a_captured_command_wrote_is_told_below_the_traceback_and_kept_in_its_end() -> None:
+    script = "echo loading; echo 'fatal: GPU 0 not found' >&2; exit 7"
+    error = raised(lambda: subprocess.run(["sh", "-c", script], check=True, capture_output=True))
+    told = "\nits stdout ended with:\n  loading\nits stderr ended with:\n  fatal: GPU 0 not found"
+    assert readable(error).endswith(f"returned non-zero exit status 7.{told}")
+    assert tail(error).endswith(told)
+    assert tail(error, 300).endswith("  fatal: GPU 0 not found")
+
+
+def test_of_what_a_command_wrote_the_end_is_told() -> None:
+    error = raised(lambda: subprocess.run(["sh", "-c", "seq 9999 >&2; exit 7"], check=True, stderr=subprocess.PIPE))
+    told = readable(error).partition("its stderr ended with:\n")[2].splitlines()
+    assert (told[0], told[-1]) == ("  9950", "  9999")

@@ -1,5 +1,6 @@
 """The sentence that says why a program failed: what real programs wrote when they failed, and what comes of it."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,28 @@ def _with_note() -> BaseException:
     return _raised(error)
 
 
+def _command(script: str, *, cause: bool = False) -> BaseException:
+    """A command that fails, and whose output is captured: Python tells of it nowhere."""
+    try:
+        try:
+            subprocess.run(["sh", "-c", script], check=True, capture_output=True)
+        except subprocess.CalledProcessError as error:
+            if not cause:
+                raise
+            raise RuntimeError("cannot deploy") from error
+    except (subprocess.SubprocessError, RuntimeError) as raised:
+        return raised
+    pytest.fail("nothing was raised")
+
+
+GPU = "echo 1 >&2; echo 'fatal: GPU 0 not found' >&2; exit 7"
+MUCH = f"seq 1000 9999 >&2; {GPU}"
+QUIET = "echo no GPU here; exit 7"
+SAID = {
+    script: f"subprocess.CalledProcessError: Command '{['sh', '-c', script]}' returned non-zero exit status 7."
+    for script in (GPU, MUCH, QUIET)
+}
+
 OF_THE_SDK: dict[str, tuple[BaseException, str]] = {
     "plain": (_raised(ValueError("no rows")), "ValueError: no rows"),
     "without a message": (_raised(KeyError()), "KeyError (test_failure_sentence.py, line {line}: raise error)"),
@@ -69,6 +92,17 @@ OF_THE_SDK: dict[str, tuple[BaseException, str]] = {
     "group": (
         _raised(ExceptionGroup("two shards", [ValueError("a"), OSError("b")])),
         "ExceptionGroup: two shards (2 sub-exceptions): ValueError: a; OSError: b",
+    ),
+    "command": (_command(GPU), f"fatal: GPU 0 not found ({SAID[GPU]})"),
+    "command that wrote no error": (_command(QUIET), f"{SAID[QUIET]} (it wrote: no GPU here)"),
+    "command that wrote much": (_command(MUCH), f"fatal: GPU 0 not found ({SAID[MUCH]})"),
+    "command that caused another": (
+        _command(GPU, cause=True),
+        f"fatal: GPU 0 not found (RuntimeError: cannot deploy (caused by {SAID[GPU]}))",
+    ),
+    "command that took too long": (
+        _raised(subprocess.TimeoutExpired("fetch", 5, stderr=b"waiting for rows\n")),
+        "subprocess.TimeoutExpired: Command 'fetch' timed out after 5 seconds (it wrote: waiting for rows)",
     ),
 }
 

@@ -29,6 +29,8 @@ WRAPPERS = 3
 """Programs that each say that another one has failed, one around the other."""
 LEAVES = 5
 """Errors of a group that are named."""
+CUT = "...\n"
+"""With what the SDK begins a traceback that was too long for the termination message."""
 
 
 def failure_sentence(log: str) -> str:
@@ -46,7 +48,7 @@ def told(message: str, log: str | None) -> str:
     last = own.rstrip().rpartition("\n")[2]
     if last not in log:
         return failure_sentence(own) if _has_form(own) else own
-    if own not in log and not _has_form(own):
+    if own not in log and not (_has_form(own) or own.startswith(CUT)):
         return own
     # What it wrote after those words is not of its failure.
     return failure_sentence(log[: log.rindex(last) + len(last)])
@@ -72,6 +74,8 @@ class _Cause:
     """The program says that it goes on."""
     wraps: bool = False
     """It says only that something else has failed."""
+    output: Sequence[str] = ()
+    """What that had written, where the error carries it; else it stands before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +99,17 @@ def _find(lines: Sequence[_Line], wrappers: int = WRAPPERS) -> _Found:
         if not cause.fatal and (len(after) > NEAR or any(_is_error(line) for line in going_on)):
             break
         if not cause.fatal and going_on:
-            if logged:
+            if logged and not _is_told_before(lines[cause.start - 1], going_on[-1]):
                 break
             return _Found(f"{cause.text} (the log ends with: {_cut(going_on[-1].text.strip())})", sure=True)
-        if cause.wraps and wrappers and (inner := _find(lines[: cause.start], wrappers - 1)).sure:
-            return _Found(inner.text if inner.text in cause.text else f"{_cut(inner.text)} ({_cut(cause.text)})", True)
+        if cause.wraps and wrappers:
+            written = _read("\n".join(cause.output)) if cause.output else lines[: cause.start]
+            inner = _find(written, wrappers - 1)
+            if inner.sure:
+                own = inner.text in cause.text and not cause.output
+                return _Found(inner.text if own else f"{_cut(inner.text)} ({_cut(cause.text)})", sure=True)
+            if cause.output:
+                return _Found(f"{_cut(cause.text)} (it wrote: {_cut(inner.text)})", sure=True)
         return _Found(cause.text, sure=True)
     return _last_line([line for number, line in enumerate(lines) if number not in left_out])
 
@@ -114,6 +124,9 @@ def _last_line(lines: Sequence[_Line]) -> _Found:
     fatal = [line for line in said[-NEAR:] if line.level == "FATAL" and _is_error(line)]
     if fatal:
         return _Found(fatal[-1].text.strip(), sure=True)
+    logged = [line for line in said[-NEAR:] if line.level == "ERROR" and _is_told_before(line, said[-1])]
+    if logged:
+        return _Found(f"{_cut(logged[-1].text.strip())} (the log ends with: {_cut(said[-1].text.strip())})", sure=True)
     anything = said or [line for line in lines if line.text.strip()]
     return _Found(anything[-1].text.strip() if anything else "", sure=False)
 
@@ -247,6 +260,11 @@ _TRAILER = re.compile(
             r"^error Command failed with exit code|^info Visit https|ld returned \d+ exit status",
             r"^error: could not compile|^error: aborting due to|^compilation terminated",
             r"Exiting with failure status due to|not recoverable: exiting now|^Sending process \d+ closing signal",
+            # what tools count at their end, however it went: dd, time, rsync, wget
+            r"^\d+\+\d+ records (?:in|out)$|^\d+ (?:truncated records?$|bytes .*copied)",
+            r"^(?:real|user|sys)\s+(?:\d+m)?\d+[.,]\d+s?$|^[\d.]+user [\d.]+system |^\d+inputs\+\d+outputs ",
+            r"^Command exited with non-zero status|^sent [\d.,]+\w? bytes  received |^total size is ",
+            r"^FINISHED --|^Total wall clock time: |^Downloaded: \d+ files",
         )
     )
 )
@@ -254,7 +272,8 @@ _TRAILER = re.compile(
 _ERROR = re.compile(
     r"\b(?:error|errors|fatal|fail|fails|failed|failure|\w*exception|\w+error|panic\w*|cannot|can't|could ?n[o']t"
     r"|unable|denied|refused|not found|no such|invalid|abort\w*|timed? ?out|exceed\w*|missing|out of memory|unbound"
-    r"|undefined|unknown|unsupported|unrecogni[sz]ed|corrupt\w*|killed|giving up|gave up)\b",
+    r"|undefined|unknown|unsupported|unrecogni[sz]ed|corrupt\w*|killed|giving up|gave up|no space left|broken pipe"
+    r"|not permitted|connection reset|read-only file system)\b",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
@@ -262,6 +281,18 @@ _CLOSING = re.compile(
     r"|goodbye|terminat\w+|flush\w*|releas\w+|disconnect\w*|tear\w*|remov(?:ed|ing)|delet(?:ed|ing)|leaving)\b",
     re.IGNORECASE,
 )
+_LOGGER = re.compile(r"^[A-Z]+:[\w.]+:")
+"""What Python's logging puts before a message where nothing is configured."""
+_GOING_ON = re.compile(
+    r"\b(?:try(?:ing)? again|retr(?:y|ies|ied|ying)|reconnect\w*|skip\w*|ignor\w*|continu\w*|fall(?:ing|s)? back)\b",
+    re.IGNORECASE,
+)
+
+
+def _is_told_before(error: _Line, last: _Line) -> bool:
+    """Whether an error that was logged may be the cause although the log goes on after it: it does not say that the
+    work goes on, and what comes last is no more than news."""
+    return last.level in ("INFO", "DEBUG") and _GOING_ON.search(error.text) is None
 
 
 def _is_ordinary(line: _Line) -> bool:
@@ -275,7 +306,9 @@ def _is_error(line: _Line) -> bool:
 
 
 def _is_closing(line: _Line) -> bool:
-    return bool(_TRAILER.search(line.text)) or (not _is_error(line) and _CLOSING.match(line.text) is not None)
+    return bool(_TRAILER.search(line.text)) or (
+        not _is_error(line) and _CLOSING.match(_LOGGER.sub("", line.text)) is not None
+    )
 
 
 def _causes(lines: Sequence[str]) -> Iterator[_Cause]:
@@ -294,6 +327,8 @@ _WRAPPER = re.compile(
     r"^(?:[\w.]+\.)?(?:CalledProcessError: Command .*(?:exit status|died with)|ChildFailedError:"
     r"|ProcessExitedException: |SystemExit: \d)"
 )
+_OUTPUT = re.compile(r"^its (?:stdout|stderr) ended with:$")
+"""The note of the SDK, before indented lines."""
 
 
 def _python(lines: Sequence[str]) -> Iterator[_Cause]:
@@ -315,7 +350,9 @@ def _python(lines: Sequence[str]) -> Iterator[_Cause]:
 
 def _chained(chain: Sequence[_Cause], link: str) -> _Cause:
     first, last = chain[0], chain[-1]
-    return replace(last, start=first.start, text=_with_cause(last.text, first.text, link))
+    output = last.output or first.output
+    text = _with_cause(last.text, first.text, link)
+    return replace(last, start=first.start, text=text, wraps=last.wraps or bool(output), output=output)
 
 
 def _with_cause(text: str, cause: str, link: str = "caused by") -> str:
@@ -339,9 +376,10 @@ def _tracebacks(lines: Sequence[str]) -> Iterator[_Cause]:
         text, position = _message(lines, position)
         if "ChildFailedError:" in text:
             text, position = _of_launcher(lines, position)
+        output, position = _output(lines, position)
         ignored = start > 0 and _UNRAISABLE.match(lines[start - 1]) is not None
-        wraps = _WRAPPER.match(text) is not None
-        yield _Cause(start, position, _placed(text, where), ignored=ignored, wraps=wraps)
+        wraps = bool(output) or _WRAPPER.match(text) is not None
+        yield _Cause(start, position, _placed(text, where), ignored=ignored, wraps=wraps, output=output)
 
 
 def _innermost(lines: Sequence[str], start: int, margin: int) -> tuple[tuple[str, str], int]:
@@ -388,10 +426,19 @@ def _message(lines: Sequence[str], start: int) -> tuple[str, int]:
     return _joined(parts), position
 
 
+def _output(lines: Sequence[str], position: int) -> tuple[Sequence[str], int]:
+    """What the command wrote of which the exception tells, its stderr if it wrote there, and where that ends."""
+    output: Sequence[str] = ()
+    while position < len(lines) and _OUTPUT.match(lines[position]):
+        written = list(takewhile(lambda each: each.startswith("  ") or not each, lines[position + 1 :]))
+        output, position = [each[2:] for each in written], position + 1 + len(written)
+    return output, position
+
+
 def _goes_on(line: str) -> bool:
     return bool(line.strip(' "=-')) and not (
         _LINK.match(line) or _UNRAISABLE.match(line) or _TRACEBACK.search(line) or _NOISE.search(line)
-        or _TRAILER.search(line)
+        or _TRAILER.search(line) or _OUTPUT.match(line)
         or _STAMP.match(line) or _LEVEL.match(line) or _CLOSING.match(line)
     )  # fmt: skip
 

@@ -1,0 +1,2 @@
+echo "writing the table"
+dd if=/dev/zero of=/dev/full bs=1M count=20
