@@ -8,10 +8,12 @@ from longtask_api.conditions import find
 from longtask_api.longtask import Failure, LongTaskStatus, Phase
 from longtask_api.reports import Artifact, Progress, Result
 from longtask_operator.cluster import owned
+from longtask_operator.planning.observed import PodEvent
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.world import World
 from tests.unit.given import (
     JOB_REF,
+    SNAPSHOT,
     Step,
     at,
     at_work,
@@ -124,10 +126,14 @@ def test_a_task_that_completed_before_the_cancel_reached_it_succeeded() -> None:
 def test_a_task_that_failed_under_a_cancel_is_cancelled_and_keeps_log_and_exit_code() -> None:
     stopped = ended_pod(exit_code=137, signal=9, reason="DeadlineExceeded", deadline=1)
     after = plan(_ended(cancel_requested=True, job=FAILED, pods=(stopped,), log="epoch 1\nepoch 2\n"))
-    assert step(after) == Step("Cancelled", "Cancelled: cancelled on request while it ran")
+    message = (
+        "cancelled on request while it ran; it did not leave when it was asked to (SIGTERM), and was killed when its "
+        "grace period was over"
+    )
+    assert step(after) == Step("Cancelled", f"Cancelled: {message}")
     assert after.status.failure == Failure(
         reason="Cancelled",
-        message="cancelled on request while it ran",
+        message=message,
         exit_code=137,
         signal=9,
         log_tail="epoch 1\nepoch 2",
@@ -346,6 +352,49 @@ def test_a_stop_for_the_total_deadline_is_told_as_such_although_active_since_was
     assert failure.message == "the work was active for longer than its activeDeadlineSeconds (40 s)"
 
 
+@pytest.mark.parametrize(
+    ("own", "maximum", "setting"),
+    [
+        (None, None, "activeDeadlineSeconds of the LongTaskTemplate."),
+        (40, None, "spec.activeDeadlineSeconds of the task, when it is started again."),
+        (50, 40, "maxActiveDeadlineSeconds of the LongTaskTemplate."),
+    ],
+    ids=["of the template", "of the task", "at most"],
+)
+def test_a_stop_for_the_total_deadline_says_where_that_is_set(
+    own: int | None, maximum: int | None, setting: str
+) -> None:
+    times = {"active_deadline_seconds": 40, "max_active_deadline_seconds": maximum}
+    snapshot = SNAPSHOT.model_copy(update=times)
+    stopped = ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1)
+    given = _ended(
+        at_work(template_snapshot=snapshot),
+        active_deadline_seconds=own,
+        job=job(failed_reason="DeadlineExceeded", finished_at=at(52), snapshot=snapshot),
+        pods=(stopped,),
+    )
+    after = plan(given).status
+    assert after.failure is not None
+    assert after.failure.hint == f"Give it less to do, or more time: {setting}"
+
+
+def test_an_attempt_that_was_stopped_for_the_deadline_of_the_task_says_so() -> None:
+    stopped = ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1)
+    given = _ended(active_deadline_seconds=40, job=job(backoff_limit=0), pods=(stopped,))
+    (ended,) = plan(given).status.attempts
+    assert ended.message == "the work was active for longer than its activeDeadlineSeconds (40 s)"
+
+
+def test_an_attempt_that_kubelet_ended_for_a_probe_says_so_as_the_failure_does() -> None:
+    killed = ended_pod(exit_code=137, signal=9, probed=True)
+    event = PodEvent(at(45), "Unhealthy", "Liveness probe failed: no heartbeat", True, "main")
+    after = plan(_ended(job=FAILED, pods=(killed,), events=(event,))).status
+    assert after.failure is not None
+    told = (after.failure.reason, after.failure.message)
+    assert told == ("LivenessProbeFailed", "kubelet ended the work: Liveness probe failed: no heartbeat")
+    assert [(each.reason, each.message) for each in after.attempts] == [told]
+
+
 def test_a_total_deadline_that_ends_a_task_between_attempts_is_told() -> None:
     before = at_work(attempts=[attempt(end_time=at(30), reason="Error")])
     given = _ended(
@@ -457,7 +506,7 @@ def test_a_result_that_does_not_fit_fails_the_task_and_is_kept(
     message = f"the work succeeded but its {what} the template's resultSchema: score: is too small"
     assert after.failure is not None
     assert (after.phase, after.failure.reason, after.failure.message) == (Phase.FAILED, "InvalidResult", message)
-    assert after.failure.hint
+    assert ("It is kept in status.result." in (after.failure.hint or "")) == kept.has_content
     assert (after.failure.log_tail, after.result) == ("epoch 1", kept)
 
 

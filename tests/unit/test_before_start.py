@@ -203,6 +203,7 @@ def test_the_next_step_before_the_start(given: World, expected: Step) -> None:
         (world(_waits("TemplateNotFound", 0), 60), "False", "TemplateNotFound"),
         (world(task(), 5, template=template(), parameters={}, job_refused=QUOTA), "Unknown", "QuotaExceeded"),
         (world(task(), 2, template=_not_ready()), "Unknown", "TemplateNotReady"),
+        (world(task(), 2, template=template(ready=None)), "Unknown", "TemplateNotChecked"),
         (world(task(), 1, template=template(), parameters=MISFIT), "False", "InvalidParameters"),
     ],
 )

@@ -13,6 +13,7 @@ from longtask_operator.planning.observed import PodEvent, PodView
 from tests.unit.given import at, container, ended_pod, failed_init, job, pod, running_pod
 
 NO_STATUS = LongTaskStatus()
+OVER = diagnosis.over_total_deadline(60, "activeDeadlineSeconds of the LongTaskTemplate")
 FAILED = job(failed_reason="BackoffLimitExceeded", failed_message="Job has reached the specified backoff limit")
 
 
@@ -494,9 +495,46 @@ def test_too_much_memory_is_told_with_the_limit_and_what_was_used_last(
 
 def test_a_stop_because_nothing_was_told_says_what_was_known_then() -> None:
     stopped = ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1)
-    failure = diagnosis.failure(FAILED, stopped, "log", total_deadline=60, stalled="told nothing for 30 s")
+    failure = diagnosis.failure(FAILED, stopped, "log", total_deadline=OVER, stalled="told nothing for 30 s")
     assert (failure.reason, failure.message, failure.log_tail) == ("Stalled", "told nothing for 30 s", "log")
     assert "stall.timeoutSeconds" in (failure.hint or "")
+
+
+def test_a_stop_because_nothing_was_told_does_not_point_to_a_log_that_is_empty() -> None:
+    stopped = ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1)
+    failure = diagnosis.failure(FAILED, stopped, "\n", stalled="told nothing for 30 s")
+    assert failure.log_tail is None
+    assert failure.hint == diagnosis.STALLED_AND_SILENT_HINT
+
+
+@pytest.mark.parametrize(
+    ("why", "reason", "message"),
+    [
+        (
+            "ContainerStatusUnknown",
+            "Evicted",
+            "kubelet evicted the pod: too much on its disk; its log is gone with its container",
+        ),
+        ("StartError", "", "exit code 128: what kubelet says"),
+    ],
+)
+def test_what_kubelet_says_of_a_container_is_not_given_as_the_log_of_the_work(
+    why: str, reason: str, message: str
+) -> None:
+    code = 128 if why == "StartError" else 137
+    evicted = ended_pod(
+        exit_code=code, why=why, told="what kubelet says", reason=reason, message="too much on its disk"
+    )
+    failure = diagnosis.failure(FAILED, evicted, None)
+    assert (failure.log_tail, failure.message) == (None, message)
+    assert diagnosis.failure(FAILED, evicted, "epoch 1").log_tail == "epoch 1"
+
+
+def test_a_post_start_hook_that_failed_is_told_alike_before_and_after_the_end_of_the_task() -> None:
+    told = PodEvent(at(20), "FailedPostStartHook", "PostStartHook failed", True, "main")
+    waiting = diagnosis.not_starting(pod(waiting_reason="PodInitializing"), [told])
+    assert waiting is not None
+    assert waiting == diagnosis.ended_by_kubelet(ended_pod(exit_code=137), [told])
 
 
 def test_without_a_pod_the_job_itself_is_asked() -> None:
@@ -533,14 +571,14 @@ def test_the_last_words_are_the_works_own_else_the_last_line_of_its_log(
 
 def test_a_stop_for_the_total_deadline_is_told_as_such() -> None:
     stopped = ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1)
-    failure = diagnosis.failure(FAILED, stopped, "log", total_deadline=60)
+    failure = diagnosis.failure(FAILED, stopped, "log", total_deadline=OVER)
     assert failure.message == "the work was active for longer than its activeDeadlineSeconds (60 s)"
     assert failure.hint == "Give it less to do, or more time: activeDeadlineSeconds of the LongTaskTemplate."
     assert (failure.reason, failure.exit_code, failure.log_tail) == ("DeadlineExceeded", 137, "log")
 
 
 def test_a_failure_of_its_own_is_not_put_on_the_total_deadline() -> None:
-    failure = diagnosis.failure(FAILED, ended_pod(exit_code=3), None, total_deadline=60)
+    failure = diagnosis.failure(FAILED, ended_pod(exit_code=3), None, total_deadline=OVER)
     assert (failure.reason, failure.message) == ("Error", "exit code 3")
 
 

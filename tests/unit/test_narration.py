@@ -134,6 +134,12 @@ STALLED = condition("Stalled", "True", "NoReport", "told nothing for 60 s")
             id="node-lost",
         ),
         pytest.param(
+            _status(None),
+            _with(_status(Phase.PENDING), condition("Succeeded", "Unknown", "TemplateNotChecked")),
+            [],
+            id="template-not-checked-yet",
+        ),
+        pytest.param(
             _with(_status(Phase.RUNNING), condition("Succeeded", "Unknown", "NodeLost")),
             _with(_status(Phase.RUNNING), condition("Succeeded", "Unknown", "NodeLost")),
             [],

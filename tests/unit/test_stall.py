@@ -7,6 +7,7 @@ import pytest
 from longtask_api.conditions import find
 from longtask_api.longtask import ConditionType, LongTaskStatus, Phase, StallAction, StallPolicy
 from longtask_api.reports import InputRequest, Progress
+from longtask_operator.planning import stall
 from longtask_operator.planning.observed import JobView, PodUsage
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.world import World
@@ -296,6 +297,12 @@ def test_an_attempt_that_was_ended_for_it_is_recorded_as_such_and_the_next_one_s
 def test_both_attempts_seen_at_once_are_told_apart() -> None:
     given = _given(130, _status(DECIDED), RETRY, pods=(STOPPED, running_pod("b", 122)))
     assert [each.reason for each in plan(given).status.attempts] == ["Stalled", None]
+
+
+def test_what_is_told_of_work_that_was_ended_for_its_silence_is_past() -> None:
+    told = STALLED.model_copy(update={"message": f"{EVIDENCE}{WHERE} and uses 0.003 CPU cores"})
+    evidence = EVIDENCE.replace("has told", "had told")
+    assert stall.afterwards(told) == f"{evidence}; pod pod-a ran on node-1 and used 0.003 CPU cores"
 
 
 @pytest.mark.parametrize("policy", [RETRY, FAIL])

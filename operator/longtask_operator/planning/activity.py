@@ -12,6 +12,16 @@ def limit(task: LongTask, snapshot: TemplateSnapshot) -> int:
     return min(wanted, snapshot.max_active_deadline_seconds or wanted)
 
 
+def setting(task: LongTask, snapshot: TemplateSnapshot) -> str:
+    """Where that limit is set."""
+    wanted = task.spec.active_deadline_seconds or snapshot.active_deadline_seconds
+    if limit(task, snapshot) < wanted:
+        return "maxActiveDeadlineSeconds of the LongTaskTemplate"
+    if task.spec.active_deadline_seconds is None:
+        return "activeDeadlineSeconds of the LongTaskTemplate"
+    return "spec.activeDeadlineSeconds of the task, when it is started again"
+
+
 def deadline(status: LongTaskStatus, seconds: int) -> datetime | None:
     """When the active time will be used up; None while the task is not active."""
     if status.active_since is None:

@@ -1,5 +1,6 @@
 """A task whose Job has ended, or is gone: what came of it."""
 
+import signal
 from datetime import datetime, timedelta
 
 from longtask_api.conditions import is_true
@@ -31,7 +32,7 @@ def job_gone(world: World, job: JobRef) -> Plan:
     seconds = activity.limit(world.task, snapshot) if snapshot else 0
     end = activity.deadline(status, seconds)
     if snapshot is not None and end is not None and world.now >= end:
-        failure = diagnosis.over_total_deadline(seconds)
+        failure = statuses.out_of_time(world, snapshot)
         return statuses.ended(world, status, Phase.FAILED, failure=failure, at=world.now)
     return statuses.ended(world, status, Phase.FAILED, failure=_lost(world, job), at=world.now)
 
@@ -88,11 +89,12 @@ def _invalid_result(world: World, at: datetime, status: LongTaskStatus, result: 
     what = "result does not fit" if result.has_content else "termination message is empty, which does not fit"
     if world.job is not None and world.job.result_schema is not None:
         what = f"{what} the template's resultSchema"
+    kept = "It is kept in status.result. " if result.has_content else ""
     failure = Failure(
         reason="InvalidResult",
         message=diagnosis.fitted(f"the work succeeded but its {what}: {result.mismatch}"),
         log_tail=diagnosis.log_tail(world.log),
-        hint="It is kept in status.result. Correct what the work gives, or resultSchema in the LongTaskTemplate.",
+        hint=f"{kept}Correct what the work gives, or resultSchema in the LongTaskTemplate.",
     )
     return statuses.ended(world, status, Phase.FAILED, result=result, failure=failure, at=at)
 
@@ -120,10 +122,12 @@ def failed(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
         world.log,
         last=last,
         ended_by=ended_by,
-        total_deadline=seconds if over and stopped else None,
-        stalled=stalled.message if stalled is not None else None,
+        total_deadline=statuses.out_of_time(world, snapshot) if over and stopped else None,
+        stalled=stall.afterwards(stalled) if stalled is not None else None,
         memory=_last_memory(status, pod),
     )
+    if pod is not None and ended_by is not None:
+        status = _as_kubelet_says(status, pod, ended_by)
     if over and not stopped and failure.reason != "DeadlineExceeded":
         message = f"{failure.message}; there was no further attempt, as activeDeadlineSeconds ({seconds} s) was over"
         failure = failure.model_copy(update={"message": diagnosis.fitted(message)})
@@ -132,8 +136,17 @@ def failed(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
     return statuses.ended(world, status, Phase.FAILED, failure=failure, at=at)
 
 
+def _as_kubelet_says(status: LongTaskStatus, pod: PodView, ended_by: diagnosis.Trouble) -> LongTaskStatus:
+    """Only Events tell for what kubelet ended the attempt in the pod."""
+    said = {"reason": ended_by.reason, "message": diagnosis.fitted(ended_by.message, diagnosis.ATTEMPT_TEXT_LIMIT)}
+    attempts = [each.model_copy(update=said) if each.pod_uid == pod.uid else each for each in status.attempts]
+    return status.model_copy(update={"attempts": attempts})
+
+
 def _cancelled(world: World, at: datetime, status: LongTaskStatus, failure: Failure) -> Plan:
-    cancelled = statuses.cancelled("while it ran").model_copy(
+    killed = failure.signal == signal.SIGKILL and failure.reason == "DeadlineExceeded"
+    how = "; it did not leave when it was asked to (SIGTERM), and was killed when its grace period was over"
+    cancelled = statuses.cancelled(f"while it ran{how if killed else ''}").model_copy(
         update={"log_tail": failure.log_tail, "exit_code": failure.exit_code, "signal": failure.signal}
     )
     return statuses.ended(world, status, Phase.CANCELLED, failure=cancelled, at=at)

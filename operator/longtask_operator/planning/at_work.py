@@ -282,7 +282,8 @@ def _never_started(world: World, status: LongTaskStatus, snapshot: TemplateSnaps
         failure = Failure(
             reason="StartTimeout",
             message=f"no pod started to work within {seconds} s",
-            hint="See `kubectl get events` in the task namespace, or raise startTimeoutSeconds in the template.",
+            hint=f"See `kubectl get events -n {world.task.metadata.namespace}`, or raise startTimeoutSeconds in the "
+            "template.",
         )
     else:
         message = f"gave up after {seconds} s: {trouble.message}"

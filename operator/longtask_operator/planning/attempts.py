@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from longtask_api.longtask import Attempt, LongTaskStatus
+from longtask_api.longtask import Attempt, Failure, LongTaskStatus
 from longtask_operator.planning.diagnosis import DISRUPTIONS, attempt_message, attempt_reason
 from longtask_operator.planning.done import COMPLETED, is_done
 from longtask_operator.planning.observed import JobView, PodView
@@ -47,11 +47,12 @@ def record(
     now: datetime,
     cancelled: bool = False,
     deadline: datetime | None = None,
+    over: Failure | None = None,
     logs: Mapping[str, str] | None = None,
 ) -> Attempts:
     """Merge. A pod counts once it started or ended; one that is never seen again ended when that was noticed.
 
-    `deadline` is when the active time of the task will be used up.
+    `deadline` is when the active time of the task will be used up, `over` what is told of work that was ended for it.
     `logs` has the end of the log of attempts that have just ended, by the uid of their pods.
     """
     known = {attempt.pod_uid: attempt for attempt in status.attempts}
@@ -74,7 +75,9 @@ def record(
             stalled=ended_by(status, pod, cancelled=cancelled, deadline=deadline) is not None,
             cancelled=cancelled,
         )
-        attempt = _attempt(pod, before, before.number if before else count, reason, now, (logs or {}).get(pod.uid))
+        stopped = over if pod.deadline == 1 and deadline is not None and deadline <= _end(pod, now) else None
+        message = attempt_message(pod, reason, (logs or {}).get(pod.uid), stopped)
+        attempt = _attempt(pod, before, before.number if before else count, reason, now, message)
         if before is not None and before.end_time is not None:
             continue
         if attempt.end_time is not None and pod.disruption is not None and attempt.reason not in NOT_DISRUPTED:
@@ -125,7 +128,7 @@ def _without_its_pod(suspended: bool, cancelled: bool) -> str:
 
 
 def _attempt(
-    pod: PodView, before: Attempt | None, number: int, reason: str | None, now: datetime, log: str | None
+    pod: PodView, before: Attempt | None, number: int, reason: str | None, now: datetime, message: str | None
 ) -> Attempt:
     told = pod.failed_init.termination if pod.failed_init is not None else pod.termination
     return Attempt(
@@ -137,7 +140,7 @@ def _attempt(
         end_time=_end(pod, now) if reason is not None else None,
         reason=reason,
         exit_code=told.exit_code if told else None,
-        message=attempt_message(pod, reason, log),
+        message=message,
     )
 
 

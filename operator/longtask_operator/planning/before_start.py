@@ -9,6 +9,7 @@ from longtask_api.template import LongTaskTemplate, TemplateConditionType
 from longtask_operator.planning import statuses
 from longtask_operator.planning.build_job import build_job, take_snapshot
 from longtask_operator.planning.diagnosis import Trouble, fitted
+from longtask_operator.planning.narration import TEMPLATE_NOT_CHECKED
 from longtask_operator.planning.world import LOOK_AGAIN, QUIET, ROOM_AGAIN, TEMPLATE_WAIT, CreateJob, Plan, World
 
 
@@ -70,15 +71,19 @@ def _crowded(world: World, status: LongTaskStatus) -> Plan:
 
 
 def _wait_for_template(world: World, status: LongTaskStatus) -> Plan:
-    name, template = world.task.spec.template_ref.name, world.template
+    name, namespace = world.task.spec.template_ref.name, world.task.metadata.namespace
+    template = world.template
     checked = _checked(template) if template is not None else None
     if template is None:
-        hint = "Apply the LongTaskTemplate, or choose one from `kubectl get longtasktemplates`."
+        hint = f"Apply the LongTaskTemplate, or choose one from `kubectl get longtasktemplates -n {namespace}`."
         trouble = Trouble("TemplateNotFound", f"LongTaskTemplate {name} does not exist", hint)
+    elif checked is None:
+        trouble = Trouble(
+            TEMPLATE_NOT_CHECKED, f"LongTaskTemplate {name} is not Ready: not checked yet", "It is checked in a moment."
+        )
     else:
-        why = checked.message if checked is not None else "not checked yet"
-        hint = f"Correct it: kubectl describe longtasktemplate {name}."
-        trouble = Trouble("TemplateNotReady", f"LongTaskTemplate {name} is not Ready: {why}", hint)
+        hint = f"Correct it: kubectl describe longtasktemplate {name} -n {namespace}."
+        trouble = Trouble("TemplateNotReady", f"LongTaskTemplate {name} is not Ready: {checked.message}", hint)
     waiting, since = _not_accepted_yet(world, status, trouble)
     if checked is not None:
         since = max(statuses.created(world), checked.last_transition_time)

@@ -62,7 +62,10 @@ UNSCHEDULABLE_HINT = "Ask for less CPU, memory or GPU in the LongTaskTemplate, o
 PLACEMENT_HINT = (
     "Correct nodeSelector, affinity or tolerations in the LongTaskTemplate, or label a node so that it fits."
 )
-VOLUME_HINT = "Create the PersistentVolumeClaim in the task namespace, or see why it is not bound: kubectl get pvc."
+VOLUME_HINT = (
+    "Create the PersistentVolumeClaim in the task namespace, or see why it is not bound: "
+    "kubectl describe pvc -n NAMESPACE."
+)
 QUOTA_HINT = "Wait for other tasks to end, or raise the namespace's ResourceQuota."
 NO_RESOURCES_HINT = (
     "Set resources.requests and resources.limits in the LongTaskTemplate: the namespace's quota wants them."
@@ -73,12 +76,20 @@ GATES_HINT = "Whoever set the gates takes them away: a queue or a quota. See pod
 SIDECAR_HINT = "Correct the sidecar in the LongTaskTemplate: the work starts once it runs."
 PROBE_HINT = "Correct the probe in the LongTaskTemplate, or give it more time: timeoutSeconds, failureThreshold."
 HOOK_HINT = "Correct lifecycle.postStart in the LongTaskTemplate; what it prints is in no log."
-EVENT_HINT = "See what is told of the pod: kubectl get events in the task namespace."
+EVENT_HINT = "See what is told of the pod: kubectl get events -n NAMESPACE, with the task's namespace."
 TEMPLATE_HINT = "Correct the LongTaskTemplate."
 
+CONTAINER_LOST = "ContainerStatusUnknown"
+"""With which kubelet tells of a container that it no longer knows."""
+NOT_THE_WORKS_WORDS = (CONTAINER_LOST, "StartError", "ContainerCannotRun")
+"""Reasons with which the message of a container's end is kubelet's, or the runtime's."""
 LOG_HINT = "The log tail shows what happened; correct it and start again."
 SILENT_HINT = (
     "It wrote nothing to its log: let it write what it does and why it stops, to stdout or stderr, and start again."
+)
+STALLED_AND_SILENT_HINT = (
+    "It wrote nothing to its log: let it write what it does. If it works but tells seldom: report progress or send "
+    "heartbeats more often, or raise stall.timeoutSeconds in the LongTaskTemplate."
 )
 STALLED_HINT = (
     "See in the log tail where it hangs. If it works but tells seldom: report progress or send heartbeats more often, "
@@ -190,6 +201,8 @@ def _newest_warning(pod: PodView, events: Sequence[PodEvent]) -> Trouble | None:
     probe = _probe(news)
     if probe is not None:
         return Trouble(f"{probe}ProbeFailed", f"{news.container} is not ready: {news.message}", PROBE_HINT)
+    if news.reason == POST_START:
+        return Trouble("PostStartHookFailed", f"kubelet ended the work: {news.message}", HOOK_HINT)
     hint = _hint(_EVENT_CAUSES, news.message, EVENT_HINT)
     return Trouble(_one_word(news.reason), f"the pod cannot start: {news.message}", hint)
 
@@ -204,7 +217,7 @@ def ended_by_kubelet(pod: PodView, events: Sequence[PodEvent]) -> Trouble | None
     if pod.termination is None:
         return None
     told = [event for event in events if event.container == pod.container]
-    hook = next((event for event in told if event.reason == "FailedPostStartHook"), None)
+    hook = next((event for event in told if event.reason == POST_START), None)
     if hook is not None:
         return Trouble("PostStartHookFailed", f"kubelet ended the work: {hook.message}", HOOK_HINT)
     probes = [event for event in told if _probe(event) is not None]
@@ -223,6 +236,10 @@ def _probe(event: PodEvent) -> str | None:
     """Which probe failed: kubelet says `Liveness probe failed: ...` or `Liveness probe errored and ...: ...`."""
     found = re.match(r"(Startup|Liveness) probe (?:failed|errored)", event.message)
     return found[1] if found else None
+
+
+POST_START = "FailedPostStartHook"
+"""Of the Event; until the hook is done kubelet shows the container as one that waits."""
 
 
 def _hint(causes: Sequence[tuple[str, str]], message: str, otherwise: str) -> str:
@@ -316,15 +333,15 @@ def failure(
     log: str | None,
     *,
     last: Attempt | None = None,
-    total_deadline: int | None = None,
+    total_deadline: Failure | None = None,
     stalled: str | None = None,
     memory: int | None = None,
     ended_by: Trouble | None = None,
 ) -> Failure:
     """Why the Job failed. `last` is the attempt that it failed with, where only the record tells. `total_deadline` is
-    the limit in seconds when the operator stopped the work for it, `stalled` the evidence when it did so because the
-    work told nothing; `memory` is what the work last told to use, in bytes; `ended_by` the probe or hook for which
-    kubelet ended it.
+    what is told when the operator stopped the work for it, `stalled` the evidence when it did so because the work told
+    nothing; `memory` is what the work last told to use, in bytes; `ended_by` the probe or hook for which kubelet ended
+    it.
     """
     if pod is None and last is not None:
         return _recorded(last, total_deadline)
@@ -332,22 +349,24 @@ def failure(
         return Failure(
             reason=job.failed_reason or "JobFailed",
             message=job.failed_message or "the Job failed and none of its pods is left to say why",
-            hint="Start it again; if it happens again, watch `kubectl get pods -w` while it runs.",
+            hint="Start it again; if it happens again, watch `kubectl get pods -n NAMESPACE -w` while it runs.",
         )
     ended = pod.failed_init.termination if pod.failed_init is not None else pod.termination
-    tail = log_tail(log if log else ended.message if ended else None)
+    lost = ended is not None and ended.reason in NOT_THE_WORKS_WORDS
+    tail = log_tail(log if log else ended.message if ended and not lost else None)
     reason = attempt_reason(pod, done=False, stalled=stalled is not None) or "Error"
     told = failure_sentence.told(ended.message if ended else "", log)
     message, hint = _explain(reason, pod, ended, told, memory)
     if ended_by is not None:
         reason, message, hint = ended_by.reason, ended_by.message, ended_by.hint
     if reason == STALLED and stalled is not None:
-        message, hint = stalled, STALLED_HINT
+        message, hint = stalled, STALLED_HINT if tail is not None else STALLED_AND_SILENT_HINT
     if reason == "DeadlineExceeded" and total_deadline is not None:
-        over = over_total_deadline(total_deadline)
-        message, hint = over.message, over.hint or ""
+        message, hint = total_deadline.message, total_deadline.hint or ""
     if hint == LOG_HINT and tail is None:
-        hint = SILENT_HINT
+        hint = "Start it again." if lost else SILENT_HINT
+    if ended is not None and ended.reason == CONTAINER_LOST and tail is None:
+        message = f"{message.rstrip('. ')}; its log is gone with its container"
     if ended is not None and ended.exit_code == 0:
         message = f"{message}; exit code 0 while its pod {_LEAVING.get(reason, 'was being ended')}, and no result"
         hint = LEFT_WITH_0_HINT if reason in _LEAVING else hint
@@ -363,9 +382,9 @@ def failure(
     )
 
 
-def _recorded(last: Attempt, total_deadline: int | None) -> Failure:
+def _recorded(last: Attempt, total_deadline: Failure | None) -> Failure:
     if last.reason == "DeadlineExceeded" and total_deadline is not None:
-        return over_total_deadline(total_deadline).model_copy(update={"exit_code": last.exit_code})
+        return total_deadline.model_copy(update={"exit_code": last.exit_code})
     message, hint = "somebody deleted the pod", "Its pod is gone, and the log with it. Start it again."
     if last.message:
         message = last.message
@@ -377,21 +396,26 @@ def _recorded(last: Attempt, total_deadline: int | None) -> Failure:
     return Failure(reason=last.reason or "Error", message=message, exit_code=last.exit_code, hint=hint)
 
 
-def attempt_message(pod: PodView, reason: str | None, log: str | None) -> str | None:
-    """Why an attempt that ended for this reason did so, in a sentence; None where reason and exit code say it all."""
+def attempt_message(
+    pod: PodView, reason: str | None, log: str | None, total_deadline: Failure | None = None
+) -> str | None:
+    """Why an attempt that ended for this reason did so, in a sentence; None where reason and exit code say it all.
+    `total_deadline` is what is told when the operator stopped it for that."""
     ended = pod.failed_init.termination if pod.failed_init is not None else pod.termination
     if ended is None or reason in (None, "Completed", "Suspended", "Cancelled", "Deleted", STALLED):
         return None
+    if reason == "DeadlineExceeded" and total_deadline is not None:
+        return fitted(total_deadline.message, ATTEMPT_TEXT_LIMIT)
     message, _ = _explain(reason, pod, ended, failure_sentence.told(ended.message, log), None)
     return fitted(message, ATTEMPT_TEXT_LIMIT) if message != _how(ended) else None
 
 
-def over_total_deadline(seconds: int) -> Failure:
-    """The work has used up the active time it may have over all attempts."""
+def over_total_deadline(seconds: int, setting: str) -> Failure:
+    """The work has used up the active time it may have over all attempts, which is set there."""
     return Failure(
         reason="DeadlineExceeded",
         message=f"the work was active for longer than its activeDeadlineSeconds ({seconds} s)",
-        hint="Give it less to do, or more time: activeDeadlineSeconds of the LongTaskTemplate.",
+        hint=f"Give it less to do, or more time: {setting}.",
     )
 
 
@@ -414,7 +438,8 @@ def _explain(reason: str, pod: PodView, ended: Termination | None, told: str, me
     if pod.disruption is None and pod.reason == "Evicted":
         return (
             f"kubelet evicted the pod: {pod.message or 'it used too much of the node'}",
-            "The work used more local storage or memory than it may: raise limits or the emptyDir sizeLimit.",
+            "The work used more local storage or memory than it may: raise limits or the emptyDir sizeLimit. It counts "
+            "as a failure, not as a disruption: retry.limit in the LongTaskTemplate says how often it is tried again.",
         )
     if pod.disruption == "TerminationByKubelet":
         return (

@@ -10,6 +10,8 @@ from longtask_api.longtask import TERMINAL_PHASES, ConditionType, LongTaskStatus
 from longtask_operator.planning import stall
 from longtask_operator.planning.attempts import how_it_ended
 
+TEMPLATE_NOT_CHECKED = "TemplateNotChecked"
+"""The reason of a task whose template was applied with it: that is no trouble."""
 Event = tuple[str, str, str]
 """(type, reason, message)."""
 
@@ -34,7 +36,8 @@ def _troubles(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[Event]:
     if stalled is not None and stall.is_news(before, after):
         yield "Warning", "Stalled", stalled.message
     reason = _reason(after)
-    if after.phase not in TERMINAL_PHASES and reason is not None and reason not in (_reason(before), *Phase):
+    known = (_reason(before), TEMPLATE_NOT_CHECKED, *Phase)
+    if after.phase not in TERMINAL_PHASES and reason is not None and reason not in known:
         yield "Warning", reason, after.message or ""
 
 

@@ -8,6 +8,7 @@ silence lasted for GRACE more, and that write decides: the attempt is ended, als
 whichever replica goes on.
 """
 
+import re
 from datetime import datetime, timedelta
 
 from longtask_api.conditions import Condition, find, is_true
@@ -94,6 +95,13 @@ def evidence(status: LongTaskStatus, pod: PodView, usage: PodUsage | None, now: 
     cpu = "" if usage is None else f" and uses {usage.cpu:.3f} CPU cores"
     where = f" on {pod.node}" if pod.node else ""
     return f"the work has told nothing for {silent} s; {_last_progress(status)}; pod {pod.name} runs{where}{cpu}"
+
+
+def afterwards(condition: Condition) -> str:
+    """The evidence of the condition, told of work that was ended for it."""
+    told = re.sub(r"; pod (\S+) runs\b", r"; pod \1 ran", condition.message)
+    told = re.sub(r" and uses ([\d.]+ CPU cores)$", r" and used \1", told)
+    return told.replace("the work has told", "the work had told", 1)
 
 
 def _last_progress(status: LongTaskStatus) -> str:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from longtask_api.conditions import Condition, ConditionStatus, find, merged
-from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase
+from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase, TemplateSnapshot
 from longtask_api.reports import MAX_DISPLAY, Progress, Result
 from longtask_operator.planning import activity, attempts, diagnosis
 from longtask_operator.planning.diagnosis import Trouble, fitted
@@ -83,6 +83,7 @@ def recorded(world: World, status: LongTaskStatus, *, suspended: bool) -> LongTa
         suspended=suspended,
         cancelled=world.task.spec.cancel_requested,
         deadline=activity.deadline(status, activity.limit(world.task, snapshot)) if snapshot is not None else None,
+        over=out_of_time(world, snapshot) if snapshot is not None else None,
         now=world.now,
         logs=world.logs_of_attempts,
     )
@@ -94,6 +95,11 @@ def recorded(world: World, status: LongTaskStatus, *, suspended: bool) -> LongTa
             "start_time": status.start_time or so_far.first_start,
         }
     )
+
+
+def out_of_time(world: World, snapshot: TemplateSnapshot) -> Failure:
+    """What is told of work that was ended because its active time was over."""
+    return diagnosis.over_total_deadline(activity.limit(world.task, snapshot), activity.setting(world.task, snapshot))
 
 
 def with_condition(
