@@ -85,6 +85,7 @@ class Operator:
             settings.pod_name,
             settings.lease_duration_seconds,
             unfit=self._deaf,
+            lost=METRICS.lease_losses.inc,
         )
         cluster = Cluster(client, settings.namespace, lease.term)
         try:
@@ -140,7 +141,9 @@ class Operator:
 
         def failed(key: Key, error: Exception) -> None:
             METRICS.errors.inc()
-            logger.warning("step failed; it is repeated", extra={"key": key}, exc_info=error)
+            kind, name = key
+            about = self._cache.about(name) if kind == "task" else {"template": name}
+            logger.warning("step failed; it is repeated", extra=about, exc_info=error)
 
         queue = WorkQueue(work, failed, self._settings.workers)
         METRICS.queue_length.set_function(lambda: len(queue))

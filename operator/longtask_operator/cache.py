@@ -157,6 +157,11 @@ class Cache:
                 await asyncio.wait_for(self._waiting.setdefault(uid, asyncio.Event()).wait(), at_most)
         return self.tasks.get(uid)
 
+    def about(self, uid: str) -> Mapping[str, str]:
+        """What a line of the log has that is about the task."""
+        task = self.tasks.get(uid)
+        return {"task_uid": uid} if task is None else {"task": task.metadata.name, "task_uid": uid}
+
     def drop_task(self, uid: str) -> None:
         """It is gone for good; a late event must not bring it back."""
         self._bury(uid)

@@ -17,6 +17,7 @@ from kubernetes.aio.client import ApiClient
 
 from longtask_runtime.clock import CLOCK
 from longtask_runtime.kube import KubeError, request
+from longtask_runtime.logs import Expected, in_words
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,10 @@ BREAK = 5.0
 """Seconds that a renewal may be late before that counts as a time in which the API server was away."""
 
 
-class NotLeading(Exception):
+NO_ANSWER = "the API server did not answer in time to renew it"
+
+
+class NotLeading(Expected):
     """This replica does not lead, or the API server says that its term is over: nothing was written."""
 
 
@@ -54,10 +58,11 @@ class Lease:
         duration: int,
         clock: Callable[[], float] = time.monotonic,
         unfit: Callable[[], str | None] = lambda: None,
+        lost: Callable[[], None] = lambda: None,
     ) -> None:
         """`duration` in seconds: a holder that has not renewed for so long is taken for dead. `clock` in seconds; not
         the event loop's, which stands still while the loop is held up. `unfit` says why this replica should leave the
-        Lease to another one; None where it may lead.
+        Lease to another one; None where it may lead. `lost` hears of each time that it leads no more and goes on.
         """
         self._client = client
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
@@ -67,6 +72,9 @@ class Lease:
         self._duration = duration
         self._clock = clock
         self._unfit = unfit
+        self._lost = lost
+        self._trouble = NO_ANSWER
+        """What became of the last try to renew it, unless that is done."""
         self._seen: tuple[str, str] | None = None
         self._seen_at = 0.0
         self._held_until: float | None = None
@@ -106,11 +114,13 @@ class Lease:
         renewing = asyncio.create_task(self._renew())
         try:
             done, _ = await asyncio.wait({work, renewing}, return_when=asyncio.FIRST_COMPLETED)
-            if renewing in done and (why := renewing.result()) is None:
-                self._held_until = None
-                logger.warning("lost the lease", extra={"identity": self._identity})
-            elif renewing in done:
-                logger.warning("gives the lease back: %s", why, extra={"identity": self._identity})
+            if renewing in done:
+                self._lost()
+                why = renewing.result()
+                if why is None:
+                    self._held_until = None
+                told = f"lost the lease: {self._trouble}" if why is None else f"gives the lease back: {why}"
+                logger.warning(told, extra={"identity": self._identity})
         finally:
             for task in (work, renewing):
                 task.cancel()
@@ -142,23 +152,24 @@ class Lease:
             lease = await request(self._client, "GET", self._path)
         except KubeError as error:
             if error.status != 404:
-                logger.warning("reading the lease: %s", error)
-                return self._still_held()
+                return self._unknown("reading", error)
             lease = None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            logger.warning("reading the lease: %s", error)
-            return self._still_held()
+            return self._unknown("reading", error)
         spec = (lease or {}).get("spec") or {}
         holder, renewed = spec.get("holderIdentity") or "", spec.get("renewTime") or ""
         if self._seen != (holder, renewed):
             self._seen, self._seen_at = (holder, renewed), self._clock()
         lives = self._clock() - self._seen_at < (spec.get("leaseDurationSeconds") or self._duration)
         if holder not in ("", self._identity) and lives:
+            self._trouble = f"{holder} holds it"
             return False
         return await self._write(lease, holder)
 
-    def _still_held(self) -> bool:
+    def _unknown(self, doing: str, error: Exception) -> bool:
         """Nothing is known: a leader goes on until its own time is over, a standby stays one."""
+        self._trouble = f"{doing} it failed until its time was over: {in_words(error)}"
+        logger.warning("%s the lease: %s", doing, in_words(error))
         return self._left() > 0
 
     async def _write(self, lease: dict[str, Any] | None, holder: str) -> bool:
@@ -182,17 +193,16 @@ class Lease:
             )
         except KubeError as error:
             if error.status != 409:
-                logger.warning("writing the lease: %s", error)
-                return self._still_held()
+                return self._unknown("writing", error)
+            self._trouble = "another replica has written it"
             return False
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            logger.warning("writing the lease: %s", error)
-            return self._still_held()
+            return self._unknown("writing", error)
         self._seen, self._seen_at = (self._identity, now), self._clock()
         held_until = sent + self._duration * 2 / 3
         if self._held_until is None or held_until - self._held_until > self._duration / 6 + BREAK:
             self.unbroken_since = CLOCK.now()
-        self._held_until = held_until
+        self._held_until, self._trouble = held_until, NO_ANSWER
         self._not_after = _written_at(written, now) + timedelta(seconds=self._duration)
         return True
 

@@ -73,6 +73,7 @@ class Metrics(Collector):
             ["resource"],
         )
         self.leader = Gauge("longtask_leader", "1 on the replica that decides.")
+        self.lease_losses = Counter("longtask_lease_losses", "Times that this replica had to stop leading.")
 
     def look_at(self, tasks: Mapping[tuple[str, str], int], templates: Callable[[], Container[str]]) -> None:
         """Tell of these tasks, counted by phase and reason; `templates` are the names of those that exist."""

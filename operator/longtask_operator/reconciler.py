@@ -30,6 +30,7 @@ from longtask_operator.planning.world import CreateJob, Plan, Policy, World
 from longtask_operator.shares import Shares
 from longtask_runtime import clock
 from longtask_runtime.kube import KubeError
+from longtask_runtime.logs import in_words
 from longtask_runtime.validation import Validator
 
 logger = logging.getLogger(__name__)
@@ -172,7 +173,8 @@ class Reconciler:
         except (KubeError, aiohttp.ClientError, TimeoutError) as error:
             if failed and world.now < (job.finished_at or world.now) + LOG_PATIENCE:
                 raise
-            logger.warning("no log of pod %s: %s", pod.name, error, extra={"task_uid": world.task.metadata.uid})
+            about = self._cache.about(world.task.metadata.uid)
+            logger.warning("no log of pod %s: %s", pod.name, in_words(error), extra=about)
             return None
         return log.text if log is not None else None
 

@@ -14,6 +14,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.rest import RESTResponse
 
 from longtask_runtime.clock import CLOCK
+from longtask_runtime.logs import Expected
 
 Verb = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
@@ -25,7 +26,7 @@ APPLY_PATCH = "application/apply-patch+yaml; charset=utf-8"
 REQUEST_TIMEOUT = 30.0
 
 
-class KubeError(Exception):
+class KubeError(Expected):
     """The API server refused: HTTP `status`, its machine-readable `reason` and `message`."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:

@@ -9,9 +9,20 @@ import sys
 import threading
 from types import TracebackType
 
+import aiohttp
 from pythonjsonlogger.json import JsonFormatter
 
 OWN = ("__main__", "longtask_api", "longtask_mcp", "longtask_operator", "longtask_runtime")
+
+
+class Expected(Exception):
+    """What happens in operation, and whose text says all of it: no traceback of it is worth reading."""
+
+
+def in_words(error: BaseException) -> str:
+    """An error in a line."""
+    text = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else "")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def configure(level: str) -> None:
@@ -28,6 +39,7 @@ def configure(level: str) -> None:
             json_ensure_ascii=False,
         )
     )
+    handler.addFilter(_in_a_line)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     root = logging.getLogger()
     for own in OWN:
@@ -38,6 +50,14 @@ def configure(level: str) -> None:
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _in_a_line(record: logging.LogRecord) -> bool:
+    """Puts the words of an error that is expected where its traceback would be."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, (Expected, aiohttp.ClientError, TimeoutError)):
+        record.exc_info, record.exc_text = None, in_words(error)
+    return True
 
 
 def _uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:

@@ -22,6 +22,41 @@ raise ValueError("the end")
 """
 
 
+IN_A_LINE = """
+import logging
+
+import aiohttp
+
+from longtask_operator.leader import NotLeading
+from longtask_runtime import logs
+from longtask_runtime.kube import KubeError
+
+logs.configure("INFO")
+for error in (TimeoutError(), aiohttp.ClientError("refused"), KubeError(500, "InternalError", "no"), NotLeading("x")):
+    try:
+        raise error
+    except Exception as raised:
+        logging.getLogger("a").warning("failed", exc_info=raised)
+"""
+
+
+def test_what_happens_in_operation_is_a_line_and_no_traceback() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", IN_A_LINE],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(RUNTIME.parent / "operator")},
+        timeout=60,
+    )
+    assert [json.loads(line)["exc_info"] for line in ran.stderr.splitlines()] == [
+        "TimeoutError: no answer in time",
+        "ClientError: refused",
+        "KubeError: 500 InternalError: no",
+        "NotLeading: x",
+    ]
+
+
 def test_each_line_is_json_with_an_rfc_3339_time_also_of_what_nobody_caught() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM],

@@ -220,6 +220,35 @@ def test_since_when_it_leads_without_a_break_is_told_anew_after_a_time_without_t
     assert seen == [True, False, True]
 
 
+def test_why_the_lease_was_lost_is_logged_and_each_time_is_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = ApiServer(random.Random(0), 0.0, 0.0)
+    lost: list[str] = []
+
+    async def refused(*_: object, **__: object) -> Any:
+        raise TimeoutError
+
+    async def lead() -> None:
+        await asyncio.sleep(HOUR)
+
+    async def away_for_long() -> None:
+        clock = asyncio.get_running_loop().time
+        lease = Lease(ApiClient(), "ns", "lease", "one", DURATION, clock, lost=lambda: lost.append("one"))
+        running = asyncio.create_task(lease.run(lead))
+        await asyncio.sleep(1)
+        monkeypatch.setattr(leader, "request", refused)
+        await asyncio.sleep(2 * DURATION)
+        monkeypatch.setattr(leader, "request", answers.request)
+        running.cancel()
+
+    monkeypatch.setattr(leader, "request", answers.request)
+    until_idle(away_for_long)
+    told = [each.getMessage() for each in caplog.records if "lost the lease" in each.getMessage()]
+    assert told == ["lost the lease: reading it failed until its time was over: TimeoutError: no answer in time"]
+    assert lost == ["one"]
+
+
 def test_a_leader_that_is_not_fit_any_more_gives_the_lease_to_one_that_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """And takes it again, once it is fit and the Lease is free."""
     one, two = Replica("one"), Replica("two")

@@ -251,7 +251,8 @@ class Writes:
     def _failed(self, uid: str, error: Exception) -> None:
         self._failing_since = self._failing_since or time.monotonic()
         METRICS.errors.inc()
-        logger.warning("a report could not be written; it is tried again", extra={"task_uid": uid}, exc_info=error)
+        about = self._cache.about(uid)
+        logger.warning("a report could not be written; it is tried again", extra=about, exc_info=error)
 
 
 def _add(field: str, value: Any) -> Operation:
