@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 import prometheus_client
 import pytest
@@ -13,7 +13,7 @@ from longtask_api import bounds, checking, longtask, names, reports, template
 from longtask_mcp.metrics import Metrics
 from longtask_operator import metrics
 from longtask_operator.agentcore import verdicts
-from longtask_operator.planning import diagnosis
+from longtask_operator.planning import diagnosis, narration
 from longtask_operator.settings import Settings
 from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES
 from longtask_operator.task_api import limits, questions, results
@@ -97,9 +97,35 @@ def test_every_refusal_that_a_pod_can_get_is_explained() -> None:
 def test_every_reason_of_a_failure_is_explained() -> None:
     sources = [path.read_text() for path in (OPERATOR / "planning").glob("*.py")]
     reasons = {reason for text in sources for reason in _reasons(text, "Failure", "Trouble")}
-    reasons |= {diagnosis.STALLED, "OOMKilled", *diagnosis.DISRUPTIONS.values()}
+    reasons |= {diagnosis.STALLED, "OOMKilled", "StartError", *diagnosis.DISRUPTIONS.values()}
+    reasons.add(narration.TEMPLATE_NOT_CHECKED)
     assert {"InvalidResult", "NodeLost", "StartTimeout"} <= reasons
     assert [reason for reason in reasons if f"`{reason}" not in ON_CALL] == []
+
+
+def test_every_event_is_explained() -> None:
+    yields = [node.value for node in ast.walk(_module("narration")) if isinstance(node, ast.Yield)]
+    given = [told.elts[1] for told in yields if isinstance(told, ast.Tuple)]
+    reasons = {each.value for each in given if _is_text(each)}
+    assert "AttemptEnded" in reasons
+    normal = {"Suspended", "Resumed", "InputRequested"}
+    assert [reason for reason in reasons - normal if f"`{reason}`" not in ON_CALL] == []
+
+
+def test_every_reason_why_a_template_is_not_ready_is_explained() -> None:
+    tree = ast.parse((OPERATOR / "templates.py").read_text())
+    texts = [each.value for each in ast.walk(tree) if _is_text(each)]
+    words = {text for text in texts if re.fullmatch(r"[A-Z][a-z]+[A-Z]\w+", text)}
+    assert {"InvalidSpec", "InvalidPod"} <= words
+    assert [word for word in words if f"`{word}`" not in ON_CALL] == []
+
+
+@pytest.mark.parametrize("module", ["plan", "before_start", "at_work", "at_end"])
+def test_every_message_of_a_task_that_goes_on_is_explained(module: str) -> None:
+    spans = re.findall(r"`([^`\n]+)`", ON_CALL)
+    told = {words for words in _told(_module(module)) if len(words) > 3}
+    assert told
+    assert [words for words in told if not any(words in span for span in spans)] == []
 
 
 def test_every_reason_why_a_session_was_not_told_or_a_record_not_kept_is_explained() -> None:
@@ -130,6 +156,56 @@ def test_values_that_pages_name_exist() -> None:
 
 def _has(values: Any, path: list[str]) -> bool:
     return not path or (isinstance(values, dict) and path[0] in values and _has(values[path[0]], path[1:]))
+
+
+def _module(name: str) -> ast.Module:
+    return ast.parse((OPERATOR / "planning" / f"{name}.py").read_text())
+
+
+MESSAGE_OF = {"unfinished": 3, "_stopping": 4}
+"""Which argument is the message of a task that goes on."""
+
+
+def _told(module: ast.Module) -> Iterator[str]:
+    """The longest fixed part of each such message: what is given to those calls, by a name or a function of the module
+    too."""
+    for node in ast.walk(module):
+        match node:
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in MESSAGE_OF:
+                yield from _fixed(node.args[MESSAGE_OF[name]])
+            case ast.Assign(targets=[ast.Name(id="message")]) if _goes_on(module, node):
+                yield from _fixed(node.value)
+            case ast.Assign(targets=[ast.Tuple(elts=[_, ast.Name(id="message")])], value=ast.Tuple(elts=[_, value])):
+                yield from _fixed(value)
+            case ast.FunctionDef(name="_waiting_message" | "_ended_but_its_pod" | "_ending" | "_without_terms"):
+                for inner in ast.walk(node):
+                    if isinstance(inner, ast.Return | ast.Assign) and inner.value is not None:
+                        yield from _fixed(inner.value)
+
+
+def _goes_on(module: ast.Module, node: ast.AST) -> bool:
+    """Whether the function around it makes the status of a task that goes on."""
+    functions = [each for each in module.body if isinstance(each, ast.FunctionDef) and node in ast.walk(each)]
+    calls = [each.func for function in functions for each in ast.walk(function) if isinstance(each, ast.Call)]
+    return any(isinstance(each, ast.Attribute) and each.attr == "unfinished" for each in calls)
+
+
+def _fixed(value: ast.expr) -> Iterator[str]:
+    if isinstance(value, ast.IfExp):
+        yield from (*_fixed(value.body), *_fixed(value.orelse))
+    elif _is_text(value):
+        yield _words(value.value)
+    elif isinstance(value, ast.JoinedStr):
+        yield max((_words(part.value) for part in value.values if _is_text(part)), key=len, default="")
+
+
+def _words(text: str) -> str:
+    """Its first sentence, without what stands around."""
+    return text.partition(". ")[0].strip(" ;,:.")
+
+
+def _is_text(node: ast.AST) -> TypeGuard[Any]:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _reasons(source: str, *makers: str) -> Iterator[str]:
