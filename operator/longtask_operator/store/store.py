@@ -48,7 +48,7 @@ class Store:
         if not re.fullmatch(KEY, key):
             raise ValueError(f"{key!r} is no key: letters, digits, dots, underscores and dashes only")
         limit = self._max_bytes if self._s3 else min(self._max_bytes, MAX_CONFIG_MAP_BYTES)
-        incoming = Incoming(chunks, sha256, limit, lambda: self._too_large(key), let_go)
+        incoming = Incoming(chunks, sha256, limit, self._too_large, let_go)
         small = await incoming.ahead(MAX_CONFIG_MAP_BYTES + 1) <= MAX_CONFIG_MAP_BYTES
         if self._s3 is None or small:
             data = await incoming.read(MAX_CONFIG_MAP_BYTES)
@@ -111,15 +111,13 @@ class Store:
             "operator.store.s3 in the chart's values names"
         )
 
-    def _too_large(self, key: str) -> TooLarge:
+    def _too_large(self) -> TooLarge:
         if self._s3 is None and self._max_bytes > MAX_CONFIG_MAP_BYTES:
             return TooLarge(
-                f"{key} has more than {MAX_CONFIG_MAP_BYTES} bytes; without an S3 bucket no more fits: set "
+                f"more than {MAX_CONFIG_MAP_BYTES} bytes; without an S3 bucket no more fits: set "
                 "operator.store.s3.bucket in the chart's values"
             )
-        return TooLarge(
-            f"{key} has more than {self._max_bytes} bytes, the limit operator.store.maxBytes in the chart's values"
-        )
+        return TooLarge(f"more than {self._max_bytes} bytes, the limit operator.store.maxBytes in the chart's values")
 
 
 def _changed(reference: Reference) -> NotStored:

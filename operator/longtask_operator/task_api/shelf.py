@@ -30,7 +30,7 @@ class Shelf:
         try:
             return await self._store.put(_owner(task), key, media_type, body.chunks(), sha256, body.share.give_back)
         except TooLarge as error:
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", str(error)) from None
+            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge", f"the {what} has {error}") from None
         except DigestMismatch as error:
             raise digest_mismatch(str(error)) from None
         except StoreUnavailable as error:
