@@ -20,14 +20,14 @@ import selectors
 import tempfile
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from prometheus_client import CollectorRegistry, Counter
+import prometheus_client
 
 PERIOD = 0.025
 """Seconds between two looks."""
@@ -46,17 +46,17 @@ class Blocked:
     on_cpu: float
     """Seconds of them that it computed; in the others it slept in a call that blocks."""
     stack: str
-    """As it was seen at last, outermost call first."""
+    """As it was seen most often, outermost call first."""
 
 
 class Watchdog:
     """Counts and logs what blocks the loop that runs in this thread."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._times = Counter(
+    def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
+        self._times = prometheus_client.Counter(
             "longtask_event_loop_blocked", "Callbacks that held the event loop for 0.1 s or longer.", registry=registry
         )
-        self._seconds = Counter(
+        self._seconds = prometheus_client.Counter(
             "longtask_event_loop_blocked_seconds", "Time for which they held it, in seconds.", registry=registry
         )
 
@@ -144,7 +144,7 @@ class _Looking:
             self._look(ended, file)
 
     def _look(self, ended: threading.Event, file: IO[str]) -> None:
-        waited, late, stack = self._queued(), 0.0, ""
+        waited, late, seen = self._queued(), 0.0, Counter[str]()
         over = False
         while not over:
             begun = self._now()
@@ -152,13 +152,14 @@ class _Looking:
             late += self._longer_than(2 * PERIOD, begun)
             begun = self._now()
             if begun.at - self._turns.last.at >= self._limit / 2:
-                seen = held_by(self._thread, file)
-                stack = (stack or seen) if self._turns.late else (seen or stack)  # it may have ended meanwhile
+                stack = held_by(self._thread, file)
+                if not self._turns.late or not seen:  # it may have ended meanwhile
+                    seen[stack] += 1
             elif not self._turns.late:
-                waited, late, stack = self._queued(), 0.0, ""
+                waited, late, seen = self._queued(), 0.0, Counter[str]()
             late += self._longer_than(PERIOD / 5, begun)
             while self._turns.late:
-                self._judge(*self._turns.late.popleft(), self._queued() - waited + late, stack)
+                self._judge(*self._turns.late.popleft(), self._queued() - waited + late, _mostly(seen))
 
     def _now(self) -> _Turn:
         return _Turn(time.monotonic(), time.clock_gettime(self._clock))
@@ -183,6 +184,13 @@ class _Looking:
             return int(self._schedstat.read_bytes().split()[1]) / 1e9
         except (OSError, LookupError, ValueError):
             return 0.0
+
+
+def _mostly(seen: Counter[str]) -> str:
+    """The stack that was seen most often, and of those the deepest: one may be of just before or after. Empty where
+    none was seen.
+    """
+    return max((stack for stack in seen if stack), key=lambda stack: (seen[stack], stack.count("\n")), default="")
 
 
 def held_by(thread: int, file: IO[str]) -> str:
