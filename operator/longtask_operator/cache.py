@@ -52,6 +52,11 @@ class Tasks(Mapping[str, LongTask]):
         """Those that have not ended."""
         return self._whole.values()
 
+    def awaits(self, uid: str, job_uid: str) -> bool:
+        """Whether the task has not ended, and that Job does its work."""
+        known = self._whole.get(uid)
+        return known is not None and known.status.job_ref is not None and known.status.job_ref.uid == job_uid
+
     def version(self, uid: str) -> int:
         """Its metadata.resourceVersion; 0 where it is not known."""
         if uid in self._ended:
@@ -95,11 +100,14 @@ class Cache:
     jobs: dict[str, JobView] = field(default_factory=dict)
     """By the uid of the owning task."""
     pods: dict[str, dict[str, PodView]] = field(default_factory=lambda: defaultdict(dict))
-    """By the uid of the owning Job, then by pod uid; pods that are gone stay until their Job is."""
+    """By the uid of the owning Job, then by pod uid; pods that are gone stay until their Job is, and their task has
+    ended: they tell how."""
     told: Callable[[str], object] = lambda uid: None
     """Called with the uid of each task of which there is news, from wherever it comes."""
     _buried: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _job_of_pod: dict[str, str] = field(default_factory=dict)
+    _orphans: dict[str, PodView] = field(default_factory=dict)
+    """Pods that are there and have no Job any more, by their uid."""
     _waiting: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def put_task(self, task: LongTask) -> bool:
@@ -109,6 +117,8 @@ class Cache:
             return False
         news = self.tasks.version(uid) != int(task.metadata.resource_version)
         self.tasks.put(task)
+        if task.is_terminal and task.status.job_ref is not None:
+            self.sweep_pods(task.status.job_ref.uid)
         if news:
             self._wake(uid)
         return True
@@ -134,6 +144,10 @@ class Cache:
         if known is None or (known.resource_version <= pod.resource_version and not known.gone):
             self.pods[pod.job_uid][pod.uid] = remembering(pod, known)
             self._job_of_pod[pod.uid] = pod.job_uid
+            if pod.orphaned and not pod.gone:
+                self._orphans[pod.uid] = pod
+            else:
+                self._orphans.pop(pod.uid, None)
             if known != pod:
                 self.told(pod.task_uid)
 
@@ -164,8 +178,11 @@ class Cache:
 
     def drop_task(self, uid: str) -> None:
         """It is gone for good; a late event must not bring it back."""
+        known = self.tasks.get(uid)
         self._bury(uid)
         self.tasks.drop(uid)
+        if known is not None and known.status.job_ref is not None:
+            self.sweep_pods(known.status.job_ref.uid)
         self._wake(uid)
 
     def drop_template(self, name: str, uid: str) -> None:
@@ -184,8 +201,9 @@ class Cache:
         self.told(job.owner_uid)
 
     def sweep_pods(self, job_uid: str) -> None:
-        """Forget the pods of a Job that is gone, once all of them are gone too."""
-        if job_uid in self._buried and all(pod.gone for pod in self.pods.get(job_uid, {}).values()):
+        """Forget the pods of a Job that is gone, once all of them are gone too and no task asks how they ended."""
+        pods = self.pods.get(job_uid, {}).values()
+        if job_uid in self._buried and all(pod.gone and not self.tasks.awaits(pod.task_uid, job_uid) for pod in pods):
             for uid in self.pods.pop(job_uid, {}):
                 self._job_of_pod.pop(uid, None)
 
@@ -193,6 +211,16 @@ class Cache:
         """The pods of a Job, oldest first, those that are gone included."""
         pods: Iterable[PodView] = self.pods.get(job_uid, {}).values()
         return tuple(sorted(pods, key=lambda pod: (pod.created, pod.name)))
+
+    def orphans_of(self, task_uid: str) -> tuple[PodView, ...]:
+        """The pods of a task that their Job has left behind, oldest first, without those that are gone."""
+        found = [pod for pod in self._orphans.values() if pod.task_uid == task_uid]
+        return tuple(sorted(found, key=lambda pod: (pod.created, pod.name)))
+
+    @property
+    def left_behind(self) -> set[str]:
+        """The uids of the tasks that have such pods; they need not be there themselves."""
+        return {pod.task_uid for pod in self._orphans.values()}
 
     def waiting_for(self, template_name: str) -> list[LongTask]:
         """Tasks without a Job that name the template."""

@@ -33,7 +33,16 @@ from longtask_operator.planning.observed import (
     task_of_job,
     usage_view,
 )
-from longtask_operator.planning.world import Change, CreateJob, DeleteJob, DeleteTask, SetSuspend, StopPod, StopRetries
+from longtask_operator.planning.world import (
+    Change,
+    CreateJob,
+    DeleteJob,
+    DeletePod,
+    DeleteTask,
+    SetSuspend,
+    StopPod,
+    StopRetries,
+)
 from longtask_operator.threads import to_its_end
 from longtask_runtime import clock
 from longtask_runtime.kube import (
@@ -169,10 +178,17 @@ class Cluster:
             case DeleteJob(job):
                 deletion = _deletion(job.uid, str(job.resource_version), "Foreground")
                 return await self._unless_changed(self._term(), "DELETE", f"{self._jobs}/{job.name}", deletion)
+            case DeletePod(pod):
+                return await self.delete_pod(pod)
             case DeleteTask():
                 deletion = _deletion(task.metadata.uid, task.metadata.resource_version, "Background")
                 path = f"{self._tasks}/{task.metadata.name}"
                 return await self._unless_changed(self._term(), "DELETE", path, deletion)
+
+    async def delete_pod(self, pod: PodView) -> bool:
+        """Remove the pod; False where it is not as it was seen. Raises KubeError."""
+        deletion = _deletion(pod.uid, str(pod.resource_version), "Background")
+        return await self._unless_changed(self._term(), "DELETE", f"{self._core}/pods/{pod.name}", deletion)
 
     async def write_task_status(self, task: LongTask, status: LongTaskStatus) -> LongTask:
         """Store the status that was planned from this version of the task.

@@ -21,12 +21,12 @@ from longtask_operator.metrics import METRICS
 from longtask_operator.planning import diagnosis, narration, stall
 from longtask_operator.planning.attempts import unrecorded
 from longtask_operator.planning.diagnosis import Trouble
-from longtask_operator.planning.done import decisive_pod, is_done
+from longtask_operator.planning.done import decisive_pod, done_pod, is_done
 from longtask_operator.planning.lookups import may_have_been_told_to_leave, pod_to_ask_about, wants_refusals
-from longtask_operator.planning.observed import JobView, PodEvent, PodView, end_is_seen, working_pod
+from longtask_operator.planning.observed import JobView, PodEvent, PodView, end_is_seen, newest, working_pod
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.results import checkable, final_result, was_handed_in
-from longtask_operator.planning.world import CreateJob, Plan, Policy, World
+from longtask_operator.planning.world import LOOK_AGAIN, CreateJob, Plan, Policy, World
 from longtask_operator.shares import Shares
 from longtask_runtime import clock
 from longtask_runtime.kube import KubeError
@@ -69,7 +69,7 @@ class Reconciler:
         """
         task = self._cache.tasks.get(uid)
         if task is None:
-            return None
+            return await self._clear_away(uid)
         world = await self._gather(task)
         wanted = plan(world)
         if _ends_unseen(world, wanted):
@@ -95,25 +95,40 @@ class Reconciler:
                 return 0.0 if await self._look_anew(task) else None
         return await self._finish(world, wanted)
 
+    async def _clear_away(self, uid: str) -> float | None:
+        """Delete the pods that a Job has left behind of a task that is gone: nobody else would."""
+        pods = [pod for pod in self._cache.orphans_of(uid) if pod.deleted is None]
+        if pods and await self._cluster.get_task(pods[0].task_name, uid) is not None:
+            return LOOK_AGAIN.total_seconds()
+        for pod in pods:
+            if not await self._cluster.delete_pod(pod):
+                METRICS.conflicts.inc()
+                for live in await self._cluster.list_pods(uid):
+                    self._cache.put_pod(live)
+                return 0.0
+        return None
+
     async def _gather(self, task: LongTask) -> World:
         world = World(task=task, now=clock.now(), policy=self._policy, attended=self._attended())
         job, reference = self._cache.jobs.get(task.metadata.uid), task.status.job_ref
         if task.is_terminal:
-            return replace(world, job=job)
+            return replace(world, job=job, pods=self._cache.orphans_of(task.metadata.uid) if job is None else ())
         if reference is not None and (job is None or job.uid != reference.uid):
             job = await self._cluster.get_job(reference.name, reference.uid)
             if job is not None:
                 self._cache.put_job(job)
         if job is None and reference is None:
             template = self._cache.templates.get(task.spec.template_ref.name)
-            known = replace(world, template=template)
+            known = replace(world, template=template, pods=self._cache.orphans_of(task.metadata.uid))
             if template is not None and template.is_ready and not self._shares.has_room(task):
                 return replace(known, crowded=True)
             return replace(known, parameters=await self._parameters(task, template))
         job_uid = job.uid if job is not None else reference.uid if reference is not None else ""
         pods = self._cache.pods_of(job_uid)
         if job is None:
-            return replace(world, pods=pods)
+            last = done_pod(None, pods, task.status) or newest(pods)
+            log = await self._log(world, None, last) if all(pod.ended for pod in pods) else None
+            return replace(world, pods=pods, log=log)
         if job.finished and not end_is_seen(job, pods):
             live = await self._cluster.list_pods(task.metadata.uid)
             pods = tuple(pod for pod in live if pod.job_uid == job.uid) or pods
@@ -158,11 +173,12 @@ class Reconciler:
         pod = pod_to_ask_about(job, pods, task.status, now)
         return await self._cluster.pod_events(pod) if pod is not None else None
 
-    async def _log(self, world: World, job: JobView, pod: PodView | None) -> str | None:
-        """The end of the log of the pod that tells how the Job ended. That of a success is no reason to wait."""
+    async def _log(self, world: World, job: JobView | None, pod: PodView | None) -> str | None:
+        """The end of the log of the pod that tells how the Job ended. Only that of a failed Job is waited for."""
         if pod is None or pod.gone:
             return None
-        failed = job.failed_reason is not None
+        failed = job is None or job.failed_reason is not None
+        waits = job is not None and failed and world.now < (job.finished_at or world.now) + LOG_PATIENCE
         lines, kept = (
             (LOG_LINES, diagnosis.LOG_TAIL_LIMIT) if failed else (SHORT_LOG_LINES, diagnosis.SHORT_LOG_TAIL_LIMIT)
         )
@@ -171,7 +187,7 @@ class Reconciler:
             if log is not None and log.truncated and len(log.text) < kept:
                 log = await self._cluster.read_log(pod, kept, LOG_BYTES)
         except (KubeError, aiohttp.ClientError, TimeoutError) as error:
-            if failed and world.now < (job.finished_at or world.now) + LOG_PATIENCE:
+            if waits:
                 raise
             about = self._cache.about(world.task.metadata.uid)
             logger.warning("no log of pod %s: %s", pod.name, in_words(error), extra=about)

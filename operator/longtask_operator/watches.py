@@ -15,7 +15,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.cache import Cache
 from longtask_operator.metrics import METRICS
-from longtask_operator.planning.observed import controller_uid, job_view, pod_view
+from longtask_operator.planning.observed import controller_uid, job_of_pod, job_view, pod_view
 from longtask_operator.subscription import Subscription, kopf_settings, session
 from longtask_runtime.reflector import Reflector, silent
 
@@ -79,12 +79,14 @@ class Watches:
             self._enqueue(("template", name))
         for task in self._cache.tasks.unfinished:
             self._enqueue(("task", task.metadata.uid))
+        for uid in self._cache.left_behind:
+            self._enqueue(("task", uid))
 
     def keys(self) -> Iterator[Key]:
         """Everything that there is: what a new leader looks at first."""
         for name in list(self._cache.templates):
             yield "template", name
-        for uid in list(self._cache.tasks):
+        for uid in {*self._cache.tasks, *self._cache.left_behind}:
             yield "task", uid
 
     def silent(self) -> str | None:
@@ -207,7 +209,7 @@ class _Pods:
     def knows(self, metadata: Mapping[str, Any]) -> bool:
         known = self._cache.pod(metadata["uid"])
         if known is None:
-            return not controller_uid(metadata, "Job")
+            return not job_of_pod(metadata)
         return known.resource_version >= int(metadata["resourceVersion"])
 
     def take(self, document: dict[str, Any]) -> None:

@@ -20,7 +20,15 @@ from longtask_api.longtask import Archive, Delivery, LongTask, LongTaskStatus, P
 from longtask_operator.cluster import Cluster
 from longtask_operator.leader import NotLeading, Term
 from longtask_operator.planning.observed import JobView, PodView
-from longtask_operator.planning.world import CreateJob, DeleteJob, DeleteTask, SetSuspend, StopPod, StopRetries
+from longtask_operator.planning.world import (
+    CreateJob,
+    DeleteJob,
+    DeletePod,
+    DeleteTask,
+    SetSuspend,
+    StopPod,
+    StopRetries,
+)
 from longtask_runtime.kube import KubeError
 from tests.api.objects import task
 from tests.faults.proxy import Door, open_door
@@ -108,6 +116,11 @@ async def delete_job(cluster: Cluster, world: World) -> bool:
     return await cluster.act(world.task, DeleteJob(job_of(world)))
 
 
+async def delete_pod(cluster: Cluster, world: World) -> bool:
+    assert world.pod is not None
+    return await cluster.act(world.task, DeletePod(world.pod))
+
+
 async def delete_task(cluster: Cluster, world: World) -> bool:
     return await cluster.act(world.task, DeleteTask())
 
@@ -132,6 +145,7 @@ WRITES: Final[dict[str, tuple[str, str, Write]]] = {
     "stop the Job's retries": ("PATCH", JOB, stop_retries),
     "stop the pod": ("PATCH", POD, stop_pod),
     "delete the Job": ("DELETE", JOB, delete_job),
+    "delete the pod": ("DELETE", POD, delete_pod),
     "delete the task": ("DELETE", TASK, delete_task),
     "write the status": ("PATCH", STATUS, write_status),
     "write what the session knows": ("PATCH", STATUS, write_delivery),
@@ -177,9 +191,13 @@ CHANGES: Final = {
     for each in (cancelled, ended, held_and_resumed, lives_longer, may_run_longer, deleted, made_again)
 }
 NOT_FENCED: Final = {
-    ("delete the Job", change) for change in CHANGES if change not in (deleted.__name__, made_again.__name__)
+    (f"delete the {kind}", change)
+    for kind in ("Job", "pod")
+    for change in CHANGES
+    if change not in (deleted.__name__, made_again.__name__)
 }
-"""A deletion carries no time. Where nothing has happened to the Job since, it is deleted: docs/design.md says when."""
+"""A deletion carries no time. Where nothing has happened to its object since, it is deleted: docs/design.md says when.
+"""
 
 
 @pytest.fixture(scope="module")

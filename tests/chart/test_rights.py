@@ -16,7 +16,7 @@ OPERATOR = {
     "longtasktemplates.longtask.dev": READ,
     "longtasktemplates/status.longtask.dev": ("patch",),
     "jobs.batch": (*READ, "create", "patch", "delete"),
-    "pods": (*READ, "create", "patch"),
+    "pods": (*READ, "create", "patch", "delete"),
     "pods/log": ("get",),
     "events": ("create", "list"),
     "configmaps": ("get", "create", "update", "delete"),

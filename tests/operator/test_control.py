@@ -146,6 +146,100 @@ def test_a_job_deleted_by_somebody_else_is_not_started_again(tasks: Tasks, uniqu
     assert tasks.jobs(uid) == []
 
 
+def _leave_behind(tasks: Tasks, name: str) -> None:
+    """Delete the task's Job as `kubectl delete job --cascade=orphan` does."""
+    path = f"/apis/batch/v1/namespaces/{tasks.kube.namespace}/jobs/{tasks.status(name)['jobRef']['name']}"
+    tasks.kube.request("DELETE", path, {"propagationPolicy": "Orphan"}).done()
+    tasks.wait_message(name, "the Job is gone")
+
+
+def _run_without_its_job(tasks: Tasks, name: str, code: str = LONG, template: str = "job", **spec: Any) -> str:
+    uid = tasks.run(name, template, code, **spec)
+    tasks.wait(name, "Running")
+    eventually(lambda: tasks.log(uid), lambda log: "working" in log)
+    _leave_behind(tasks, name)
+    assert [pod["metadata"].get("ownerReferences") for pod in tasks.pods(uid)] == [None]
+    return uid
+
+
+def test_work_whose_job_was_deleted_without_its_pod_is_cancelled_and_keeps_its_log(
+    tasks: Tasks, unique: Callable[[str], str]
+) -> None:
+    name = unique("left-behind-cancelled")
+    uid = _run_without_its_job(tasks, name)
+    tasks.patch(name, cancelRequested=True)
+    status = tasks.wait(name, "Cancelled")
+    assert [pod["status"]["phase"] for pod in tasks.pods(uid)] == ["Failed"]
+    assert "working" in status["failure"]["logTail"]
+    assert status["attempts"][0]["reason"] == "Cancelled"
+    tasks.delete(name)
+    eventually(lambda: tasks.pods(uid), lambda left: not left)
+
+
+def test_work_whose_job_was_deleted_without_its_pod_holds_its_deadline(
+    tasks: Tasks, unique: Callable[[str], str]
+) -> None:
+    name = unique("left-behind-deadline")
+    uid = _run_without_its_job(tasks, name, activeDeadlineSeconds=20)
+    status = tasks.wait(name, "Failed")
+    assert status["failure"]["reason"] == "DeadlineExceeded"
+    assert [pod["status"]["phase"] for pod in tasks.pods(uid)] == ["Failed"]
+
+
+def test_work_whose_job_was_deleted_without_its_pod_ends_when_it_is_suspended(
+    tasks: Tasks, unique: Callable[[str], str]
+) -> None:
+    name = unique("left-behind-suspended")
+    uid = _run_without_its_job(tasks, name)
+    tasks.patch(name, suspend=True)
+    status = tasks.wait(name, "Failed")
+    assert status["failure"]["reason"] == "JobLost"
+    assert "suspended" in status["failure"]["message"]
+    eventually(lambda: tasks.pods(uid), lambda left: not left)
+
+
+def test_work_whose_job_was_deleted_without_its_pod_goes_with_its_task(
+    tasks: Tasks, unique: Callable[[str], str]
+) -> None:
+    name = unique("left-behind-deleted")
+    uid = _run_without_its_job(tasks, name)
+    tasks.delete(name)
+    eventually(lambda: tasks.pods(uid), lambda left: not left)
+
+
+def test_work_whose_job_was_deleted_without_its_pod_may_end_well(tasks: Tasks, unique: Callable[[str], str]) -> None:
+    name = unique("left-behind-done")
+    code = "import time; print('working', flush=True); time.sleep(15); open('/dev/termination-log', 'w').write('7')"
+    _run_without_its_job(tasks, name, code)
+    assert tasks.wait(name, "Succeeded")["result"]["value"] == 7
+
+
+def test_a_pod_without_a_node_that_its_job_left_behind_goes_at_a_cancel(
+    tasks: Tasks, unique: Callable[[str], str]
+) -> None:
+    name = unique("left-behind-pending")
+    uid = tasks.run(name, "never", QUICK)
+    tasks.wait_message(name, "Unschedulable")
+    _leave_behind(tasks, name)
+    tasks.patch(name, cancelRequested=True)
+    tasks.wait(name, "Cancelled")
+    eventually(lambda: tasks.pods(uid), lambda left: not left)
+
+
+def test_work_ends_with_its_log_when_its_job_is_deleted_in_the_background(
+    tasks: Tasks, unique: Callable[[str], str]
+) -> None:
+    name = unique("job-lost-background")
+    uid = tasks.run(name, "job", LONG)
+    status = tasks.wait(name, "Running")
+    eventually(lambda: tasks.log(uid), lambda log: "working" in log)
+    path = f"/apis/batch/v1/namespaces/{tasks.kube.namespace}/jobs/{status['jobRef']['name']}"
+    tasks.kube.request("DELETE", path, {"propagationPolicy": "Background"}).done()
+    failure = tasks.wait(name, "Failed")["failure"]
+    assert (failure["reason"], failure["exitCode"]) == ("JobLost", 137)
+    eventually(lambda: tasks.pods(uid), lambda left: not left)
+
+
 def test_the_record_goes_when_its_time_is_over(tasks: Tasks, unique: Callable[[str], str]) -> None:
     name = unique("brief")
     uid = tasks.run(name, "brief-record", QUICK)

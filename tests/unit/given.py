@@ -25,6 +25,7 @@ from longtask_operator.planning.world import (
     Action,
     CreateJob,
     DeleteJob,
+    DeletePod,
     DeleteTask,
     Plan,
     Policy,
@@ -195,6 +196,8 @@ def pod(letter: str = "a", created: float = 1, **fields: Any) -> PodView:
         uid=f"uid-{letter}",
         job_uid=JOB_UID,
         task_uid=TASK_UID,
+        task_name="training-1",
+        orphaned=False,
         resource_version=1,
         created=at(created),
         deleted=None,
@@ -306,5 +309,7 @@ def _in_words(action: Action) -> str:
             return f"stop {pod.name}"
         case DeleteJob(job):
             return f"delete {job.name} {job.uid}"
+        case DeletePod(pod):
+            return f"delete {pod.name}"
         case DeleteTask():
             return "delete task"

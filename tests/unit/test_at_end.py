@@ -1,5 +1,6 @@
 """A task whose Job has ended, or is gone."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from longtask_api.conditions import find
 from longtask_api.longtask import Failure, LongTaskStatus, Phase
 from longtask_api.reports import Artifact, Progress, Result
 from longtask_operator.cluster import owned
+from longtask_operator.planning.diagnosis import lost_node
 from longtask_operator.planning.observed import PodEvent
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.world import World
@@ -36,7 +38,7 @@ FAILED = job(failed_reason="BackoffLimitExceeded", failed_message="too many", fi
 
 
 def _ended(before: LongTaskStatus | None = None, /, **known: Any) -> World:
-    spec = {key: known.pop(key) for key in ("cancel_requested", "active_deadline_seconds") if key in known}
+    spec = {key: known.pop(key) for key in ("cancel_requested", "active_deadline_seconds", "suspend") if key in known}
     return world(task(at_work() if before is None else before, **spec), 60, **known)
 
 
@@ -279,11 +281,12 @@ def test_a_failed_job_that_was_never_seen_at_work_binds_the_task_to_it() -> None
     assert (after.job_ref, after.attempt_count, after.start_time) == (JOB_REF, 1, at(2))
 
 
-JOB_LOST = f"JobLost: Job {JOB_REF.name} was deleted before it ended, by somebody other than LongTask"
-JOB_LOST_UNSEEN = (
-    f"JobLost: Job {JOB_REF.name} is gone, and nobody saw how it ended: somebody other than LongTask deleted it "
-    "while no operator ran, before its end or after it"
-)
+GONE = "the Job is gone; waiting for its pods to end"
+JOB_LOST = f"JobLost: somebody deleted Job {JOB_REF.name} before it ended"
+JOB_LOST_HELD = f"JobLost: somebody deleted Job {JOB_REF.name} while the task was suspended"
+JOB_LOST_UNSEEN = f"JobLost: somebody other than LongTask deleted Job {JOB_REF.name}, and nobody saw how its work ended"
+LEFT_BEHIND = running_pod(orphaned=True)
+UNPLACED = pod(orphaned=True, node=None)
 
 
 @pytest.mark.parametrize(
@@ -291,11 +294,70 @@ JOB_LOST_UNSEEN = (
     [
         pytest.param(_ended(), Step("Failed", JOB_LOST_UNSEEN), id="lost"),
         pytest.param(_ended(pods=(running_pod(gone=True),)), Step("Failed", JOB_LOST), id="lost-with-its-pod"),
-        pytest.param(_ended(held(30)), Step("Failed", JOB_LOST), id="lost-while-held"),
+        pytest.param(_ended(held(30)), Step("Failed", JOB_LOST_HELD), id="lost-while-held"),
         pytest.param(
             _ended(pods=(running_pod(),)),
-            Step("Running", "the Job is gone; waiting for its pods to end", again=70),
+            Step("Running", GONE, again=70),
             id="pods-still-work",
+        ),
+        pytest.param(_ended(pods=(LEFT_BEHIND,)), Step("Running", GONE, again=70), id="left-behind-and-works-on"),
+        pytest.param(
+            _ended(pods=(LEFT_BEHIND,), cancel_requested=True),
+            Step("Running", f"cancelling: {GONE}", ("stop pod-a",), again=70),
+            id="left-behind-and-cancelled",
+        ),
+        pytest.param(
+            _ended(pods=(replace(LEFT_BEHIND, deadline=1),), cancel_requested=True),
+            Step("Running", f"cancelling: {GONE}", again=70),
+            id="left-behind-and-stopping-already",
+        ),
+        pytest.param(
+            _ended(pods=(LEFT_BEHIND,), active_deadline_seconds=58),
+            Step("Running", f"stopping, as activeDeadlineSeconds is over: {GONE}", ("stop pod-a",), again=70),
+            id="left-behind-and-its-time-is-over",
+        ),
+        pytest.param(
+            _ended(pods=(LEFT_BEHIND,), active_deadline_seconds=60),
+            Step("Running", GONE, again=62),
+            id="left-behind-and-its-time-is-over-soon",
+        ),
+        pytest.param(
+            _ended(pods=(LEFT_BEHIND,), suspend=True),
+            Step("Running", f"suspending, which ends the task: {GONE}", ("delete pod-a",), again=70),
+            id="left-behind-and-suspended",
+        ),
+        pytest.param(
+            _ended(status(Phase.PENDING), pods=(UNPLACED,), cancel_requested=True),
+            Step("Running", f"cancelling: {GONE}", ("delete pod-a",), again=70),
+            id="left-behind-where-no-kubelet-would-stop-it",
+        ),
+        pytest.param(
+            world(task(status(Phase.PENDING)), 601, pods=(UNPLACED,)),
+            Step("Running", f"stopping, as no pod has started to work: {GONE}", ("delete pod-a",), again=611),
+            id="left-behind-and-never-started",
+        ),
+        pytest.param(
+            _ended(pods=(running_pod(orphaned=True, deleted=at(29)),), cancel_requested=True),
+            Step("Running", f"cancelling: {lost_node(running_pod()).in_words}", again=70),
+            id="left-behind-on-a-lost-node",
+        ),
+        pytest.param(
+            _ended(pods=(ended_pod(orphaned=True, exit_code=3, told="disk full"),)),
+            Step("Failed", f"{JOB_LOST}; its last attempt: exit code 3: disk full"),
+            id="left-behind-and-failed",
+        ),
+        pytest.param(
+            _ended(pods=(ended_pod(orphaned=True, told='"done"'),)),
+            Step("Succeeded", "completed"),
+            id="left-behind-and-done",
+        ),
+        pytest.param(
+            _ended(suspend=True, pods=(ended_pod(orphaned=True, exit_code=143, deleted=at(80)),)),
+            Step(
+                "Failed",
+                f"JobLost: somebody deleted Job {JOB_REF.name}, without which work that was suspended cannot go on",
+            ),
+            id="left-behind-and-was-suspended",
         ),
         pytest.param(
             _ended(pods=(running_pod(job_uid="of-another-job"),)), Step("Failed", JOB_LOST_UNSEEN), id="not-its-pods"
@@ -307,7 +369,7 @@ JOB_LOST_UNSEEN = (
         ),
         pytest.param(
             _ended(cancel_requested=True, pods=(running_pod(deleted=at(90)),)),
-            Step("Running", "the Job is gone; waiting for its pods to end", again=70),
+            Step("Running", f"cancelling: {GONE}", again=70),
             id="cancelled-but-the-pod-still-works",
         ),
         pytest.param(
@@ -318,7 +380,7 @@ JOB_LOST_UNSEEN = (
         pytest.param(_ended(active_deadline_seconds=59), Step("Failed", JOB_LOST_UNSEEN), id="deadline-not-over"),
         pytest.param(
             _ended(held(30, active_seconds=58), active_deadline_seconds=58),
-            Step("Failed", JOB_LOST),
+            Step("Failed", JOB_LOST_HELD),
             id="deadline-cannot-be-over-while-held",
         ),
     ],
@@ -333,6 +395,16 @@ def test_a_lost_job_ends_the_attempt_and_says_what_to_do() -> None:
     assert after.completion_time == at(60)
     assert after.failure is not None
     assert after.failure.hint == "See whether the work was done before you start it again: it may have been."
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [({}, "JobLost"), ({"cancel_requested": True}, "Cancelled"), ({"active_deadline_seconds": 40}, "DeadlineExceeded")],
+)
+def test_work_that_lost_its_job_has_the_log_and_exit_code_of_its_last_pod(spec: dict[str, Any], reason: str) -> None:
+    failure = plan(_ended(pods=(ended_pod(exit_code=137, signal=9, gone=True),), log="a\nb\n", **spec)).status.failure
+    assert failure is not None
+    assert (failure.reason, failure.exit_code, failure.signal, failure.log_tail) == (reason, 137, 9, "a\nb")
 
 
 @pytest.mark.parametrize("reason", ["OutOfnvidia.com/gpu", "X" * 65])

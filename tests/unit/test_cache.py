@@ -153,6 +153,29 @@ def test_pods_are_forgotten_when_they_and_their_job_are_gone(job_gone: bool, pod
     assert len(_pods(cache)) == kept
 
 
+def test_how_the_pods_of_a_lost_job_ended_is_known_until_its_task_has_ended() -> None:
+    cache = Cache()
+    cache.put_task(_task(1, status=at_work()))
+    cache.put_job(job())
+    cache.drop_job(job())
+    cache.put_pod(pod(gone=True))
+    cache.sweep_pods(JOB_UID)
+    assert len(_pods(cache)) == 1
+    cache.put_task(_task(2, status=status(Phase.FAILED)))
+    assert _pods(cache) == []
+
+
+def test_a_pod_is_left_behind_from_when_it_has_no_job_until_it_is_gone() -> None:
+    cache = Cache()
+    cache.put_pod(running_pod())
+    assert cache.left_behind == set()
+    orphan = running_pod(orphaned=True, resource_version=2)
+    cache.put_pod(orphan)
+    assert (cache.left_behind, cache.orphans_of(TASK_UID), _pods(cache)) == ({TASK_UID}, (orphan,), [orphan])
+    cache.put_pod(replace(orphan, gone=True))
+    assert (cache.left_behind, cache.orphans_of(TASK_UID)) == (set(), ())
+
+
 def test_the_last_pod_that_goes_after_its_job_sweeps_them_all() -> None:
     cache = Cache()
     cache.put_job(job())

@@ -19,6 +19,7 @@ from longtask_operator.planning.stall import DECIDED, is_news
 from longtask_operator.planning.world import (
     CreateJob,
     DeleteJob,
+    DeletePod,
     DeleteTask,
     Plan,
     SetSuspend,
@@ -105,6 +106,18 @@ PODS: tuple[tuple[PodView, ...], ...] = (
     (ended_pod(exit_code=143, disruption="EvictionByEvictionAPI", gone=True), pod("b", 60)),
     tuple(ended_pod(f"{n:02}", n, exit_code=143, disruption="PreemptionByScheduler") for n in range(1, 24)),
 )
+LEFT_BEHIND: tuple[tuple[PodView, ...], ...] = (
+    (pod(node=None, orphaned=True),),
+    (pod(orphaned=True),),
+    (running_pod(orphaned=True),),
+    (running_pod(orphaned=True, deadline=1),),
+    (running_pod(orphaned=True, deleted=at(90)),),
+    (ended_pod(exit_code=1, ended=30, orphaned=True), running_pod("b", 40, orphaned=True)),
+    (ended_pod(orphaned=True),),
+    (ended_pod(orphaned=True, exit_code=137, deadline=1, reason="DeadlineExceeded"),),
+    (running_pod(orphaned=True, gone=True),),
+)
+"""Pods whose Job somebody has deleted without them."""
 TEMPLATE = template()
 REFUSALS = ((), (Refusal(at(90), "exceeded quota: pods"),))
 
@@ -148,6 +161,13 @@ def _after_the_end() -> Iterator[World]:
         yield world(stored, now, job=known, pods=pods, template=TEMPLATE, parameters={})
 
 
+def _left_behind() -> Iterator[World]:
+    statuses = (LongTaskStatus(), *STARTED, *ENDED)
+    for stored, now, pods, deleted in product(_tasks(statuses), TIMES, LEFT_BEHIND, (False, True)):
+        metadata = stored.metadata.model_copy(update={"deletion_timestamp": at(1)}) if deleted else stored.metadata
+        yield world(stored.model_copy(update={"metadata": metadata}), now, pods=pods, template=TEMPLATE, parameters={})
+
+
 def _tasks(statuses: tuple[LongTaskStatus, ...]) -> list[LongTask]:
     return [task(stored, **spec) for stored, spec in product(statuses, SPECS)]
 
@@ -168,12 +188,18 @@ def after_the_end() -> list[tuple[World, Plan]]:
 
 
 @pytest.fixture(scope="module")
+def left_behind() -> list[tuple[World, Plan]]:
+    return [(given, plan(given)) for given in _left_behind()]
+
+
+@pytest.fixture(scope="module")
 def everything(
     before_the_start: list[tuple[World, Plan]],
     at_work_or_held: list[tuple[World, Plan]],
     after_the_end: list[tuple[World, Plan]],
+    left_behind: list[tuple[World, Plan]],
 ) -> list[tuple[World, Plan]]:
-    return [*before_the_start, *at_work_or_held, *after_the_end]
+    return [*before_the_start, *at_work_or_held, *after_the_end, *left_behind]
 
 
 def test_there_are_many_worlds_of_every_phase(everything: list[tuple[World, Plan]]) -> None:
@@ -194,6 +220,7 @@ def test_there_are_many_worlds_of_every_phase(everything: list[tuple[World, Plan
         StopRetries,
         StopPod,
         DeleteJob,
+        DeletePod,
         DeleteTask,
     }
 
@@ -325,6 +352,34 @@ def test_a_task_is_cancelled_only_on_request_and_only_when_no_pod_of_it_works(
             assert given.task.spec.cancel_requested, given
             gone = given.job is None or given.job.uid != JOB_REF.uid
             assert not gone or all(known.ended for known in given.pods), given
+
+
+def test_no_task_ends_goes_or_starts_anew_while_a_pod_that_a_job_left_behind_works(
+    left_behind: list[tuple[World, Plan]],
+) -> None:
+    for given, after in left_behind:
+        if any(not known.ended for known in given.pods):
+            assert after.status.phase not in TERMINAL_PHASES or given.task.is_terminal, given
+            assert not any(isinstance(action, CreateJob | DeleteTask) for action in after.actions), given
+
+
+def test_what_is_to_stop_is_stopped_at_each_pod_that_a_job_left_behind(left_behind: list[tuple[World, Plan]]) -> None:
+    for given, after in left_behind:
+        spec = given.task.spec
+        goes = given.task.metadata.deletion_timestamp is not None or given.task.is_terminal
+        if goes or spec.cancel_requested or spec.suspend or given.task.status.job_ref is None:
+            stopped = {each.pod.uid for each in after.actions if isinstance(each, StopPod | DeletePod)}
+            asked = {known.uid for known in given.pods if known.deleted is not None or known.deadline == 1}
+            assert {known.uid for known in given.pods if not known.ended} <= stopped | asked, given
+
+
+def test_a_pod_is_deleted_only_where_it_has_no_job(everything: list[tuple[World, Plan]]) -> None:
+    for given, after in everything:
+        for action in after.actions:
+            if isinstance(action, DeletePod):
+                assert given.job is None or given.job.uid != action.pod.job_uid or action.pod.node is None, given
+                assert action.pod.deleted is None, given
+                assert not action.pod.gone, given
 
 
 def test_actions_are_about_what_is_there(everything: list[tuple[World, Plan]]) -> None:

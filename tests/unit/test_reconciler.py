@@ -11,7 +11,7 @@ from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
 from longtask_operator.planning.logs import LogTail
 from longtask_operator.planning.observed import JobView, PodEvent, PodView
-from longtask_operator.planning.world import Change, Policy, SetSuspend
+from longtask_operator.planning.world import Change, DeletePod, Policy, SetSuspend
 from longtask_operator.reconciler import Reconciler
 from longtask_runtime.validation import Validator
 from tests.unit import given
@@ -40,6 +40,9 @@ class ApiServer:
         if not self.changed:
             self.done.append(change)
         return not self.changed
+
+    async def delete_pod(self, pod: PodView) -> bool:
+        return await self.act(given.task(), DeletePod(pod))
 
     async def write_task_status(self, task: LongTask, status: LongTaskStatus) -> LongTask:
         self.statuses.append(status)
@@ -136,6 +139,45 @@ async def test_nothing_is_done_for_a_task_that_says_something_else_by_now() -> N
     assert cache.tasks[given.TASK_UID].spec.suspend is False
     await steps.reconcile(given.TASK_UID)
     assert not any(isinstance(change, SetSuspend) for change in server.done)
+
+
+LEFT_BEHIND = given.running_pod(orphaned=True)
+
+
+async def test_pods_left_behind_of_a_task_that_is_gone_are_deleted() -> None:
+    server = ApiServer(None, given.job())
+    steps, cache = reconciler(server, HELD)
+    cache.put_pod(LEFT_BEHIND)
+    cache.drop_task(given.TASK_UID)
+    assert await steps.reconcile(given.TASK_UID) is None
+    assert server.done == [DeletePod(LEFT_BEHIND)]
+
+
+async def test_pods_whose_job_goes_with_the_task_are_left_to_the_garbage_collector() -> None:
+    server = ApiServer(None, given.job())
+    steps, cache = reconciler(server, HELD)
+    cache.drop_task(given.TASK_UID)
+    assert await steps.reconcile(given.TASK_UID) is None
+    assert server.done == []
+
+
+async def test_pods_left_behind_of_a_task_that_is_only_not_seen_yet_are_left_alone() -> None:
+    server = ApiServer(HELD, given.job())
+    steps, cache = reconciler(server, HELD)
+    cache.tasks.drop(given.TASK_UID)
+    cache.put_pod(LEFT_BEHIND)
+    assert await steps.reconcile(given.TASK_UID) == 10
+    assert server.done == []
+
+
+async def test_pods_left_behind_of_a_task_that_has_ended_are_deleted() -> None:
+    ended = given.task(given.status(Phase.FAILED))
+    server = ApiServer(ended, given.job())
+    steps, cache = reconciler(server, ended)
+    cache.put_pod(LEFT_BEHIND)
+    cache.drop_job(given.job())
+    await steps.reconcile(given.TASK_UID)
+    assert DeletePod(LEFT_BEHIND) in server.done
 
 
 async def test_nothing_is_done_for_a_task_that_is_gone() -> None:

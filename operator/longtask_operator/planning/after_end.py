@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 
 from longtask_api.longtask import ConditionType
-from longtask_operator.planning.world import Action, DeleteJob, DeleteTask, Plan, World
+from longtask_operator.planning.stopping import delete_pods
+from longtask_operator.planning.world import LOOK_AGAIN, Action, DeleteJob, DeleteTask, Plan, World
 
 
 def after_end(world: World) -> Plan:
@@ -12,6 +13,11 @@ def after_end(world: World) -> Plan:
     held_until = ended if _is_told_and_kept(world) else ended + world.policy.delivery_patience
     actions: list[Action] = []
     waiting: list[datetime] = []
+    at_work = [pod for pod in world.pods if not pod.ended]
+    if job is None and world.pods:
+        keep_until = max(held_until, ended + world.policy.job_retention)
+        actions += delete_pods(world.pods if world.now >= keep_until else at_work)
+        waiting.append(keep_until if world.now < keep_until else world.now + LOOK_AGAIN)
     if job is not None and not job.deleting:
         keep_until = max(held_until, ended + world.policy.job_retention) if job.finished else world.now
         if world.now >= keep_until:
@@ -19,10 +25,12 @@ def after_end(world: World) -> Plan:
         else:
             waiting.append(keep_until)
     expires = max(held_until, ended + timedelta(seconds=_time_to_live(world)))
-    if world.now >= expires:
-        actions.append(DeleteTask())
-    else:
+    if world.now < expires:
         waiting.append(expires)
+    elif at_work:
+        waiting.append(world.now + LOOK_AGAIN)
+    else:
+        actions.append(DeleteTask())
     return Plan(task.status, tuple(actions), min(waiting, default=None))
 
 

@@ -9,46 +9,92 @@ from longtask_api.reports import Result
 from longtask_operator.planning import activity, attempts, diagnosis, stall, statuses
 from longtask_operator.planning.done import COMPLETED, decisive_pod, done_pod, is_done
 from longtask_operator.planning.lookups import may_have_been_told_to_leave
-from longtask_operator.planning.observed import JobView, PodView
+from longtask_operator.planning.observed import JobView, PodView, newest
 from longtask_operator.planning.results import final_result, was_handed_in
-from longtask_operator.planning.world import LOOK_AGAIN, NEXT_STEP, QUIET, Plan, World
+from longtask_operator.planning.stopping import delete_pods, silent_node, stop_pods
+from longtask_operator.planning.world import LOOK_AGAIN, NEXT_STEP, QUIET, Action, Plan, World
 
 EVENTS_ARE_LATE = timedelta(seconds=10)
 """How long the Events that tell of a probe may come after the end of the Job: kubelet tells them one after another."""
 
 
 def job_gone(world: World, job: JobRef) -> Plan:
-    status = statuses.recorded(world, statuses.observed(world, world.task.status), suspended=False)
+    held = world.task.spec.suspend
+    status = statuses.recorded(world, statuses.observed(world, world.task.status), suspended=held)
     status = activity.opened(status, world.now)
-    if any(pod.job_uid == job.uid and not pod.ended for pod in world.pods):
-        message = "the Job is gone; waiting for its pods to end"
-        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=world.now + LOOK_AGAIN)
+    live = [pod for pod in world.pods if pod.job_uid == job.uid and not pod.ended]
+    if live:
+        return _without_its_job(world, status, live)
     if status.attempts and status.attempts[-1].reason == COMPLETED:
         return _done(world, world.now, status, done_pod(None, world.pods, status))
     if world.task.spec.cancel_requested:
-        failure = statuses.cancelled("and its Job was removed")
+        failure = _as_it_ended(world, job, statuses.cancelled("and its Job was removed"))
         return statuses.ended(world, status, Phase.CANCELLED, failure=failure, at=world.now)
     snapshot = status.template_snapshot
     seconds = activity.limit(world.task, snapshot) if snapshot else 0
     end = activity.deadline(status, seconds)
     if snapshot is not None and end is not None and world.now >= end:
-        failure = statuses.out_of_time(world, snapshot)
+        failure = _as_it_ended(world, job, statuses.out_of_time(world, snapshot))
         return statuses.ended(world, status, Phase.FAILED, failure=failure, at=world.now)
     return statuses.ended(world, status, Phase.FAILED, failure=_lost(world, job), at=world.now)
 
 
+_NOTHING: tuple[Action, ...] = ()
+
+
+def _without_its_job(world: World, status: LongTaskStatus, live: list[PodView]) -> Plan:
+    """Pods that somebody has left behind, or whose deletion is under way: what is to stop is stopped at the pods."""
+    snapshot = status.template_snapshot
+    end = activity.deadline(status, activity.limit(world.task, snapshot)) if snapshot is not None else None
+    given_up = None
+    if snapshot is not None and not any(pod.under_way for pod in live):
+        given_up = max(pod.waits_since for pod in live) + timedelta(seconds=snapshot.start_timeout_seconds)
+    why, actions = "", _NOTHING
+    if world.task.spec.cancel_requested:
+        why, actions = "cancelling: ", stop_pods(live)
+    elif end is not None and world.now >= end:
+        why, actions = "stopping, as activeDeadlineSeconds is over: ", stop_pods(live)
+    elif given_up is not None and world.now >= given_up:
+        why, actions = "stopping, as no pod has started to work: ", stop_pods(live)
+    elif world.task.spec.suspend:
+        why, actions = "suspending, which ends the task: ", delete_pods(live)
+    silent = silent_node(world.now, live)
+    message = f"{why}{silent.in_words if silent else 'the Job is gone; waiting for its pods to end'}"
+    due = [moment for moment in (end, given_up) if moment is not None and moment > world.now]
+    return Plan(
+        statuses.unfinished(world, status, Phase.RUNNING, message, silent),
+        actions,
+        look_again=min([*due, world.now + LOOK_AGAIN]),
+    )
+
+
 def _lost(world: World, job: JobRef) -> Failure:
-    held = is_true(world.task.status.conditions, ConditionType.SUSPENDED)
-    if held or any(pod.job_uid == job.uid for pod in world.pods):
-        message = f"Job {job.name} was deleted before it ended, by somebody other than LongTask"
-        hint = "Start it again. To end work, cancel the task instead of deleting its Job."
+    pod = newest(pod for pod in world.pods if pod.job_uid == job.uid)
+    hint = "Start it again. To end work, cancel the task instead of deleting its Job."
+    if pod is not None:
+        ended = diagnosis.how_it_ended(pod, world.log)
+        message = f"somebody deleted Job {job.name} before it ended{f'; its last attempt: {ended}' if ended else ''}"
+        if world.task.spec.suspend and pod.deleted is not None:
+            message = f"somebody deleted Job {job.name}, without which work that was suspended cannot go on"
+    elif is_true(world.task.status.conditions, ConditionType.SUSPENDED):
+        message = f"somebody deleted Job {job.name} while the task was suspended"
     else:
-        message = (
-            f"Job {job.name} is gone, and nobody saw how it ended: somebody other than LongTask deleted it "
-            "while no operator ran, before its end or after it"
-        )
+        message = f"somebody other than LongTask deleted Job {job.name}, and nobody saw how its work ended"
         hint = "See whether the work was done before you start it again: it may have been."
-    return Failure(reason="JobLost", message=message, hint=hint)
+    return _as_it_ended(world, job, Failure(reason="JobLost", message=diagnosis.fitted(message), hint=hint))
+
+
+def _as_it_ended(world: World, job: JobRef, failure: Failure) -> Failure:
+    """The failure with what the last pod of a Job that is gone tells."""
+    pod = newest(pod for pod in world.pods if pod.job_uid == job.uid)
+    ended = pod.decisive_termination if pod is not None else None
+    return failure.model_copy(
+        update={
+            "log_tail": diagnosis.log_tail(world.log),
+            "exit_code": ended.exit_code if ended else None,
+            "signal": ended.signal if ended else None,
+        }
+    )
 
 
 def completed(world: World, job: JobView, status: LongTaskStatus) -> Plan:

@@ -20,6 +20,7 @@ from longtask_operator.planning.attempts import how_it_ended
 from longtask_operator.planning.diagnosis import Trouble
 from longtask_operator.planning.done import COMPLETED, done_pod, is_done
 from longtask_operator.planning.observed import JobView, PodView, newest, working_pod
+from longtask_operator.planning.stopping import silent_node, stop_pods
 from longtask_operator.planning.world import (
     LOOK_AGAIN,
     NEXT_STEP,
@@ -73,7 +74,7 @@ SUSPENDED, HELD_BY_OTHERS = "Suspended", "HeldByOthers"
 
 
 def _stopping(world: World, job: JobView, status: LongTaskStatus, phase: Phase, why: str) -> Plan:
-    silent = _silent_node(world, [pod for pod in world.pods if not pod.ended])
+    silent = silent_node(world.now, world.pods)
     message = f"{why}, but {silent.message}. {silent.hint}" if silent else why
     stopping = statuses.unfinished(world, status, phase, message, silent)
     return Plan(stopping, _stop(job, world.pods), look_again=world.now + LOOK_AGAIN)
@@ -81,9 +82,9 @@ def _stopping(world: World, job: JobView, status: LongTaskStatus, phase: Phase, 
 
 def _stop(job: JobView, pods: tuple[PodView, ...]) -> tuple[Action, ...]:
     """End the work and keep its log; where nothing has run there is no log, and the Job goes."""
-    if job.deleting:
-        return ()
     live = [pod for pod in pods if not pod.ended]
+    if job.deleting:
+        return stop_pods(live)
     nothing_ran = not job.failures and all(pod.gone for pod in pods)
     if job.suspend or nothing_ran or any(pod.node is None for pod in live):
         return (DeleteJob(job),)
@@ -93,7 +94,7 @@ def _stop(job: JobView, pods: tuple[PodView, ...]) -> tuple[Action, ...]:
 
 def _held(world: World, job: JobView, status: LongTaskStatus, live: list[PodView]) -> Plan:
     if live or job.terminating:
-        silent = _silent_node(world, live)
+        silent = silent_node(world.now, live)
         message = silent.message if silent else "suspending: waiting for the pod to end"
         suspending = statuses.unfinished(world, status, Phase.RUNNING, message, silent)
         return Plan(suspending, look_again=world.now + LOOK_AGAIN)
@@ -109,7 +110,7 @@ def _held(world: World, job: JobView, status: LongTaskStatus, live: list[PodView
 
 def _state(world: World, job: JobView, status: LongTaskStatus, snapshot: TemplateSnapshot, live: list[PodView]) -> Plan:
     """Running, or waiting for a pod to start, with what keeps it from starting."""
-    silent = _silent_node(world, live)
+    silent = silent_node(world.now, live)
     if silent is not None:
         return Plan(statuses.unfinished(world, status, Phase.RUNNING, silent.in_words, silent))
     if not any(pod.under_way for pod in live):
@@ -267,13 +268,6 @@ def _waiting_message(status: LongTaskStatus, last: Attempt | None, trouble: Trou
     if last is not None and not live:
         return f"attempt {status.attempt_count} ended ({how_it_ended(last)}); starting the next one"
     return "waiting for the pod to start"
-
-
-def _silent_node(world: World, live: list[PodView]) -> Trouble | None:
-    for pod in live:
-        if pod.deleted is not None and pod.node is not None and world.now >= pod.deleted + NODE_SILENCE:
-            return diagnosis.lost_node(pod)
-    return None
 
 
 def _never_started(world: World, status: LongTaskStatus, snapshot: TemplateSnapshot, trouble: Trouble | None) -> Plan:

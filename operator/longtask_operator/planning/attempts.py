@@ -130,7 +130,7 @@ def _without_its_pod(suspended: bool, cancelled: bool) -> str:
 def _attempt(
     pod: PodView, before: Attempt | None, number: int, reason: str | None, now: datetime, message: str | None
 ) -> Attempt:
-    told = pod.failed_init.termination if pod.failed_init is not None else pod.termination
+    told = pod.decisive_termination
     return Attempt(
         number=number,
         pod_name=pod.name,

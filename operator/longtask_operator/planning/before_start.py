@@ -10,12 +10,17 @@ from longtask_operator.planning import statuses
 from longtask_operator.planning.build_job import build_job, take_snapshot
 from longtask_operator.planning.diagnosis import Trouble, fitted
 from longtask_operator.planning.narration import TEMPLATE_NOT_CHECKED
+from longtask_operator.planning.observed import PodView
+from longtask_operator.planning.stopping import delete_pods, silent_node
 from longtask_operator.planning.world import LOOK_AGAIN, QUIET, ROOM_AGAIN, TEMPLATE_WAIT, CreateJob, Plan, World
 
 
 def before_start(world: World) -> Plan:
     task, template = world.task, world.template
     status = statuses.observed(world, task.status)
+    left_behind = [pod for pod in world.pods if not pod.ended]
+    if left_behind:
+        return _waits_for_the_end_of(world, status, left_behind)
     if task.spec.cancel_requested:
         return statuses.ended(
             world, status, Phase.CANCELLED, failure=statuses.cancelled("before it started"), at=world.now
@@ -47,6 +52,14 @@ def before_start(world: World) -> Plan:
     snapshot = take_snapshot(template)
     job = build_job(task, template, snapshot, world.parameters, world.policy.report_url)
     return Plan(task.status, (CreateJob(job),))
+
+
+def _waits_for_the_end_of(world: World, status: LongTaskStatus, pods: list[PodView]) -> Plan:
+    """Of a Job that was deleted before the status could say that it was there: no other one works beside its pods."""
+    trouble = silent_node(world.now, pods)
+    message = trouble.in_words if trouble else f"waiting for pod {pods[0].name} to end, which its Job has left behind"
+    status = statuses.unfinished(world, status, Phase.PENDING, message, trouble)
+    return Plan(status, delete_pods(pods), look_again=world.now + LOOK_AGAIN)
 
 
 def _record(world: World, status: LongTaskStatus) -> Plan:

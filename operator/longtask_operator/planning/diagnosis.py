@@ -283,7 +283,7 @@ def attempt_reason(
 ) -> str | None:
     """Why the attempt ended, in one word; None while it goes on. `done`: its work is; `stalled`: it was stopped for
     that; `cancelled`: the task was, so that a stop of the pod is no deadline of its own."""
-    ended = pod.failed_init.termination if pod.failed_init is not None else pod.termination
+    ended = pod.decisive_termination
     if not pod.ended and ended is None:
         return None
     if done:
@@ -351,7 +351,7 @@ def failure(
             message=job.failed_message or "the Job failed and none of its pods is left to say why",
             hint="Start it again; if it happens again, watch `kubectl get pods -n NAMESPACE -w` while it runs.",
         )
-    ended = pod.failed_init.termination if pod.failed_init is not None else pod.termination
+    ended = pod.decisive_termination
     lost = ended is not None and ended.reason in NOT_THE_WORKS_WORDS
     tail = log_tail(log if log else ended.message if ended and not lost else None)
     reason = attempt_reason(pod, done=False, stalled=stalled is not None) or "Error"
@@ -401,13 +401,22 @@ def attempt_message(
 ) -> str | None:
     """Why an attempt that ended for this reason did so, in a sentence; None where reason and exit code say it all.
     `total_deadline` is what is told when the operator stopped it for that."""
-    ended = pod.failed_init.termination if pod.failed_init is not None else pod.termination
+    ended = pod.decisive_termination
     if ended is None or reason in (None, "Completed", "Suspended", "Cancelled", "Deleted", STALLED):
         return None
     if reason == "DeadlineExceeded" and total_deadline is not None:
         return fitted(total_deadline.message, ATTEMPT_TEXT_LIMIT)
     message, _ = _explain(reason, pod, ended, failure_sentence.told(ended.message, log), None)
     return fitted(message, ATTEMPT_TEXT_LIMIT) if message != _how(ended) else None
+
+
+def how_it_ended(pod: PodView, log: str | None) -> str:
+    """How the pod's attempt ended, in its own words too; empty where its end was not seen."""
+    ended = pod.decisive_termination
+    if ended is None:
+        return ""
+    told = failure_sentence.told(ended.message, log)
+    return f"{_how(ended)}{f': {told}' if told else ''}"
 
 
 def over_total_deadline(seconds: int, setting: str) -> Failure:

@@ -92,6 +92,10 @@ class PodView:
     job_uid: str
     task_uid: str
     """As its label says."""
+    task_name: str
+    """As its label says."""
+    orphaned: bool
+    """Its Job does not own it any more: `kubectl delete job --cascade=orphan` takes the owner away."""
     resource_version: int
     created: datetime
     deleted: datetime | None
@@ -161,6 +165,11 @@ class PodView:
     def failed_init(self) -> ContainerView | None:
         """The init container that failed, so that the work never started."""
         return next((each for each in self.of_kind("init") if each.termination and each.termination.exit_code), None)
+
+    @property
+    def decisive_termination(self) -> Termination | None:
+        """How the attempt ended: the work, or the init container that failed before it."""
+        return self.failed_init.termination if self.failed_init is not None else self.termination
 
     @property
     def log_container(self) -> str:
@@ -242,8 +251,10 @@ def pod_view(document: Mapping[str, Any], *, gone: bool = False) -> PodView:
     return PodView(
         name=metadata["name"],
         uid=metadata["uid"],
-        job_uid=controller_uid(metadata, "Job"),
+        job_uid=job_of_pod(metadata),
         task_uid=(metadata.get("labels") or {}).get(names.LABEL_TASK_UID, ""),
+        task_name=(metadata.get("labels") or {}).get(names.LABEL_TASK, ""),
+        orphaned=bool(job_of_pod(metadata)) and not controller_uid(metadata, "Job"),
         resource_version=int(metadata["resourceVersion"]),
         created=_required_time(metadata["creationTimestamp"]),
         deleted=_time(metadata.get("deletionTimestamp")),
@@ -401,6 +412,12 @@ def controller_uid(metadata: Mapping[str, Any], kind: str) -> str:
     """The uid of the controlling owner, empty where there is none of that kind."""
     owners: Iterable[Mapping[str, Any]] = metadata.get("ownerReferences") or []
     return next((str(owner["uid"]) for owner in owners if owner.get("controller") and owner.get("kind") == kind), "")
+
+
+def job_of_pod(metadata: Mapping[str, Any]) -> str:
+    """The uid of the pod's Job, also of one that left it behind: then the Job controller's label still tells. Empty
+    where it never had one."""
+    return controller_uid(metadata, "Job") or (metadata.get("labels") or {}).get(names.LABEL_JOB_UID, "")
 
 
 def task_of_job(metadata: Mapping[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from longtask_api.conditions import is_true
 from longtask_api.longtask import ConditionType, JobRef, Phase
 from longtask_operator.planning import activity, after_end, at_end, at_work, before_start, statuses
 from longtask_operator.planning.observed import JobView
+from longtask_operator.planning.stopping import delete_pods
 from longtask_operator.planning.world import Plan, World
 
 
@@ -13,7 +14,7 @@ def plan(world: World) -> Plan:
     task = world.task
     reference = task.status.job_ref
     if task.metadata.deletion_timestamp is not None:
-        return Plan(task.status)
+        return Plan(task.status, delete_pods(pod for pod in world.pods if pod.orphaned))
     if task.is_terminal:
         return after_end.after_end(world)
     if world.job is not None and (reference is None or world.job.uid == reference.uid):

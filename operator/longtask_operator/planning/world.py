@@ -62,11 +62,18 @@ class DeleteJob:
 
 
 @dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Remove a pod that has no Job to go with."""
+
+    pod: PodView
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteTask:
     """Remove the record: its time to live is over."""
 
 
-Change = SetSuspend | StopRetries | StopPod | DeleteJob | DeleteTask
+Change = SetSuspend | StopRetries | StopPod | DeleteJob | DeletePod | DeleteTask
 """What is done to something that is there."""
 Action = CreateJob | Change
 
@@ -106,6 +113,7 @@ class World:
     """Why the API server would not create the Job."""
     job_refused_for_good: bool = False
     pods: tuple[PodView, ...] = ()
+    """Those of the Job; of a task without one, or that has ended, those that a Job has left behind."""
     refusals: tuple[Refusal, ...] = ()
     """Pods that could not be created; looked up only where no pod lives."""
     events: tuple[PodEvent, ...] | None = None
