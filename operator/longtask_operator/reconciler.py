@@ -61,6 +61,9 @@ class Reconciler:
         self._policy = policy
         self._attended = attended
         self._shares = Shares(cache, policy.max_active)
+        self._unanswered: dict[str, tuple[LongTask, LongTaskStatus]] = {}
+        """Of a status write that may have been stored, by task: the task it was planned from, and what was to be
+        written. Its Events are told once that is seen."""
 
     async def reconcile(self, uid: str) -> float | None:
         """One step; the seconds after which to look again, if nothing happens before.
@@ -69,7 +72,9 @@ class Reconciler:
         """
         task = self._cache.tasks.get(uid)
         if task is None:
+            self._unanswered.pop(uid, None)
             return await self._clear_away(uid)
+        await self._tell_what_was_stored(task)
         world = await self._gather(task)
         wanted = plan(world)
         if _ends_unseen(world, wanted):
@@ -286,17 +291,36 @@ class Reconciler:
             try:
                 written = await self._cluster.write_task_status(world.task, after)
             except KubeError as error:
+                if error.status >= 500:
+                    self._unanswered[world.task.metadata.uid] = world.task, after
                 if error.status not in (404, 409):
                     raise
                 METRICS.conflicts.inc()
                 return 0.0 if await self._refresh(world.task) is not None else None
+            except (aiohttp.ClientError, TimeoutError):
+                self._unanswered[world.task.metadata.uid] = world.task, after
+                raise
+            self._unanswered.pop(world.task.metadata.uid, None)
             self._cache.put_task(written)
-            self._log_change(world.task, before, after)
-            for kind, reason, message in narration.events(before, after):
-                await self._cluster.post_event(world.task, kind, reason, message)
+            await self._tell(world.task, after)
         if wanted.look_again is None:
             return None
         return max(0.0, (wanted.look_again - clock.now()).total_seconds())
+
+    async def _tell_what_was_stored(self, task: LongTask) -> None:
+        """Of a write whose answer was lost, as soon as another version of the task says whether it was stored."""
+        planned_from, after = self._unanswered.get(task.metadata.uid, (task, task.status))
+        if planned_from.metadata.resource_version == task.metadata.resource_version:
+            return
+        del self._unanswered[task.metadata.uid]
+        if _is_stored(after, task.status):
+            await self._tell(planned_from, after)
+
+    async def _tell(self, task: LongTask, after: LongTaskStatus) -> None:
+        """Count, log and tell in Events that the status of the task has become that."""
+        self._log_change(task, task.status, after)
+        for kind, reason, message in narration.events(task.status, after):
+            await self._cluster.post_event(task, kind, reason, message)
 
     def _log_change(self, task: LongTask, before: LongTaskStatus, after: LongTaskStatus) -> None:
         METRICS.status_writes.inc()
@@ -315,6 +339,14 @@ class Reconciler:
         )
         if after.phase in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED):
             METRICS.ended(task, after)
+
+
+def _is_stored(written: LongTaskStatus, found: LongTaskStatus) -> bool:
+    """Whether the status is what was written. Of ended tasks the cache has no words, but their end never changes; it
+    may also be that of an earlier try, not of a later one, which is another leader's."""
+    if written.completion_time is not None and found.completion_time is not None:
+        return written.phase == found.phase and found.completion_time <= written.completion_time
+    return owned(written) == owned(found)
 
 
 def _ends_unseen(world: World, wanted: Plan) -> bool:

@@ -5,14 +5,17 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from aiohttp import ServerDisconnectedError
 
 from longtask_api.longtask import LongTask, LongTaskStatus, Phase
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
+from longtask_operator.metrics import METRICS
 from longtask_operator.planning.logs import LogTail
 from longtask_operator.planning.observed import JobView, PodEvent, PodView
-from longtask_operator.planning.world import Change, DeletePod, Policy, SetSuspend
+from longtask_operator.planning.world import Change, DeletePod, Plan, Policy, SetSuspend
 from longtask_operator.reconciler import Reconciler
+from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import Validator
 from tests.unit import given
 
@@ -26,6 +29,7 @@ class ApiServer:
         self.changed = changed
         self.done: list[Change] = []
         self.statuses: list[LongTaskStatus] = []
+        self.events: list[str] = []
 
     async def get_task(self, name: str, uid: str) -> LongTask | None:
         return self.task
@@ -48,8 +52,8 @@ class ApiServer:
         self.statuses.append(status)
         return newer(task.model_copy(update={"status": status}))
 
-    async def post_event(self, *_: object) -> None:
-        return None
+    async def post_event(self, task: LongTask, kind: str, reason: str, message: str) -> None:
+        self.events.append(reason)
 
 
 def newer(task: LongTask, **spec: Any) -> LongTask:
@@ -121,6 +125,48 @@ async def test_work_that_left_with_0_is_seen_as_its_events_tell() -> None:
     assert seen.ended_by_kubelet == "LivenessProbeFailed"
     told.clear()
     assert (await steps._as_it_ended(task, given.ended_pod(probed=True))).ended_by_kubelet == ""
+
+
+def _ended_tasks() -> float:
+    return sum(
+        sample.value
+        for metric in METRICS.tasks_ended.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    )
+
+
+@pytest.mark.parametrize(
+    ("lost", "stored", "told"),
+    [
+        (TimeoutError(), True, 1),
+        (ServerDisconnectedError(), True, 1),
+        (KubeError(504, "Timeout", "the server was unable to return a response"), True, 1),
+        (TimeoutError(), False, 0),
+    ],
+    ids=["timeout", "disconnected", "gateway", "not stored"],
+)
+async def test_an_end_whose_answer_was_lost_is_told_and_counted_once_it_is_seen(
+    lost: Exception, *, stored: bool, told: int
+) -> None:
+    task = given.task(given.at_work())
+    server = ApiServer(task, given.job())
+    steps, cache = reconciler(server, task)
+    after = given.status(Phase.FAILED, start_time=given.at(2))
+
+    async def write_task_status(task: LongTask, status: LongTaskStatus) -> LongTask:
+        raise lost
+
+    server.write_task_status = write_task_status  # type: ignore[method-assign]
+    world, counted = given.world(task, 100), _ended_tasks()
+    with pytest.raises(type(lost)):
+        await steps._finish(world, Plan(after))
+    await steps._tell_what_was_stored(task)
+    assert (server.events, _ended_tasks()) == ([], counted)
+    cache.put_task(newer(task.model_copy(update={"status": after if stored else task.status})))
+    for _ in range(2):
+        await steps._tell_what_was_stored(cache.tasks[given.TASK_UID])
+    assert (server.events, _ended_tasks()) == (["Failed"] * told, counted + told)
 
 
 HELD = given.task(given.status(Phase.RUNNING), suspend=True)
