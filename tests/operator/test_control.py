@@ -2,12 +2,15 @@
 
 import subprocess
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from longtask_api import names
-from tests.kube import eventually
+from tests.kube import Kube, eventually
+from tests.operator.process import OperatorProcess
 from tests.operator.tasks import Tasks, container, template_spec
 
 pytestmark = pytest.mark.cluster
@@ -238,6 +241,36 @@ def test_work_ends_with_its_log_when_its_job_is_deleted_in_the_background(
     failure = tasks.wait(name, "Failed")["failure"]
     assert (failure["reason"], failure["exitCode"]) == ("JobLost", 137)
     eventually(lambda: tasks.pods(uid), lambda left: not left)
+
+
+def test_what_happened_to_left_behind_pods_while_no_operator_ran_reaches_them_once_one_does(
+    new_namespace: Callable[[], Kube], tmp_path: Path
+) -> None:
+    kube = new_namespace()
+    tasks = Tasks(kube)
+    before = OperatorProcess(kube.namespace, tmp_path / "before").start()
+    try:
+        tasks.template("job", template_spec())
+        uids = {name: tasks.run(name, "job", LONG) for name in ("cancelled", "deleted")}
+        for name, uid in uids.items():
+            tasks.wait(name, "Running")
+            eventually(partial(tasks.log, uid), lambda log: "working" in log)
+    finally:
+        assert before.stop() == 0
+    for name, uid in uids.items():
+        path = f"/apis/batch/v1/namespaces/{kube.namespace}/jobs/{tasks.status(name)['jobRef']['name']}"
+        kube.request("DELETE", path, {"propagationPolicy": "Orphan"}).done()
+        eventually(partial(tasks.jobs, uid), lambda left: not left)
+    tasks.patch("cancelled", cancelRequested=True)
+    tasks.delete("deleted")
+    eventually(lambda: kube.get(kube.path(names.TASK_PLURAL, "deleted")).code, lambda code: code == 404)
+    after = OperatorProcess(kube.namespace, tmp_path / "after").start()
+    try:
+        tasks.wait("cancelled", "Cancelled")
+        assert [pod["status"]["phase"] for pod in tasks.pods(uids["cancelled"])] == ["Failed"]
+        eventually(lambda: tasks.pods(uids["deleted"]), lambda left: not left)
+    finally:
+        assert after.stop() == 0
 
 
 def test_the_record_goes_when_its_time_is_over(tasks: Tasks, unique: Callable[[str], str]) -> None:
