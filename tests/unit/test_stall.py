@@ -276,9 +276,11 @@ def test_a_stop_is_asked_for_once(policy: StallPolicy) -> None:
     assert plan(given).actions == ()
 
 
-@pytest.mark.parametrize("policy", [RETRY, FAIL])
-def test_a_job_that_is_being_removed_is_left_alone(policy: StallPolicy) -> None:
-    assert plan(_given(110, _status(DECIDED), policy, job=_job(policy, deleting=True))).actions == ()
+@pytest.mark.parametrize(("policy", "stops"), [(RETRY, ()), (FAIL, ("stop pod-a",))])
+def test_a_job_that_is_being_removed_is_left_alone_and_work_that_is_to_fail_is_stopped(
+    policy: StallPolicy, stops: tuple[str, ...]
+) -> None:
+    assert step(plan(_given(110, _status(DECIDED), policy, job=_job(policy, deleting=True)))).actions == stops
 
 
 STOPPED = ended_pod(exit_code=137, ended=112, reason="DeadlineExceeded", deadline=1)
