@@ -71,7 +71,7 @@ class Replica:
 
     async def stopped(self) -> int:
         """The exit code."""
-        return await asyncio.wait_for(self.process.wait(), 40)
+        return await asyncio.wait_for(self.process.wait(), 120)
 
 
 @asynccontextmanager
@@ -89,6 +89,7 @@ async def running(kubeconfig: Path, namespace: str, folder: Path, **settings: st
         "LONGTASK_MCP_METRICS_PORT": str(metrics_port),
         "LONGTASK_MCP_DRAIN_SECONDS": "1",
         **{f"LONGTASK_MCP_{name.upper()}": value for name, value in settings.items()},
+        **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
     }
     log_file = folder / f"server-{port}.log"
     blocked.follow(log_file)
@@ -103,8 +104,8 @@ async def running(kubeconfig: Path, namespace: str, folder: Path, **settings: st
     finally:
         await replica.http.aclose()
         if process.returncode is None:
-            process.kill()
-            await process.wait()
+            replica.terminate()
+            await replica.stopped()
 
 
 @dataclass(frozen=True)

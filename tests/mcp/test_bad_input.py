@@ -94,12 +94,23 @@ async def test_numbers_that_are_not_json_are_refused(replica: Replica, alice: st
     assert "was started" in response.text or response.status_code == 400
 
 
+async def refusal(session: Agent, era: str, **arguments: Any) -> str:
+    """What a call is told whose request is not read. An older client would end its session on any other answer than
+    that of a tool."""
+    if era == "legacy":
+        reply = await session.call("model_training", **arguments)
+        assert (reply.error, reply.envelope["error_code"]) == (True, "request_refused")
+        return reply.text
+    with pytest.raises(MCPError) as told:
+        await session.call("model_training", **arguments)
+    return str(told.value)
+
+
 @eras
 @pytest.mark.usefixtures("nothing_created")
 async def test_a_body_beyond_the_limit_is_an_error_and_not_a_hang(as_alice: Session, era: str) -> None:
     async with as_alice(era) as session:
-        with pytest.raises(MCPError, match="at most 524288 bytes are read"):
-            await session.call("model_training", model_name=LARGE * 6)
+        assert "at most 524288 bytes are read" in await refusal(session, era, model_name=LARGE * 6)
         assert not (await session.call("list_templates")).error
 
 
@@ -122,8 +133,12 @@ async def test_a_body_that_nobody_should_parse_is_refused_before_it_is(
     text = json.dumps(body).replace('"ARGUMENTS"', arguments)
     async with httpx2.AsyncClient(trust_env=False, timeout=20) as http:
         response = await http.post(replica.url, content=text, headers=headers)
-    assert response.status_code == 400
-    assert response.json()["error"]["message"] == f"{told}. Nothing was started."
+    answer = response.json()
+    if era == "legacy":
+        assert (response.status_code, answer["result"]["isError"]) == (200, True)
+        assert answer["result"]["content"][0]["text"] == f"{told}. Nothing was started."
+    else:
+        assert (response.status_code, answer["error"]["message"]) == (400, f"{told}. Nothing was started.")
 
 
 @pytest.mark.usefixtures("nothing_created")
