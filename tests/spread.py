@@ -4,6 +4,7 @@ A unit runs in one worker, in the order of its tests. Most units are a file; a w
 session, so an operator, an MCP server and namespaces of its own. What lasts begins first.
 """
 
+import coverage
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -60,6 +61,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Spread:
     config.option.loadscopereorder = False
     return Spread(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Write what was measured: xdist kills a worker that has not ended ten seconds after it has reported."""
+    if (measured := coverage.Coverage.current()) is not None:
+        measured.save()
 
 
 def named(value: object) -> str:

@@ -98,14 +98,13 @@ async def test_a_put_that_is_cancelled_leaves_nothing(
         waiting.set()
         await asyncio.Event().wait()
 
-    putting = asyncio.create_task(store.put(owner, "result-1", "text/plain", stalling(), None))
-
     def cancel(**_: object) -> None:
         loop.call_soon_threadsafe(putting.cancel)
 
     event = f"before-send.s3.{operation}"
     events = await s3._client.call(lambda client: client.meta.events)
     events.register(event, cancel)
+    putting = asyncio.create_task(store.put(owner, "result-1", "text/plain", stalling(), None))
     try:
         if operation == "reading":
             await waiting.wait()
@@ -122,7 +121,6 @@ async def test_a_put_that_is_cancelled_leaves_nothing(
 async def test_an_upload_is_not_removed_while_a_part_is_on_its_way(store: Store, s3: S3, owner: Owner) -> None:
     """S3 may keep the part otherwise, and the bill for it."""
     loop, order, overtaken = asyncio.get_running_loop(), list[str](), threading.Event()
-    putting = asyncio.create_task(store.put(owner, "result-1", "text/plain", stream(bytes(PART), PART), None))
 
     def sending(**_: object) -> None:
         loop.call_soon_threadsafe(putting.cancel)
@@ -136,6 +134,7 @@ async def test_an_upload_is_not_removed_while_a_part_is_on_its_way(store: Store,
     events = await s3._client.call(lambda client: client.meta.events)
     events.register("before-send.s3.UploadPart", sending)
     events.register("before-send.s3.AbortMultipartUpload", removing)
+    putting = asyncio.create_task(store.put(owner, "result-1", "text/plain", stream(bytes(PART), PART), None))
     try:
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(asyncio.shield(putting), 120)

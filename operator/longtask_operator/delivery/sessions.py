@@ -70,8 +70,12 @@ class Sessions:
         self._next_call: dict[Session, float] = {}
 
     async def run(self) -> None:
-        """Tell until cancelled."""
-        await self._queue.run()
+        """Tell until cancelled. All that waits is known before the first is chosen."""
+        for number, uid in enumerate(list(self._cache.tasks)):
+            self.consider(uid)
+            if number % 100 == 99:
+                await asyncio.sleep(0)
+        await self._queue.run(list(self._tasks))
 
     def consider(self, uid: str) -> None:
         """Look at a task that has changed, or is gone."""
