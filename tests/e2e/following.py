@@ -33,17 +33,10 @@ async def told(agent: Agent, task_id: str, part: str) -> Reply:
     return await answered(agent, "check_task_status", lambda reply: part in reply.text, task_id=task_id)
 
 
-async def at_work(agent: Agent, task_id: str) -> Reply:
-    """What check_task_status says as soon as a pod of the task works."""
+async def in_phase(agent: Agent, task_id: str, phase: str) -> Reply:
+    """What check_task_status says as soon as the task is in that phase."""
     return await answered(
-        agent, "check_task_status", lambda reply: reply.envelope.get("phase") == "Running", task_id=task_id
-    )
-
-
-async def asked(agent: Agent, task_id: str) -> Reply:
-    """What check_task_status says as soon as the task waits for an answer."""
-    return await answered(
-        agent, "check_task_status", lambda reply: reply.envelope.get("phase") == "WaitingForInput", task_id=task_id
+        agent, "check_task_status", lambda reply: reply.envelope.get("phase") == phase, task_id=task_id
     )
 
 

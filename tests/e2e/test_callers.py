@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from tests.e2e.conftest import Session
-from tests.e2e.following import FOR_LONG, at_work
+from tests.e2e.following import FOR_LONG, in_phase
 from tests.e2e.installation import AGENTS, OUTSIDER, Installation
 from tests.mcp.replica import Reply
 
@@ -22,7 +22,7 @@ async def alices(as_alice: Session, key: str) -> Reply:
     """A running task of alice, started under `key`."""
     async with as_alice() as agent:
         task: Reply = await agent.call("e2e_python", code=FOR_LONG, idempotency_key=key)
-        await at_work(agent, task.task_id)
+        await in_phase(agent, task.task_id, "Running")
     return task
 
 

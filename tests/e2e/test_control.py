@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.e2e.conftest import Session
-from tests.e2e.following import FOR_LONG, answered, asleep, at_work, ended, told
+from tests.e2e.following import FOR_LONG, answered, asleep, ended, in_phase, told
 from tests.e2e.installation import TASKS, Installation
 from tests.e2e.programs import kubectl
 from tests.mcp.replica import Reply
@@ -20,7 +20,7 @@ async def held(installation: Installation, as_alice: Session, new_key: Callable[
     """A task with a deadline of 16 s that needs 6 s, suspended in mid-run; what its start answered."""
     async with as_alice() as agent:
         task = await agent.call("e2e_held", code=asleep(6, "after all"), idempotency_key=new_key())
-        await at_work(agent, task.task_id)
+        await in_phase(agent, task.task_id, "Running")
         await installation.patch(task.envelope["name"], suspend=True)
         await told(agent, task.task_id, "suspended: held by an operator until it is resumed")
     return task
@@ -83,7 +83,7 @@ async def test_a_task_deleted_in_mid_run_is_not_found_and_leaves_nothing(
 ) -> None:
     async with as_alice() as agent:
         task = await agent.call("e2e_python", code=FOR_LONG, idempotency_key=new_key())
-        await at_work(agent, task.task_id)
+        await in_phase(agent, task.task_id, "Running")
         (await kubectl("delete", "-n", TASKS, "longtask", task.envelope["name"])).done()
         answer = await answered(agent, "check_task_status", lambda reply: reply.error, task_id=task.task_id)
         listed = await agent.call("list_tasks")
@@ -98,7 +98,7 @@ async def test_a_name_that_is_deleted_and_used_again_at_once_is_another_task(
     key = new_key()  # the name of a task follows from the key of its start
     async with as_alice() as agent:
         first = await agent.call("e2e_python", code=FOR_LONG, idempotency_key=key)
-        await at_work(agent, first.task_id)
+        await in_phase(agent, first.task_id, "Running")
         (await kubectl("delete", "-n", TASKS, "longtask", first.envelope["name"])).done()
         second = await agent.call("e2e_python", code=asleep(0, "the second"), idempotency_key=key)
         assert not second.error, second.text

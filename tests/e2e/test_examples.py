@@ -10,7 +10,7 @@ import pytest
 
 from longtask_api.longtask import LongTask
 from tests.e2e.conftest import Session
-from tests.e2e.following import asked, ended, told
+from tests.e2e.following import ended, in_phase, told
 from tests.e2e.installation import AGENTS, TASKS, Installation
 from tests.e2e.programs import kubectl, run
 from tests.e2e.templates import EXAMPLES_FOLDER, TEMPLATES
@@ -87,7 +87,7 @@ async def test_data_processing_asks_its_agent_and_goes_on_with_the_answer(
 ) -> None:
     async with as_alice() as agent:
         task = await agent.call("e2e_data_processing", idempotency_key=new_key())
-        waiting = await asked(agent, task.task_id)
+        waiting = await in_phase(agent, task.task_id, "WaitingForInput")
         [question] = waiting.envelope["questions"]
         given = await agent.call("answer_task", task_id=task.task_id, question_id=question["id"], answer="drop")
         assert not given.error, given.text

@@ -8,7 +8,7 @@ import pytest
 
 from longtask_api import names
 from tests.e2e.conftest import Session
-from tests.e2e.following import FOR_LONG, at_work
+from tests.e2e.following import FOR_LONG, in_phase
 from tests.e2e.installation import AGENTS, TASKS, Installation
 from tests.e2e.programs import kubectl
 from tests.operator.tasks import template_spec
@@ -105,7 +105,7 @@ async def test_a_pod_made_by_hand_cannot_speak_for_a_task(
 ) -> None:
     async with as_alice() as agent:
         task = await agent.call("e2e_python", code=FOR_LONG, idempotency_key=new_key())
-        await at_work(agent, task.task_id)
+        await in_phase(agent, task.task_id, "Running")
         [job], [pod] = await installation.jobs(task_uid=task.task_id), await installation.pods(task_uid=task.task_id)
         owner = {
             "apiVersion": "batch/v1",

@@ -7,7 +7,7 @@ import pytest
 from mcp import MCPError
 
 from tests.e2e.conftest import Session
-from tests.e2e.following import Wait, asleep, at_work, ended
+from tests.e2e.following import Wait, asleep, ended, in_phase
 from tests.e2e.installation import SYSTEM, Installation
 from tests.e2e.programs import kubectl
 from tests.mcp.replica import ERAS, Reply
@@ -19,7 +19,7 @@ async def test_operators_that_vanish_in_mid_task_lose_nothing_and_run_nothing_tw
     before = await installation.all_ready("operator")
     async with as_alice() as agent:
         running = await agent.call("e2e_python", code=asleep(6, "first"), idempotency_key=new_key())
-        await at_work(agent, running.task_id)
+        await in_phase(agent, running.task_id, "Running")
         (await kubectl("delete", "pod", "-n", SYSTEM, *before, "--grace-period=0", "--force")).done()
         without = await agent.call("e2e_python", code=asleep(0, "second"), idempotency_key=new_key())
         assert not without.error, without.text
@@ -36,7 +36,7 @@ async def test_servers_that_restart_under_a_wait_answer_it_and_a_new_session_rea
     stopped, killed = before = await installation.all_ready("mcp")
     async with as_alice(pod=stopped) as agent:
         task = await agent.call("e2e_python", code=asleep(15, "still here"), idempotency_key=new_key())
-        await at_work(agent, task.task_id)
+        await in_phase(agent, task.task_id, "Running")
     ways = [(stopped, "auto"), (stopped, "legacy"), (killed, "auto")]
     waits = [Wait() for _ in ways]
     calls = [

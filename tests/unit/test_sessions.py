@@ -65,11 +65,11 @@ class Memory:
         return f"0#{len(self.told)}"
 
 
-def untold(session: str) -> LongTask:
+def untold(session: str, ago: timedelta = timedelta(0)) -> LongTask:
     """A task that has ended, of which its session does not know."""
     task = ended(uid=str(uuid.uuid4()), spec={"memory": MEMORY.model_copy(update={"session_id": session})})
     status = task.status.model_copy(
-        update={"conditions": [], "delivery": None, "archive": None, "completion_time": datetime.now(UTC)}
+        update={"conditions": [], "delivery": None, "archive": None, "completion_time": datetime.now(UTC) - ago}
     )
     return task.model_copy(update={"status": status})
 
@@ -96,6 +96,33 @@ def test_sessions_do_not_wait_for_each_others_pace() -> None:
     for session in {session for session, _ in memory.told}:
         times = [at for told, at in memory.told if told == session]
         assert min(after - before for before, after in itertools.pairwise(times)) >= CALL_INTERVAL
+
+
+def test_what_ended_first_is_told_first_though_a_new_leader_looks_at_another_before() -> None:
+    asked = list[str]()
+
+    class Server(ApiServer):
+        async def get_task(self, name: str, uid: str) -> LongTask | None:
+            asked.append(uid)
+            return await super().get_task(name, uid)
+
+    server, memory, cache = Server(), Memory(), Cache()
+    sessions = Sessions(cast(Cluster, server), cache, cast(AgentCore, memory), [MEMORY_ID], turn_patience=timedelta(0))
+    first, second = untold("chat", ago=timedelta(minutes=1)), untold("chat")
+    for task in (second, first):
+        server.tasks[task.metadata.uid] = task
+        cache.put_task(task)
+
+    async def lead() -> None:
+        running = asyncio.create_task(sessions.run())
+        await asyncio.sleep(0)
+        sessions.consider(second.metadata.uid)
+        await running
+
+    until_idle(lead)
+
+    assert list(dict.fromkeys(asked)) == [first.metadata.uid, second.metadata.uid]
+    assert len(memory.told) == 2
 
 
 def test_a_record_that_waits_for_its_session_costs_no_request() -> None:
