@@ -4,6 +4,9 @@ A unit runs in one worker, in the order of its tests. Most units are a file; a w
 session, so an operator, an MCP server and namespaces of its own. What lasts begins first.
 """
 
+import time
+from collections import Counter
+
 import coverage
 import pytest
 from xdist.remote import Producer
@@ -55,7 +58,28 @@ def place(nodeid: str) -> tuple[bool, int]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if shared := [nodeid for nodeid, count in Counter(item.nodeid for item in items).items() if count > 1]:
+        raise pytest.UsageError(f"one of each would run, because xdist knows a test by its id: {shared}")
     items.sort(key=lambda item: place(item.nodeid))
+
+
+class Told:
+    """Tells each failure when it happens: what ends the run from outside leaves no report of it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._begin = time.monotonic()
+        self._terminal = config.pluginmanager.get_plugin("terminalreporter")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            minutes = (time.monotonic() - self._begin) / 60
+            cause = getattr(getattr(report.longrepr, "reprcrash", None), "message", "")
+            self._terminal.write_line(f"\n{minutes:.1f} min: {report.when} of {report.nodeid}: {cause[:500]}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Told(config))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Spread:

@@ -12,6 +12,8 @@ from pathlib import Path
 SHARE = 0.2
 PERIOD = 100_000
 """Microseconds in which the quota is counted."""
+PATIENCE = "3600"
+"""Seconds until a test counts as stuck."""
 ROOT = Path("/sys/fs/cgroup")
 NAME = "longtask-throttled"
 
@@ -21,7 +23,7 @@ def main(command: list[str]) -> int:
     group = limited_group(int(SHARE * PERIOD * (os.cpu_count() or 1)))
     try:
         (group / "cgroup.procs").write_text(str(os.getpid()))
-        return subprocess.run(command, check=False).returncode
+        return subprocess.run(command, check=False, env=os.environ | {"PYTEST_TIMEOUT": PATIENCE}).returncode
     finally:
         (group.parent / "cgroup.procs").write_text(str(os.getpid()))
         with suppress(OSError):  # something that the command started is still there

@@ -97,7 +97,7 @@ class OperatorProcess:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, seconds: float = 15) -> int:
+    def stop(self, seconds: float = 120) -> int:
         """SIGTERM; the exit code."""
         assert self.process is not None
         self.process.terminate()
