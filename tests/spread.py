@@ -66,9 +66,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Told:
     """Tells each failure when it happens: what ends the run from outside leaves no report of it."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
         self._begin = time.monotonic()
-        self._terminal = config.pluginmanager.get_plugin("terminalreporter")
+        self._terminal = terminal
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -77,9 +77,11 @@ class Told:
             self._terminal.write_line(f"\n{minutes:.1f} min: {report.when} of {report.nodeid}: {cause[:500]}")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Told(config))
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Workers have no terminal."""
+    terminal: pytest.TerminalReporter | None = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None and not hasattr(session.config, "workerinput"):
+        session.config.pluginmanager.register(Told(terminal))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Spread:

@@ -45,7 +45,9 @@ async def connect(user_agent: str) -> ApiClient:
     if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
         config.load_incluster_config(client_configuration=configuration)
     else:
-        await config.load_kube_config(client_configuration=configuration)
+        # The library has looked at the variable when it was imported.
+        named = os.environ.get("KUBECONFIG") or None
+        await config.load_kube_config(named, client_configuration=configuration)
     client = ApiClient(configuration)
     client.user_agent = user_agent
     return client

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from mcp_types import CallToolResult, TextContent
 
 from tests import blocked
 from tests.mcp.world import eventually
+from tests.warm import Warm
 
 ROOT = Path(__file__).resolve().parents[2]
 ERAS = ("legacy", "auto")
@@ -35,7 +35,7 @@ def free_port() -> int:
 class Replica:
     """One running server."""
 
-    process: asyncio.subprocess.Process
+    process: Warm
     port: int
     metrics_port: int
     log_file: Path
@@ -71,7 +71,7 @@ class Replica:
 
     async def stopped(self) -> int:
         """The exit code."""
-        return await asyncio.wait_for(self.process.wait(), 120)
+        return await asyncio.to_thread(self.process.wait, 120)
 
 
 @asynccontextmanager
@@ -80,8 +80,6 @@ async def running(kubeconfig: Path, namespace: str, folder: Path, **settings: st
     port, metrics_port = free_port(), free_port()
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": os.pathsep.join(str(ROOT / each) for each in ("sdk", "crds", "runtime", "mcp_server")),
-        "PYTHONWARNINGS": "error::ResourceWarning",
         "KUBECONFIG": str(kubeconfig),
         "LONGTASK_MCP_NAMESPACE": namespace,
         "LONGTASK_MCP_HOST": "127.0.0.1",
@@ -89,21 +87,17 @@ async def running(kubeconfig: Path, namespace: str, folder: Path, **settings: st
         "LONGTASK_MCP_METRICS_PORT": str(metrics_port),
         "LONGTASK_MCP_DRAIN_SECONDS": "1",
         **{f"LONGTASK_MCP_{name.upper()}": value for name, value in settings.items()},
-        **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
     }
     log_file = folder / f"server-{port}.log"
     blocked.follow(log_file)
-    with log_file.open("wb") as stream:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "longtask_mcp", env=environment, stderr=stream, stdout=stream
-        )
+    process = await asyncio.to_thread(Warm, "longtask_mcp.__main__", environment, log_file)
     replica = Replica(process, port, metrics_port, log_file)
     try:
         await eventually(replica.ready, f"readyz of {log_file}")
         yield replica
     finally:
         await replica.http.aclose()
-        if process.returncode is None:
+        if process.poll() is None:
             replica.terminate()
             await replica.stopped()
 

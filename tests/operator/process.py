@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from tests import blocked
+from tests.warm import Warm
 
 ROOTS = ("crds", "operator", "mcp_server", "runtime", "sdk")
 HOST_ADDRESS = os.environ.get("LONGTASK_HOST_ADDRESS")
@@ -35,7 +36,7 @@ class OperatorProcess:
     identity: str = "replica-1"
     settings: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    """Beside this process's own."""
+    """Beside this process's own. A PYTHONPATH counts from the first import on."""
     within: Path | None = None
     """A cgroup for it."""
     kubeconfig: str = field(default_factory=lambda: os.environ["KUBECONFIG"])
@@ -43,7 +44,7 @@ class OperatorProcess:
     """Seconds until it must be ready."""
     health_port: int = field(default_factory=free_port)
     task_api_port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Warm | None = None
 
     def start(self) -> Self:
         """Start and wait until its cache is filled."""
@@ -66,13 +67,19 @@ class OperatorProcess:
             **{f"LONGTASK_OPERATOR_{name}": value for name, value in own.items()},
         }
         blocked.follow(self.log)
-        with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "longtask_operator"]
-            if self.within is not None:
-                command = ["sh", "-c", f'echo $$ > {self.within}/cgroup.procs && exec "$@"', "sh", *command]
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd="/")
+        if self.within is None and "PYTHONPATH" not in self.environment:
+            self.process = Warm("longtask_operator.__main__", environment, self.log)
+        else:
+            self.process = self._cold(environment)
         self.wait_ready(self.patience)
         return self
+
+    def _cold(self, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "longtask_operator"]
+        if self.within is not None:
+            command = ["sh", "-c", f'echo $$ > {self.within}/cgroup.procs && exec "$@"', "sh", *command]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd="/")
 
     def wait_ready(self, seconds: float = 120) -> None:
         """Until /readyz says ok."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import schemathesis
@@ -22,7 +23,7 @@ EXAMPLES = 30
 """Of each operation."""
 
 load_all_checks()
-CHECKED = [
+CHECKED: list[Any] = [
     CHECKS.get_one(name)
     for name in (
         "not_a_server_error",
