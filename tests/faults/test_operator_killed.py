@@ -48,7 +48,7 @@ async def test_a_killed_operator_loses_nothing_and_runs_nothing_twice(
     uid = await asyncio.to_thread(tasks.run, "work", "job", SHORT)
     await asyncio.wait_for(traps[-1].sprung.wait(), 120)
     await asyncio.to_thread(replicas("heir").start)
-    status = await asyncio.to_thread(tasks.wait, "work", "Succeeded", seconds=90)
+    status = await asyncio.to_thread(tasks.wait, "work", "Succeeded")
     assert status["attemptCount"] == 1
     assert runs.of(uid) == 1
     assert len(tasks.jobs(uid)) == 1
@@ -105,7 +105,7 @@ async def test_work_goes_on_while_the_api_server_cannot_be_reached(
     await until(lambda: tasks.pods(uid)[0]["status"]["phase"] == "Succeeded")
     assert tasks.status("work")["phase"] == "Running"
     door.reopen()
-    await asyncio.to_thread(tasks.wait, "work", "Succeeded", seconds=60)
+    await asyncio.to_thread(tasks.wait, "work", "Succeeded")
     assert runs.of(uid) == 1
 
 

@@ -45,7 +45,7 @@ async def test_a_stop_that_was_decided_is_carried_out_even_if_the_work_tells_som
     await asyncio.wait_for(trap.sprung.wait(), 120)
     tell(tasks, "work")
     await asyncio.to_thread(replicas("heir").start)
-    status = await asyncio.to_thread(tasks.wait, "work", "Failed", seconds=90)
+    status = await asyncio.to_thread(tasks.wait, "work", "Failed")
     assert status["failure"]["reason"] == "Stalled"
     assert status["failure"]["logTail"] == "in a loop"
     assert [attempt["reason"] for attempt in status["attempts"]] == ["Stalled"]

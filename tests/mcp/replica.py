@@ -90,7 +90,7 @@ async def running(kubeconfig: Path, namespace: str, folder: Path, **settings: st
     }
     log_file = folder / f"server-{port}.log"
     blocked.follow(log_file)
-    process = await asyncio.to_thread(Warm, "longtask_mcp.__main__", environment, log_file)
+    process = await asyncio.to_thread(Warm, "longtask_mcp.__main__", environment, log_file, strict=True)
     replica = Replica(process, port, metrics_port, log_file)
     try:
         await eventually(replica.ready, f"readyz of {log_file}")

@@ -56,7 +56,7 @@ def following_tasks(world: World, cache: Cache[LongTask]) -> Reflector:
 async def run(running: Reflector) -> AsyncIterator[None]:
     """The reflector runs, and has made its first list when the block begins."""
     task = asyncio.create_task(running.run())
-    await asyncio.wait_for(running.synced.wait(), 10)
+    await asyncio.wait_for(running.synced.wait(), 60)
     yield
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -76,7 +76,7 @@ async def test_a_list_in_pages_is_complete(
 async def test_what_is_made_and_deleted_is_followed(world: World, cache: Cache[LongTask]) -> None:
     async with run(following_tasks(world, cache)):
         uid = await world.make_task("followed")
-        await asyncio.wait_for(cache.appears(uid, 10), 11)
+        await asyncio.wait_for(cache.appears(uid, 10), 60)
         assert cache.get(uid) is not None
         await world.delete(f"{world.tasks_path}/followed")
 
@@ -89,7 +89,7 @@ async def test_what_is_made_and_deleted_is_followed(world: World, cache: Cache[L
 async def test_an_object_larger_than_a_buffer_of_the_client_is_followed(world: World, cache: Cache[LongTask]) -> None:
     async with run(following_tasks(world, cache)):
         uid = await world.make_task("large", parameters={"text": "x" * 50_000, "more": ["y" * 1000] * 500})
-        await asyncio.wait_for(cache.appears(uid, 10), 11)
+        await asyncio.wait_for(cache.appears(uid, 10), 60)
         assert cache.get(uid) is not None
 
 
@@ -117,7 +117,7 @@ async def test_a_watch_that_ended_is_taken_up_where_it_was(
 
         await eventually(third, "the third watch")
         uid = await world.make_task("after-two-watches")
-        await asyncio.wait_for(cache.appears(uid, 10), 11)
+        await asyncio.wait_for(cache.appears(uid, 10), 60)
         assert cache.get(uid) is not None
         assert sum("watch" not in query and "continue" not in query for query in queries) == 1
 

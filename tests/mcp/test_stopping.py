@@ -33,11 +33,11 @@ async def test_a_wait_is_answered_and_the_task_can_be_asked_elsewhere(
     async with agent(mortal.url, alice, era) as session:
         arguments = {"model_name": "digits", "idempotency_key": new_key(), "wait_seconds": 50}
         call = asyncio.create_task(session.client.call_tool("model_training", arguments, progress_callback=hear))
-        await asyncio.wait_for(waiting_began.wait(), 20)
+        await asyncio.wait_for(waiting_began.wait(), 60)
         mortal.terminate()
         began = time.monotonic()
-        result = await asyncio.wait_for(call, 5)
-        assert time.monotonic() - began < 2
+        result = await asyncio.wait_for(call, 30)
+        assert time.monotonic() - began < 20
         readiness = await mortal.operations("readyz")
     assert readiness.status_code == 503
     assert not result.is_error

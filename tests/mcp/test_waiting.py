@@ -90,7 +90,7 @@ async def test_a_stopping_server_ends_its_waits(cache: Cache[LongTask]) -> None:
         stopping.set()
         asyncio.get_running_loop().call_soon(cache.wake)
 
-    waited = await asyncio.wait_for(Waiting(cache, stopping).until_news("call", at(1), 30, stop), 5)
+    waited = await asyncio.wait_for(Waiting(cache, stopping).until_news("call", at(1), 30, stop), 20)
     assert waited.interrupted
     assert waited.task == at(1)
 

@@ -282,7 +282,7 @@ def test_unfinished_uploads_of_one_pod_are_bounded_and_its_neighbour_does_not_no
             list(threads.map(_send_most, [connection for connection in many if connection not in refused]))
         assert _memory(doors.operator) - before < 100 * MIB
         result = json.dumps(["x" * 100] * 3000).encode()
-        assert eventually(lambda: doors.neighbour.put("result", result).code, lambda code: code == 200, 10)
+        assert eventually(lambda: doors.neighbour.put("result", result).code, lambda code: code == 200)
     eventually(lambda: doors.pod.get("attempt").code, lambda code: code == 200)
 
 
@@ -291,7 +291,7 @@ def test_slow_bodies_of_one_task_do_not_hold_up_another(doors: Doors) -> None:
         for _ in range(CALLS_AT_ONCE):
             stack.enter_context(doors.half("PUT", "/v1/report/result", "Content-Length: 9000\r\n", b"[1,"))
         eventually(lambda: doors.pod.get("attempt").code, lambda code: code == 429)
-        assert eventually(lambda: doors.neighbour.put("result", b"1").code, lambda code: code == 200, 10)
+        assert eventually(lambda: doors.neighbour.put("result", b"1").code, lambda code: code == 200)
     eventually(lambda: doors.pod.get("attempt").code, lambda code: code == 200)
 
 
