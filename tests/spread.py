@@ -14,22 +14,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 RELEASE = "the release"
 """The one unit of all tests of the chart's release: there is one of its name and namespaces in the cluster."""
-FOLDERS = (
-    "e2e",
-    "faults",
-    "operator",
-    "delivery",
-    "docs",
-    "store",
-    "mcp",
-    "chart",
-    "api",
-    "sdk",
-    "emulator",
-    "matrix",
-    "unit",
-)
-"""In the order in which their tests begin."""
+WAITS = ("faults", "operator", "delivery", "store")
+"""Folders whose tests wait for pods, leases and timeouts for most of their time."""
+COMPUTES = ("docs", "mcp", "chart", "api", "sdk", "emulator", "matrix", "unit")
+"""Those whose tests keep the CPU busy. Of both kinds there is something to do all the time."""
 RENDERED = ("test_rendering.py", "test_task_namespace.py", "test_values.py")
 """Tests of the chart that need no release."""
 
@@ -44,23 +32,34 @@ class Spread(LoadScopeScheduling):
 def unit(nodeid: str) -> str:
     """The unit to which a test belongs."""
     path, _, _ = nodeid.partition("::")
-    _, folder, *_, name = path.split("/")
-    if folder == "e2e" or (folder == "chart" and name not in RENDERED):
+    *_, name = path.split("/")
+    if folder(path) == "e2e" or (folder(path) == "chart" and name not in RENDERED):
         return RELEASE
-    each_for_itself = folder == "faults" or path == "tests/delivery/test_faults.py"
+    each_for_itself = folder(path) == "faults" or path == "tests/delivery/test_faults.py"
     return nodeid if each_for_itself else path
 
 
-def place(nodeid: str) -> tuple[bool, int]:
-    """Where a test comes in the order of all tests."""
-    return unit(nodeid) != RELEASE, FOLDERS.index(nodeid.split("/")[1])
+def places(units: list[str]) -> dict[str, float]:
+    """Where each unit comes in the order of all, from 0 to 1."""
+    found = {RELEASE: -1.0}  # it takes longest
+    for folders in (WAITS, COMPUTES):
+        kind = sorted((each for each in units if folder(each) in folders), key=lambda each: folders.index(folder(each)))
+        found |= {each: place / len(kind) for place, each in enumerate(kind)}
+    return found
+
+
+def folder(of: str) -> str:
+    """The folder of a test or a unit."""
+    return of.split("/")[1] if of != RELEASE else ""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if shared := [nodeid for nodeid, count in Counter(item.nodeid for item in items).items() if count > 1]:
         raise pytest.UsageError(f"one of each would run, because xdist knows a test by its id: {shared}")
-    items.sort(key=lambda item: place(item.nodeid))
+    units = {item.nodeid: unit(item.nodeid) for item in items}
+    place = places(list(dict.fromkeys(units.values())))
+    items.sort(key=lambda item: (place[units[item.nodeid]], units[item.nodeid], folder(item.nodeid) != "e2e"))
 
 
 class Told:

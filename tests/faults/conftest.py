@@ -34,14 +34,14 @@ async def runs(namespace: Kube) -> AsyncIterator[Runs]:
 
 
 @pytest.fixture
-def replicas(door: Door, namespace: Kube, tmp_path: Path) -> Iterator[Callable[[str], OperatorProcess]]:
+def replicas(door: Door, namespace: Kube, tmp_path: Path) -> Iterator[Callable[..., OperatorProcess]]:
     """Makes operators, not started yet; what still runs at the end is killed."""
     made: list[OperatorProcess] = []
 
-    def make(identity: str) -> OperatorProcess:
+    def make(identity: str, **settings: str) -> OperatorProcess:
         kubeconfig = door.kubeconfig(tmp_path / f"{identity}.kubeconfig")
         log = tmp_path / f"{identity}.log"
-        made.append(OperatorProcess(namespace.namespace, log, identity, kubeconfig=kubeconfig))
+        made.append(OperatorProcess(namespace.namespace, log, identity, settings, kubeconfig=kubeconfig))
         return made[-1]
 
     yield make
