@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -78,10 +79,8 @@ def new_namespace(cluster: Kube) -> Iterator[Callable[[], Kube]]:
         return made[-1]
 
     yield make
-    for kube in made:
-        for plural in (names.TASK_PLURAL, names.TEMPLATE_PLURAL):
-            kube.request("DELETE", kube.path(plural)).done()
-        kube.request("DELETE", f"/api/v1/namespaces/{kube.namespace}").done()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(_delete_with_all_in_it, made))
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +97,12 @@ def kubectl() -> Callable[..., str]:
         return ran.stdout
 
     return run
+
+
+def _delete_with_all_in_it(kube: Kube) -> None:
+    for plural in (names.TASK_PLURAL, names.TEMPLATE_PLURAL):
+        kube.request("DELETE", kube.path(plural)).done()
+    kube.request("DELETE", f"/api/v1/namespaces/{kube.namespace}").done()
 
 
 def _is_last(runs: TextIO) -> bool:

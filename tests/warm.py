@@ -13,6 +13,8 @@ import sys
 import warnings
 from pathlib import Path
 
+import coverage
+
 SERVERS = ("longtask_operator.__main__", "longtask_mcp.__main__")
 
 _forge = multiprocessing.get_context("forkserver")
@@ -68,4 +70,9 @@ def _serve(module: str, environment: dict[str, str], log: str, strict: bool) -> 
     sys.argv = [module]
     if strict:
         warnings.filterwarnings("error", category=ResourceWarning)
-    importlib.import_module(module).main()
+    try:
+        importlib.import_module(module).main()
+    finally:
+        if (measured := coverage.Coverage.current()) is not None:
+            measured.stop()
+            measured.save()

@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
-PYTEST = ("pytest", "pytest-asyncio", "pluggy", "iniconfig", "packaging", "pygments", "typing-extensions")
+PYTEST = (
+    *("pytest", "pytest-asyncio", "pytest-timeout"),
+    *("pluggy", "iniconfig", "packaging", "pygments", "typing-extensions"),
+)
 """pytest and what it stands on: Python alone, so that the files of this environment, the pinned ones, serve all."""
 TESTS = (
     *(f"test_{module}.py" for module in ("context", "desk", "encode", "failure", "pod", "progress", "task")),

@@ -1,17 +1,19 @@
 """`python -m tests.run` runs every test once, and spreads them so that none disturbs another."""
 
 import tomllib
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.run import ALONE, ROOT
-from tests.spread import FOLDERS, RELEASE, unit
+from tests.spread import COMPUTES, RELEASE, WAITS, pytest_collection_modifyitems, unit
 
 
 def test_every_folder_of_tests_is_run_once() -> None:
     configured = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["testpaths"]
 
-    assert sorted(f"tests/{name}" for name in FOLDERS) == sorted(configured)
+    assert sorted(f"tests/{name}" for name in ("e2e", *WAITS, *COMPUTES)) == sorted(configured)
     assert (ROOT / ALONE).exists()
 
 
@@ -29,3 +31,22 @@ def test_every_folder_of_tests_is_run_once() -> None:
 )
 def test_what_shares_something_runs_in_one_worker(nodeid: str, expected: str) -> None:
     assert unit(nodeid) == expected
+
+
+def test_tests_that_share_an_id_are_refused() -> None:
+    """xdist would run one of them."""
+    one: Any = SimpleNamespace(nodeid="tests/unit/test_x.py::test_a")
+    with pytest.raises(pytest.UsageError, match="test_a"):
+        pytest_collection_modifyitems([one, one])
+
+
+def test_tests_that_wait_and_tests_that_compute_come_side_by_side_after_what_takes_longest() -> None:
+    nodeids = [
+        *("tests/unit/test_a.py::a", "tests/unit/test_b.py::b", "tests/operator/test_c.py::c"),
+        *("tests/operator/test_d.py::d", "tests/chart/test_release.py::e", "tests/e2e/test_many.py::f"),
+    ]
+    items: Any = [SimpleNamespace(nodeid=nodeid) for nodeid in nodeids]
+
+    pytest_collection_modifyitems(items)
+
+    assert [item.nodeid[-1] for item in items] == ["f", "e", "c", "a", "d", "b"]
