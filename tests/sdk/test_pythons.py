@@ -3,9 +3,11 @@
 import importlib.metadata
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -94,17 +96,19 @@ def running(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pr
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
     yield processes
     for process in processes.values():
-        process.kill()
-        process.communicate()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_sdk_passes_its_tests(running: Processes, version: str) -> None:
     if version not in running:
         pytest.skip(f"Python {version} is this one, or not on this machine")
-    out, _ = running[version].communicate(timeout=900)
+    out, _ = running[version].communicate(timeout=500)
     assert running[version].returncode == 0, out
     assert " passed" in out

@@ -13,6 +13,7 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,12 @@ class Running:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
+            start_new_session=True,
         )
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Send a signal once the work has begun."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + 120
         while not self.started.exists():
             assert time.monotonic() < until, "the work did not begin"
             assert self.process.poll() is None, "the process ended before the work began"
@@ -74,6 +76,12 @@ class Running:
 
     def ended(self) -> Ran:
         return Ran(self.process, self._message)
+
+    def kill(self) -> None:
+        """End it and what it has started: a process of a pool would hold its output for ever."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate(timeout=60)
 
 
 @pytest.fixture
@@ -89,8 +97,7 @@ def desk(tmp_path: Path) -> Iterator[Start]:
 
     yield start
     for each in processes:
-        each.process.kill()
-        each.process.communicate()
+        each.kill()
 
 
 @pytest.fixture
@@ -426,7 +433,7 @@ def test_the_outcome_is_there_while_something_lives_on_and_sigterm_does_not_chan
 ) -> None:
     running = pod("work:leave_behind", what="pool", environment={"LONGTASK_EXIT_SECONDS": "600"})
     log = tmp_path / "termination-log"
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not log.exists() or not log.read_text():
         assert time.monotonic() < until
         assert running.process.poll() is None
