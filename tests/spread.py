@@ -57,6 +57,8 @@ def folder(of: str) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if shared := [nodeid for nodeid, count in Counter(item.nodeid for item in items).items() if count > 1]:
         raise pytest.UsageError(f"one of each would run, because xdist knows a test by its id: {shared}")
+    if addresses := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"each worker would have another id for it: {addresses}")
     units = {item.nodeid: unit(item.nodeid) for item in items}
     place = places(list(dict.fromkeys(units.values())))
     items.sort(key=lambda item: (place[units[item.nodeid]], units[item.nodeid], folder(item.nodeid) != "e2e"))

@@ -201,7 +201,7 @@ SCHEMAS: list[tuple[Any, dict[str, Any]]] = [
     (Annotated[list[int], annotated_types.MinLen(0)], {"type": "array", "items": INTEGER, "minItems": 0}),
     (Annotated[dict[str, int], annotated_types.MaxLen(2)],
      {"type": "object", "additionalProperties": INTEGER, "maxProperties": 2}),
-    (Annotated[int, annotated_types.Unit("m"), object()], INTEGER),
+    (Annotated[int, annotated_types.Unit("m"), frozenset()], INTEGER),
     (Optimizer, {
         **OBJECT,
         "properties": {

@@ -40,6 +40,12 @@ def test_tests_that_share_an_id_are_refused() -> None:
         pytest_collection_modifyitems([one, one])
 
 
+def test_a_test_whose_id_is_another_in_each_worker_is_refused() -> None:
+    one: Any = SimpleNamespace(nodeid=f"tests/unit/test_x.py::test_a[{object()!r:.20}]")
+    with pytest.raises(pytest.UsageError, match="test_a"):
+        pytest_collection_modifyitems([one])
+
+
 def test_tests_that_wait_and_tests_that_compute_come_side_by_side_after_what_takes_longest() -> None:
     nodeids = [
         *("tests/unit/test_a.py::a", "tests/unit/test_b.py::b", "tests/operator/test_c.py::c"),
