@@ -12,8 +12,14 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-RELEASE = "the release"
-"""The one unit of all tests of the chart's release: there is one of its name and namespaces in the cluster."""
+RELEASE = "tests/chart: a release"
+"""All tests of the chart that need its release: there is one of its name and namespaces in the cluster."""
+TALKS, LOAD = "tests/e2e: talks", "tests/e2e: load"
+"""The tests from end to end. Each unit has a release of its own, which takes a while to install."""
+UNDER_LOAD = (
+    *("test_control.py", "test_examples.py", "test_following.py", "test_many.py"),
+    *("test_reports.py", "test_restarts.py", "test_starting_once.py"),
+)
 WAITS = ("faults", "operator", "delivery", "store")
 """Folders whose tests wait for pods, leases and timeouts for most of their time."""
 COMPUTES = ("docs", "mcp", "chart", "api", "sdk", "emulator", "matrix", "unit")
@@ -33,7 +39,9 @@ def unit(nodeid: str) -> str:
     """The unit to which a test belongs."""
     path, _, _ = nodeid.partition("::")
     *_, name = path.split("/")
-    if folder(path) == "e2e" or (folder(path) == "chart" and name not in RENDERED):
+    if folder(path) == "e2e":
+        return LOAD if name in UNDER_LOAD else TALKS
+    if folder(path) == "chart" and name not in RENDERED:
         return RELEASE
     each_for_itself = folder(path) == "faults" or path == "tests/delivery/test_faults.py"
     return nodeid if each_for_itself else path
@@ -41,16 +49,17 @@ def unit(nodeid: str) -> str:
 
 def places(units: list[str]) -> dict[str, float]:
     """Where each unit comes in the order of all, from 0 to 1."""
-    found = {RELEASE: -1.0}  # it takes longest
+    found = dict.fromkeys((LOAD, TALKS, RELEASE), -1.0)  # they take longest
     for folders in (WAITS, COMPUTES):
-        kind = sorted((each for each in units if folder(each) in folders), key=lambda each: folders.index(folder(each)))
+        kind = [each for each in units if each not in found and folder(each) in folders]
+        kind.sort(key=lambda each: folders.index(folder(each)))
         found |= {each: place / len(kind) for place, each in enumerate(kind)}
     return found
 
 
 def folder(of: str) -> str:
     """The folder of a test or a unit."""
-    return of.split("/")[1] if of != RELEASE else ""
+    return of.split("/")[1].partition(":")[0]
 
 
 @pytest.hookimpl(trylast=True)
@@ -61,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"each worker would have another id for it: {addresses}")
     units = {item.nodeid: unit(item.nodeid) for item in items}
     place = places(list(dict.fromkeys(units.values())))
-    items.sort(key=lambda item: (place[units[item.nodeid]], units[item.nodeid], folder(item.nodeid) != "e2e"))
+    items.sort(key=lambda item: (place[units[item.nodeid]], units[item.nodeid]))
 
 
 class Told:

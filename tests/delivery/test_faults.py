@@ -144,7 +144,7 @@ async def test_an_operator_is_killed_and_the_next_one_goes_on(
     async def next_time() -> None:
         door.trap(method, PATH, moment, kill)
 
-    door.trap(method, PATH, moment if nth == 1 else "after", kill if nth == 1 else next_time)
+    door.trap(method, PATH, moment if nth == 1 else "during", kill if nth == 1 else next_time)
     starting = asyncio.create_task(asyncio.to_thread(victim.start))
     await asyncio.to_thread(eventually, lambda: victim.process and victim.process.poll(), lambda code: code is not None)
     await asyncio.gather(starting, return_exceptions=True)

@@ -19,7 +19,7 @@ async def test_tasks_are_told_in_the_order_in_which_they_ended(
 ) -> None:
     def made() -> list[Ended]:
         """The last one to have ended is made first."""
-        return [end(namespace, f"task-{n}", namespace.namespace, seconds_ago=60 + n) for n in range(8)]
+        return [end(namespace, f"task-{n}", namespace.namespace, seconds_ago=60 + 30 * n) for n in range(8)]
 
     tasks = await asyncio.to_thread(made)
     await asyncio.to_thread(replicas("only").start)

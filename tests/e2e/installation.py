@@ -25,7 +25,8 @@ from tests.s3 import REGION, S3Server
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "longtask"
-RELEASE, SYSTEM, TASKS = "longtask", "longtask-system", "longtask-tasks"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+RELEASE, SYSTEM, TASKS = "longtask", f"longtask-e2e-{WORKER}", f"longtask-e2e-{WORKER}-tasks"
 AGENTS = f"e2e-agents-{secrets.token_hex(4)}"
 """The namespace of the callers; another one each time, so that they are new callers and have no tasks yet."""
 CALLERS, OUTSIDER = ("alice", "bob"), "mallory"
@@ -39,6 +40,8 @@ EMULATOR = "agentcore-emulator"
 EMULATOR_PORT = 80
 MCP_PORT, SERVICE_PORT = 8080, 80
 ANY_KEYS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+SMALL = {"requests": {"cpu": "10m"}}
+"""There may be several releases, and the node has two cores."""
 MAX_BYTES = 8 * 1024 * 1024
 """The largest result, checkpoint or artifact."""
 
@@ -142,7 +145,7 @@ class Installation:
 
 @asynccontextmanager
 async def installed(folder: Path) -> AsyncIterator[Installation]:
-    """Install or upgrade the release, and remove, at the end, all but the release."""
+    """Install the release of this worker, and remove it at the end."""
     address = os.environ.get("LONGTASK_HOST_ADDRESS")
     # The keys of a real memory are not those of a server on this machine.
     local = address is not None and not REAL_MEMORY
@@ -159,12 +162,13 @@ async def installed(folder: Path) -> AsyncIterator[Installation]:
             finally:
                 await installation.tunnels.close()
                 await _remove_leftovers()
-                await _release(None)
+                (await run("helm", "uninstall", RELEASE, "-n", SYSTEM, "--ignore-not-found", "--wait")).done()
+                (await kubectl("delete", "namespace", "--ignore-not-found", "--wait=false", SYSTEM, TASKS)).done()
 
 
 async def _install(installation: Installation, bucket: S3Server | None) -> None:
     (await kubectl("apply", "-f", "-", stdin=json.dumps(_agents()))).done()
-    await _release(bucket, "--wait", "--timeout=3m")
+    await _release(bucket)
     (await kubectl("apply", "-n", TASKS, "-f", "-", stdin=json.dumps(_list([*TEMPLATES.values()])))).done()
     ready = [f"longtasktemplate/{name}" for name in TEMPLATES]
     (await kubectl("wait", "-n", TASKS, "--for=condition=Ready", *ready, "--timeout=180s")).done()
@@ -192,19 +196,21 @@ async def _emulator() -> None:
     (await kubectl("rollout", "status", "-n", SYSTEM, f"deployment/{EMULATOR}", "--timeout=2m")).done()
 
 
-async def _release(bucket: S3Server | None, *options: str) -> None:
+async def _release(bucket: S3Server | None) -> None:
     repository, _, tag = os.environ.get("IMAGE", "localhost/longtask:dev").rpartition(":")
     values = {
         "image": {"repository": repository, "tag": tag},
+        "taskNamespace": {"name": TASKS},
         "agents": [{"namespace": AGENTS, "serviceAccount": caller} for caller in (*CALLERS, SERVICE)],
         "memory": {
             "region": MEMORY_REGION,
             "memoryIds": [MEMORY_ID],
             "endpointURL": "" if REAL_MEMORY else f"http://{EMULATOR}.{SYSTEM}.svc",
         },
-        "mcp": {"replicas": 2, "trustedPrincipals": [f"system:serviceaccount:{AGENTS}:{SERVICE}"]},
+        "mcp": {"replicas": 2, "resources": SMALL, "trustedPrincipals": [f"system:serviceaccount:{AGENTS}:{SERVICE}"]},
         "operator": {
             "replicas": 2,
+            "resources": SMALL,
             "turnPatienceSeconds": 4,
             **(_store(bucket) if bucket else {"extraEnv": _variables(_keys())}),
         },
@@ -213,7 +219,7 @@ async def _release(bucket: S3Server | None, *options: str) -> None:
     }
     command = ("upgrade", "--install", RELEASE, str(CHART), "-n", SYSTEM, "--create-namespace", "--values", "-")
     # Somebody may have applied the CRDs by hand on a cluster for tests.
-    (await run("helm", *command, "--take-ownership", *options, stdin=json.dumps(values))).done()
+    (await run("helm", *command, "--take-ownership", "--wait", "--timeout=5m", stdin=json.dumps(values))).done()
 
 
 def _store(bucket: S3Server) -> Document:

@@ -43,7 +43,11 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "shape-probed": {
         "containers": [
             container(
-                livenessProbe={"exec": {"command": ["sh", "-c", "echo no heartbeat; exit 1"]}, "failureThreshold": 1}
+                livenessProbe={
+                    "exec": {"command": ["sh", "-c", "echo no heartbeat; exit 1"]},
+                    "failureThreshold": 1,
+                    "timeoutSeconds": 60,
+                }
             )
         ],
     },
@@ -54,6 +58,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
                     "exec": {"command": ["sh", "-c", "echo no heartbeat; exit 1"]},
                     "failureThreshold": 1,
                     "initialDelaySeconds": 5,
+                    "timeoutSeconds": 60,
                 }
             )
         ],

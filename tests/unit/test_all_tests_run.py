@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.run import ALONE, ROOT
-from tests.spread import COMPUTES, RELEASE, WAITS, pytest_collection_modifyitems, unit
+from tests.spread import COMPUTES, LOAD, RELEASE, TALKS, UNDER_LOAD, WAITS, pytest_collection_modifyitems, unit
 
 
 def test_every_folder_of_tests_is_run_once() -> None:
@@ -15,12 +15,14 @@ def test_every_folder_of_tests_is_run_once() -> None:
 
     assert sorted(f"tests/{name}" for name in ("e2e", *WAITS, *COMPUTES)) == sorted(configured)
     assert (ROOT / ALONE).exists()
+    assert all((ROOT / "tests" / "e2e" / name).exists() for name in UNDER_LOAD)
 
 
 @pytest.mark.parametrize(
     ("nodeid", "expected"),
     [
-        ("tests/e2e/test_many.py::test_a[x::y/z]", RELEASE),
+        ("tests/e2e/test_many.py::test_a[x::y/z]", LOAD),
+        ("tests/e2e/test_agents.py::test_a", TALKS),
         ("tests/chart/test_release.py::test_a", RELEASE),
         ("tests/chart/test_rendering.py::test_a", "tests/chart/test_rendering.py"),
         ("tests/faults/test_x.py::test_a[1]", "tests/faults/test_x.py::test_a[1]"),
@@ -55,4 +57,4 @@ def test_tests_that_wait_and_tests_that_compute_come_side_by_side_after_what_tak
 
     pytest_collection_modifyitems(items)
 
-    assert [item.nodeid[-1] for item in items] == ["f", "e", "c", "a", "d", "b"]
+    assert [item.nodeid[-1] for item in items] == ["e", "f", "c", "a", "d", "b"]
