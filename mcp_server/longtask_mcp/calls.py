@@ -1,5 +1,6 @@
 """What each tool does."""
 
+import logging
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +17,7 @@ from longtask_mcp.contract import answers, arguments, listing, logs, paging, que
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.brief import brief
 from longtask_mcp.contract.callers import Caller, owner
-from longtask_mcp.contract.errors import TaskNotFound, ToolNotFound
+from longtask_mcp.contract.errors import AgentError, TaskNotFound, ToolNotFound
 from longtask_mcp.contract.facts import UNFINISHED
 from longtask_mcp.leading import Leading
 from longtask_mcp.starting import Starter
@@ -28,6 +29,8 @@ from longtask_runtime import clock
 OF_MANY = frozenset({"list_tasks", "resume_brief"})
 """Tools that tell of several tasks."""
 NO_PODS = "the task is not in the cluster any more"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,13 @@ class Calls:
         handle = announce(started.task, started.template.title, self._now())
         if not wanted.wait_seconds:
             return handle
-        outcome = await self._wait(call, Found(started.task), wanted.wait_seconds)
-        return Answer(f"{handle.text}\n{outcome.text}", outcome.envelope)
+        try:
+            return answers.waited(handle, await self._wait(call, Found(started.task), wanted.wait_seconds))
+        except AgentError as error:
+            return answers.not_waited(handle, str(error))
+        except Exception:
+            log.exception("the wait for task %s crashed", started.task.metadata.uid)
+            return answers.not_waited(handle, "the server failed inside.")
 
     async def _check_task_status(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.OneTask, call.arguments)

@@ -56,6 +56,20 @@ def repeated(task: LongTask, title: str, now: datetime) -> Answer:
     )
 
 
+def waited(handle: Answer, outcome: Answer) -> Answer:
+    """A start and what came of the wait for its task; that it met an earlier one is still said."""
+    notes = [each.envelope["note"] for each in (handle, outcome) if "note" in each.envelope]
+    kept = {key: value for key, value in handle.envelope.items() if key == "repeated"}
+    joined = {"note": " ".join(notes)} if notes else {}
+    return Answer(f"{handle.text}\n{outcome.text}", outcome.envelope | kept | joined)
+
+
+def not_waited(handle: Answer, problem: str) -> Answer:
+    """A start whose task could not be waited for."""
+    note = f"The task goes on, but it could not be waited for: {problem}"
+    return waited(handle, Answer(note, handle.envelope | {"note": note}))
+
+
 def status(task: LongTask, now: datetime) -> Answer:
     """How a task is, with the next step."""
     if not task.is_terminal:
