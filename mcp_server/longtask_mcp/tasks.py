@@ -3,9 +3,10 @@
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
@@ -18,12 +19,16 @@ from longtask_mcp.contract.callers import Owner, owner
 from longtask_mcp.contract.errors import KubernetesRefused, KubernetesUnavailable
 from longtask_mcp.contract.known import is_whole, known
 from longtask_mcp.contract.own import Owners, OwnTasks
+from longtask_mcp.feed import Feed
 from longtask_runtime import kube
+from longtask_runtime.reflector import Expired, fill
 
 LOOK_AGAIN_SECONDS = 1.0
 """The least time between two lists for one caller, so that guessed ids do not load the API server."""
 REMEMBERED_LOOKS = 10_000
-PAGE_SIZE = 500
+"""Callers, and ids of which none is there."""
+
+T = TypeVar("T")
 UID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
@@ -39,7 +44,16 @@ def collection_path(namespace: str, plural: str) -> str:
 @dataclass
 class _LastLook:
     started: float = float("-inf")
+    complete_since: float = float("-inf")
+    """When the last list began that came to its end."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class _Some(Feed[LongTask]):
+    """The cache, as lists of one caller's tasks fill it."""
+
+    def keep(self, listed: Set[str], version: int) -> None:
+        """What such a list does not have may be others'."""
 
 
 class Tasks:
@@ -53,7 +67,10 @@ class Tasks:
         self._path = collection_path(namespace, names.TASK_PLURAL)
         self._owners = Owners()
         self.cache = Cache[LongTask](self._owners)
+        self._some = _Some(known, self.cache)
         self._looks: dict[Owner, _LastLook] = {}
+        self._absent: OrderedDict[tuple[Owner, str], None] = OrderedDict()
+        """Ids that a list did not have. A uid is made up anew for each object, so none of them comes later."""
 
     def own(self, whose: Owner) -> OwnTasks:
         """The caller's tasks, as far as they are known."""
@@ -136,10 +153,15 @@ class Tasks:
         server is asked before the answer is None.
         """
         task = self._own(whose, uid)
-        if task is None and UID.fullmatch(uid) and not self.cache.is_gone(uid):
+        if task is None and self._may_be_new(whose, uid):
             await self._look_again(whose, uid)
             task = self._own(whose, uid)
         return task
+
+    def _may_be_new(self, whose: Owner, uid: str) -> bool:
+        """Whether an id that is none of the caller's here may be that of a task which the watch has yet to bring."""
+        known = self.cache.get(uid) is not None or self.cache.is_gone(uid) or (whose, uid) in self._absent
+        return UID.fullmatch(uid) is not None and not known
 
     def _own(self, whose: Owner, uid: str) -> LongTask | None:
         task = self.cache.get(uid)
@@ -150,13 +172,17 @@ class Tasks:
         arrived = time.monotonic()
         look = self._last_look(whose, arrived)
         async with look.lock:
-            if look.started >= arrived:
-                return
-            await self.cache.appears(uid, look.started + LOOK_AGAIN_SECONDS - time.monotonic())
-            if self._own(whose, uid) is not None:
-                return
-            look.started = time.monotonic()
-            await self._list(whose)
+            if look.complete_since < arrived:
+                await self.cache.appears(uid, look.started + LOOK_AGAIN_SECONDS - time.monotonic())
+                if self.cache.get(uid) is not None:
+                    return
+                look.started = time.monotonic()
+                await self._list(whose)
+                look.complete_since = look.started
+        if self.cache.get(uid) is None:
+            self._absent[whose, uid] = None
+            while len(self._absent) > REMEMBERED_LOOKS:
+                self._absent.popitem(last=False)
 
     def _last_look(self, whose: Owner, now: float) -> _LastLook:
         """That of the caller; those that delay nobody any more are forgotten."""
@@ -169,15 +195,11 @@ class Tasks:
         return self._looks.setdefault(whose, _LastLook())
 
     async def _list(self, whose: Owner) -> None:
-        query = {"labelSelector": f"{LABEL_REQUESTER}={requester_label(*whose)}", "limit": str(PAGE_SIZE)}
+        query = {"labelSelector": f"{LABEL_REQUESTER}={requester_label(*whose)}"}
         try:
-            while True:
-                page = await self._patiently("GET", self._path, query=query)
-                for item in page["items"]:
-                    self._known(item)
-                if not page["metadata"].get("continue"):
-                    return
-                query["continue"] = page["metadata"]["continue"]
+            await _twice(lambda: fill(self._client, self._path, self._some, query))
+        except Expired as expired:
+            raise KubernetesUnavailable("it could not list your tasks to the end") from expired
         except kube.KubeError as error:
             raise KubernetesRefused(error.message) from error
 
@@ -192,7 +214,7 @@ class Tasks:
         return await _twice(lambda: kube.request(self._client, verb, path, **options))
 
 
-async def _twice(send: Callable[[], Awaitable[Any]]) -> Any:
+async def _twice(send: Callable[[], Awaitable[T]]) -> T:
     try:
         try:
             return await send()

@@ -13,6 +13,7 @@ from longtask_mcp.contract.errors import KubernetesRefused
 from longtask_mcp.contract.idempotency import Start
 from longtask_mcp.starting import document
 from longtask_mcp.tasks import AlreadyExists, Tasks
+from longtask_runtime import reflector
 from tests.mcp.objects import uid
 from tests.mcp.world import World
 
@@ -84,7 +85,8 @@ async def test_the_tasks_of_others_are_not_found_and_not_even_read(world: World,
 
 
 async def test_a_long_list_is_read_to_its_end(world: World, blind: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks_module, "PAGE_SIZE", 2)
+    monkeypatch.setattr(reflector, "FIRST_PAGE", 2)
+    monkeypatch.setattr(reflector, "LARGEST_PAGE", 2)
     made = [await started(world, f"many-{number}", "erin") for number in range(5)]
     await blind.find(Owner("erin"), made[0].metadata.uid)
     assert {task.metadata.uid for task in blind.own(Owner("erin"))} == {task.metadata.uid for task in made}
