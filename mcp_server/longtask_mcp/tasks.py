@@ -1,6 +1,7 @@
 """LongTasks in the cluster: create, read, cancel, answer, and look again for one that the cache does not have yet."""
 
 import asyncio
+import logging
 import re
 import time
 from collections import OrderedDict
@@ -10,13 +11,14 @@ from typing import Any, TypeVar
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
+from pydantic import ValidationError
 
 from longtask_api import names
 from longtask_api.longtask import LongTask
 from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp.cache import Cache
 from longtask_mcp.contract.callers import Owner, owner
-from longtask_mcp.contract.errors import KubernetesRefused, KubernetesUnavailable
+from longtask_mcp.contract.errors import KubernetesRefused, KubernetesUnavailable, TaskUnreadable
 from longtask_mcp.contract.known import is_whole, known
 from longtask_mcp.contract.own import Owners, OwnTasks
 from longtask_mcp.feed import Feed
@@ -30,6 +32,8 @@ REMEMBERED_LOOKS = 10_000
 
 T = TypeVar("T")
 UID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
+log = logging.getLogger(__name__)
 
 
 class AlreadyExists(Exception):
@@ -59,7 +63,8 @@ class _Some(Feed[LongTask]):
 class Tasks:
     """Reads through the cache and writes to the API server; every answer goes into the cache.
 
-    Every method raises KubernetesUnavailable or KubernetesRefused when the API server does not do its part.
+    Every method raises KubernetesUnavailable or KubernetesRefused when the API server does not do its part, and
+    TaskUnreadable where it gives a task of a form that is not known here; a list leaves such a one out.
     """
 
     def __init__(self, client: ApiClient, namespace: str) -> None:
@@ -204,8 +209,13 @@ class Tasks:
             raise KubernetesRefused(error.message) from error
 
     def _known(self, document: Any) -> LongTask:
-        self.cache.put(known(document))
-        return LongTask.from_api(document)
+        name = document["metadata"]["name"]
+        try:
+            self.cache.put(known(document))
+            return LongTask.from_api(document)
+        except ValidationError as error:
+            log.warning("LongTask %s is not readable: %s", name, error)
+            raise TaskUnreadable(name) from error
 
     async def _patiently(self, verb: kube.Verb, path: str, **options: Any) -> Any:
         """Everything sent from here may be sent twice: names are deterministic, a cancel is one-way, and a question

@@ -1,13 +1,15 @@
 """What it costs to look for a task that the cache does not have."""
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import pytest
 
+from longtask_api.longtask import LongTask
 from longtask_mcp import tasks as tasks_module
 from longtask_mcp.contract.callers import Owner
-from longtask_mcp.contract.errors import KubernetesUnavailable
+from longtask_mcp.contract.errors import KubernetesUnavailable, TaskUnreadable
 from longtask_mcp.contract.known import known
 from longtask_mcp.tasks import Tasks
 from longtask_runtime import kube
@@ -136,3 +138,29 @@ async def test_ids_that_are_not_there_are_not_remembered_for_ever(
     for number in range(10):
         await tasks.find(ALICE, uid(number))
     assert len(tasks._absent) == 3
+
+
+async def test_a_task_that_cannot_be_read_hides_no_other(history: History, tasks: Tasks) -> None:
+    history.add(1, phase="Paused")
+    history.add(2)
+    assert await tasks.find(ALICE, uid(2)) is not None
+    assert await tasks.find(ALICE, uid(1)) is None
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST", "PATCH"])
+async def test_a_task_that_cannot_be_read_is_told_in_words(
+    history: History, tasks: Tasks, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    unreadable, readable = history.add(1, phase="Paused"), LongTask.from_api(history.add(2))
+
+    async def request(*_: object, **__: object) -> Any:
+        return unreadable
+
+    monkeypatch.setattr(kube, "request", request)
+    answers: dict[str, Callable[[], Awaitable[object]]] = {
+        "GET": lambda: tasks.read("training-1"),
+        "POST": lambda: tasks.create(unreadable),
+        "PATCH": lambda: tasks.cancel(readable),
+    }
+    with pytest.raises(TaskUnreadable, match="Task training-1 is in the cluster, in a form"):
+        await answers[verb]()

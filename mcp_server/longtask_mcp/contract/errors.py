@@ -97,6 +97,20 @@ class KubernetesRefused(AgentError):
             super().__init__(text)
 
 
+class TaskUnreadable(AgentError):
+    """The cluster has the task in a form that this server does not know, such as that of a newer release."""
+
+    code = "task_unreadable"
+    poll_after_seconds = 60
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Task {name} is in the cluster, in a form that this server cannot read; its CRDs may be of a newer "
+            "release than the server, as in an upgrade. The task goes on. Make the same call again in a minute; where "
+            "that does not help, tell whoever runs the server: its log says what it cannot read."
+        )
+
+
 class ArchiveUnavailable(AgentError):
     """The archive did not answer; whether it has the task is not known."""
 
