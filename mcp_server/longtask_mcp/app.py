@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from kubernetes.aio.client import ApiClient
@@ -63,9 +63,9 @@ class Server:
         """Why calls should not come here; None when they may."""
         if self.stopping.is_set():
             return "stopping"
-        if not all(each.synced.is_set() for each in self.reflectors.values()):
+        if not _listed(self.reflectors):
             return "tasks and templates are not listed yet"
-        return silent({plural: each.pulse for plural, each in self.reflectors.items()})
+        return _silent(self.reflectors)
 
 
 async def run(settings: Settings) -> None:
@@ -125,19 +125,40 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
         starter = Starter(tasks, templates, published, validator, metrics, limit, follows)
         answering, waiting = Answering(tasks, validator), Waiting(tasks.cache, stopping)
         leading = Leading(client, settings.lease_namespace, settings.lease_name)
-        calls = Calls(tasks, templates, starter, answering, waiting, leading, task_api)
+        calls = Calls(
+            tasks,
+            templates,
+            starter,
+            answering,
+            waiting,
+            leading,
+            task_api,
+            out_of_date=lambda: _silent(reflectors),
+        )
         server = LongTaskServer(calls, published, metrics, __version__)
         yield Server(
             tasks=tasks,
             reflectors=reflectors,
             starter=starter,
             metrics=metrics,
-            mcp=_endpoint(server, settings, client, metrics),
+            mcp=_endpoint(server, settings, client, metrics, lambda: _listed(reflectors)),
             stopping=stopping,
         )
 
 
-def _endpoint(server: LongTaskServer, settings: Settings, client: ApiClient, metrics: Metrics) -> ASGIApp:
+def _listed(reflectors: Mapping[str, Reflector]) -> bool:
+    """Whether it is known what there is."""
+    return all(each.synced.is_set() for each in reflectors.values())
+
+
+def _silent(reflectors: Mapping[str, Reflector]) -> str | None:
+    """What is not followed any more, in words."""
+    return silent({plural: each.pulse for plural, each in reflectors.items()})
+
+
+def _endpoint(
+    server: LongTaskServer, settings: Settings, client: ApiClient, metrics: Metrics, listed: Callable[[], bool]
+) -> ASGIApp:
     """The MCP application behind its door, which judges headers, the identity check, and the gate, which reads bodies.
 
     Where every caller has a token, DNS rebinding gains nothing, so the Host header is checked only when hosts are
@@ -153,7 +174,7 @@ def _endpoint(server: LongTaskServer, settings: Settings, client: ApiClient, met
         anonymous if settings.auth == "none" else KubernetesIdentity(client, settings.audience, settings.namespace)
     )
     speaking = Speaking(settings.trusted_principals, settings.memory_ids, settings.default_memory_id)
-    gate = Gate(application, settings.max_request_bytes, Budget(BYTES_IN_ALL, BYTES_OF_ONE), SCOPE_KEY)
+    gate = Gate(application, settings.max_request_bytes, Budget(BYTES_IN_ALL, BYTES_OF_ONE), SCOPE_KEY, listed)
     identified = Identified(gate, identify, speaking, metrics)
     allowed = settings.allowed_hosts or tuple(f"{host}:*" for host in LOOPBACK_HOSTS)
     any_host = not settings.allowed_hosts and settings.auth != "none"

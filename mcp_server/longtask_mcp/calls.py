@@ -28,6 +28,8 @@ from longtask_runtime import clock
 
 OF_MANY = frozenset({"list_tasks", "resume_brief"})
 """Tools that tell of several tasks."""
+FROM_THE_CACHE = OF_MANY | {"list_templates"}
+"""Tools that tell what there is, and that there is no more."""
 NO_PODS = "the task is not in the cluster any more"
 
 log = logging.getLogger(__name__)
@@ -70,7 +72,9 @@ class Calls:
         leading: Leading,
         task_api: TaskApi | None,
         now: Callable[[], datetime] = clock.now,
+        out_of_date: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`out_of_date` says why what is known here is old; None where it is not."""
         self._tasks = tasks
         self._templates = templates
         self._starter = starter
@@ -80,6 +84,7 @@ class Calls:
         self._task_api = task_api
         self._archive = Archive(task_api)
         self._now = now
+        self._out_of_date = out_of_date
         self._fixed: dict[str, Callable[[Call], Awaitable[Answer]]] = {
             "list_templates": self._list_templates,
             "start_task": self._start_task,
@@ -104,10 +109,12 @@ class Calls:
     async def answer(self, call: Call) -> Answer:
         """The answer to one call."""
         answer = await self._answer(call)
+        unfinished = answer.envelope.get("status") in UNFINISHED
         if call.tool in OF_MANY:
             unfinished = bool(self._tasks.own(call.caller.owner).unfinished)
-        else:
-            unfinished = answer.envelope.get("status") in UNFINISHED
+        why = self._out_of_date() if unfinished or call.tool in FROM_THE_CACHE else None
+        if why is not None:
+            answer = answers.out_of_date(answer, why)
         away_since = await self._leading.away_since() if unfinished else None
         return answers.led_by_nobody(answer, away_since, self._now()) if away_since is not None else answer
 

@@ -8,7 +8,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -96,16 +96,24 @@ class Door:
 class Gate:
     """Reads the body of an identified caller, within limits of size, depth, time and memory, and hands it on whole."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int, budget: "Budget", whose: str) -> None:
-        """`whose` is the key of the scope that says who is calling."""
+    def __init__(
+        self, app: ASGIApp, max_bytes: int, budget: "Budget", whose: str, listed: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`whose` is the key of the scope that says who is calling; `listed`, whether it is known here yet what is in
+        the cluster: before that every answer would be false.
+        """
         self._app = app
         self._max_bytes = max_bytes
         self._budget = budget
         self._whose = whose
+        self._listed = listed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if not self._listed():
+            await _refused(NOT_LISTED, b"", True)(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "")
         size = int(declared[:20]) if declared.isdecimal() else self._max_bytes
@@ -166,6 +174,12 @@ class Why:
     again: bool = False
 
 
+NOT_LISTED = Why(
+    503,
+    "this server has only just started and has not read yet which tasks and templates there are; nothing was done. "
+    "Make the same call again in a few seconds.",
+    True,
+)
 BUSY = Why(429, "too much is being sent at once; nothing was started. Make the same call again in a few seconds.", True)
 
 

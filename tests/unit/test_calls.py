@@ -31,6 +31,7 @@ class Replica:
     """The calls of one server, and its view of the tasks."""
 
     def __init__(self, validator: Validator) -> None:
+        self.silent: str | None = None
         self.cluster = Cluster()
         self.cluster.decide.set()
         templates = Cache[LongTaskTemplate]()
@@ -40,7 +41,9 @@ class Replica:
         starter = Starter(tasks, templates, published, validator, metrics, 3, self.cluster.follows, lambda: at(0))
         leading = Leading(cast(Any, None), None, "x")
         waiting, answering = Waiting(self.cluster.cache, asyncio.Event()), Answering(tasks, validator)
-        self._calls = Calls(tasks, templates, starter, answering, waiting, leading, None, lambda: at(0))
+        self._calls = Calls(
+            tasks, templates, starter, answering, waiting, leading, None, lambda: at(0), lambda: self.silent
+        )
 
     async def call(self, tool: str, **arguments: Any) -> Answer:
         async def report(*_: object) -> None:
@@ -85,6 +88,27 @@ async def test_a_start_whose_wait_fails_answers_with_its_task(
     assert "no second one was started" in answer.envelope["note"]
     assert "could not be waited for" in answer.envelope["note"]
     assert "could not be waited for" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (("list_tasks", {}), True),
+        (("resume_brief", {}), True),
+        (("list_templates", {}), True),
+        (("start_task", {"template": "training"}), True),
+        (("start_task", {"template": "training", "idempotency_key": "key"}), False),
+    ],
+    ids=["tasks", "brief", "templates", "a task that runs", "a task that has ended"],
+)
+async def test_what_may_be_out_of_date_says_so(replica: Replica, call: tuple[str, dict[str, Any]], told: bool) -> None:
+    replica.cluster.put_another(60, 20, **ENDED)
+    replica.cluster.put_other(phase="Succeeded", completionTime=rfc3339(at(0)))
+    tool, arguments = call
+    assert "out_of_date" not in (await replica.call(tool, **arguments)).envelope
+    replica.silent = "nothing was heard of longtasks for 60 s (the API server sends no events)"
+    answer = await replica.call(tool, **arguments)
+    assert (answer.envelope.get("out_of_date") == replica.silent, replica.silent in answer.text) == (told, told)
 
 
 async def _as_it_is(task: LongTask) -> LongTask:

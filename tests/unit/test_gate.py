@@ -49,7 +49,7 @@ VERSION, CALL = {"jsonrpc": "2.0"}, {"method": "tools/call"}
 ARGUMENTS = {"params": {"name": "train", "arguments": {"data": LARGE}}}
 
 
-async def refused(parts: list[bytes], *headers: tuple[bytes, bytes]) -> tuple[int, dict[str, Any]]:
+async def refused(parts: list[bytes], *headers: tuple[bytes, bytes], listed: bool = True) -> tuple[int, dict[str, Any]]:
     """Status and body of the answer to a request that comes in these parts."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +64,7 @@ async def refused(parts: list[bytes], *headers: tuple[bytes, bytes]) -> tuple[in
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": list(headers), "who": SimpleNamespace(owner="a")}
-    await Gate(app, LIMIT, Budget(10 * LIMIT, LIMIT), "who")(scope, receive, send)
+    await Gate(app, LIMIT, Budget(10 * LIMIT, LIMIT), "who", lambda: listed)(scope, receive, send)
     assert unread == []
     return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent))
 
@@ -108,3 +108,11 @@ async def test_others_get_the_status_and_a_json_rpc_error(
     status, answer = await refused([json.dumps(body).encode()], *headers)
     assert (status, answer["id"]) == (413, None)
     assert answer["error"]["message"].startswith(TOO_LARGE)
+
+
+async def test_a_server_that_has_not_listed_yet_tells_nothing() -> None:
+    status, body = await refused([json.dumps({**VERSION, "id": 7, "method": "tools/list"}).encode()], listed=False)
+    assert (status, "has only just started" in body["error"]["message"]) == (503, True)
+    status, body = await refused([json.dumps({**VERSION, "id": 7, **CALL}).encode()], listed=False)
+    assert (status, body["id"], body["result"]["isError"]) == (200, 7, True)
+    assert body["result"]["structuredContent"]["poll_after_seconds"] == 2

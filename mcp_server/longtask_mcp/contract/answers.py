@@ -145,6 +145,12 @@ def led_by_nobody(answer: Answer, since: datetime, now: datetime) -> Answer:
     return Answer(f"{answer.text}\n{note}", answer.envelope | {"operator_away_since": rfc3339(since)})
 
 
+def out_of_date(answer: Answer, why: str) -> Answer:
+    """An answer from what this server knew when it last heard of the cluster."""
+    note = f"What is told here may be out of date: {why}. Nothing is lost; look again later."
+    return Answer(f"{answer.text}\n{note}", answer.envelope | {"out_of_date": why})
+
+
 def going(task: LongTask, now: datetime) -> str:
     """Status and progress in a few words, for lists and notifications."""
     if not task.is_terminal:
