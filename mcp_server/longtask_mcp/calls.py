@@ -1,8 +1,9 @@
 """What each tool does."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from longtask_mcp.contract import answers, arguments, listing, logs, paging, que
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.brief import brief
 from longtask_mcp.contract.callers import Caller, owner
-from longtask_mcp.contract.errors import AgentError, TaskNotFound, ToolNotFound
+from longtask_mcp.contract.errors import AgentError, KubernetesUnavailable, TaskNotFound, ToolNotFound
 from longtask_mcp.contract.facts import UNFINISHED
 from longtask_mcp.leading import Leading
 from longtask_mcp.starting import Starter
@@ -30,6 +31,11 @@ OF_MANY = frozenset({"list_tasks", "resume_brief"})
 """Tools that tell of several tasks."""
 FROM_THE_CACHE = OF_MANY | {"list_templates"}
 """Tools that tell what there is, and that there is no more."""
+ANSWER_SECONDS = 57.0
+"""How long after its arrival a call is answered at the latest, but for the read of the Lease: clients give up after 60
+seconds. What a call does there, it shares."""
+WAIT_SECONDS = ANSWER_SECONDS - 2
+"""When a start that waits leaves the wait and what is read after it, to answer with the task at least."""
 NO_PODS = "the task is not in the cluster any more"
 
 log = logging.getLogger(__name__)
@@ -45,6 +51,8 @@ class Call:
     tool: str
     arguments: Mapping[str, Any]
     report: Report
+    arrived: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    """When it came, on the clock of the event loop."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +115,12 @@ class Calls:
         return tool in self._fixed or self._template_of(tool) is not None
 
     async def answer(self, call: Call) -> Answer:
-        """The answer to one call."""
-        answer = await self._answer(call)
+        """The answer to one call, within 60 seconds of its arrival."""
+        try:
+            async with asyncio.timeout_at(call.arrived + ANSWER_SECONDS):
+                answer = await self._answer(call)
+        except TimeoutError as error:
+            raise KubernetesUnavailable(f"no answer within {ANSWER_SECONDS:g} seconds") from error
         unfinished = answer.envelope.get("status") in UNFINISHED
         if call.tool in OF_MANY:
             unfinished = bool(self._tasks.own(call.caller.owner).unfinished)
@@ -146,7 +158,10 @@ class Calls:
         if not wanted.wait_seconds:
             return handle
         try:
-            return answers.waited(handle, await self._wait(call, Found(started.task), wanted.wait_seconds))
+            async with asyncio.timeout_at(call.arrived + WAIT_SECONDS):
+                return answers.waited(handle, await self._wait(call, Found(started.task), wanted.wait_seconds))
+        except TimeoutError:
+            return answers.not_waited(handle, "the cluster did not answer in time.")
         except AgentError as error:
             return answers.not_waited(handle, str(error))
         except Exception:
@@ -251,7 +266,8 @@ class Calls:
     async def _wait(self, call: Call, found: Found, seconds: float) -> Answer:
         if found.archived:
             return await self._results(call, found)
-        waited = await self._waiting.until_news(_known_by(call.caller, call.id), found.task, seconds, call.report)
+        left = max(0.0, call.arrived + seconds - asyncio.get_running_loop().time())
+        waited = await self._waiting.until_news(_known_by(call.caller, call.id), found.task, left, call.report)
         if waited.task is None:
             return await self._results(call, await self._archived(call, found.task.metadata.uid))
         if waited.interrupted:

@@ -1,7 +1,6 @@
 """Waiting for the end of a task, or for a question of it, with progress notifications."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,12 +65,13 @@ class Waiting:
                 del self._open[call]
 
     async def _until_news(self, this: "_Open", task: LongTask, seconds: float, report: Report) -> Waited:
-        deadline = time.monotonic() + seconds
+        loop_time = asyncio.get_running_loop().time
+        deadline = loop_time() + seconds
         uid, series, known = task.metadata.uid, Series(), _questions(task)
         current: LongTask | None = task
         prefix = f"task ID {uid}: "
         while current is not None and not current.is_terminal and _questions(current) <= known:
-            left = deadline - time.monotonic()
+            left = deadline - loop_time()
             if self._stopping.is_set():
                 return Waited(current, interrupted=True)
             if left <= 0 or this.given_up:

@@ -1,7 +1,7 @@
 """What a call answers when the start, the wait and the reads after it do not all go well."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, cast
 
 import pytest
@@ -13,7 +13,7 @@ from longtask_mcp.answering import Answering
 from longtask_mcp.cache import Cache
 from longtask_mcp.calls import Call, Calls
 from longtask_mcp.contract.answers import Answer
-from longtask_mcp.contract.errors import KubernetesUnavailable
+from longtask_mcp.contract.errors import AgentError, KubernetesUnavailable
 from longtask_mcp.leading import Leading
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
@@ -21,6 +21,7 @@ from longtask_mcp.starting import Starter
 from longtask_mcp.tasks import Tasks
 from longtask_mcp.waiting import Waiting
 from longtask_runtime.validation import Validator
+from tests.unit import virtual_time
 from tests.unit.given import at, template
 from tests.unit.test_starts import ALICE, Cluster
 
@@ -109,6 +110,91 @@ async def test_what_may_be_out_of_date_says_so(replica: Replica, call: tuple[str
     replica.silent = "nothing was heard of longtasks for 60 s (the API server sends no events)"
     answer = await replica.call(tool, **arguments)
     assert (answer.envelope.get("out_of_date") == replica.silent, replica.silent in answer.text) == (told, told)
+
+
+def answered(call: Callable[[], Awaitable[Answer]]) -> tuple[float, Answer | AgentError]:
+    """Seconds until the answer to a call, on a clock of its own, and what it says."""
+    told = list[tuple[float, Answer | AgentError]]()
+
+    async def main() -> None:
+        try:
+            answer: Answer | AgentError = await call()
+        except AgentError as error:
+            answer = error
+        told.append((asyncio.get_running_loop().time(), answer))
+
+    virtual_time.until_idle(main)
+    return told[0]
+
+
+def slow(do: Callable[..., Awaitable[Any]], seconds: float) -> Callable[..., Awaitable[Any]]:
+    async def slowly(*arguments: Any) -> Any:
+        await asyncio.sleep(seconds)
+        return await do(*arguments)
+
+    return slowly
+
+
+def test_the_time_of_a_wait_counts_from_the_arrival_of_the_call(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica.cluster, "create", slow(replica.cluster.create, 12))
+    seconds, answer = answered(lambda: replica.start(wait_seconds=50))
+    assert isinstance(answer, Answer)
+    assert (seconds, answer.envelope["status"]) == (50, "started")
+
+
+def test_a_start_that_leaves_no_time_to_wait_answers_with_its_task(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica.cluster, "create", slow(replica.cluster.create, 52))
+    seconds, answer = answered(lambda: replica.start(wait_seconds=50))
+    assert isinstance(answer, Answer)
+    assert (seconds, answer.envelope["status"]) == (52, "started")
+
+
+def test_a_start_that_takes_too_long_is_told_before_the_client_gives_up(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica.cluster, "create", slow(replica.cluster.create, 70))
+    seconds, error = answered(replica.start)
+    assert isinstance(error, KubernetesUnavailable)
+    assert seconds < 60
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("start_task", {"template": "training", "idempotency_key": "key", "wait_seconds": 50}),
+        ("wait_for_task", {"task_id": "x", "timeout_seconds": 50}),
+    ],
+)
+def test_reads_after_a_wait_have_what_is_left_of_the_time(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, tool: str, arguments: dict[str, Any]
+) -> None:
+    task = replica.cluster.put_another(60, 20)
+
+    async def find(*_: object) -> LongTask:
+        return task
+
+    async def whole(read: LongTask) -> LongTask:
+        if read.is_terminal:
+            await asyncio.sleep(1000)
+        return read
+
+    monkeypatch.setattr(replica.cluster, "find", find, raising=False)
+    monkeypatch.setattr(replica.cluster, "whole", whole, raising=False)
+
+    async def call() -> Answer:
+        asyncio.get_running_loop().call_later(40, lambda: replica.cluster.put_another(60, 21, **ENDED))
+        return await replica.call(tool, **arguments)
+
+    seconds, answer = answered(call)
+    assert seconds < 60
+    if isinstance(answer, Answer):
+        assert answer.envelope["task_id"] == task.metadata.uid
+    else:
+        assert isinstance(answer, KubernetesUnavailable)
 
 
 async def _as_it_is(task: LongTask) -> LongTask:
