@@ -134,14 +134,15 @@ class Calls:
         if call.tool in self._fixed:
             return await self._fixed[call.tool](call)
         template = self._template_of(call.tool)
-        if template is None:
+        name, key = call.tool.replace("_", "-"), call.arguments.get("idempotency_key")
+        if template is None and not (isinstance(key, str) and self._starter.knows(call.caller, name, key)):
             raise ToolNotFound(
                 f"There is no tool {call.tool[:100]!r} (any more). list_templates shows what can be started now."
             )
         reserved = {key: value for key, value in call.arguments.items() if key in RESERVED_ARGUMENTS}
         parameters = {key: value for key, value in call.arguments.items() if key not in RESERVED_ARGUMENTS}
         wanted = arguments.read(arguments.Reserved, reserved)
-        return await self._start(call, template.metadata.name, parameters, wanted)
+        return await self._start(call, name, parameters, wanted)
 
     async def _list_templates(self, call: Call) -> Answer:
         arguments.read(arguments.Nothing, call.arguments)
@@ -154,7 +155,7 @@ class Calls:
     async def _start(self, call: Call, template: str, parameters: dict[str, Any], wanted: arguments.Reserved) -> Answer:
         started = await self._starter.start(call.caller, template, parameters, wanted.idempotency_key)
         announce = answers.repeated if started.repeated else answers.started
-        handle = announce(started.task, started.template.title, self._now())
+        handle = announce(started.task, started.title, self._now())
         if not wanted.wait_seconds:
             return handle
         try:

@@ -6,7 +6,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
@@ -20,11 +20,11 @@ from longtask_api.template import LongTaskTemplate
 from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp.cache import Cache, version
 from longtask_mcp.contract.callers import Caller, Owner
-from longtask_mcp.contract.catalogue import not_ready_reason
+from longtask_mcp.contract.catalogue import is_checked, not_ready_reason
 from longtask_mcp.contract.errors import AgentError, StartRefused
-from longtask_mcp.contract.facts import CHECK_SECONDS, created, shortened
+from longtask_mcp.contract.facts import CHECK_SECONDS, MIN_CHECK_SECONDS, created, shortened
 from longtask_mcp.contract.idempotency import Relation, Start
-from longtask_mcp.contract.known import canonical
+from longtask_mcp.contract.known import canonical, digest_of
 from longtask_mcp.contract.meaning import meant
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
@@ -48,7 +48,8 @@ class Started:
     """The task of a start; `repeated` when an earlier call had already created it."""
 
     task: LongTask
-    template: LongTaskTemplate
+    title: str
+    """What people call such work."""
     repeated: bool
 
 
@@ -91,6 +92,10 @@ class Starter:
         running.add_done_callback(self._finished)
         return await asyncio.shield(running)
 
+    def knows(self, caller: Caller, template: str, key: str) -> bool:
+        """Whether the caller has a task of that template and key, though the template may be gone."""
+        return bool(self._candidates(Start(caller, template, {}, key)))
+
     async def drain(self, at_most: float) -> None:
         """Wait for the starts in flight, for `at_most` seconds."""
         if self._in_flight:
@@ -114,21 +119,40 @@ class Starter:
         return started
 
     async def _start(self, caller: Caller, name: str, parameters: dict[str, Any], key: str | None) -> Started:
+        asked = Start(caller, name, parameters, key, _digest(parameters) if key is not None else None)
+        met = await self._met(asked) if asked.given is not None else None
+        if met is not None:
+            return met
         template = self._ready(name)
-        start = Start(caller, name, await self._complete(template, parameters), key)
-        async with self._same.setdefault(start.task_name(0), asyncio.Lock()):
+        start = replace(asked, parameters=await self._complete(template, parameters))
+        async with self._one_at_a_time(start):
             task, repeated = await self._first_or_again(start)
             while repeated and not await self._stays(caller.owner, task):
                 task, repeated = await self._first_or_again(start)
             if not repeated:
                 await self._keep_limit(caller, task)
-            return Started(task, template, repeated)
+            return Started(task, template.title, repeated)
+
+    async def _met(self, asked: Start) -> Started | None:
+        """The task that the same call has made before, whatever has become of its template since."""
+        async with self._one_at_a_time(asked):
+            task = next((each for each in self._candidates(asked) if asked.is_met_by(each, self._now())), None)
+            if task is None or not await self._stays(asked.caller.owner, task):
+                return None
+            template = self._templates.named(asked.template)
+            return Started(task, template.title if template is not None else asked.template, True)
+
+    def _one_at_a_time(self, start: Start) -> asyncio.Lock:
+        return self._same.setdefault(start.task_name(0), asyncio.Lock())
+
+    def _candidates(self, start: Start) -> list[LongTask]:
+        """The tasks here that such a start may have made."""
+        caller, of_digest = start.caller, start.digest if start.key is None else ""
+        return self._tasks.own(caller.owner).started_as(caller.session_id, start.template, start.key, of_digest)
 
     async def _first_or_again(self, start: Start) -> tuple[LongTask, bool]:
         """A new task, or the one that this start made before; and whether it was there."""
-        caller = start.caller
-        known = self._tasks.own(caller.owner).started_as(caller.session_id, start.template, start.key, start.digest)
-        earlier = await self._earlier(start, known)
+        earlier = await self._earlier(start, self._candidates(start))
         if earlier is not None:
             return earlier, True
         with self._room(start):
@@ -250,7 +274,9 @@ class Starter:
             )
         if not template.is_ready:
             raise StartRefused(
-                f"template: {name} cannot be started now: {not_ready_reason(template)}", "template_not_ready"
+                f"template: {name} cannot be started now: {not_ready_reason(template)}",
+                "template_not_ready",
+                CHECK_SECONDS if is_checked(template) else MIN_CHECK_SECONDS,
             )
         return template
 
@@ -271,6 +297,15 @@ class Starter:
             ) from invalid
         except ValueError as error:
             raise StartRefused(f"parameters: {error}; nothing was started.", "invalid_parameters") from error
+
+
+def _digest(parameters: Mapping[str, Any]) -> str | None:
+    """Of parameters as they came; None for what no start can have had."""
+    try:
+        check_size(parameters)
+        return digest_of(parameters)
+    except ValueError:
+        return None
 
 
 def _completed(
@@ -301,10 +336,11 @@ def document(start: Start, name: str) -> dict[str, Any]:
         names.LABEL_TEMPLATE: start.template,
         names.LABEL_MANAGED_BY: names.MANAGED_BY,
     }
+    annotations = {"annotations": {names.ANNOTATION_GIVEN: start.given}} if start.given is not None else {}
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.TASK_KIND,
-        "metadata": {"name": name, "labels": labels},
+        "metadata": {"name": name, "labels": labels, **annotations},
         "spec": spec,
     }
 

@@ -13,7 +13,7 @@ from longtask_mcp.answering import Answering
 from longtask_mcp.cache import Cache
 from longtask_mcp.calls import Call, Calls
 from longtask_mcp.contract.answers import Answer
-from longtask_mcp.contract.errors import AgentError, KubernetesUnavailable
+from longtask_mcp.contract.errors import AgentError, KubernetesUnavailable, ToolNotFound
 from longtask_mcp.leading import Leading
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
@@ -35,7 +35,7 @@ class Replica:
         self.silent: str | None = None
         self.cluster = Cluster()
         self.cluster.decide.set()
-        templates = Cache[LongTaskTemplate]()
+        self.templates = templates = Cache[LongTaskTemplate]()
         templates.put(template())
         tasks, published = cast(Tasks, self.cluster), Published(templates)
         metrics = Metrics(lambda: 0, {})
@@ -110,6 +110,17 @@ async def test_what_may_be_out_of_date_says_so(replica: Replica, call: tuple[str
     replica.silent = "nothing was heard of longtasks for 60 s (the API server sends no events)"
     answer = await replica.call(tool, **arguments)
     assert (answer.envelope.get("out_of_date") == replica.silent, replica.silent in answer.text) == (told, told)
+
+
+async def test_the_tool_of_a_template_that_is_gone_still_meets_what_it_started(replica: Replica) -> None:
+    task_id = (await replica.call("training", idempotency_key="a key")).envelope["task_id"]
+    replica.templates.remove(template().metadata.uid)
+    again = await replica.call("training", idempotency_key="a key")
+    assert (again.envelope["task_id"], again.envelope["repeated"]) == (task_id, True)
+    keys: list[object] = [None, "another", []]
+    for key in keys:
+        with pytest.raises(ToolNotFound):
+            await replica.call("training", idempotency_key=key)
 
 
 def answered(call: Callable[[], Awaitable[Answer]]) -> tuple[float, Answer | AgentError]:

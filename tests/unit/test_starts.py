@@ -47,6 +47,9 @@ class Cluster:
         self.created += 1
         return self._put(document, 20 + self.created)
 
+    async def read(self, name: str) -> LongTask | None:
+        return self.cache.named(name)
+
     async def follows(self, version: int, at_most: float) -> bool:
         self.put_other()
         self.creating.set()
@@ -82,9 +85,14 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture
-def starter(cluster: Cluster) -> Iterator[Starter]:
+def templates() -> Cache[LongTaskTemplate]:
     templates = Cache[LongTaskTemplate]()
     templates.put(template())
+    return templates
+
+
+@pytest.fixture
+def starter(cluster: Cluster, templates: Cache[LongTaskTemplate]) -> Iterator[Starter]:
     with Validator() as validator:
         published = Published(templates)
         tasks = cast(Tasks, cluster)
@@ -191,3 +199,60 @@ async def test_a_repeated_start_whose_task_is_surely_kept_is_answered_at_once(
     again = await _begun(starter, cluster)
     assert again.done()
     assert again.result().repeated
+
+
+def with_epochs(default: int, version: int, **more: Any) -> LongTaskTemplate:
+    """The template with a parameter that has a default."""
+    properties = {"epochs": {"type": "integer", "default": default}, "size": {"type": "integer"}}
+    return template({"parametersSchema": {"type": "object", "properties": properties, **more}}, version=version)
+
+
+LATER = [
+    pytest.param(with_epochs(4, 3), id="another default"),
+    pytest.param(with_epochs(3, 3, required=["size"]), id="another parameter is required"),
+    pytest.param(template(ready=False, version=3), id="not ready"),
+    pytest.param(None, id="gone"),
+]
+
+
+@pytest.mark.parametrize("later", LATER)
+async def test_a_keyed_start_meets_its_task_whatever_becomes_of_the_template(
+    starter: Starter, cluster: Cluster, templates: Cache[LongTaskTemplate], later: LongTaskTemplate | None
+) -> None:
+    cluster.put_other(phase="Succeeded", completionTime=rfc3339(at(-60)))
+    cluster.decide.set()
+    templates.put(with_epochs(3, 2))
+    first = await starter.start(ALICE, "training", {}, "a key")
+    if later is None:
+        templates.remove(template().metadata.uid)
+    else:
+        templates.put(later)
+    again = await starter.start(ALICE, "training", {}, "a key")
+    assert (again.repeated, again.task.metadata.uid) == (True, first.task.metadata.uid)
+    with pytest.raises(StartRefused):
+        await starter.start(ALICE, "training", {"epochs": 5, "size": 1}, "a key")
+    assert cluster.created == 1
+
+
+@pytest.mark.parametrize("given", [{}, {"epochs": 3}], ids=["as it came", "as it was completed"])
+async def test_a_task_of_an_earlier_release_is_met_by_its_complete_parameters(
+    starter: Starter, cluster: Cluster, templates: Cache[LongTaskTemplate], given: dict[str, Any]
+) -> None:
+    cluster.decide.set()
+    templates.put(with_epochs(3, 2))
+    start = Start(ALICE, "training", {"epochs": 3}, "a key")
+    assert "annotations" not in document(start, "x")["metadata"]
+    await cluster.create(document(start, start.task_name(0)))
+    assert (await starter.start(ALICE, "training", given, "a key")).repeated
+    with pytest.raises(StartRefused, match="was used for another start"):
+        await starter.start(ALICE, "training", {"epochs": 5}, "a key")
+
+
+@pytest.mark.parametrize(("ready", "again"), [(None, 10), (False, 60)], ids=["not checked yet", "refused"])
+async def test_a_template_that_is_not_ready_is_told_with_when_to_call_again(
+    starter: Starter, templates: Cache[LongTaskTemplate], ready: bool | None, again: int
+) -> None:
+    templates.put(template(ready=ready, version=2))
+    with pytest.raises(StartRefused) as refused:
+        await starter.start(ALICE, "training", {}, None)
+    assert (refused.value.code, refused.value.poll_after_seconds) == ("template_not_ready", again)

@@ -127,9 +127,15 @@ def template_tool(template: LongTaskTemplate) -> Tool:
 def not_ready_reason(template: LongTaskTemplate) -> str:
     """Why no task can be started from a template."""
     ready = find(template.status.conditions, TemplateConditionType.READY)
-    if ready is None or template.status.observed_generation != template.metadata.generation:
+    if ready is None or not is_checked(template):
         return "it is new or was just changed, and has not been checked yet; try again in a few seconds"
     return f"{ready.reason}: {ready.message}"
+
+
+def is_checked(template: LongTaskTemplate) -> bool:
+    """Whether an operator has said whether the template as it is now is ready."""
+    checked = template.status.observed_generation == template.metadata.generation
+    return checked and find(template.status.conditions, TemplateConditionType.READY) is not None
 
 
 def start_schema(parameters_schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any
 
+from longtask_api import names
 from longtask_api.longtask import LongTask
 from longtask_mcp.contract.callers import Caller, owner, session
 from longtask_mcp.contract.facts import age
@@ -33,12 +34,13 @@ class Relation(Enum):
 
 @dataclass(frozen=True)
 class Start:
-    """A wish to start a task; `parameters` have their defaults filled in."""
+    """A wish to start a task; `parameters` have their defaults filled in, `given` is the digest of those that came."""
 
     caller: Caller
     template: str
     parameters: dict[str, Any]
     key: str | None
+    given: str | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -59,17 +61,29 @@ class Start:
 
     def relation(self, task: LongTask, now: datetime) -> Relation:
         """What `task` is to this start at the time `now`."""
-        same_start = (
+        if not self._is_of_the_same(task, now):
+            return Relation.UNRELATED
+        if digest(task) == self.digest or self.is_met_by(task, now):
+            return Relation.SAME
+        return Relation.UNRELATED if self.key is None else Relation.CONFLICT
+
+    def is_met_by(self, task: LongTask, now: datetime) -> bool:
+        """Whether `task` came of the same key and the same parameters as they came, whatever a template makes of them
+        now.
+        """
+        if self.key is None or self.given is None or not self._is_of_the_same(task, now):
+            return False
+        return self.given in (task.metadata.annotations.get(names.ANNOTATION_GIVEN), digest(task))
+
+    def _is_of_the_same(self, task: LongTask, now: datetime) -> bool:
+        """Caller, session, template and key, in the time in which these are one."""
+        window = UNKEYED_WINDOW if self.key is None else KEYED_WINDOW
+        return (
             owner(task) == self.caller.owner
             and session(task) == self.caller.session_id
             and task.spec.template_ref.name == self.template
             and task.spec.idempotency_key == self.key
             and task.metadata.deletion_timestamp is None
             and not task.is_taken_back
+            and age(task, now) <= window
         )
-        window = UNKEYED_WINDOW if self.key is None else KEYED_WINDOW
-        if not same_start or age(task, now) > window:
-            return Relation.UNRELATED
-        if digest(task) == self.digest:
-            return Relation.SAME
-        return Relation.UNRELATED if self.key is None else Relation.CONFLICT

@@ -18,6 +18,9 @@ SMALL = 1024
 """Bytes of a result or the end of a log that are kept."""
 MAX_COMPARED = 256 * 1024
 """Bytes of parameters that are compared with those of a start; no start makes larger ones."""
+MAX_ANNOTATION = 64
+"""Characters of one."""
+ANNOTATIONS = (names.ANNOTATION_TAKEN_BACK, names.ANNOTATION_GIVEN)
 CONDITIONS = frozenset({ConditionType.STALLED, ConditionType.DELIVERED})
 
 
@@ -36,8 +39,9 @@ def known(document: Mapping[str, Any]) -> KnownTask:
     kept_metadata = {
         key: value for key, value in metadata.items() if key not in ("annotations", "labels", "managedFields")
     }
-    if names.ANNOTATION_TAKEN_BACK in annotations:
-        kept_metadata["annotations"] = {names.ANNOTATION_TAKEN_BACK: ""}
+    kept_annotations = {key: annotations[key][:MAX_ANNOTATION] for key in ANNOTATIONS if key in annotations}
+    if kept_annotations:
+        kept_metadata["annotations"] = kept_annotations
     kept_spec = {key: value for key, value in spec.items() if key != "parameters"}
     kept_status = {key: value for key, value in status.items() if key not in ("attempts", "templateSnapshot")}
     kept_status["conditions"] = [each for each in status.get("conditions") or [] if each.get("type") in CONDITIONS]
