@@ -94,8 +94,7 @@ class Subscription:
 
     async def fill(self) -> None:
         """List once. Raises Expired, kube.KubeError and network errors."""
-        await fill(self._client, self.path, self._store)
-        self.pulse.beat()
+        await fill(self._client, self.path, self._store, pulse=self.pulse)
         self.synced.set()
 
     def event(self, event: Mapping[str, Any]) -> None:

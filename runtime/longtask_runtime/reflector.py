@@ -60,12 +60,25 @@ class Pulse:
 
     def __init__(self) -> None:
         self._heard = time.monotonic()
+        self._pages_count = True
         self.refusal = ""
 
     def beat(self) -> None:
         """It is heard now: an event, a bookmark, a complete list, or a watch that it ended itself."""
         self._heard = time.monotonic()
+        self._pages_count = True
         self.refusal = ""
+
+    def page(self) -> None:
+        """A page of a list came, and more are to come: it is heard, unless lists fail. What is never listed to the end
+        is not known, however often it begins.
+        """
+        if self._pages_count:
+            self._heard = time.monotonic()
+
+    def list_failed(self) -> None:
+        """Pages do not count again before something is complete."""
+        self._pages_count = False
 
     def refused(self, status: int, reason: str) -> None:
         """It answers, and tells nothing of the objects: their watch or list is refused, mostly for want of a right."""
@@ -106,10 +119,11 @@ class Reflector:
         """Never returns; trouble with the API server is logged and tried again, with growing pauses."""
         failures = 0
         while True:
-            begun = time.monotonic()
+            begun = float("inf")
             try:
                 if not self._version:
                     self._reach(await self.fill())
+                begun = time.monotonic()
                 await self._watch()
                 failures = 0 if time.monotonic() - begun > 1 else failures + 1
             except Expired:
@@ -122,7 +136,7 @@ class Reflector:
                 self._version, failures = "", failures + 1
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 log.warning("cannot follow %s: %r; connecting again", self._path, error)
-                failures += 1
+                failures = 1 if time.monotonic() - begun > 1 else failures + 1
             if failures:
                 longest = FIRST_BACKOFF * 2 ** min(failures, MAX_DOUBLINGS)
                 await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
@@ -132,8 +146,7 @@ class Reflector:
 
         Raises Expired, kube.KubeError and network errors.
         """
-        version = await fill(self._client, self._path, self._store, self._query)
-        self.pulse.beat()
+        version = await fill(self._client, self._path, self._store, self._query, self.pulse)
         self.synced.set()
         return version
 
@@ -188,20 +201,34 @@ class Reflector:
             follower.set()
 
 
-async def fill(client: ApiClient, path: str, store: Store, query: Mapping[str, str] | None = None) -> str:
+async def fill(
+    client: ApiClient, path: str, store: Store, query: Mapping[str, str] | None = None, pulse: Pulse | None = None
+) -> str:
     """Bring the store in step with a complete list; the version of the list.
 
     One page is in memory at a time, and what the store knows already costs one look-up. Raises Expired when the API
-    server cannot go on with a list that took too long, kube.KubeError and network errors.
+    server cannot go on with a list that took too long, kube.KubeError and network errors. `pulse` is told of each page.
     """
+    pulse = pulse or Pulse()
+    try:
+        version = await _fill(client, path, store, query or {}, pulse)
+    except Exception:
+        pulse.list_failed()
+        raise
+    pulse.beat()
+    return version
+
+
+async def _fill(client: ApiClient, path: str, store: Store, query: Mapping[str, str], pulse: Pulse) -> str:
     listed = set[str]()
     version, limit, token = "", FIRST_PAGE, ""
     while True:
-        page_query = {**(query or {}), "limit": str(limit), **({"continue": token} if token else {})}
+        page_query = {**query, "limit": str(limit), **({"continue": token} if token else {})}
         try:
             content = await kube.request_text(client, "GET", path, query=page_query)
         except kube.KubeError as error:
             raise _expired_or(error) from error
+        pulse.page()
         size, page = len(content), kube.decoded(content)
         del content
         limit = _next_limit(size, len(page["items"]), limit)

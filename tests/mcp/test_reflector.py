@@ -5,8 +5,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import aiohttp
 import pytest
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
@@ -327,3 +329,64 @@ def test_a_page_is_as_long_as_the_objects_of_the_last_one_allow(
     size: int, items: int, limit: int, following: int
 ) -> None:
     assert reflector._next_limit(size, items, limit) == following
+
+
+class Clock:
+    """Time that passes where a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(reflector, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "longest"), [(10, 0.4), (0, 12.8)], ids=["that had worked", "that never came about"]
+)
+async def test_pauses_between_broken_watches_grow_only_for_those(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, longest: float
+) -> None:
+    clock, pauses = Clock(monkeypatch), list[float]()
+    followed = Reflector(cast(Any, None), "/things", Kept())
+    followed._version = "5"
+
+    async def watch() -> None:
+        clock.now += seconds
+        raise aiohttp.ClientPayloadError("cut by a proxy")
+
+    async def sleep(pause: float) -> None:
+        pauses.append(pause)
+        if len(pauses) == 10:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(followed, "_watch", watch)
+    monkeypatch.setattr(reflector, "asyncio", SimpleNamespace(sleep=sleep))
+    with pytest.raises(asyncio.CancelledError):
+        await followed.run()
+    assert longest / 2 <= pauses[-1] <= longest
+
+
+async def test_a_list_that_takes_long_is_heard_page_by_page_unless_lists_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, ages = Clock(monkeypatch), list[float]()
+    followed = Reflector(cast(Any, None), "/things", Kept())
+    pages = list[dict[str, Any] | Exception]()
+
+    async def request_text(*_: object, **__: object) -> bytes:
+        clock.now += 30
+        ages.append(followed.pulse.age())
+        page = pages.pop(0)
+        if isinstance(page, Exception):
+            raise page
+        return json.dumps({"items": [], "metadata": {"resourceVersion": "7", **page}}).encode()
+
+    monkeypatch.setattr(kube, "request_text", request_text)
+    more = {"continue": "more"}
+    pages[:] = [more, more, more, {}]
+    await followed.fill()
+    assert (ages, followed.pulse.age()) == ([30] * 4, 0)
+
+    ages.clear()
+    for _ in range(2):
+        pages[:] = [more, kube.KubeError(500, "InternalError", "too slow")]
+        with pytest.raises(kube.KubeError):
+            await followed.fill()
+    assert ages == [30, 30, 60, 90]
