@@ -230,15 +230,15 @@ class Starter:
         n = tried = 0
         while tried < MAX_NAMES:
             name = start.task_name(n)
-            there = self._tasks.cache.named(name)
+            there, just_made = self._tasks.cache.named(name), False
             if there is None:
                 tried += 1
                 try:
                     return await self._tasks.create(document(start, name)), False
-                except AlreadyExists:
-                    there = await self._tasks.read(name)
+                except AlreadyExists as exists:
+                    there, just_made = await self._tasks.read(name), exists.perhaps_just_made
             if there is not None and await self._earlier(start, [there]) is not None:
-                return there, True
+                return there, not just_made
             n += 1
         raise StartRefused(f"{MAX_NAMES} other tasks have the names that this start would use; pass another key.")
 

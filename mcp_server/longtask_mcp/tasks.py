@@ -37,7 +37,13 @@ log = logging.getLogger(__name__)
 
 
 class AlreadyExists(Exception):
-    """Another LongTask has that name."""
+    """A LongTask has that name; `perhaps_just_made`: it may be the one to create, made by a request whose answer was
+    lost.
+    """
+
+    def __init__(self, name: str, perhaps_just_made: bool) -> None:
+        super().__init__(name)
+        self.perhaps_just_made = perhaps_just_made
 
 
 def collection_path(namespace: str, plural: str) -> str:
@@ -83,11 +89,18 @@ class Tasks:
 
     async def create(self, document: dict[str, Any]) -> LongTask:
         """Create a LongTask from its JSON object, metadata.name included. Raises AlreadyExists."""
+        sent = 0
+
+        async def send() -> Any:
+            nonlocal sent
+            sent += 1
+            return await kube.request(self._client, "POST", self._path, body=document)
+
         try:
-            return self._known(await self._patiently("POST", self._path, body=document))
+            return self._known(await _twice(send))
         except kube.KubeError as error:
             if error.reason == "AlreadyExists":
-                raise AlreadyExists(document["metadata"]["name"]) from error
+                raise AlreadyExists(document["metadata"]["name"], sent > 1) from error
             raise KubernetesRefused(error.message) from error
 
     async def read(self, name: str) -> LongTask | None:
@@ -218,13 +231,13 @@ class Tasks:
             raise TaskUnreadable(name) from error
 
     async def _patiently(self, verb: kube.Verb, path: str, **options: Any) -> Any:
-        """Everything sent from here may be sent twice: names are deterministic, a cancel is one-way, and a question
-        takes one answer.
-        """
         return await _twice(lambda: kube.request(self._client, verb, path, **options))
 
 
 async def _twice(send: Callable[[], Awaitable[T]]) -> T:
+    """Everything sent from here may be sent twice: names are deterministic, a cancel is one-way, and a question takes
+    one answer.
+    """
     try:
         try:
             return await send()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, cast
 
+import aiohttp
 import pytest
 
 from longtask_api import names
@@ -23,6 +24,7 @@ from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
 from longtask_mcp.starting import Starter, document
 from longtask_mcp.tasks import Tasks
+from longtask_runtime import kube
 from longtask_runtime.validation import Validator
 from tests.unit.given import at, template
 
@@ -256,3 +258,47 @@ async def test_a_template_that_is_not_ready_is_told_with_when_to_call_again(
     with pytest.raises(StartRefused) as refused:
         await starter.start(ALICE, "training", {}, None)
     assert (refused.value.code, refused.value.poll_after_seconds) == ("template_not_ready", again)
+
+
+class LosingAnswers:
+    """An API server whose answers to creates are lost, before or after it has stored what they create."""
+
+    def __init__(self, stores: bool) -> None:
+        self._stores = stores
+        self._answers = False
+        self.stored: dict[str, Any] = {}
+
+    async def request(self, _: object, verb: str, path: str, *, body: Any = None, **__: object) -> Any:
+        if verb == "GET":
+            return self.stored[path.rpartition("/")[2]]
+        lost, self._answers = not self._answers, True
+        name = body["metadata"]["name"]
+        if name in self.stored and not lost:
+            raise kube.KubeError(409, "AlreadyExists", "it is there")
+        if self._stores or not lost:
+            head = {"uid": name, "resourceVersion": "20", "creationTimestamp": rfc3339(at(0))}
+            self.stored.setdefault(name, {**body, "metadata": {**body["metadata"], **head}})
+        if lost:
+            raise aiohttp.ServerDisconnectedError
+        return self.stored[name]
+
+
+@pytest.mark.parametrize("stores", [True, False])
+async def test_a_create_whose_answer_is_lost_makes_a_new_task(
+    templates: Cache[LongTaskTemplate], monkeypatch: pytest.MonkeyPatch, stores: bool
+) -> None:
+    server = LosingAnswers(stores)
+    monkeypatch.setattr(kube, "request", server.request)
+    tasks, decided = Tasks(cast(Any, None), "x"), list[int]()
+
+    async def follows(version: int, at_most: float) -> bool:
+        decided.append(version)
+        return True
+
+    with Validator() as validator:
+        published, metrics = Published(templates), Metrics(lambda: 0, {})
+        starter = Starter(tasks, templates, published, validator, metrics, 1, follows, lambda: at(1))
+        started = await starter.start(ALICE, "training", {}, "a key")
+    assert not started.repeated
+    assert decided == [20], "it is held against the limit as every new task"
+    assert list(server.stored) == [started.task.metadata.name]
