@@ -164,8 +164,12 @@ async def _answered(
 
 
 def _error(status: int, content: bytes) -> KubeError:
+    """A proxy on the way may say anything: what is no Status object is the message as it stands."""
     try:
         document = json.loads(content)
     except ValueError:
+        document = None
+    if not isinstance(document, dict):
         document = {"message": content.decode("utf-8", errors="replace")[:500]}
-    return KubeError(status, document.get("reason") or "Unknown", document.get("message") or "no message")
+    reason, message = document.get("reason"), document.get("message")
+    return KubeError(status, str(reason or "Unknown"), str(message or "no message"))
