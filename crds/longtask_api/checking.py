@@ -120,8 +120,8 @@ def _unwritable(value: Any, path: str, levels: int) -> Iterator[Mismatch]:
         yield Mismatch(path, f"is nested deeper than {MAX_DEPTH} levels")
     elif isinstance(value, Mapping):
         for key, child in value.items():
-            yield from _unwritable(key, path, levels)
-            yield from _unwritable(child, joined(path, key), levels - 1)
+            bad = list(_unwritable(key, path, levels))
+            yield from bad or _unwritable(child, joined(path, key), levels - 1)
     elif isinstance(value, list):
         for index, child in enumerate(value):
             yield from _unwritable(child, f"{path}[{index}]", levels - 1)

@@ -62,8 +62,8 @@ def complete(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[s
 
 
 def check_size(parameters: Mapping[str, Any]) -> None:
-    """Raises InvalidParameters for more than a task may have, and ValueError for what JSON cannot say."""
-    size = len(json.dumps(parameters, ensure_ascii=False).encode())
+    """Raises InvalidParameters for more than a task may have; what JSON cannot say is found by `complete`."""
+    size = len(json.dumps(parameters, ensure_ascii=False).encode(errors="surrogatepass"))
     if size > names.MAX_PARAMETERS_BYTES:
         message = f"the parameters have {size} bytes, {names.MAX_PARAMETERS_BYTES} are allowed: pass a reference"
         raise InvalidParameters([Mismatch("", message)])

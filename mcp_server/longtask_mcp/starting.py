@@ -24,7 +24,7 @@ from longtask_mcp.contract.catalogue import is_checked, not_ready_reason
 from longtask_mcp.contract.errors import AgentError, StartRefused
 from longtask_mcp.contract.facts import CHECK_SECONDS, MIN_CHECK_SECONDS, created, shortened
 from longtask_mcp.contract.idempotency import Relation, Start
-from longtask_mcp.contract.known import canonical, digest_of
+from longtask_mcp.contract.known import digest_of
 from longtask_mcp.contract.meaning import meant
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
@@ -312,9 +312,7 @@ def _completed(
     published: Mapping[str, Any], schema: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The parameters as they were meant by the published schema, complete by the author's. Raises ValueError."""
-    given = meant(published, parameters)
-    canonical(given)
-    return complete(schema, given)
+    return complete(schema, meant(published, parameters))
 
 
 def document(start: Start, name: str) -> dict[str, Any]:

@@ -302,3 +302,22 @@ async def test_a_create_whose_answer_is_lost_makes_a_new_task(
     assert not started.repeated
     assert decided == [20], "it is held against the limit as every new task"
     assert list(server.stored) == [started.task.metadata.name]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (float("nan"), "size: is no number that JSON can hold"),
+        (10**400, "size: is an integer beyond 63 bits"),
+        ("\ud800", "size: holds half a surrogate pair"),
+        ({"\ud800": ["\ud800"]}, "size: holds half a surrogate pair"),
+    ],
+    ids=["nan", "huge", "half", "half in a name"],
+)
+async def test_a_value_that_cannot_be_kept_is_told_by_its_name(
+    starter: Starter, templates: Cache[LongTaskTemplate], value: object, told: str
+) -> None:
+    templates.put(with_epochs(3, 2))
+    for key in (None, "a key"):
+        with pytest.raises(StartRefused, match=f"\n- {told}"):
+            await starter.start(ALICE, "training", {"epochs": 1, "size": value}, key)
