@@ -143,8 +143,38 @@ def test_lists_show_the_question_in_short() -> None:
     assert "running, waiting for input: Which? Which? " in line
     assert "... (700 characters); created 60 min ago" in line
     assert len(line) < 400
-    assert answer.envelope["tasks"][0]["questions"] == [{"id": "region", "message": "Which? " * 100}]
+    [shown] = answer.envelope["tasks"][0]["questions"]
+    assert shown["id"] == "region"
+    assert shown["message"].endswith("... (700 characters)")
+    assert len(shown["message"]) < 250
     assert "questions" not in task_list([task()], ListTasks(), NOW).envelope["tasks"][0]
+
+
+def many(count: int, characters: int) -> LongTask:
+    """A task that asks much."""
+    schema = json.dumps({"type": "string", "description": "x" * characters})
+    each = {"message": "y" * 4096, "answerSchema": schema, "createdTime": ago(minutes=1)}
+    return asking(*(each | {"id": f"q{number}"} for number in range(count)))
+
+
+def test_a_list_is_short_however_much_is_asked() -> None:
+    [entry] = task_list([many(32, 4000)], ListTasks(), NOW).envelope["tasks"]
+    assert [each["id"] for each in entry["questions"]] == ["q0", "q1", "q2"]
+    assert entry["more_questions"] == 29
+    assert len(json.dumps(entry)) < 2000
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "more"), [(many(2, 4000), 2, 0), (many(32, 4000), 2, 30), (many(32, 8100), 1, 31)]
+)
+def test_a_status_tells_as_many_questions_as_fit_and_counts_the_rest(asked: LongTask, told: int, more: int) -> None:
+    answer = answers.status(asked, NOW)
+    assert [each["id"] for each in answer.envelope["questions"]] == [f"q{number}" for number in range(told)]
+    assert answer.envelope.get("more_questions", 0) == more
+    assert (f"More open questions: {more};" in answer.text) is bool(more)
+    assert answer.text.count("Answer with answer_task") == told
+    assert answer.text.count("Question q") == told
+    assert max(len(answer.text), len(json.dumps(answer.envelope))) < 21_000
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def envelope(task: LongTask, now: datetime) -> dict[str, Any]:
         "message": message(task),
         "cancel_requested": (task.spec.cancel_requested and not task.is_terminal) or None,
         "progress": _progress(known.progress) if known.progress else None,
-        "questions": [questions.entry(each) for each in questions.open_questions(task)],
+        **questions.entries(task),
         "stalled": quiet.message if quiet is not None else None,
         "created_at": _time(task.metadata.creation_timestamp),
         "started_at": _time(known.start_time),

@@ -17,7 +17,7 @@ from longtask_mcp.contract.catalogue import not_ready_reason
 from longtask_mcp.contract.errors import BadArguments
 from longtask_mcp.contract.facts import age, created, status_word
 from longtask_mcp.contract.own import OwnTasks, Position
-from longtask_mcp.contract.questions import entry, open_questions
+from longtask_mcp.contract.questions import listed
 
 AGAIN_SECONDS = 30
 ARCHIVED = "archived:"
@@ -121,7 +121,7 @@ def _template_lines(entry: dict[str, Any]) -> str:
 
 
 def _task_entry(task: LongTask, now: datetime) -> dict[str, Any]:
-    asked, told = [entry(each) for each in open_questions(task)], memory.state(task)
+    told = memory.state(task)
     return {
         "task_id": task.metadata.uid,
         "name": task.metadata.name,
@@ -129,7 +129,7 @@ def _task_entry(task: LongTask, now: datetime) -> dict[str, Any]:
         "status": status_word(task),
         "summary": going(task, now),
         "created_at": rfc3339(created(task)),
-        **({"questions": asked} if asked else {}),
+        **listed(task),
         **({"memory_state": told} if told is not None else {}),
     }
 

@@ -15,6 +15,11 @@ from longtask_mcp.contract.facts import shortened, status_word
 MAX_ANSWER = 4096
 """Characters of the JSON text, as spec.inputResponses[].value takes them."""
 SHOWN = 500
+MAX_TOLD = 20_000
+"""Characters of the questions in an answer about one task: as much as a page of a result. Each alone has less."""
+MAX_LISTED = 3
+SHOWN_IN_LISTS = 200
+"""Characters of a question in a list."""
 
 
 def open_questions(task: LongTask) -> list[InputRequest]:
@@ -24,8 +29,33 @@ def open_questions(task: LongTask) -> list[InputRequest]:
     return task.unanswered
 
 
+def told(task: LongTask) -> tuple[list[InputRequest], int]:
+    """The open questions that an answer about the task tells, and how many more there are: those that are told once
+    these are answered.
+    """
+    asked, room = open_questions(task), MAX_TOLD
+    for number, question in enumerate(asked):
+        room -= len(question.message) + len(question.answer_schema or "") + len(question.default or "")
+        if room < 0 and number:
+            return asked[:number], len(asked) - number
+    return asked, 0
+
+
+def entries(task: LongTask) -> dict[str, Any]:
+    """The open questions as the envelope has them."""
+    asked, more = told(task)
+    return _entries([entry(each) for each in asked], more)
+
+
+def listed(task: LongTask) -> dict[str, Any]:
+    """The open questions as lists have them."""
+    asked = open_questions(task)
+    shown = [{"id": each.id, "message": shortened(each.message, SHOWN_IN_LISTS)} for each in asked[:MAX_LISTED]]
+    return _entries(shown, len(asked) - len(shown))
+
+
 def entry(question: InputRequest) -> dict[str, Any]:
-    """An open question as the envelope has it."""
+    """An open question with all that is needed to answer it."""
     optional = {
         "schema": schema(question) or None,
         "expires_at": rfc3339(question.expires_time) if question.expires_time else None,
@@ -150,6 +180,10 @@ def same(given: str, text: str) -> bool:
 def quoted(text: str) -> str:
     """The text as an argument in a call that an agent is shown."""
     return json.dumps(text, ensure_ascii=False)
+
+
+def _entries(shown: list[dict[str, Any]], more: int) -> dict[str, Any]:
+    return ({"questions": shown} if shown else {}) | ({"more_questions": more} if more else {})
 
 
 def _written(value: Any) -> str:

@@ -15,28 +15,28 @@ from longtask_mcp.contract.facts import (
     time_left,
     unattended,
 )
-from longtask_mcp.contract.questions import how_to_answer, open_questions
+from longtask_mcp.contract.questions import SHOWN_IN_LISTS, how_to_answer, open_questions, told
 
 SHOWN_METRICS = 3
-SHOWN_QUESTION = 200
-"""Characters of a question in a list."""
 
 
 def going_on(task: LongTask, now: datetime) -> str:
-    """How the task is, and how to answer each of its open questions. Complete sentences."""
-    asked = open_questions(task)
-    sentences = [_ended(_line(task, now, asked[0].message if len(asked) == 1 else None))]
+    """How the task is, and how to answer its open questions, as many as there is room for. Complete sentences."""
+    asked, more = told(task)
+    sentences = [_ended(_line(task, now, asked[0].message if len(asked) + more == 1 else None))]
     for question in asked:
-        if len(asked) > 1:
+        if len(asked) + more > 1:
             sentences.append(f"Question {question.id}: {_ended(question.message)}")
         sentences.append(how_to_answer(task, question, now))
+    if more:
+        sentences.append(f"More open questions: {more}; check_task_status shows them once these are answered.")
     return " ".join(sentences)
 
 
 def briefly(task: LongTask, now: datetime) -> str:
     """The same in a few words, for lists and notifications."""
     asked = open_questions(task)
-    message = shortened(asked[0].message, SHOWN_QUESTION) if len(asked) == 1 else None
+    message = shortened(asked[0].message, SHOWN_IN_LISTS) if len(asked) == 1 else None
     return _line(task, now, message)
 
 
