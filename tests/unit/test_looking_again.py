@@ -1,5 +1,6 @@
 """What it costs to look for a task that the cache does not have."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -129,6 +130,20 @@ async def test_a_list_that_failed_says_nothing_of_an_id(history: History, tasks:
         await tasks.find(ALICE, uid(1))
     history.failing = None
     assert await tasks.find(ALICE, uid(1)) is not None
+
+
+async def test_a_list_that_failed_does_not_count_for_those_who_waited_for_it(
+    history: History, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks_module, "LOOK_AGAIN_SECONDS", 0.2)
+    await tasks.find(ALICE, uid(9))
+    history.add(1)
+    first, second = (asyncio.create_task(tasks.find(ALICE, uid(number))) for number in (2, 1))
+    history.failing = kube.KubeError(500, "InternalError", "no leader")
+    with pytest.raises(KubernetesUnavailable):
+        await first
+    history.failing = None
+    assert await second is not None
 
 
 async def test_ids_that_are_not_there_are_not_remembered_for_ever(
