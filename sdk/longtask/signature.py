@@ -13,6 +13,7 @@ from longtask.docstrings import read_docstring
 from longtask.forms.annotations import Reader, type_hints
 from longtask.forms.base import Form, Schema, SignatureError
 from longtask.forms.composites import ABSENT, Field, Record
+from longtask.task import Task
 
 __all__ = ["Signature", "SignatureError", "read"]
 
@@ -80,12 +81,18 @@ def _rules(schema: Any) -> Any:
 
 
 def read(function: Any) -> Signature:
-    """The signature of a function, or of an object with the attribute `function` and perhaps name, title, description.
+    """The signature of a function, or of a task, whose name, title and description count.
 
     Raises SignatureError with one sentence.
     """
-    called = getattr(function, "function", function)
-    plain = inspect.unwrap(called)
+    called = function.function if isinstance(function, Task) else function
+    plain = inspect.unwrap(called, stop=lambda each: isinstance(each, Task))
+    if isinstance(plain, Task):
+        inner = plain.function
+        raise SignatureError(
+            f"{inner.__module__}.{inner.__qualname__}: another decorator stands above @longtask.task, and what it "
+            "makes is no task: put it below"
+        )
     if not isinstance(plain, types.FunctionType):
         raise SignatureError(f"{function!r} is no function; decorate or name a function that is written with `def`")
     where = f"{plain.__module__}.{plain.__qualname__}"
@@ -99,12 +106,13 @@ def read(function: Any) -> Signature:
     _check_places(own, hints, where)
     fields = tuple(_field(parameter, hints, described, where) for parameter in own)
     _check_names(fields, where)
-    name = _override(function, "name") or plain.__name__
+    told = function if isinstance(function, Task) else None
+    name = (told and told.name) or plain.__name__
     return Signature(
         function=called,
         name=name,
-        title=_override(function, "title") or name.replace("_", " ").replace("-", " ").strip().title(),
-        description=_override(function, "description") or text,
+        title=(told and told.title) or name.replace("_", " ").replace("-", " ").strip().title(),
+        description=(told and told.description) or text,
         parameters=Record(fields),
         returns=_returns(hints, where),
         takes_context=takes_context,
@@ -171,9 +179,3 @@ def _returns(hints: Mapping[str, Any], where: str) -> Form | None:
         return None
     form = Reader("serialization").form(annotation, f"{where}: the returned value")
     return form if form.schema() else None
-
-
-def _override(function: Any, attribute: str) -> str | None:
-    """What the author gave the decorator. A plain function has none."""
-    found = None if isinstance(function, types.FunctionType) else getattr(function, attribute, None)
-    return found if isinstance(found, str) else None

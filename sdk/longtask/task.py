@@ -74,7 +74,7 @@ class Task(Generic[P, R_co]):
         self.name = name
         self.title = title
         self.description = description
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())  # what was set on the function is not the task's
 
     @functools.cached_property
     def signature(self) -> "Signature":

@@ -560,6 +560,7 @@ def test_a_pattern_that_cannot_be_tried_does_not_hold_up_or_fail_what_is_done(
         ("work:Path", {}, "work:Path: "),
         ("no_such_module:train", {}, "no_such_module cannot be imported (ModuleNotFoundError: "),
         ("work:generates", {}, "work:generates: generates is a generator, and a task has one result: "),
+        ("work:kept", {}, "work.square: another decorator stands above @longtask.task, "),
         ("work:train", {"LONGTASK_PARAMETERS": "{"}, "LONGTASK_PARAMETERS is no JSON ("),
         ("work:train", {"LONGTASK_PARAMETERS": "[]"}, "LONGTASK_PARAMETERS is no JSON object: "),
         ("work:train", {"LONGTASK_PARAMETERS": '{"epochs": "x"}'}, "LONGTASK_PARAMETERS do not fit train: epochs: "),

@@ -1,5 +1,6 @@
 """What a function's annotations, defaults and docstring become."""
 
+import functools
 import inspect
 import math
 import sys
@@ -19,6 +20,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from typing_extensions import TypeAliasType
 
+import longtask
 from longtask.signature import RESERVED, Signature, SignatureError, read
 from longtask.values import decode
 from longtask_api.parameters import check_schema
@@ -669,13 +671,7 @@ def test_names_and_title_come_from_the_function() -> None:
 
 
 def test_a_decorated_function_may_have_its_own_name_title_and_description() -> None:
-    class Decorated:
-        function = staticmethod(google)
-        name: str | None = "count"
-        title: str | None = None
-        description: str | None = "Other."
-
-    signature = read(Decorated())
+    signature = read(longtask.task(name="count", description="Other.")(google))
     assert (signature.name, signature.title, signature.description) == ("count", "Count", "Other.")
     assert signature.function is google
 
@@ -710,6 +706,27 @@ def test_a_wrapped_function_is_called_through_its_wrapper() -> None:
     signature = read(wrapped)
     assert signature.function is wrapped
     assert signature.parameters_schema() == read(samples.train).parameters_schema()
+
+
+@pytest.mark.parametrize("decorate", [samples.twice, functools.cache, lambda each: longtask.task(samples.twice(each))])
+def test_a_decorator_above_the_task_is_refused_and_not_passed_over(decorate: Callable[..., Any]) -> None:
+    with pytest.raises(
+        SignatureError, match=r"samples\.train: another decorator stands above @longtask\.task, .* below"
+    ):
+        read(decorate(longtask.task(samples.train)))
+
+
+@pytest.mark.parametrize("name", ["function", "call", "signature", "name", "title", "description"])
+def test_what_an_author_sets_on_a_function_does_not_become_the_tasks_own(name: str) -> None:
+    def bare(a: int) -> int:
+        """Doubles."""
+        return 2 * a
+
+    setattr(bare, name, print)
+    for each in (bare, longtask.task(bare)):
+        signature = read(each)
+        assert (signature.function, signature.name, signature.description) == (bare, "bare", "Doubles.")
+    assert longtask.task(bare).local(a=2) == 4
 
 
 def test_the_hash_changes_with_the_parameters_and_with_the_result_and_not_otherwise() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import concurrent.futures
+import functools
 import multiprocessing
 import os
 import signal
@@ -339,6 +340,12 @@ def square(ctx: longtask.Context, number: int) -> int:
     """A task that is called as a part of another one."""
     ctx.progress(number)
     return number * number
+
+
+@functools.wraps(square)
+def kept(*arguments: Any, **parameters: Any) -> Any:
+    """As a decorator above the task makes it."""
+    return square(*arguments, **parameters)
 
 
 @longtask.task
