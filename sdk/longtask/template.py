@@ -4,7 +4,9 @@ import argparse
 import difflib
 import re
 import shlex
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,8 @@ def _missing_library() -> str:
 
 def _held_against(file: Path, signature: Signature, name: str, options: argparse.Namespace) -> int:
     """What the file says otherwise, told with `--check`, or written into it with `--update`."""
+    if options.update and file.exists() and not file.is_file():
+        raise BadFile("is no file that can be written anew: name one, or look at this one with --check")
     try:
         with file.open(encoding="utf-8", newline="") as opened:
             text = opened.read()
@@ -100,11 +104,17 @@ def _command(options: argparse.Namespace, *more: str) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """In one step: a file that is half written is no template."""
-    new = file.with_name(f"{file.name}.new")
-    with new.open("w", encoding="utf-8", newline="") as opened:
-        opened.write(text)
-    new.replace(file)
+    """In one step: a file that is half written is no template. A link stays one, and its file as readable as it was."""
+    place = file.resolve()
+    descriptor, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
+    new = Path(name)
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="") as opened:
+            opened.write(text)
+        shutil.copymode(place, new)
+        new.replace(place)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _mending(found: list[Change], options: argparse.Namespace) -> str:

@@ -615,6 +615,26 @@ def test_an_update_of_a_file_that_is_up_to_date_changes_nothing(module: str, run
     assert sorted(path.name for path in written.parent.glob("templates*")) == ["templates.yaml"]
 
 
+def test_an_update_keeps_the_link_the_mode_and_the_files_beside_it(module: str, run: Run, written: Path) -> None:
+    written.chmod(0o640)
+    written.with_name("templates.yaml.new").write_text("mine")
+    link = Path("link.yaml")
+    link.symlink_to(written)
+    assert run(f"{module}:model_training", "--update", str(link), "--memory", "3Gi")[0] == 0
+    assert link.is_symlink()
+    assert "3Gi" in written.read_text(encoding="utf-8")
+    assert written.stat().st_mode & 0o777 == 0o640
+    assert Path("templates.yaml.new").read_text() == "mine"
+    assert sorted(path.name for path in Path().glob("*templates*")) == ["templates.yaml", "templates.yaml.new"]
+
+
+def test_what_is_no_file_is_not_replaced_by_an_update(module: str, run: Run) -> None:
+    os.mkfifo("pipe.yaml")
+    code, _, errors = run(f"{module}:model_training", "--update", "pipe.yaml")
+    assert (code, Path("pipe.yaml").is_fifo()) == (1, True)
+    assert "pipe.yaml: is no file that can be written anew: name one, or look at this one with --check\n" in errors
+
+
 def test_an_update_adds_and_removes_the_schema_of_the_result(module: str, run: Run, written: Path) -> None:
     without = changed(module, " -> dict[str, float]", "")
     assert run(f"{without}:model_training", "--update", str(written))[0] == 0
