@@ -1,5 +1,6 @@
 """A template in a file, held against what the function says now: what differs, and the file with it."""
 
+import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
 
 ABSENT: Any = object()
 """For what the file shall not have."""
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*", re.MULTILINE)
+"""Of a shell's script."""
+_RUN = re.compile(r"(?<![\w.-])longtask\s+run\s+['\"]?((?!\S*\$)[^\s'\"`;&|()<>]+)")
+"""What is run, where no variable says it."""
+_RUN_OR_COMMENT = re.compile(f"{_RUN.pattern}|{_COMMENT.pattern}", re.MULTILINE)
+_BETWEEN = re.compile(r"[\s'\"`;&|()<>=]+")
+"""Between the words of a command."""
 
 
 class Part(dict[str | int, Any]):
@@ -193,29 +201,46 @@ def _deleted(place: _Place, key: str | int) -> Change:
 
 
 def _run(place: _Place, target: str, python: str | None) -> Iterator[Change]:
-    """Make the container run the target, where it runs one by `longtask run`: a command of another kind is the
-    author's."""
+    """Make the container run the target, where it runs another one by `longtask run`: a command of another kind, and
+    what stands beside the target, is the author's."""
     container: _Place | None = place
     for key in ("spec", "podTemplate", "spec", "containers", 0):  # the first does the work
         container = container and container.inside(key)
     words = [] if container is None else list(_words(container))
-    texts = [str(each.node.value) for each in words]
-    found = re.search(r"\blongtask run ([^\s'\";&|]+)", " ".join(texts))
-    if found is None and any(target in text for text in texts):
+    texts = [_COMMENT.sub("", str(each.node.value)) for each in words]
+    command = " ".join(texts)
+    others = list(dict.fromkeys(_RUN.findall(command)))
+    is_named = target in _BETWEEN.split(command)
+    if others and not is_named:
+        if len(others) > 1:
+            raise BadFile(
+                f"{_written(words[0].path[:-1])} runs {' and '.join(others)}, and not {target}: write it by hand",
+                words[0].line,
+            )
+        yield from _retargeted(words, texts, others[0], target)
+    elif is_named and not others and difflib.get_close_matches("longtask", command.split(), cutoff=0.8):
         raise BadFile(
             f"{_written(words[0].path[:-1])} names {target} and does not run it: "
             f"write [python, -m, longtask, run, {target}], or start a program of your own",
             words[0].line,
         )
-    if found is not None and found[1] != target:
-        for each, text in zip(words, texts, strict=True):
-            if found[1] in text:
-                new = place.text[each.node.start : each.node.end].replace(found[1], target)
-                yield each.replaced(new, f"runs {found[1]}, and {target} now")
     if python is not None:
         if texts[1:4] != ["-m", "longtask", "run"]:
             raise BadFile("its command does not begin with [python, -m, longtask, run]: write --python by hand")
         yield from _other(words[0], words[0], 0, python)
+
+
+def _retargeted(words: list[_Place], texts: list[str], other: str, target: str) -> Iterator[Change]:
+    """The target in the place of the other one, as a word of its own or in a script."""
+
+    def replaced(found: re.Match[str]) -> str:
+        return found[0].removesuffix(other) + target if found[1] == other else found[0]
+
+    for each, text in zip(words, texts, strict=True):
+        written = each.text[each.node.start : each.node.end]
+        new = written.replace(other, target) if text == other else _RUN_OR_COMMENT.sub(replaced, written)
+        if new != written:
+            yield each.replaced(new, f"runs {other}, and {target} now")
 
 
 def _words(container: _Place) -> Iterator[_Place]:

@@ -498,6 +498,67 @@ def test_a_script_that_runs_the_function_is_edited_in_its_place(module: str, run
     assert written.read_text(encoding="utf-8") == text.replace(lines, now)
 
 
+def commanded(module: str, run: Run, **container: Any) -> Path:
+    """A file whose container starts something else."""
+    _, text, _ = run(f"{module}:model_training", "--image", "x:1")
+    document = yaml.safe_load(text)
+    main = document["spec"]["podTemplate"]["spec"]["containers"][0]
+    del main["command"]
+    words = json.loads(json.dumps(container).replace("TARGET", f"{module}:model_training"))
+    main.update(words)
+    path = Path("own.yaml")
+    path.write_text(yaml.safe_dump(document, allow_unicode=True, width=1000), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"command": ["my-launcher", "--task", "TARGET"]},
+        {"command": ["my-launcher", "--task=TARGET"]},
+        {"args": ["TARGET"]},
+        {"command": ["/opt/longtask/launch.sh", "TARGET"]},
+        {"command": ["python", "-m", "longtask_jobs", "run", "TARGET"]},
+        {"command": ["sh", "-c", "longtask run prep:x > /tmp/p && exec longtask run TARGET"]},
+        {"command": ["sh", "-c", "longtask run prep:x > /tmp/p && exec my-launcher TARGET"]},
+        {"command": ["sh", "-c", "# was: longtask run old:train\nexec longtask run 'TARGET'\n"]},
+        {"command": ["sh", "-c", "true  # longtask run old:train\n"]},
+        {"command": ["sh", "-c", 'exec longtask run "$TASK"'], "env": [{"name": "TASK", "value": "TARGET"}]},
+        {"command": ["python", "-m", "longtask", "run", "$(TASK)"]},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("option", ["--check", "--update"])
+def test_a_program_of_ones_own_and_what_runs_beside_the_target_stay(
+    module: str, run: Run, container: dict[str, Any], option: str
+) -> None:
+    path = commanded(module, run, **container)
+    before = path.read_bytes()
+    code, _, errors = run(f"{module}:model_training", option, str(path))
+    assert (code, path.read_bytes()) == (0, before), errors
+
+
+@pytest.mark.parametrize("option", ["--check", "--update"])
+def test_of_several_others_that_a_script_runs_none_is_written_over(module: str, run: Run, option: str) -> None:
+    path = commanded(module, run, args=["longtask run prep:x > /tmp/p && exec longtask run old:train"])
+    before = path.read_bytes()
+    code, _, errors = run(f"{module}:model_training", option, str(path))
+    assert (code, path.read_bytes()) == (1, before)
+    assert f"args runs prep:x and old:train, and not {module}:model_training: write it by hand" in errors
+
+
+def test_in_a_script_the_run_is_edited_and_nothing_that_looks_like_it(module: str, run: Run) -> None:
+    script = "# was: longtask run a:f\ncp data:file .  # a:f\nexec longtask run a:f\n"
+    path = commanded(module, run, command=["sh", "-c", "SCRIPT"])
+    indented = "".join(f"          {line}\n" for line in script.splitlines())
+    text = path.read_text(encoding="utf-8")
+    assert "- SCRIPT\n" in text
+    path.write_text(text.replace("- SCRIPT\n", f"- |\n{indented}"), encoding="utf-8")
+    assert run(f"{module}:model_training", "--update", str(path))[0] == 0
+    now = indented.replace("exec longtask run a:f", f"exec longtask run {module}:model_training")
+    assert path.read_text(encoding="utf-8") == text.replace("- SCRIPT\n", f"- |\n{now}")
+
+
 def test_json_keeps_its_lines(module: str, run: Run) -> None:
     _, text, _ = run(f"{module}:model_training", "--image", "x:1")
     path = Path("template.json")
