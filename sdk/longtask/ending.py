@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from longtask.frames import LIBRARY, OURS
 from longtask.notices import notice
 
 EXIT_SECONDS = 30.0
@@ -28,8 +28,6 @@ _COMPRESSED = (
     ("lzma", "LZMAFile"),
 )
 """What writes its end when it is closed; what may lie in another one comes before it."""
-_OURS = str(Path(__file__).parent)
-_LIBRARY = str(Path(threading.__file__).parent)
 
 
 def end_within(seconds: float, code: int) -> None:
@@ -111,7 +109,7 @@ def _place(frame: FrameType | None, *, anywhere: bool = False) -> str:
     while frame is not None:
         file = frame.f_code.co_filename
         installed = "site-packages" in file or "dist-packages" in file
-        theirs = not file.startswith((_OURS, "<frozen ")) and (installed or not file.startswith(_LIBRARY))
+        theirs = not file.startswith((OURS, "<frozen ")) and (installed or not file.startswith(LIBRARY))
         if theirs or anywhere:
             return f" in {frame.f_code.co_name} ({file}:{frame.f_lineno})"
         frame = frame.f_back

@@ -2,16 +2,12 @@
 
 import subprocess
 import traceback
-from pathlib import Path
 
+from longtask.frames import OURS, RUNNERS
 from longtask.termination import SAFE_MESSAGE
 
 MAX_TAIL = SAFE_MESSAGE
 """Bytes of a traceback that go into the pod's status: its end must not be cut there."""
-_OURS = str(Path(__file__).parent)
-_LIBRARY = Path(traceback.__file__).parent
-_RUNNERS = (_OURS, str(_LIBRARY / "asyncio"), str(_LIBRARY / "importlib"), "<frozen ")
-"""Beginnings of the files of what calls the work."""
 OUTPUT_LINES, OUTPUT_LIMIT = 50, 3000
 """Lines, and characters, of what a command wrote that are told of each of its streams."""
 
@@ -50,9 +46,9 @@ def _report(error: BaseException) -> traceback.TracebackException:
 
 def _without_ours(report: traceback.TracebackException) -> None:
     frames = list(report.stack)
-    while frames and frames[0].filename.startswith(_RUNNERS):
+    while frames and frames[0].filename.startswith(RUNNERS):
         del frames[0]
-    report.stack = traceback.StackSummary.from_list([each for each in frames if not each.filename.startswith(_OURS)])
+    report.stack = traceback.StackSummary.from_list([each for each in frames if not each.filename.startswith(OURS)])
     for other in (report.__cause__, report.__context__, *(report.exceptions or ())):
         if other is not None:
             _without_ours(other)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from longtask.frames import OURS
+
 
 class TargetError(Exception):
     """Nothing can be run; the text says why and what to do."""
@@ -78,8 +80,7 @@ def _advice(module: str, error: BaseException) -> str:
             return f"): run this in the folder that has it, which {os.getcwd()} is not, or install it"
         return "): install what it imports, or run this where it is installed, as in the image"
     frames = traceback.extract_tb(error.__traceback__)
-    ours = str(Path(__file__).parent)
-    if frames and frames[-1].filename.startswith(ours):  # what @longtask.task refuses says what to do
+    if frames and frames[-1].filename.startswith(OURS):  # what @longtask.task refuses says what to do
         return ")"
     place = f" in {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     return f"{place}): its own code fails while it is imported; correct that first"

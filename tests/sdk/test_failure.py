@@ -3,12 +3,15 @@
 import asyncio
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import longtask
+from longtask.ending import _place
 from longtask.failure import readable, tail
+from longtask.target import TargetError, load
 from tests.sdk import work
 
 
@@ -37,6 +40,31 @@ def test_frames_of_the_sdk_are_left_out() -> None:
     assert "in failing" in text
     assert "sdk/longtask" not in text
     assert text.splitlines()[-1].startswith("longtask.encode.Unencodable: checkpoint is a object")
+
+
+def beside(code: str) -> dict[str, Any]:
+    """What the code of a package defines that lies beside the SDK and has its name's beginning."""
+    defined: dict[str, Any] = {}
+    exec(compile(code, f"{Path(longtask.__file__).parent}_jobs/work.py", "exec"), defined)
+    return defined
+
+
+def test_a_package_whose_name_begins_like_the_sdks_is_the_authors() -> None:
+    function = beside("def fail(ctx, row: int):\n    return 1 / row\n")["fail"]
+    text = readable(raised(lambda: longtask.task(function).local(row=0)))
+    assert "longtask_jobs/work.py" in text
+
+
+def test_where_a_thread_of_such_a_package_stands_is_told() -> None:
+    frame = beside("import sys\nframe = sys._getframe()\n")["frame"]
+    assert "longtask_jobs/work.py:2" in _place(frame)
+
+
+def test_where_the_import_of_such_a_package_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "failing_beside.py").write_text("from tests.sdk.test_failure import beside\nbeside('1 / 0')\n")
+    with pytest.raises(TargetError, match=r"longtask_jobs/work\.py:1\): its own code fails while it is imported"):
+        load("failing_beside:work")
 
 
 def test_the_last_line_is_the_exception() -> None:
