@@ -1,13 +1,20 @@
 """Whether a value fits a schema, at the desk: in a cluster the operator judges."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 from longtask.forms.base import Schema, at, shown_json
-from longtask.forms.scalars import FORMATS
+from longtask.forms.patterns import matches
+from longtask.forms.scalars import FORMATS, is_text
+
+MAX_PARAMETERS, MAX_DEPTH, LARGEST_INTEGER = 64 * 1024, 100, 2**63 - 1
+"""What a start may give: bytes as JSON, levels of nesting; the storage of the API server changes larger integers."""
+_DURATION = re.compile(r"-?P(?=[\dT])(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+([.,]\d+)?S)?)?", re.ASCII)
+"""More than a timedelta holds: years, months, nanoseconds."""
 
 
 def misfit(schema: Schema, value: Any, path: str = "result") -> str | None:
@@ -20,8 +27,8 @@ def misfit(schema: Schema, value: Any, path: str = "result") -> str | None:
 
 
 def given(schema: Schema, value: Any) -> Any:
-    """The value without nulls for what need not be given and is not null: they say that it is not given, to the
-    operator too."""
+    """The value without nulls for what need not be given and is not null, and with the schema's defaults, as the
+    operator completes it."""
     if isinstance(value, list):
         return [given(schema.get("items", {}), each) for each in value]
     if not isinstance(value, dict):
@@ -29,11 +36,39 @@ def given(schema: Schema, value: Any) -> Any:
     objects = [option for option in (schema, *schema.get("anyOf", ())) if "properties" in option]
     fields = {name: field for option in objects for name, field in option["properties"].items()}
     required = {name for option in objects for name in option.get("required", ())}
-    return {
+    left = {
         name: given(fields.get(name, {}), each)
         for name, each in value.items()
         if each is not None or name not in fields or name in required or misfit(fields[name], None) is None
     }
+    defaults = {name: field["default"] for name, field in schema.get("properties", {}).items() if "default" in field}
+    return defaults | left
+
+
+def unfit(parameters: Mapping[str, Any]) -> str | None:
+    """What no start may give, whatever the schema, in a sentence; None where there is nothing of that."""
+    if problem := next(_unfit(parameters, "", MAX_DEPTH), None):
+        return problem
+    size = len(json.dumps(parameters, ensure_ascii=False).encode())
+    return f"they have {size} bytes, {MAX_PARAMETERS} are allowed: pass a reference" if size > MAX_PARAMETERS else None
+
+
+def _unfit(value: Any, path: str, levels: int) -> Iterator[str]:
+    if isinstance(value, str) and not is_text(value):
+        yield f"{path} holds a NUL character, or half of a surrogate pair".lstrip()
+    elif isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        yield f"{path} is an integer beyond 63 bits, which would be changed on the way: pass it as a text"
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{path} is {value}, which is no number that JSON can hold"
+    elif isinstance(value, (dict, list)) and not levels:
+        yield f"{path} is nested deeper than {MAX_DEPTH} levels"
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _unfit(key, path, levels)
+            yield from _unfit(each, at(path, key), levels - 1)
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _unfit(each, at(path, index), levels - 1)
 
 
 def _misfits(schema: Schema | bool, value: Any, path: str) -> Iterator[str]:
@@ -80,10 +115,10 @@ def _choices(schema: Schema, value: Any, path: str) -> Iterator[str]:
 
 def _text(schema: Schema, value: str, path: str) -> Iterator[str]:
     yield from _limits(schema, len(value), path, " characters", ("minLength", "maxLength"))
-    if "pattern" in schema and not _matches(schema["pattern"], value):
+    if "pattern" in schema and not matches(schema["pattern"], value):
         yield f"{path} is {_written(value)}, and must match {schema['pattern']}"
-    form = FORMATS.get(schema.get("format", ""))
-    if form is not None and not form.takes(value):
+    form = FORMATS.get(name := schema.get("format", ""))
+    if form is not None and not (form.takes(value) or (name == "duration" and _DURATION.fullmatch(value))):
         yield f"{path} is {_written(value)}, and must be {form.noun}"
 
 
@@ -104,9 +139,7 @@ def _object(schema: Schema, value: Mapping[str, Any], path: str) -> Iterator[str
     known, rest = schema.get("properties", {}), schema.get("additionalProperties", {})
     for name, each in value.items():
         schemas = [known[name]] if name in known else []
-        schemas += [
-            inside for pattern, inside in schema.get("patternProperties", {}).items() if _matches(pattern, name)
-        ]
+        schemas += [inside for pattern, inside in schema.get("patternProperties", {}).items() if matches(pattern, name)]
         for inside in schemas or [rest]:
             yield from _misfits(inside, each, at(path, name))
 
@@ -116,15 +149,6 @@ def _limits(schema: Schema, number: float, path: str, unit: str, keywords: tuple
         if keyword in schema and not _LIMITS[keyword][0](number, schema[keyword]):
             found, wanted = (f"has {number}{unit}", "have") if unit else (f"is {number}", "be")
             yield f"{path} {found}, and must {wanted} {_LIMITS[keyword][1]} {schema[keyword]}"
-
-
-def _matches(pattern: str, value: str) -> bool:
-    """Whether the pattern is found; True for one that Python's `re` does not take: the operator has another engine."""
-    try:
-        compiled = re.compile(pattern)
-    except (re.error, OverflowError, RecursionError):
-        return True
-    return compiled.search(value) is not None
 
 
 def _comparable(value: Any) -> Hashable:

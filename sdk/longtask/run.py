@@ -149,7 +149,7 @@ class _Work:
 
     def _arguments(self, task: Task[..., Any]) -> dict[str, Any]:
         """The parameters as the function wants them."""
-        from longtask.fit import given  # noqa: PLC0415
+        from longtask.fit import given, unfit  # noqa: PLC0415
         from longtask.signature import SignatureError  # noqa: PLC0415
         from longtask.values import BadValue, decode  # noqa: PLC0415
 
@@ -168,15 +168,17 @@ class _Work:
             at_a_desk, schema = self._log is None, task.signature.parameters_schema()
             if at_a_desk:  # as the operator does it
                 parameters = given(schema, parameters)
+                if problem := unfit(parameters):
+                    raise _Told(_refused(name, problem))
             arguments = decode(task.signature, parameters)
         except SignatureError as error:
             raise _Told(str(error)) from None
         except BadValue as error:
             raise _Told(f"LONGTASK_PARAMETERS do not fit {name}: {error}") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _Told(f"LONGTASK_PARAMETERS is no JSON ({error}): give {{}} or the parameters by name") from None
         if at_a_desk and (problem := _misfit(schema, parameters, "")):
-            raise _Told(f"LONGTASK_PARAMETERS do not fit {name}: {problem}: in a cluster they would be refused")
+            raise _Told(_refused(name, problem))
         return arguments
 
     def _awaited(self, task: Task[..., Any], context: Context, arguments: Mapping[str, Any]) -> Any:
@@ -299,6 +301,10 @@ class _Work:
     def _ended(self, code: int, message: str) -> int:
         _leave(self._log, message)
         return code
+
+
+def _refused(name: str, problem: str) -> str:
+    return f"LONGTASK_PARAMETERS do not fit {name}: {problem}: in a cluster they would be refused"
 
 
 def _leave(log: "Path | None", message: str) -> None:

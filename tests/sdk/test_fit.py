@@ -1,14 +1,24 @@
 """Whether a value fits its schema, at the desk: as a full validator of JSON Schema says."""
 
+import json
+from contextlib import nullcontext
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import annotated_types
 import pydantic
 import pytest
 from jsonschema import Draft202012Validator
 
-from longtask.fit import misfit
+import longtask
+from longtask.desk import Desk
+from longtask.fit import LARGEST_INTEGER, MAX_DEPTH, MAX_PARAMETERS, given, misfit
+from longtask.run import _Told, _Work
+from longtask.stop import Stop
+from longtask_api import bounds, names, parameters
+from longtask_api.checking import mismatches
+from longtask_api.parameters import InvalidParameters, complete
 from tests.sdk.test_signature import Optimizer, Point, returning
 
 
@@ -116,3 +126,94 @@ def test_many_unique_items_are_not_compared_each_with_each() -> None:
 def test_what_authors_write_in_a_schema_of_their_own_is_held(schema: Any, value: Any, problem: str | None) -> None:
     assert misfit(schema, value, "answer") == problem
     assert Draft202012Validator(schema).is_valid(value) is (problem is None)
+
+
+def start(text: str) -> dict[str, Any]:
+    """JSON as a start gives it. Raises InvalidParameters."""
+    return complete(anything.signature.parameters_schema(), json.loads(text))
+
+
+@longtask.task
+def anything(
+    value: Any = None,
+    *,
+    day: date | None = None,
+    key: UUID | None = None,
+    span: timedelta | None = None,
+    word: Annotated[str | None, pydantic.Field(pattern="^a$")] = None,
+    digits: Annotated[str | None, pydantic.Field(pattern=r"^[\d][\w$]\d\D\W$")] = None,
+    lines: Annotated[str | None, pydantic.Field(pattern="(?m)^a$")] = None,
+    dollar: Annotated[str | None, pydantic.Field(pattern=r"^\$$")] = None,
+    text: str = "x" * 100,
+) -> None:
+    """Takes all."""
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ('{"value": NaN}', False),
+        ('{"value": [-Infinity]}', False),
+        ('{"value": {"a": 1e400}}', False),
+        ('{"value": 1e308}', True),
+        ('{"value": 123456789012345678901234567890}', False),
+        ('{"value": 9223372036854775807}', True),
+        ('{"value": -9223372036854775808}', False),
+        ('{"value": "a\\u0000"}', False),
+        ('{"value": {"a\\u0000": 1}}', False),
+        ('{"value": "\\ud800"}', False),
+        ('{"value": "\\ud83d\\ude00"}', True),
+        (f'{{"value": {"[" * 99}{"]" * 99}}}', True),
+        (f'{{"value": {"[" * 100}{"]" * 100}}}', False),
+        (json.dumps({"value": "x" * 70_000}), False),
+        (json.dumps({"value": "x" * (65536 - 100 - len('{"value": "", "text": ""}'))}), True),
+        (json.dumps({"value": "x" * (65537 - 100 - len('{"value": "", "text": ""}'))}), False),
+        (json.dumps({"value": "ü" * 32_800}), False),
+        ('{"day": "2026-01-31"}', True),
+        ('{"day": "20260131"}', False),
+        ('{"day": "2026-W05-6"}', False),
+        ('{"key": "123e4567-E89B-12d3-a456-426614174000"}', True),
+        ('{"key": "{123e4567-e89b-12d3-a456-426614174000}"}', False),
+        ('{"key": "123e4567e89b12d3a456426614174000"}', False),
+        ('{"key": "urn:uuid:123e4567-e89b-12d3-a456-426614174000"}', False),
+        ('{"span": "-P1DT2H"}', True),
+        ('{"span": "+P1D"}', False),
+        ('{"word": "a"}', True),
+        ('{"word": "a\\n"}', False),
+        ('{"digits": "1w1a "}', True),
+        ('{"digits": "1$1\u0663\u00e9"}', True),
+        ('{"digits": "\u0663w1a "}', False),
+        ('{"digits": "1\u00e91a "}', False),
+        ('{"lines": "b\\na\\nc"}', True),
+        ('{"dollar": "$"}', True),
+        ('{"other": 1}', False),
+        ('{"value": null, "day": null}', True),
+    ],
+    ids=lambda each: str(each)[:50],
+)
+def test_a_desk_takes_and_refuses_what_a_start_in_a_cluster_does(text: str, fits: bool) -> None:
+    desk = _Work("", {"LONGTASK_PARAMETERS": text}, Desk({}), Stop())
+    with nullcontext() if fits else pytest.raises(InvalidParameters):
+        start(text)
+    with nullcontext() if fits else pytest.raises(_Told, match="LONGTASK_PARAMETERS do not fit anything: "):
+        desk._arguments(anything)
+
+
+def test_a_desk_fills_in_the_defaults_as_a_cluster_does() -> None:
+    schema = anything.signature.parameters_schema()
+    assert given(schema, {}) == complete(schema, {}) == {"text": "x" * 100}
+
+
+def test_limits_of_parameters_are_those_of_the_api() -> None:
+    assert (MAX_PARAMETERS, MAX_DEPTH, LARGEST_INTEGER) == (
+        names.MAX_PARAMETERS_BYTES,
+        bounds.MAX_DEPTH,
+        parameters.LARGEST_INTEGER,
+    )
+
+
+def test_a_result_of_nanoseconds_is_a_duration() -> None:
+    schema = returning(timedelta).result_schema() or {}
+    for text, fits in (("PT0.000000001S", True), ("P1Y2M", True), ("P", False), ("+P1D", False)):
+        assert (misfit(schema, text) is None) is fits
+        assert (mismatches(schema, text) == []) is fits

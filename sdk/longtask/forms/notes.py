@@ -8,6 +8,7 @@ from typing import Any
 
 from longtask.forms.base import BadValue, Form, Schema, SignatureError, shown_json
 from longtask.forms.composites import Nullable
+from longtask.forms.patterns import matches
 
 _ATTRIBUTES = ("gt", "ge", "lt", "le", "min_length", "max_length", "pattern")
 
@@ -120,5 +121,5 @@ _RULES: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = {
     "maxItems": (lambda value, limit: len(value) <= limit, "have at most {} items"),
     "minProperties": (lambda value, limit: len(value) >= limit, "have at least {} entries"),
     "maxProperties": (lambda value, limit: len(value) <= limit, "have at most {} entries"),
-    "pattern": (lambda value, limit: re.search(limit, value) is not None, "match {}"),
+    "pattern": (lambda value, limit: matches(limit, value), "match {}"),
 }

@@ -14,10 +14,12 @@ from longtask.forms.base import BadValue, Form, Schema, shown, shown_json
 
 NULL: Final[Schema] = {"type": "null"}
 _DURATION = re.compile(
-    r"(?P<sign>[+-]?)P(?!$)(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
+    r"(?P<sign>-?)P(?!$)(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
     r"(?:T(?!$)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)(?:\.(?P<fraction>\d{1,6}))?S)?)?",
     re.ASCII,
 )
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def path_form(python: type[PurePath]) -> Scalar:
 def is_plain(value: Any) -> bool:
     """Whether it can be an option of a Choice: a JSON string, number, boolean or null."""
     if type(value) is str:
-        return _is_text(value)
+        return is_text(value)
     return type(value) in (bool, int, type(None)) or (type(value) is float and math.isfinite(value))
 
 
@@ -136,13 +138,13 @@ def _duration(text: str) -> timedelta:
     return -duration if found["sign"] == "-" else duration
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
     """Whether it fits into an environment variable: no NUL, no half of a surrogate pair."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _text(text: str) -> str:
-    if not _is_text(text):
+    if not is_text(text):
         raise ValueError(text)
     return text
 
@@ -163,6 +165,18 @@ def _decimal(text: str) -> Decimal:
     if not (found := Decimal(text)).is_finite():
         raise ValueError(text)
     return found
+
+
+def _date(text: str) -> date:
+    if not _DATE.fullmatch(text):  # fromisoformat reads 20260131 and 2026-W05-6 too
+        raise ValueError(text)
+    return date.fromisoformat(text)
+
+
+def _uuid(text: str) -> UUID:
+    if not _UUID.fullmatch(text):  # UUID reads it in braces, without hyphens and as a URN too
+        raise ValueError(text)
+    return UUID(text)
 
 
 def _moment(text: str) -> datetime:
@@ -208,7 +222,7 @@ SCALARS: Mapping[type, Scalar] = {
         _moment,
         _iso,
     ),
-    date: Scalar("a date, such as 2026-01-31", _string("date"), date, (str,), date.fromisoformat, _iso),
+    date: Scalar("a date, such as 2026-01-31", _string("date"), date, (str,), _date, _iso),
     time: Scalar("a time of day, such as 18:30:00", _string("time"), time, (str,), time.fromisoformat, _iso),
     timedelta: Scalar(
         "an ISO 8601 duration of weeks, days, hours, minutes and seconds, such as P1DT2H",
@@ -218,7 +232,7 @@ SCALARS: Mapping[type, Scalar] = {
         _duration,
         duration_text,
     ),
-    UUID: Scalar("a UUID", _string("uuid"), UUID, (str,), UUID, str),
+    UUID: Scalar("a UUID, such as 123e4567-e89b-12d3-a456-426614174000", _string("uuid"), UUID, (str,), _uuid, str),
     Decimal: Scalar("a decimal number as text, such as '12.50'", _string("decimal"), Decimal, (str,), _decimal, str),
 }
 
