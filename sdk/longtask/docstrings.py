@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 _SECTION = re.compile(r"^(Args|Arguments|Parameters|Keyword Args|Keyword Arguments|Attributes):\s*$")
-_GOOGLE_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.*)$")
+_GOOGLE_ENTRY = re.compile(r"^[*`]*([\w.-]+)`*\s*(?:\(.*?\))?\s*:(?!//)\s*(.*)$")
 _FIELD = re.compile(r"^:(?P<kind>\w+)\b(?P<of>[^:`]*):(?:\s+(?P<text>.*))?$")
 _PARAMETERS = frozenset({"param", "parameter", "arg", "argument", "key", "keyword", "var", "ivar", "cvar"})
 _TYPES = frozenset({"type", "rtype", "vartype", "meta"})
@@ -23,7 +23,9 @@ def read_docstring(text: str) -> tuple[str, Mapping[str, str]]:
     while lines:
         line = lines.pop(0)
         if _SECTION.match(line):
-            described |= _google(_taken(lines, while_indented=True))
+            entries, before = _google(_taken(lines, while_indented=True))
+            described |= entries
+            said += before
         elif field := _FIELD.match(line):
             words = " ".join([field["text"] or "", *(each.strip() for each in _taken(lines))]).strip()
             if field["kind"] in _PARAMETERS:
@@ -46,8 +48,10 @@ def _taken(lines: list[str], *, while_indented: bool = False) -> list[str]:
     return taken
 
 
-def _google(lines: list[str]) -> dict[str, str]:
+def _google(lines: list[str]) -> tuple[dict[str, str], list[str]]:
+    """What is said of each, and the lines above them."""
     entries: dict[str, str] = {}
+    before: list[str] = []
     name, indent = "", 0
     for line in lines:
         if not line.strip():
@@ -59,4 +63,6 @@ def _google(lines: list[str]) -> dict[str, str]:
             entries[name] = entry[2].strip()
         elif name:
             entries[name] = f"{entries[name]} {line.strip()}".strip()
-    return entries
+        else:
+            before.append(line.strip())
+    return entries, before

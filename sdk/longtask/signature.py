@@ -29,7 +29,8 @@ _VARIADIC = {
 
 @dataclass(frozen=True)
 class Signature:
-    """A function as a tool. `returns` is None when nothing is said of the result."""
+    """A function as a tool. `returns` is None when nothing is said of the result; `unmatched` are what the docstring
+    describes as parameters and are none."""
 
     function: Callable[..., Any]
     name: str
@@ -39,6 +40,7 @@ class Signature:
     returns: Form | None
     takes_context: bool
     is_async: bool
+    unmatched: tuple[str, ...]
 
     def parameters_schema(self) -> Schema:
         """The template's parametersSchema."""
@@ -117,6 +119,7 @@ def read(function: Any) -> Signature:
         returns=_returns(hints, where),
         takes_context=takes_context,
         is_async=inspect.iscoroutinefunction(called),
+        unmatched=tuple(each for each in described if each not in {parameter.name for parameter in parameters}),
     )
 
 

@@ -217,6 +217,11 @@ def _checked_name(signature: Signature, options: argparse.Namespace) -> str:
         raise TargetError(
             f"{options.target} has no docstring: say in it what the work does and when to use it; agents choose by it"
         )
+    if signature.unmatched:
+        raise TargetError(
+            f"the docstring of {options.target} describes {', '.join(signature.unmatched)}, and no parameter is called "
+            "so: correct the name, or indent further what goes on from the line above"
+        )
     texts = (("title", signature.title, MAX_TITLE), ("description", signature.description, MAX_DESCRIPTION))
     for what, text, limit in texts:
         if len(text) > limit:

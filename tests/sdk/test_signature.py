@@ -638,6 +638,20 @@ def late(name: str) -> None:
     """
 
 
+def brackets(sizes: tuple[int, ...], rate: float, depth: int) -> None:
+    """Counts.
+
+    Args:
+        In that order.
+        sizes (tuple(int)): Of the
+        layers.
+        `rate` (float (0..1), optional): How fast, see
+            https://x.example
+        https://y.example
+        depth : How deep (in levels): a number.
+    """
+
+
 @pytest.mark.parametrize(
     ("function", "description", "parameters"),
     [
@@ -652,6 +666,15 @@ def late(name: str) -> None:
             ["What to count, in two lines.", "How many."],
         ),
         (late, 'Counts.\n\nExample:\n    late("x")', ["What to count."]),
+        (
+            brackets,
+            "Counts.\n\nIn that order.",
+            [
+                "Of the layers.",
+                "How fast, see https://x.example https://y.example",
+                "How deep (in levels): a number.",
+            ],
+        ),
     ],
 )
 def test_a_docstring_describes_the_function_and_its_parameters(

@@ -66,6 +66,20 @@ def entitled(a: int) -> int:
     return a
 
 
+@longtask.task
+def strange(ctx, epochs: int) -> int:
+    """Trains.
+
+    Args:
+        ctx: The context.
+        epoch: How often.
+        x.y: Of it.
+
+    :param int seed: Of the dice.
+    """
+    return epochs
+
+
 class Model:
     @longtask.task
     def train(self, epochs: int) -> int:
@@ -256,6 +270,10 @@ def test_a_function_without_a_result_has_no_result_schema(module: str, run: Run)
         (["failing:f", "--image", "x"], "failing cannot be imported (ZeroDivisionError: division by zero in /"),
         (["failing:f", "--image", "x"], "failing.py:2): its own code fails while it is imported; correct that first"),
         (["refused:f", "--image", "x"], "return it, and tell what is done so far with ctx.progress(current, total))\n"),
+        (
+            ["{m}:strange", "--image", "x"],
+            "the docstring of {m}:strange describes epoch, x.y, seed, and no parameter is called so: correct",
+        ),
         (["{m}:Model.train", "--image", "x"], "train: self: a method cannot be a task, for nobody makes its object"),
         (
             ["{m}:late", "--image", "x"],
