@@ -39,7 +39,7 @@ def encode(value: Any, name: str = "result") -> bytes:
 
 
 def rest(value: Any) -> bytes | None:
-    """As `encode`, with null for each part that JSON cannot hold; None where nothing is left."""
+    """As `encode`, with null for each part that JSON cannot hold, and keys as text; None where nothing is left."""
     try:
         left = plain(value, spare=True)
     except Exception:  # the work's own types may raise anything
@@ -136,29 +136,45 @@ def _composite(value: Any, path: str, depth: int, spare: bool) -> Any:
     if callable(dump := getattr(value, "model_dump", None)) and not isinstance(value, type):
         return plain(dump(mode="json", by_alias=True), path, depth, spare=spare)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _object([(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)], path, part)
+        return _object(
+            [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)], path, part, spare
+        )
     if isinstance(value, Mapping):
-        return _object(value.items(), path, part)
+        return _object(value.items(), path, part, spare)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return _object(zip(value._fields, value, strict=True), path, part)
+        return _object(zip(value._fields, value, strict=True), path, part, spare)
     if isinstance(value, (list, tuple)):
         return [part(each, index) for index, each in enumerate(value)]
     if isinstance(value, (set, frozenset)):
         items = [plain(each, f"{path}[{each!r}]", depth, spare=spare) for each in value]
         return sorted(items, key=json.dumps)
     if hasattr(value, "dtype") and not isinstance(value, type):
-        return plain(_listed(value, path), path, depth, spare=spare)
+        return plain(_listed(value, path, spare), path, depth, spare=spare)
     raise _no_form(value, path)
 
 
-def _object(pairs: Iterable[tuple[Any, Any]], path: str, part: Callable[[Any, str | int], Any]) -> dict[str, Any]:
+def _object(
+    pairs: Iterable[tuple[Any, Any]], path: str, part: Callable[[Any, str | int], Any], spare: bool
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for key, each in pairs:
-        text = _name(key, path)
+    for number, (key, each) in enumerate(pairs):
+        text = _spare_name(key) if spare else _name(key, path)
         if text in found:
-            raise Unencodable(f"{path} has the key {text!r} twice, as text and as another type: JSON would keep one")
+            if not spare:
+                raise Unencodable(
+                    f"{path} has the key {text!r} twice, as text and as another type: JSON would keep one"
+                )
+            text = f"{text} ({number})"
         found[text] = part(each, text)
     return found
+
+
+def _spare_name(key: Any) -> str:
+    """A key that JSON has not, as text."""
+    try:
+        return _name(key, "")
+    except Unencodable:
+        return str(key).encode("utf-8", "replace").decode()
 
 
 def _name(key: Any, path: str) -> str:
@@ -172,13 +188,15 @@ def _name(key: Any, path: str) -> str:
     return _text(text, f"the key {text!r} of {path}")
 
 
-def _listed(value: Any, path: str) -> Any:
+def _listed(value: Any, path: str, spare: bool) -> Any:
     """What a value with a dtype holds: numpy's, pandas', polars', torch's scalars, arrays and columns."""
     from longtask.arrays import Unlisted, listed  # noqa: PLC0415 - only who needs it pays for it
 
     try:
         found = listed(value)
     except Unlisted as error:
+        if spare and hasattr(value, "iloc"):  # a Series whose labels are no keys
+            return _object(value.items(), path, lambda each, _: each, spare)
         raise Unencodable(f"{path} {error}") from None
     except Exception as error:  # a library's own, as of a tensor that is not dense
         name = type(value).__qualname__

@@ -263,7 +263,7 @@ class _Work:
             uri = self._host.artifact(REST, kept, JSON).uri
         except (NotDelivered, OSError) as problem:
             return f"the rest could not be kept either: {problem}"
-        return f"the rest is kept as the artifact {REST} ({uri}), with null there"
+        return f"the rest is kept as the artifact {REST} ({uri}), with null there, and keys as text"
 
     def _failed(self, error: BaseException) -> int:
         from longtask.failure import tail  # noqa: PLC0415 - not before the work

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from array import array
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -180,19 +181,37 @@ def test_a_value_that_holds_itself_is_refused_and_has_no_rest() -> None:
     assert rest(loop) is None
 
 
+class Series:
+    """Looks like pandas', with labels that are numbers."""
+
+    dtype = iloc = object()
+
+    def __init__(self, values: dict[int, float]) -> None:
+        self.index = array("q", values)
+        self.tolist = list(values.values()).copy
+        self.items = values.items
+
+
 @pytest.mark.parametrize(
     ("value", "kept"),
     [
         ({"epochs": 3, "loss": float("nan")}, {"epochs": 3, "loss": None}),
         ([1, b"x", {"a": 2**60, "b": [object()]}], [1, None, {"a": None, "b": [None]}]),
-        ({"a": {1: 2}, "b": 1}, {"a": None, "b": 1}),
+        ({"a": {1: 2}, "b": 1}, {"a": {"1": 2}, "b": 1}),
+        (
+            {1: {"loss": float("nan")}, 2.5: "x", (1, 2): 3, None: 4},
+            {"1": {"loss": None}, "2.5": "x", "(1, 2)": 3, "None": 4},
+        ),
+        ({"1": "text", 1: "number", "\ud800": 1}, {"1": "text", "1 (1)": "number", "?": 1}),
+        (Series({7: 1.5, 9: float("nan")}), {"7": 1.5, "9": None}),
+        ([Series({1: 2})], [{"1": 2}]),
         (
             Outer(Inner(float("inf")), date(2026, 1, 1), []),
             {"inner": {"loss": None, "tags": []}, "when": "2026-01-01", "more": []},
         ),
     ],
 )
-def test_the_rest_has_null_where_json_can_hold_nothing(value: Any, kept: Any) -> None:
+def test_the_rest_has_null_where_json_can_hold_nothing_and_keys_as_text(value: Any, kept: Any) -> None:
     assert json.loads(rest(value) or b"") == kept
 
 
