@@ -17,23 +17,30 @@ from typing import Any, TextIO
 from longtask.errors import Cancelled, NoAnswer
 from longtask.fit import misfit
 from longtask.host import ABSENT, BYTES, JSON, Artifact, Question, State
-from longtask.notices import notice, write
+from longtask.notices import notice, notice_once, write
+from longtask.settings import DESK_FOLDER, BadSetting
 from longtask.stop import Stop
 
 TERMINAL_PACE, LINE_PACE = 0.1, 2.0
 """Seconds between two pictures of the progress: of a line that is written anew, of lines below each other."""
+
+ARTIFACTS = "artifacts"
+"""Where they are in the folder: they may be called as the checkpoint is."""
 
 MAX_QUESTIONS, MAX_ANSWER = 32, 4096
 """Of a task, and characters: what the task API takes."""
 
 
 class Desk:
-    """A Host. LONGTASK_DESK_DIR names a folder that keeps checkpoints and artifacts from run to run."""
+    """A Host. LONGTASK_DESK_DIR names a folder that keeps checkpoints and artifacts from run to run.
+
+    Raises BadSetting for one that cannot be made.
+    """
 
     task_id = "local"
 
     def __init__(self, environment: Mapping[str, str], stop: Stop | None = None) -> None:
-        self._folder = Path(folder) if (folder := environment.get("LONGTASK_DESK_DIR")) else None
+        self._folder = _folder(environment)
         self._made: Path | None = None
         self._keyboard = _Keyboard(stop or Stop())
         self._asking = threading.Lock()
@@ -60,13 +67,17 @@ class Desk:
     def checkpoint(self, state: State, wait: float) -> bool:
         if self._folder is None:
             return False
-        self._folder.mkdir(parents=True, exist_ok=True)
         kept = _checkpoint_file(self._folder, state.media_type)
         new = kept.with_suffix(f".{os.getpid()}")
-        new.write_bytes(state.content)
-        new.replace(kept)
-        for media_type in {JSON, BYTES} - {state.media_type}:
-            _checkpoint_file(self._folder, media_type).unlink(missing_ok=True)
+        try:
+            with self._lock:
+                new.write_bytes(state.content)
+                new.replace(kept)
+                for media_type in {JSON, BYTES} - {state.media_type}:
+                    _checkpoint_file(self._folder, media_type).unlink(missing_ok=True)
+        except OSError as error:
+            notice_once(f"the checkpoint is not kept in the folder of {DESK_FOLDER}: {error}")
+            return False
         return True
 
     def resume(self) -> State | None:
@@ -142,10 +153,12 @@ class Desk:
 
     def _artifacts(self) -> Path:
         """The folder for artifacts that are bytes: one of this run where none is named."""
-        if self._folder is None and self._made is None:
+        if self._folder is not None:
+            return self._folder / ARTIFACTS
+        if self._made is None:
             self._made = Path(tempfile.mkdtemp(prefix="longtask-"))
-            notice(f"artifacts of this run are kept in {self._made}; LONGTASK_DESK_DIR names another folder")
-        return self._folder or self._made or Path()
+            notice(f"artifacts of this run are kept in {self._made}; {DESK_FOLDER} names another folder")
+        return self._made
 
     def _show(self) -> None:
         write(f"\r{self._waiting}\x1b[K" if self._terminal else f"{self._waiting}\n")
@@ -181,6 +194,19 @@ def kept_artifact(name: str, content: bytes | Path, folder: Callable[[], Path]) 
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Artifact(name, path.as_uri(), path.stat().st_size, sha256)
+
+
+def _folder(environment: Mapping[str, str]) -> Path | None:
+    name = environment.get(DESK_FOLDER)
+    if not name:
+        return None
+    try:
+        Path(name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSetting(
+            f"{DESK_FOLDER} is {name!r}, and there is no such folder to be had ({error}): name another"
+        ) from None
+    return Path(name)
 
 
 def _checkpoint_file(folder: Path, media_type: str) -> Path:

@@ -14,7 +14,7 @@ from longtask.ending import EXIT_SECONDS, end_within
 from longtask.errors import Cancelled, NotDelivered
 from longtask.host import JSON, Host, host_of
 from longtask.notices import notice
-from longtask.settings import BadSetting, seconds
+from longtask.settings import DESK_FOLDER, BadSetting, seconds
 from longtask.stop import Stop
 from longtask.target import TargetError, load
 from longtask.task import Task
@@ -54,6 +54,8 @@ def run(target: str, environment: Mapping[str, str]) -> int:
     """
     _show_each_line()
     os.environ[PROCESS] = str(os.getpid())
+    if folder := os.environ.get(DESK_FOLDER):  # wherever the work, or a process that it starts, changes to
+        os.environ[DESK_FOLDER] = os.path.abspath(folder)
     stop = Stop()
     try:
         exit_seconds = seconds(environment, "LONGTASK_EXIT_SECONDS", EXIT_SECONDS)

@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
@@ -16,6 +17,7 @@ import longtask
 from longtask import desk
 from longtask.context import Context
 from longtask.desk import MAX_QUESTIONS, Desk, progress_line
+from longtask.settings import BadSetting
 from longtask.stop import Stop
 
 
@@ -314,8 +316,41 @@ def test_without_a_folder_nothing_is_kept() -> None:
 
 def test_bytes_become_a_file_of_the_folder(tmp_path: Path) -> None:
     kept = Context(Desk({"LONGTASK_DESK_DIR": str(tmp_path)})).artifact("table.csv", b"a,b")
-    assert kept.uri == (tmp_path / "table.csv").as_uri()
-    assert (tmp_path / "table.csv").read_bytes() == b"a,b"
+    assert kept.uri == (tmp_path / "artifacts" / "table.csv").as_uri()
+    assert (tmp_path / "artifacts" / "table.csv").read_bytes() == b"a,b"
+
+
+@pytest.mark.parametrize("name", ["checkpoint.json", "checkpoint.bin", "artifacts"])
+def test_an_artifact_that_is_called_as_the_checkpoint_leaves_that_alone(tmp_path: Path, name: str) -> None:
+    ctx = Context(Desk({"LONGTASK_DESK_DIR": str(tmp_path)}))
+    for state in ({"step": 1}, b"step 1"):
+        ctx.checkpoint(state)
+        kept = ctx.artifact(name, b"of the work's own")
+        assert ctx.resume() == state
+        assert Path(kept.uri.removeprefix("file://")).read_bytes() == b"of the work's own"
+
+
+def test_a_folder_that_cannot_be_made_is_told_by_its_variable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadSetting, match=r"^LONGTASK_DESK_DIR is '/.*/file', and there is no such folder to be had \("):
+        Desk({"LONGTASK_DESK_DIR": str(tmp_path / "file")})
+
+
+def test_a_checkpoint_that_cannot_be_written_is_a_line_and_no_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ctx = Context(Desk({"LONGTASK_DESK_DIR": str(tmp_path / "kept")}))
+    shutil.rmtree(tmp_path / "kept")
+    assert ctx.checkpoint({"step": 1}) is False
+    assert capsys.readouterr().err.startswith(
+        "longtask: the checkpoint is not kept in the folder of LONGTASK_DESK_DIR: "
+    )
+
+
+def test_checkpoints_of_several_threads_are_kept_one_after_the_other(tmp_path: Path) -> None:
+    ctx = Context(Desk({"LONGTASK_DESK_DIR": str(tmp_path)}))
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda step: ctx.checkpoint({"step": step}), range(400)))
 
 
 def test_a_desk_has_an_attempt_and_an_id_too() -> None:

@@ -233,6 +233,13 @@ def test_a_folder_keeps_checkpoints_at_a_desk(desk: Start, tmp_path: Path) -> No
     assert json.loads((folder / "checkpoint.json").read_text()) == {"epoch": 2}
 
 
+def test_a_folder_stays_the_same_when_the_work_changes_to_another(desk: Start, tmp_path: Path) -> None:
+    folder = os.path.relpath(tmp_path / "kept", HERE)
+    ran = desk("work:move", to=str(tmp_path), environment={"LONGTASK_DESK_DIR": folder}).ended()
+    assert (ran.code, ran.out) == (0, f"{json.dumps([str(tmp_path / 'kept')] * 2, separators=(',', ':'))}\n"), ran.err
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["artifacts", "checkpoint.json"]
+
+
 def test_a_question_without_a_terminal_and_a_default_is_a_clear_failure(desk: Start) -> None:
     ran = desk("work:ask").ended()
     assert ran.code == 1

@@ -57,6 +57,19 @@ async def wait_a_moment() -> int:
 
 
 @longtask.task
+def move(ctx: longtask.Context, to: str) -> list[str]:
+    """Changes to another folder; where its artifact is, and that of a Python that it starts."""
+    os.chdir(to)
+    ctx.checkpoint({"in": to})
+    code = "import longtask; print(longtask.current().artifact('b', b'b').uri)"
+    child = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, text=True)
+    return [
+        uri.strip().removeprefix("file://").rpartition("/artifacts/")[0]
+        for uri in (ctx.artifact("a", b"a").uri, child.stdout)
+    ]
+
+
+@longtask.task
 def large(ctx: longtask.Context, size: int) -> str:
     return "x" * (size - 2)
 
