@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TextIO
 
-from longtask.errors import Cancelled, NoAnswer
+from longtask.errors import Cancelled, NoAnswer, NotDelivered
 from longtask.fit import misfit
 from longtask.host import ABSENT, BYTES, JSON, Artifact, Question, State
 from longtask.notices import notice, notice_once, write
@@ -45,7 +45,7 @@ class Desk:
         self._keyboard = _Keyboard(stop or Stop())
         self._asking = threading.Lock()
         self._answers: dict[str, tuple[str, Any]] = {}
-        self._out = _Printed(sys.stdout)
+        self._stdout = _Stdout(sys.stdout)
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._lock = threading.RLock()
         self._shown_at = float("-inf")
@@ -114,11 +114,10 @@ class Desk:
 
     def hand_in(self, result: bytes, seconds: float = inf) -> None:
         self.finish(keep_checkpoint=False)
-        if not self._out.line_has_ended:
-            sys.stdout.write("\n")
-        sys.stdout.flush()
-        sys.stdout.buffer.write(result + b"\n")  # UTF-8 whatever the terminal's encoding is
-        sys.stdout.buffer.flush()
+        try:
+            self._stdout.write_line(result)
+        except (OSError, ValueError) as error:
+            raise NotDelivered(f"the result cannot be written to stdout: {error}") from None
 
     def finish(self, *, keep_checkpoint: bool) -> None:
         with self._lock:
@@ -213,18 +212,43 @@ def _checkpoint_file(folder: Path, media_type: str) -> Path:
     return folder / ("checkpoint.json" if media_type == JSON else "checkpoint.bin")
 
 
-class _Printed:
-    """Looks at what is written to a stream, so that the result does not go on with somebody's line."""
+class _Stdout:
+    """The stdout that is there before the work, which may close it, or put another one in its place. Looks at what is
+    written to it, so that the result does not go on with somebody's line."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self.line_has_ended = True
-        with suppress(AttributeError):  # no stdout, or one of another kind
-            write = stream.write
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self._descriptor: int | None = None
+        self._line_has_ended = True
+        with suppress(AttributeError, OSError, ValueError):  # none, closed, or no file
+            self._descriptor = os.dup(stream.fileno())  # type: ignore[union-attr]
+        if stream is not None:
+            self._watch(stream)
 
-            def watched(text: str) -> int:
-                self.line_has_ended = text.endswith("\n") if text else self.line_has_ended
-                return write(text)
+    def write_line(self, content: bytes) -> None:
+        """Write a line below what was printed, in UTF-8 whatever the terminal's encoding is. Raises OSError,
+        ValueError."""
+        for each in (sys.stdout, self._stream):
+            with suppress(AttributeError, OSError, ValueError):
+                each.flush()  # type: ignore[union-attr]
+        line = (b"" if self._line_has_ended else b"\n") + content + b"\n"
+        if self._descriptor is not None:
+            with open(self._descriptor, "wb", closefd=False) as file:
+                file.write(line)
+        elif self._stream is not None:
+            self._stream.write(line.decode())
+            self._stream.flush()
+        else:
+            raise OSError("it was closed from the beginning")
 
+    def _watch(self, stream: TextIO) -> None:
+        write = stream.write
+
+        def watched(text: str) -> int:
+            self._line_has_ended = text.endswith("\n") if text else self._line_has_ended
+            return write(text)
+
+        with suppress(AttributeError):  # one of another kind
             stream.write = watched  # type: ignore[method-assign]
 
 

@@ -6,6 +6,7 @@ import json
 import lzma
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -206,6 +207,33 @@ def test_a_command_that_is_written_wrongly_is_told_how_it_is_written(arguments: 
 
 def test_the_result_at_a_desk_is_a_line_of_its_own(desk: Start) -> None:
     assert desk("work:print_a_part").ended().out == "rows: 7\n7\n"
+
+
+@pytest.mark.parametrize("how", ["replaced", "closed", "detached", "wrapped for a while"])
+def test_the_result_reaches_the_stdout_that_was_there_before_the_work(desk: Start, how: str) -> None:
+    ran = desk("work:take_stdout", how=how).ended()
+    assert (ran.code, ran.out) == (0, 'begun\n"ü"\n'), ran.err
+
+
+def test_a_stdout_that_takes_nothing_fails_with_a_sentence() -> None:
+    command = f"exec {shlex.quote(sys.executable)} -m longtask run work:wait_a_moment"
+    for into, why in (
+        (">&-", "it was closed from the beginning"),
+        ("> /dev/full", "[Errno 28] No space left on device"),
+    ):
+        ran = subprocess.run(
+            ["sh", "-c", f"{command} {into}"],
+            cwd=HERE,
+            env=CLEAN | {"PYTHONPATH": str(SDK)},
+            check=False,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+        assert (ran.returncode, ran.stderr.splitlines()[-1]) == (
+            1,
+            f"longtask: the result cannot be written to stdout: {why}",
+        )
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

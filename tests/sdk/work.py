@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import functools
+import io
 import multiprocessing
 import os
 import signal
@@ -305,6 +306,21 @@ async def ask_in_a_thread(ctx: longtask.Context) -> Any:
     """As async work asks."""
     started()
     return await asyncio.to_thread(ctx.ask, "Which column?")
+
+
+@longtask.task
+def take_stdout(how: str) -> str:
+    """Prints, and does with stdout what programs do."""
+    print("begun", end="", flush=True)
+    if how == "replaced":
+        sys.stdout = io.StringIO()
+    elif how == "closed":
+        sys.stdout.close()
+    elif how == "detached":
+        sys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding="utf-8")  # type: ignore[union-attr]
+    elif how == "wrapped for a while":
+        io.TextIOWrapper(sys.stdout.buffer).write("")
+    return "ü"
 
 
 @longtask.task
