@@ -317,6 +317,10 @@ def _shown(question: Question) -> str:
         lines.append(f"one of: {', '.join(each if is_text else json.dumps(each) for each in schema['enum'])}")
     elif schema.get("type") == "boolean":
         lines.append("true or false")
+    elif schema.get("type") == "string":
+        rest = {key: value for key, value in schema.items() if key not in ("type", "title", "description")}
+        fitting = f", that fits {json.dumps(rest, ensure_ascii=False)}" if rest else ""
+        lines.append(f"text as it is, without quotes{fitting}")
     elif schema:
         lines.append(f"as JSON that fits {json.dumps(schema, ensure_ascii=False)}")
     if question.default is not ABSENT:

@@ -124,6 +124,8 @@ def test_a_closed_stderr_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -
         ('{"a": 1}\n', {}, {"a": 1}),
         ("3\n", {"schema": int}, 3),
         ("3\n", {"schema": str}, "3"),
+        ('"3"\n', {"schema": str}, '"3"'),
+        ("2026-01-31\n", {"schema": date}, date(2026, 1, 31)),
         ("true\n", {"schema": bool}, True),
         ("\n", {"timeout": 60, "default": "name"}, "name"),
         ("", {"timeout": 60, "default": "name"}, "name"),
@@ -166,6 +168,8 @@ def test_who_answers_wrongly_is_told_why_and_may_answer_again(
         ({"schema": {"enum": [1, "x"]}}, ['one of: 1, "x"']),
         ({"schema": bool, "timeout": 60}, ["true or false", "[within 60 s]"]),
         ({"schema": int}, ['as JSON that fits {"type": "integer"}']),
+        ({"schema": str}, ["text as it is, without quotes"]),
+        ({"schema": date}, ['text as it is, without quotes, that fits {"format": "date"}']),
         ({"timeout": 60, "default": "x"}, ['[Enter, or nothing within 60 s: "x"]']),
     ],
 )
