@@ -39,8 +39,17 @@ def tail(error: BaseException, limit: int = MAX_TAIL) -> str:
 
 def _report(error: BaseException) -> traceback.TracebackException:
     report = traceback.TracebackException.from_exception(error)
-    _without_ours(report)
-    _with_output(report, error)
+    left = [(report, error)]
+    while left:  # a chain of causes may be longer than Python calls deep
+        each, raised = left.pop()
+        _without_ours(each)
+        _with_output(each, raised)
+        inner = raised.exceptions if isinstance(raised, BaseExceptionGroup) else ()
+        told = (each.__cause__, each.__context__, *(each.exceptions or ()))
+        reasons = (raised.__cause__, raised.__context__, *inner)
+        left += [
+            (one, other) for one, other in zip(told, reasons, strict=False) if one is not None and other is not None
+        ]
     return report
 
 
@@ -49,9 +58,6 @@ def _without_ours(report: traceback.TracebackException) -> None:
     while frames and frames[0].filename.startswith(RUNNERS):
         del frames[0]
     report.stack = traceback.StackSummary.from_list([each for each in frames if not each.filename.startswith(OURS)])
-    for other in (report.__cause__, report.__context__, *(report.exceptions or ())):
-        if other is not None:
-            _without_ours(other)
 
 
 def _with_output(report: traceback.TracebackException, error: BaseException) -> None:
@@ -60,11 +66,6 @@ def _with_output(report: traceback.TracebackException, error: BaseException) -> 
         written = [_written(name, text) for name, text in (("stdout", error.stdout), ("stderr", error.stderr))]
         # The attribute holds the exception's own list.
         report.__notes__ = [*(report.__notes__ or ()), *(note for note in written if note)]
-    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    told = (report.__cause__, report.__context__, *(report.exceptions or ()))
-    for other, raised in zip(told, (error.__cause__, error.__context__, *inner), strict=False):
-        if other is not None and raised is not None:
-            _with_output(other, raised)
 
 
 def _written(stream: str, output: str | bytes | None) -> str | None:

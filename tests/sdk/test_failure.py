@@ -84,6 +84,15 @@ def test_causes_are_kept_and_cleaned_too() -> None:
     assert "sdk/longtask" not in text
 
 
+def test_a_chain_of_causes_that_is_longer_than_python_calls_deep_keeps_its_end() -> None:
+    error: BaseException = ValueError("row 17 has no price")
+    for number in range(2000):
+        error, cause = RuntimeError(f"try {number}"), error
+        error.__cause__ = cause
+    assert tail(error).endswith("RuntimeError: try 1999")
+    assert readable(error).startswith("ValueError: row 17 has no price\n")
+
+
 def test_a_group_shows_what_is_in_it() -> None:
     async def fail() -> None:
         async with asyncio.TaskGroup() as group:
