@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from longtask.frames import OURS
+from longtask.frames import OURS, RUNNERS
 
 
 class TargetError(Exception):
@@ -65,7 +65,8 @@ def _quiet() -> Iterator[None]:
 
 
 def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    text = error.msg if isinstance(error, SyntaxError) else error  # whose text ends with its place
+    return f"{type(error).__name__}: {text}"
 
 
 def _advice(module: str, error: BaseException) -> str:
@@ -82,5 +83,8 @@ def _advice(module: str, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     if frames and frames[-1].filename.startswith(OURS):  # what @longtask.task refuses says what to do
         return ")"
-    place = f" in {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    theirs = [each for each in frames if not each.filename.startswith(RUNNERS)]
+    place = f" in {theirs[-1].filename}:{theirs[-1].lineno}" if theirs else ""
+    if isinstance(error, SyntaxError) and error.filename:
+        place = f" in {error.filename}:{error.lineno}"
     return f"{place}): its own code fails while it is imported; correct that first"

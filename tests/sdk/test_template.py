@@ -269,6 +269,9 @@ def test_a_function_without_a_result_has_no_result_schema(module: str, run: Run)
         ),
         (["failing:f", "--image", "x"], "failing cannot be imported (ZeroDivisionError: division by zero in /"),
         (["failing:f", "--image", "x"], "failing.py:2): its own code fails while it is imported; correct that first"),
+        (["syntax:f", "--image", "x"], "syntax cannot be imported (SyntaxError: '(' was never closed in /"),
+        (["syntax:f", "--image", "x"], "/syntax.py:2): its own code fails while it is imported; correct that first"),
+        (["encoded:f", "--image", "x"], "): its own code fails while it is imported; correct that first"),
         (["refused:f", "--image", "x"], "return it, and tell what is done so far with ctx.progress(current, total))\n"),
         (
             ["{m}:strange", "--image", "x"],
@@ -292,12 +295,15 @@ def test_what_cannot_become_a_template_is_told_in_a_sentence(
         "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--rate', required=True)\n"
         "parser.parse_args([])"
     )
+    Path("syntax.py").write_text("rows = 0\nprint(")
+    Path("encoded.py").write_bytes(b"name = 'gr\xfcn'")
     Path("failing.py").write_text("rows = 0\n1 / rows")
     Path("refused.py").write_text("import longtask\n@longtask.task\ndef f():\n    yield 1")
     code, text, errors = run(*(each.replace("{m}", module) for each in arguments))
     assert (code, text) == (2, "")
     assert sentence.replace("{m}", module) in errors
     assert "Traceback" not in errors
+    assert "importlib" not in errors
 
 
 @pytest.fixture
