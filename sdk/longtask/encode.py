@@ -210,6 +210,10 @@ def _no_form(value: Any, path: str) -> Unencodable:
     name = type(value).__qualname__
     if name in ("NAType", "NaTType"):
         return Unencodable(f"{path} is {name[:-4]}, a value that is missing: return None in its place")
+    if hasattr(value, "__await__"):
+        return Unencodable(
+            f"{path} is a {name} that nobody has awaited: write await before the call, in an async function"
+        )
     frame = "its to_dict(...), or return " if hasattr(value, "to_dict") else ""
     return Unencodable(
         f"{path} is a {name}, which has no JSON form: return {frame}numbers, text, lists, dicts, "

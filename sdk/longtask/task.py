@@ -105,6 +105,8 @@ class Task(Generic[P, R_co]):
 
     def call(self, context: Context, *arguments: Any, **parameters: Any) -> Any:
         """Call the function with this context, which is longtask.current() meanwhile."""
+        if any(isinstance(each, Context) for each in (*arguments, *parameters.values())):
+            raise TypeError(f"{self.function.__qualname__} is a task, and gets its context by itself: leave it out")
         first = (context,) if self.signature.takes_context else ()
         if self.signature.is_async:
             return self._call_async(context, *first, *arguments, **parameters)

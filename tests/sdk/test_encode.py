@@ -173,6 +173,18 @@ def test_a_pydantic_model_is_written_as_it_writes_itself() -> None:
         encode(settings(rate=float("nan"), day=date(2026, 1, 31), modelName="digits"))
 
 
+def test_what_nobody_has_awaited_is_told_so() -> None:
+    async def inner() -> int:
+        return 3
+
+    coroutine = inner()
+    with pytest.raises(
+        Unencodable, match=r"^result is a coroutine that nobody has awaited: write await before the call"
+    ):
+        encode(coroutine)
+    coroutine.close()
+
+
 def test_a_value_that_holds_itself_is_refused_and_has_no_rest() -> None:
     loop: list[Any] = []
     loop.extend([loop, loop])

@@ -54,6 +54,17 @@ def test_a_task_within_a_task_tells_the_same_context() -> None:
     assert [report["current"] for report in told.reports] == [1, 5]
 
 
+def test_who_gives_a_task_its_context_is_told_to_leave_it_out() -> None:
+    with recording():
+        for call in (
+            lambda: work.square(longtask.current(), 3),  # type: ignore[call-arg, arg-type]
+            lambda: work.square(ctx=longtask.current(), number=3),  # type: ignore[call-arg]
+            lambda: work.wait_a_moment(longtask.current()),  # type: ignore[call-arg]
+        ):
+            with pytest.raises(TypeError, match="is a task, and gets its context by itself: leave it out"):
+                call()
+
+
 def test_options_say_what_the_tool_is_called() -> None:
     @longtask.task(name="model-training", title="Model Training", description="Trains a model.")
     def train(epochs: int = 1) -> int:
