@@ -75,7 +75,8 @@ def _held_against(file: Path, signature: Signature, name: str, options: argparse
     found = changes(old, *wanted)
     if not found:
         return 0 if options.check else _told(f"{file}: is up to date, nothing is changed", 0)
-    new = changed(old, found)
+    written = changed(text, found)
+    new = written.replace("\r\n", "\n")
     if changes(new, *wanted):
         raise BadFile(f"{found[0].path} {found[0].problem}: write it by hand", found[0].line)
     places = [f"{file}:{each.line}: {each.path} {each.problem}\n" for each in found]
@@ -83,7 +84,7 @@ def _held_against(file: Path, signature: Signature, name: str, options: argparse
     told = "".join([*places, *lines])
     if options.check:
         return _told(f"{told}{_mending(found, options)}", 1)
-    _write(file, new.replace("\n", "\r\n") if "\r\n" in text else new)
+    _write(file, written)
     return _told(f"{told}{file}: is changed so", 0)
 
 
@@ -121,8 +122,8 @@ def _mending(found: list[Change], options: argparse.Namespace) -> str:
     computed = ""
     if any(each.path.endswith(".default") for each in found):
         computed = (
-            "a default that is computed when the module is imported is another one each time: write None, and compute "
-            "it in the function\n"
+            "if a default was not edited, it is computed when the module is imported, and another one each time: write "
+            "None, and compute it in the function\n"
         )
     command = _command(options, "--update", str(options.check))
     return f"{computed}this writes what the function says now, and keeps the rest of the file: {command}"

@@ -1,5 +1,6 @@
 """A template in a file, held against what the function says now: what differs, and the file with it."""
 
+import bisect
 import difflib
 import json
 import re
@@ -68,9 +69,13 @@ def changes(file: str, name: str, target: str, python: str | None, wanted: Part)
 
 
 def changed(file: str, found: list[Change]) -> str:
-    """The file with these changes; every other line is as it was."""
+    """The file with these changes, which count each of its line ends as one character; every other line is as it was,
+    and new ones end as most do."""
+    returns = [at.start() - number for number, at in enumerate(re.finditer("\r\n", file))]
+    line_end = "\r\n" if 2 * len(returns) > file.count("\n") else "\n"
     for change in reversed(found):
-        file = file[: change.start] + change.new + file[change.end :]
+        start, end = (at + bisect.bisect_left(returns, at) for at in (change.start, change.end))
+        file = file[:start] + change.new.replace("\n", line_end) + file[end:]
     return file
 
 

@@ -369,7 +369,9 @@ def test_a_file_that_has_drifted_is_told_with_the_difference_and_the_command(
     other = changed(module, old, new)
     code, text, errors = run(f"{other}:model_training", "--check", str(written))
     assert (code, text) == (1, "")
-    assert ("write None, and compute it in the function" in errors) == (old == "epochs: int = 10")
+    assert ("if a default was not edited, it is computed when the module is imported" in errors) == (
+        old == "epochs: int = 10"
+    )
     assert f"keeps the rest of the file: longtask template {other}:model_training --update templates.yaml\n" in errors
     assert [line for line in errors.splitlines() if line in lines] == lines
 
@@ -711,6 +713,27 @@ def test_an_update_keeps_the_link_the_mode_and_the_files_beside_it(module: str, 
     assert written.stat().st_mode & 0o777 == 0o640
     assert Path("templates.yaml.new").read_text() == "mine"
     assert sorted(path.name for path in Path().glob("*templates*")) == ["templates.yaml", "templates.yaml.new"]
+
+
+@pytest.mark.parametrize("returns", [{0}, {3, 9, 20}, {*range(0, 200, 2)}, {*range(1, 200)}], ids=len)
+def test_an_update_leaves_every_line_its_own_end(module: str, run: Run, written: Path, returns: set[int]) -> None:
+    def mixed(text: str) -> list[str]:
+        lines = text.splitlines(keepends=True)
+        return [line.replace("\n", "\r\n") if number in returns else line for number, line in enumerate(lines)]
+
+    before = mixed(written.read_text(encoding="utf-8"))
+    written.write_bytes("".join(before).encode())
+    other = changed(module, "epochs: int", "rounds: int")
+    options = ["--memory", "3Gi", "--deadline", "60"]
+    assert run(f"{other}:model_training", "--update", str(written), *options)[0] == 0
+    after = written.read_bytes().decode().splitlines(keepends=True)
+    kept = [line for line in before if line in after]
+    assert len(kept) > len(before) - 10
+    most = "\r\n" if sum(line.endswith("\r\n") for line in before) * 2 > len(before) else "\n"
+    assert [line for line in after if line.strip() == "activeDeadlineSeconds: 60"] == [
+        f"  activeDeadlineSeconds: 60{most}"
+    ]
+    assert run(f"{other}:model_training", "--check", str(written), *options)[0] == 0
 
 
 def test_what_is_no_file_is_not_replaced_by_an_update(module: str, run: Run) -> None:
