@@ -337,8 +337,10 @@ def _typed(text: str, schema: Mapping[str, Any] | None) -> tuple[Any, str | None
     if not text and schema is None:
         return text, "answer is empty"
     candidates: list[Any] = [text]
-    with suppress(ValueError):
-        candidates.insert((schema or {}).get("type") == "string", json.loads(text))
+    with suppress(ValueError, RecursionError):
+        spelt = json.loads(text)
+        json.dumps(spelt, allow_nan=False)  # Python reads NaN and 1e400 too
+        candidates.insert((schema or {}).get("type") == "string", spelt)
     problems = [misfit(dict(schema or {}), each, "answer") for each in candidates]
     fitting = [each for each, problem in zip(candidates, problems, strict=True) if problem is None]
     return (fitting[0], None) if fitting else (candidates[0], problems[0])

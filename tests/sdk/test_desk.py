@@ -144,6 +144,9 @@ def test_a_question_is_answered_on_the_terminal(person: Person, line: str, optio
         ('"3"\n3\n', {"schema": int}, "answer is '3', and must be a whole number"),
         ("3.5\n3\n", {"schema": {"type": "number", "multipleOf": 3}}, "answer is 3.5, and must be a multiple of 3"),
         ("c\n3\n", {"schema": Literal["a", "3"]}, "answer is 'c', and must be one of 'a', '3'"),
+        ("NaN\n3\n", {"schema": {"type": "number"}}, "answer is 'NaN', and must be a number"),
+        ("1e400\n3\n", {"schema": {"type": "number"}}, "answer is '1e400', and must be a number"),
+        (f"{'[' * 4000}\n3\n", {"schema": int}, "characters), and must be a whole number"),
         ("\n3\n", {}, "answer is empty"),
         (f"{'x' * 4097}\n3\n", {}, "answer has 4097 characters, and must have at most 4096"),
         (
