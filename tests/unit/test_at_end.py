@@ -241,6 +241,13 @@ OVER = {"active_deadline_seconds": 50}
         ),
         pytest.param([{"reason": "Evicted"}, {}], {}, "Deleted", NOBODY_SAW, id="after-an-eviction"),
         pytest.param([{"reason": "Evicted"}], {}, "BackoffLimitExceeded", "too many", id="an-eviction-fails-no-job"),
+        pytest.param(
+            [{"reason": "Evicted", "exit_code": 137, "message": "kubelet evicted the pod: too much local storage"}],
+            {},
+            "Evicted",
+            "kubelet evicted the pod: too much local storage",
+            id="an-eviction-for-what-it-used-itself-does",
+        ),
         pytest.param([], {}, "BackoffLimitExceeded", "too many", id="none-was-seen"),
     ],
 )
@@ -262,6 +269,37 @@ def test_a_failed_job_that_counts_more_than_was_seen_is_not_explained_by_the_rec
     failure = plan(_ended(before, job=twice)).status.failure
     assert failure is not None
     assert (failure.reason, failure.message) == ("BackoffLimitExceeded", "too many")
+
+
+def test_a_failed_job_of_more_attempts_than_are_kept_is_explained_by_the_last_one() -> None:
+    kept = [attempt(n, f"{n}", n, reason="Error", exit_code=n, end_time=at(n + 1)) for n in range(6, 26)]
+    before = at_work(attempts=kept, attempt_count=27, disruption_count=2)
+    for failures, reason in ((25, "Error"), (26, "BackoffLimitExceeded")):
+        failure = plan(_ended(before, job=replace(FAILED, failures=failures))).status.failure
+        assert failure is not None
+        assert failure.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "said", "message"),
+    [
+        (
+            "Evicted",
+            "Usage of EmptyDir volume exceeds 1Gi",
+            "kubelet evicted the pod: Usage of EmptyDir volume exceeds",
+        ),
+        ("OutOfcpu", "Node didn't have enough resource: cpu", "Node didn't have enough resource: cpu"),
+    ],
+)
+def test_a_pod_that_no_container_of_is_known_explains_the_failure_once_it_is_gone_too(
+    reason: str, said: str, message: str
+) -> None:
+    refused = pod(phase="Failed", reason=reason, message=said)
+    seen = plan(_ended(status(Phase.PENDING), job=job(), pods=(refused,))).status
+    failure = plan(_ended(seen, job=FAILED)).status.failure
+    assert failure is not None
+    assert failure.reason == reason
+    assert failure.message.startswith(message)
 
 
 def test_a_failed_job_without_pods_whose_work_was_done_is_done() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from longtask_api.longtask import Attempt, Failure, LongTaskStatus
-from longtask_operator.planning.diagnosis import DISRUPTIONS, attempt_message, attempt_reason
+from longtask_operator.planning.diagnosis import DISRUPTIONS, EVICTED_BY_KUBELET, attempt_message, attempt_reason
 from longtask_operator.planning.done import COMPLETED, is_done
 from longtask_operator.planning.observed import JobView, PodView
 from longtask_operator.planning.stall import ended_by
@@ -15,7 +15,7 @@ NOT_DISRUPTED = ("Suspended", COMPLETED)
 """Reasons of attempts whose pod may have been taken away, which made no difference."""
 
 NOT_COUNTED = ("Suspended", "Disrupted", *DISRUPTIONS.values())
-"""Reasons of attempts that are no failure for the Job."""
+"""Reasons of attempts that are no failure for the Job, but for evictions that the work brought about itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,16 @@ def failed_with(job: JobView, status: LongTaskStatus) -> Attempt | None:
     """The attempt with which a Job failed, by the record alone: its pods are gone. None where the Job has counted one
     that nobody saw. What the cluster took away, or a suspension, it does not count.
     """
-    counted = [each for each in status.attempts if each.reason not in NOT_COUNTED]
-    tells = counted and counted[-1] is status.attempts[-1] and len(counted) >= job.failures
-    return counted[-1] if tells else None
+    last = status.attempts[-1] if status.attempts else None
+    if last is None or not _is_counted(last):
+        return None
+    suspended = sum(each.reason == "Suspended" for each in status.attempts)
+    seen = (status.attempt_count or 0) - (status.disruption_count or 0) - suspended
+    return last if seen >= job.failures else None
+
+
+def _is_counted(attempt: Attempt) -> bool:
+    return attempt.reason not in NOT_COUNTED or (attempt.message or "").startswith(EVICTED_BY_KUBELET)
 
 
 def unrecorded(status: LongTaskStatus, pods: Sequence[PodView]) -> list[PodView]:

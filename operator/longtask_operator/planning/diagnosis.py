@@ -28,6 +28,9 @@ DISRUPTIONS = {
 }
 """Reasons of the DisruptionTarget condition (https://kubernetes.io/docs/concepts/workloads/pods/disruptions/)."""
 
+EVICTED_BY_KUBELET = "kubelet evicted the pod"
+"""How the message begins of an attempt that was evicted for what it used itself: to the Job that is a failure."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
@@ -402,12 +405,14 @@ def attempt_message(
     """Why an attempt that ended for this reason did so, in a sentence; None where reason and exit code say it all.
     `total_deadline` is what is told when the operator stopped it for that."""
     ended = pod.decisive_termination
-    if ended is None or reason in (None, "Completed", "Suspended", "Cancelled", "Deleted", STALLED):
+    if reason in (None, "Completed", "Suspended", "Cancelled", "Deleted", STALLED):
+        return None
+    if ended is None and not pod.message:
         return None
     if reason == "DeadlineExceeded" and total_deadline is not None:
         return fitted(total_deadline.message, ATTEMPT_TEXT_LIMIT)
-    message, _ = _explain(reason, pod, ended, failure_sentence.told(ended.message, log), None)
-    return fitted(message, ATTEMPT_TEXT_LIMIT) if message != _how(ended) else None
+    message, _ = _explain(reason, pod, ended, failure_sentence.told(ended.message, log) if ended else "", None)
+    return None if ended is not None and message == _how(ended) else fitted(message, ATTEMPT_TEXT_LIMIT)
 
 
 def how_it_ended(pod: PodView, log: str | None) -> str:
@@ -446,7 +451,7 @@ def _explain(reason: str, pod: PodView, ended: Termination | None, told: str, me
         )
     if pod.disruption is None and pod.reason == "Evicted":
         return (
-            f"kubelet evicted the pod: {pod.message or 'it used too much of the node'}",
+            f"{EVICTED_BY_KUBELET}: {pod.message or 'it used too much of the node'}",
             "The work used more local storage or memory than it may: raise limits or the emptyDir sizeLimit. It counts "
             "as a failure, not as a disruption: retry.limit in the LongTaskTemplate says how often it is tried again.",
         )
