@@ -417,6 +417,29 @@ UNPLACED = pod(orphaned=True, node=None)
         ),
         pytest.param(_ended(active_deadline_seconds=59), Step("Failed", JOB_LOST_UNSEEN), id="deadline-not-over"),
         pytest.param(
+            _ended(active_deadline_seconds=40, attended=at(50)),
+            Step("Failed", JOB_LOST_UNSEEN),
+            id="deadline-over-by-the-time-somebody-looks-again",
+        ),
+        pytest.param(
+            _ended(active_deadline_seconds=54, attended=at(50), pods=(ended_pod(exit_code=3),)),
+            Step("Failed", f"{JOB_LOST}; its last attempt: exit code 3"),
+            id="ended-before-the-deadline",
+        ),
+        pytest.param(
+            _ended(
+                active_deadline_seconds=49,
+                pods=(ended_pod(exit_code=143, signal=15, reason="DeadlineExceeded", deadline=1),),
+            ),
+            Step("Failed", "DeadlineExceeded: the work was active for longer than its activeDeadlineSeconds (49 s)"),
+            id="stopped-for-the-deadline-by-a-node-whose-clock-is-late",
+        ),
+        pytest.param(
+            _ended(active_deadline_seconds=54, pods=(ended_pod(exit_code=3), pod("b", 55, gone=True))),
+            Step("Failed", "DeadlineExceeded: the work was active for longer than its activeDeadlineSeconds (54 s)"),
+            id="deadline-over-while-the-next-attempt-could-not-start",
+        ),
+        pytest.param(
             _ended(held(30, active_seconds=58), active_deadline_seconds=58),
             Step("Failed", JOB_LOST_HELD),
             id="deadline-cannot-be-over-while-held",
@@ -425,6 +448,12 @@ UNPLACED = pod(orphaned=True, node=None)
 )
 def test_a_job_that_is_gone(given: World, expected: Step) -> None:
     assert step(plan(given)) == expected
+
+
+@pytest.mark.parametrize("exit_code", [0, 3])
+def test_work_without_its_job_was_active_until_its_end_whenever_that_is_seen(exit_code: int) -> None:
+    after = plan(world(task(at_work()), 9000, pods=(ended_pod(ended=100, exit_code=exit_code),))).status
+    assert (after.active_seconds, after.active_since) == (98, None)
 
 
 def test_a_lost_job_ends_the_attempt_and_says_what_to_do() -> None:

@@ -25,18 +25,42 @@ def job_gone(world: World, job: JobRef) -> Plan:
     live = [pod for pod in world.pods if pod.job_uid == job.uid and not pod.ended]
     if live:
         return _without_its_job(world, status, live)
+    snapshot = status.template_snapshot
+    out_of_time = snapshot is not None and _was_out_of_time(world, job, status, snapshot)
+    status = activity.paused(status, _seen_to_end(world, job, status) or world.now)
     if status.attempts and status.attempts[-1].reason == COMPLETED:
         return _done(world, world.now, status, done_pod(None, world.pods, status))
     if world.task.spec.cancel_requested:
         failure = _as_it_ended(world, job, statuses.cancelled("and its Job was removed"))
         return statuses.ended(world, status, Phase.CANCELLED, failure=failure, at=world.now)
-    snapshot = status.template_snapshot
-    seconds = activity.limit(world.task, snapshot) if snapshot else 0
-    end = activity.deadline(status, seconds)
-    if snapshot is not None and end is not None and world.now >= end:
+    if snapshot is not None and out_of_time:
         failure = _as_it_ended(world, job, statuses.out_of_time(world, snapshot))
         return statuses.ended(world, status, Phase.FAILED, failure=failure, at=world.now)
     return statuses.ended(world, status, Phase.FAILED, failure=_lost(world, job), at=world.now)
+
+
+def _was_out_of_time(world: World, job: JobRef, status: LongTaskStatus, snapshot: TemplateSnapshot) -> bool:
+    """Whether the work was stopped for its total deadline, or still to be done then. What nobody saw end was, if its
+    Job was watched until then."""
+    end = activity.deadline(status, activity.limit(world.task, snapshot))
+    if end is None or world.now < end:
+        return False
+    pod, ended = _last_pod(world, job), _seen_to_end(world, job, status)
+    if ended is None:
+        return world.attended is None or world.attended <= end
+    return ended >= end or (pod is not None and pod.deadline == 1)
+
+
+def _seen_to_end(world: World, job: JobRef, status: LongTaskStatus) -> datetime | None:
+    """When the last attempt ended, as its container told; None where nobody saw that, or another pod was to follow."""
+    pod, last = _last_pod(world, job), status.attempts[-1] if status.attempts else None
+    if last is None or last.exit_code is None or (pod is not None and pod.uid != last.pod_uid):
+        return None
+    return last.end_time
+
+
+def _last_pod(world: World, job: JobRef) -> PodView | None:
+    return newest(pod for pod in world.pods if pod.job_uid == job.uid)
 
 
 _NOTHING: tuple[Action, ...] = ()
@@ -69,7 +93,7 @@ def _without_its_job(world: World, status: LongTaskStatus, live: list[PodView]) 
 
 
 def _lost(world: World, job: JobRef) -> Failure:
-    pod = newest(pod for pod in world.pods if pod.job_uid == job.uid)
+    pod = _last_pod(world, job)
     hint = "Start it again. To end work, cancel the task instead of deleting its Job."
     if pod is not None:
         ended = diagnosis.how_it_ended(pod, world.log)
@@ -86,7 +110,7 @@ def _lost(world: World, job: JobRef) -> Failure:
 
 def _as_it_ended(world: World, job: JobRef, failure: Failure) -> Failure:
     """The failure with what the last pod of a Job that is gone tells."""
-    pod = newest(pod for pod in world.pods if pod.job_uid == job.uid)
+    pod = _last_pod(world, job)
     ended = pod.decisive_termination if pod is not None else None
     return failure.model_copy(
         update={
