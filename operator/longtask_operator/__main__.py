@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -116,7 +116,9 @@ class Operator:
                     cluster, self._cache, settings.report_interval_seconds, settings.report_writes_per_second
                 )
                 api = self._task_api(client, cluster, writes, store, validator, archive)
-                lead = partial(self._lead, sessions.run, archiver.run, lambda: queue.run(watches.keys()))
+                lead = partial(
+                    self._lead, sessions.run, archiver.run, lambda: _decide(queue, watches.keys(), reconciler)
+                )
                 stack.enter_context(METRICS.watchdog.watching())
                 await self._until_stopped(watches, lease, lead, api, writes)
         finally:
@@ -245,6 +247,14 @@ class Operator:
     def _deaf(self) -> str | None:
         """Of what nothing is heard any more, in words; asked before there are watches, too."""
         return self._silent()
+
+
+async def _decide(queue: WorkQueue[Key], first: Iterable[Key], reconciler: Reconciler) -> None:
+    """A term of the leader: until cancelled."""
+    try:
+        await queue.run(first)
+    finally:
+        reconciler.term_is_over()
 
 
 @contextlib.asynccontextmanager

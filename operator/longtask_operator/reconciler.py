@@ -63,7 +63,7 @@ class Reconciler:
         self._shares = Shares(cache, policy.max_active)
         self._unanswered: dict[str, tuple[LongTask, LongTaskStatus]] = {}
         """Of a status write that may have been stored, by task: the task it was planned from, and what was to be
-        written. Its Events are told once that is seen."""
+        written. Its Events are told once that is seen, in the term in which it was sent."""
 
     async def reconcile(self, uid: str) -> float | None:
         """One step; the seconds after which to look again, if nothing happens before.
@@ -99,6 +99,11 @@ class Reconciler:
                 METRICS.conflicts.inc()
                 return 0.0 if await self._look_anew(task) else None
         return await self._finish(world, wanted)
+
+    def term_is_over(self) -> None:
+        """Forget what this replica cannot tell apart any more from the writes of another leader, which told of its own
+        and may have planned the same."""
+        self._unanswered.clear()
 
     async def _clear_away(self, uid: str) -> float | None:
         """Delete the pods that a Job has left behind of a task that is gone: nobody else would."""

@@ -1,5 +1,6 @@
 """Before anything is done about work its task is read live, and what has changed since is planned anew."""
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any, cast
@@ -8,6 +9,7 @@ import pytest
 from aiohttp import ServerDisconnectedError
 
 from longtask_api.longtask import LongTask, LongTaskStatus, Phase
+from longtask_operator.__main__ import _decide
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
 from longtask_operator.metrics import METRICS
@@ -15,6 +17,8 @@ from longtask_operator.planning.logs import LogTail
 from longtask_operator.planning.observed import JobView, PodEvent, PodView
 from longtask_operator.planning.world import Change, DeletePod, Plan, Policy, SetSuspend
 from longtask_operator.reconciler import Reconciler
+from longtask_operator.watches import Key
+from longtask_operator.workqueue import WorkQueue
 from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import Validator
 from tests.unit import given
@@ -167,6 +171,32 @@ async def test_an_end_whose_answer_was_lost_is_told_and_counted_once_it_is_seen(
     for _ in range(2):
         await steps._tell_what_was_stored(cache.tasks[given.TASK_UID])
     assert (server.events, _ended_tasks()) == (["Failed"] * told, counted + told)
+
+
+async def test_an_end_that_another_leader_may_have_written_is_not_told_again() -> None:
+    task = given.task(given.at_work())
+    server = ApiServer(task, given.job())
+    steps, cache = reconciler(server, task)
+    after = given.status(Phase.FAILED, start_time=given.at(2))
+
+    async def write_task_status(task: LongTask, status: LongTaskStatus) -> LongTask:
+        raise ServerDisconnectedError
+
+    async def work(key: Key) -> None:
+        with pytest.raises(ServerDisconnectedError):
+            await steps._finish(given.world(task, 100), Plan(after))
+        lost.set()
+
+    lost = asyncio.Event()
+    server.write_task_status = write_task_status  # type: ignore[method-assign]
+    term = asyncio.create_task(_decide(WorkQueue(work, cast(Any, None), 1), [("task", given.TASK_UID)], steps))
+    await lost.wait()
+    term.cancel()
+    await asyncio.wait([term])
+    cache.put_task(newer(task.model_copy(update={"status": after})))
+    counted = _ended_tasks()
+    await steps._tell_what_was_stored(cache.tasks[given.TASK_UID])
+    assert (server.events, _ended_tasks(), steps._unanswered) == ([], counted, {})
 
 
 HELD = given.task(given.status(Phase.RUNNING), suspend=True)
