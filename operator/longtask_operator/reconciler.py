@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -39,6 +40,8 @@ LOG_LINES = 250
 SHORT_LOG_LINES = 100
 """Of a failure and of a success: as many mostly fill the field that is kept; where they do not, more are asked for."""
 LOG_BYTES = 32 * 1024
+UNANSWERED = 10
+"""Tries of one status write that are remembered where none is answered."""
 LOG_PATIENCE = timedelta(seconds=60)
 """How long the end of a failed task waits for a log that cannot be read: the node may be lost."""
 
@@ -61,9 +64,9 @@ class Reconciler:
         self._policy = policy
         self._attended = attended
         self._shares = Shares(cache, policy.max_active)
-        self._unanswered: dict[str, tuple[LongTask, LongTaskStatus]] = {}
-        """Of a status write that may have been stored, by task: the task it was planned from, and what was to be
-        written. Its Events are told once that is seen, in the term in which it was sent."""
+        self._unanswered: dict[str, tuple[LongTask, deque[LongTaskStatus]]] = {}
+        """Of status writes of which one may have been stored, by task: the task they were planned from, and what was to
+        be written. Its Events are told once that is seen, in the term in which it was sent."""
 
     async def reconcile(self, uid: str) -> float | None:
         """One step; the seconds after which to look again, if nothing happens before.
@@ -297,13 +300,13 @@ class Reconciler:
                 written = await self._cluster.write_task_status(world.task, after)
             except KubeError as error:
                 if error.status >= 500:
-                    self._unanswered[world.task.metadata.uid] = world.task, after
+                    self._note_unanswered(world.task, after)
                 if error.status not in (404, 409):
                     raise
                 METRICS.conflicts.inc()
                 return 0.0 if await self._refresh(world.task) is not None else None
             except (aiohttp.ClientError, TimeoutError):
-                self._unanswered[world.task.metadata.uid] = world.task, after
+                self._note_unanswered(world.task, after)
                 raise
             self._unanswered.pop(world.task.metadata.uid, None)
             self._cache.put_task(written)
@@ -312,14 +315,19 @@ class Reconciler:
             return None
         return max(0.0, (wanted.look_again - clock.now()).total_seconds())
 
+    def _note_unanswered(self, task: LongTask, after: LongTaskStatus) -> None:
+        _, sent = self._unanswered.setdefault(task.metadata.uid, (task, deque(maxlen=UNANSWERED)))
+        sent.append(after)
+
     async def _tell_what_was_stored(self, task: LongTask) -> None:
-        """Of a write whose answer was lost, as soon as another version of the task says whether it was stored."""
-        planned_from, after = self._unanswered.get(task.metadata.uid, (task, task.status))
+        """Of writes whose answers were lost, as soon as another version of the task says which of them was stored."""
+        planned_from, sent = self._unanswered.get(task.metadata.uid, (task, ()))
         if planned_from.metadata.resource_version == task.metadata.resource_version:
             return
         del self._unanswered[task.metadata.uid]
-        if _is_stored(after, task.status):
-            await self._tell(planned_from, after)
+        stored = next((after for after in sent if _is_stored(after, task.status)), None)
+        if stored is not None:
+            await self._tell(planned_from, stored)
 
     async def _tell(self, task: LongTask, after: LongTaskStatus) -> None:
         """Count, log and tell in Events that the status of the task has become that."""

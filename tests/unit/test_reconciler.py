@@ -173,6 +173,24 @@ async def test_an_end_whose_answer_was_lost_is_told_and_counted_once_it_is_seen(
     assert (server.events, _ended_tasks()) == (["Failed"] * told, counted + told)
 
 
+async def test_of_tries_that_were_not_answered_the_one_that_was_stored_is_told() -> None:
+    task = given.task(given.at_work())
+    server = ApiServer(task, given.job())
+    steps, cache = reconciler(server, task)
+
+    async def write_task_status(task: LongTask, status: LongTaskStatus) -> LongTask:
+        raise ServerDisconnectedError
+
+    server.write_task_status = write_task_status  # type: ignore[method-assign]
+    tries = [given.held(since, attempt_count=1, active_seconds=5) for since in (99, 100)]
+    for after in tries:
+        with pytest.raises(ServerDisconnectedError):
+            await steps._finish(given.world(task, 100), Plan(after))
+    cache.put_task(newer(task.model_copy(update={"status": tries[0]})))
+    await steps._tell_what_was_stored(cache.tasks[given.TASK_UID])
+    assert server.events == ["Suspended"]
+
+
 async def test_an_end_that_another_leader_may_have_written_is_not_told_again() -> None:
     task = given.task(given.at_work())
     server = ApiServer(task, given.job())
