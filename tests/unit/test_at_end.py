@@ -9,7 +9,7 @@ from longtask_api.conditions import find
 from longtask_api.longtask import Failure, LongTaskStatus, Phase
 from longtask_api.reports import Artifact, Progress, Result
 from longtask_operator.cluster import owned
-from longtask_operator.planning.diagnosis import lost_node
+from longtask_operator.planning.diagnosis import STOPPED, lost_node
 from longtask_operator.planning.observed import PodEvent
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.world import World
@@ -185,8 +185,8 @@ def test_a_task_that_failed_under_a_cancel_is_cancelled_and_keeps_log_and_exit_c
         pytest.param(
             {"pods": (ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1),)},
             "DeadlineExceeded",
-            "the attempt took longer than the template's deadline for one attempt (1 s)",
-            id="a-template-that-gives-an-attempt-one-second",
+            STOPPED,
+            id="stopped-and-given-more-time-before-that-was-seen",
         ),
         pytest.param({"pods": (running_pod(gone=True),)}, "Deleted", "somebody deleted the pod", id="pod-deleted"),
         pytest.param(
@@ -515,6 +515,21 @@ def test_a_stop_for_the_total_deadline_says_where_that_is_set(
     after = plan(given).status
     assert after.failure is not None
     assert after.failure.hint == f"Give it less to do, or more time: {setting}"
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["without its Job", "with its Job"])
+def test_an_attempt_that_was_stopped_and_given_more_time_before_that_was_seen_names_no_deadline(*, gone: bool) -> None:
+    stopped = ended_pod(exit_code=143, signal=15, reason="DeadlineExceeded", deadline=1)
+    after = plan(_ended(active_deadline_seconds=7200, job=None if gone else FAILED, pods=(stopped,))).status
+    assert after.attempts[0].message == STOPPED
+    assert after.failure is not None
+    assert STOPPED in after.failure.message
+
+
+def test_an_attempt_without_a_job_that_was_stopped_as_it_did_not_start_says_so() -> None:
+    stopped = pod(orphaned=True, deadline=1, phase="Failed", reason="DeadlineExceeded")
+    after = plan(world(task(status(Phase.PENDING)), 610, pods=(stopped,))).status
+    assert after.message == f"{JOB_LOST}; its last attempt: {STOPPED}"
 
 
 def test_an_attempt_that_was_stopped_for_the_deadline_of_the_task_says_so() -> None:

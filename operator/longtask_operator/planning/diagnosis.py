@@ -86,6 +86,8 @@ CONTAINER_LOST = "ContainerStatusUnknown"
 """With which kubelet tells of a container that it no longer knows."""
 NOT_THE_WORKS_WORDS = (CONTAINER_LOST, "StartError", "ContainerCannotRun")
 """Reasons with which the message of a container's end is kubelet's, or the runtime's."""
+STOPPED = "LongTask stopped the attempt, as the time that it had then was over"
+"""Told where it has more time since, or where its Job is gone and no pod of it started in time."""
 LOG_HINT = "The log tail shows what happened; correct it and start again."
 SILENT_HINT = (
     "It wrote nothing to its log: let it write what it does and why it stops, to stdout or stderr, and start again."
@@ -417,6 +419,8 @@ def attempt_message(
 
 def how_it_ended(pod: PodView, log: str | None) -> str:
     """How the pod's attempt ended, in its own words too; empty where its end was not seen."""
+    if _was_stopped(pod):
+        return STOPPED
     ended = pod.decisive_termination
     if ended is None:
         return ""
@@ -443,6 +447,11 @@ def _explain(reason: str, pod: PodView, ended: Termination | None, told: str, me
         return (
             f"{_who(pod)} used more memory than it may have{f' ({known})' if known else ''}",
             "Start again with parameters that need less memory, or raise resources.limits.memory in the template.",
+        )
+    if reason == "DeadlineExceeded" and pod.deadline == 1:
+        return (
+            STOPPED,
+            "Give it less to do, or start it again with more time: spec.activeDeadlineSeconds of the task.",
         )
     if reason == "DeadlineExceeded":
         return (
