@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from longtask_api.conditions import find
-from longtask_api.longtask import Failure, LongTaskStatus, Phase
-from longtask_api.reports import Artifact, Progress, Result
+from longtask_api.longtask import Failure, LongTaskStatus, Phase, StallAction, StallPolicy
+from longtask_api.reports import Artifact, InputRequest, Progress, Result
 from longtask_operator.cluster import owned
 from longtask_operator.planning.diagnosis import STOPPED, lost_node
 from longtask_operator.planning.observed import PodEvent
@@ -454,6 +454,39 @@ def test_a_job_that_is_gone(given: World, expected: Step) -> None:
 def test_work_without_its_job_was_active_until_its_end_whenever_that_is_seen(exit_code: int) -> None:
     after = plan(world(task(at_work()), 9000, pods=(ended_pod(ended=100, exit_code=exit_code),))).status
     assert (after.active_seconds, after.active_since) == (98, None)
+
+
+SILENT = SNAPSHOT.model_copy(update={"stall": StallPolicy(timeout_seconds=40, action=StallAction.RETRY)})
+EVIDENCE = "the work has told nothing for 58 s; it has never told progress; pod pod-a runs on node-1"
+
+
+def test_work_without_its_job_that_tells_nothing_is_ended_for_it() -> None:
+    """In as many writes as with its Job: it is said, decided, done, and then told as the cause."""
+    before, told = task(at_work(template_snapshot=SILENT)), []
+    for now in (60, 70, 71):
+        after = plan(world(before, now, pods=(LEFT_BEHIND,)))
+        told.append((step(after).message, step(after).actions, step(after).again))
+        before = written(before, after)
+    assert told == [
+        (f"{GONE}, but stalled: {EVIDENCE}", (), 61),
+        (f"stalled: {EVIDENCE}; ending the attempt", (), 71),
+        (f"stalled: {EVIDENCE}; ending the attempt", ("stop pod-a",), 81),
+    ]
+    stopped = ended_pod(
+        ended=80, exit_code=143, signal=15, reason="DeadlineExceeded", deadline=1, phase="Failed", orphaned=True
+    )
+    failure = plan(world(before, 85, pods=(stopped,), log="step 7")).status.failure
+    assert failure is not None
+    assert (failure.reason, failure.exit_code, failure.log_tail) == ("Stalled", 143, "step 7")
+    assert failure.message == EVIDENCE.replace("has told", "had told", 1).replace("runs", "ran")
+
+
+def test_a_question_of_work_without_its_job_is_waited_for() -> None:
+    asked = InputRequest(id="go", message="Deploy?", created_time=at(50))
+    after = plan(_ended(at_work(input_requests=[asked]), pods=(LEFT_BEHIND,))).status
+    assert after.phase is Phase.WAITING_FOR_INPUT
+    assert after.message is not None
+    assert after.message.startswith("waiting for input: Deploy?")
 
 
 def test_a_lost_job_ends_the_attempt_and_says_what_to_do() -> None:

@@ -1,16 +1,18 @@
 """A task whose Job has ended, or is gone: what came of it."""
 
 import signal
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from longtask_api.conditions import is_true
+from longtask_api.conditions import find, is_true
 from longtask_api.longtask import ConditionType, Failure, JobRef, LongTaskStatus, Phase, TemplateSnapshot
 from longtask_api.reports import Result
 from longtask_operator.planning import activity, attempts, diagnosis, stall, statuses
 from longtask_operator.planning.done import COMPLETED, decisive_pod, done_pod, is_done
 from longtask_operator.planning.lookups import may_have_been_told_to_leave
-from longtask_operator.planning.observed import JobView, PodView, newest
+from longtask_operator.planning.observed import JobView, PodView, newest, working_pod
 from longtask_operator.planning.results import final_result, was_handed_in
+from longtask_operator.planning.running import goes_on
 from longtask_operator.planning.stopping import delete_pods, silent_node, stop_pods
 from longtask_operator.planning.world import LOOK_AGAIN, NEXT_STEP, QUIET, Action, Plan, World
 
@@ -33,6 +35,10 @@ def job_gone(world: World, job: JobRef) -> Plan:
     if world.task.spec.cancel_requested:
         failure = _as_it_ended(world, job, statuses.cancelled("and its Job was removed"))
         return statuses.ended(world, status, Phase.CANCELLED, failure=failure, at=world.now)
+    stalled = find(status.conditions, ConditionType.STALLED)
+    if stalled is not None and status.attempts and status.attempts[-1].reason == diagnosis.STALLED:
+        failure = _as_it_ended(world, job, diagnosis.for_silence(stall.afterwards(stalled), world.log))
+        return statuses.ended(world, status, Phase.FAILED, failure=failure, at=world.now)
     if snapshot is not None and out_of_time:
         failure = _as_it_ended(world, job, statuses.out_of_time(world, snapshot))
         return statuses.ended(world, status, Phase.FAILED, failure=failure, at=world.now)
@@ -84,12 +90,14 @@ def _without_its_job(world: World, status: LongTaskStatus, live: list[PodView]) 
         why, actions = "suspending, which ends the task: ", delete_pods(live)
     silent = silent_node(world.now, live)
     message = f"{why}{silent.in_words if silent else 'the Job is gone; waiting for its pods to end'}"
-    due = [moment for moment in (end, given_up) if moment is not None and moment > world.now]
-    return Plan(
-        statuses.unfinished(world, status, Phase.RUNNING, message, silent),
-        actions,
-        look_again=min([*due, world.now + LOOK_AGAIN]),
-    )
+    working = working_pod(live)
+    if why or silent is not None or working is None:
+        planned = Plan(statuses.unfinished(world, status, Phase.RUNNING, message, silent), actions)
+    else:
+        policy = snapshot.stall if snapshot is not None else None
+        planned = goes_on(world, status, policy, message, working, stop_pods(live))
+    due = [moment for moment in (end, given_up, planned.look_again) if moment is not None and moment > world.now]
+    return replace(planned, look_again=min([*due, world.now + LOOK_AGAIN]))
 
 
 def _lost(world: World, job: JobRef) -> Failure:

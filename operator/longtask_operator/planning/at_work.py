@@ -1,10 +1,10 @@
 """A task whose Job has not ended: it starts, runs, is held, or is being stopped."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from longtask_api.base import rfc3339
-from longtask_api.conditions import Condition, find
+from longtask_api.conditions import find
 from longtask_api.longtask import (
     Attempt,
     ConditionType,
@@ -15,15 +15,15 @@ from longtask_api.longtask import (
     StallPolicy,
     TemplateSnapshot,
 )
-from longtask_operator.planning import activity, diagnosis, questions, stall, statuses
+from longtask_operator.planning import activity, diagnosis, statuses
 from longtask_operator.planning.attempts import how_it_ended
 from longtask_operator.planning.diagnosis import Trouble
 from longtask_operator.planning.done import COMPLETED, done_pod, is_done
 from longtask_operator.planning.observed import JobView, PodView, newest, working_pod
+from longtask_operator.planning.running import goes_on, settled
 from longtask_operator.planning.stopping import silent_node, stop_pods
 from longtask_operator.planning.world import (
     LOOK_AGAIN,
-    NEXT_STEP,
     NODE_SILENCE,
     QUIET,
     Action,
@@ -121,13 +121,23 @@ def _state(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
     if working is None and any(pod.preparing for pod in live):
         return _preparing(world, status, live, message)
     if working is None:
-        settled = _settled(world, status.attempts[-1] if status.attempts else None)
-        if settled is not None:
-            return Plan(status, look_again=settled, defer_status=True)
+        until = settled(world, status.attempts[-1] if status.attempts else None)
+        if until is not None:
+            return Plan(status, look_again=until, defer_status=True)
         message = _ended_but_its_pod(status, live) or message
         overdue = [pod.deleted + NODE_SILENCE for pod in live if pod.deleted is not None]
         return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=min(overdue, default=None))
-    return _working(world, job, status, snapshot.stall, working, message)
+    end = _end_attempt(job, world.pods, snapshot.stall, working)
+    return goes_on(world, status, snapshot.stall, message, working, end)
+
+
+def _end_attempt(
+    job: JobView, pods: tuple[PodView, ...], policy: StallPolicy | None, pod: PodView
+) -> tuple[Action, ...]:
+    """What ends work that has stalled: for good, or so that the Job tries again."""
+    if policy is not None and policy.action is StallAction.FAIL:
+        return _stop(job, pods)
+    return () if job.deleting or pod.deadline == 1 else (StopPod(pod),)
 
 
 def _preparing(world: World, status: LongTaskStatus, live: list[PodView], message: str) -> Plan:
@@ -153,76 +163,14 @@ def _ended_but_its_pod(status: LongTaskStatus, live: list[PodView]) -> str | Non
     return f"{how}; waiting for {whom} to end{f': {trouble.message}' if trouble else ''}"
 
 
-def _working(
-    world: World, job: JobView, status: LongTaskStatus, policy: StallPolicy | None, pod: PodView, message: str
-) -> Plan:
-    """It runs, waits for an answer, or has stalled."""
-    stalled = stall.in_force(status, policy, pod) if policy is not None else None
-    if policy is not None and stalled is not None and stall.is_decided(stalled, policy, pod):
-        return _ending_stalled(world, job, status, policy, pod, stalled.message)
-    asked = questions.open_questions(world.task, world.now)
-    if asked:
-        if policy is not None:
-            status = statuses.with_condition(world, status, ConditionType.STALLED, "Unknown", "WaitingForInput", "")
-        waiting = statuses.unfinished(world, status, Phase.WAITING_FOR_INPUT, questions.in_words(asked))
-        return Plan(waiting, look_again=questions.first_expiry(asked))
-    if policy is None:
-        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message))
-    if stalled is not None:
-        return _still_silent(world, status, policy, stalled, message)
-    return _watched(world, status, policy, pod, message)
-
-
-def _watched(world: World, status: LongTaskStatus, policy: StallPolicy, pod: PodView, message: str) -> Plan:
-    """It must tell something from time to time."""
-    status = statuses.with_condition_if_set(world, status, ConditionType.STALLED, "False", "Reporting")
-    due = stall.due(status, policy, pod.running_since or world.now, world.attended)
-    if due is None or world.now < due:
-        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=due)
-    evidence = stall.evidence(status, pod, world.usage, world.now)
-    status = statuses.with_condition(world, status, ConditionType.STALLED, "True", stall.REASON, evidence)
-    message = f"{message}, but stalled: {evidence}"
-    return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=world.now + NEXT_STEP)
-
-
-def _still_silent(world: World, status: LongTaskStatus, policy: StallPolicy, stalled: Condition, message: str) -> Plan:
-    """It is said; a report would refute it. Where the policy acts, the end is decided after a while, in a write of its
-    own, which meets a report that was not seen yet."""
-    message = f"{message}, but stalled: {stalled.message}"
-    if policy.action is StallAction.NOTHING:
-        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message))
-    decision = stall.decision_due(stalled, world.attended)
-    if world.now < decision:
-        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=decision)
-    status = statuses.with_condition(world, status, ConditionType.STALLED, "True", stall.DECIDED, stalled.message)
-    decided = statuses.unfinished(world, status, Phase.RUNNING, _ending(stalled.message))
-    return Plan(decided, look_again=world.now + NEXT_STEP)
-
-
-def _ending_stalled(
-    world: World, job: JobView, status: LongTaskStatus, policy: StallPolicy, pod: PodView, evidence: str
-) -> Plan:
-    """The stored condition has decided it: the write of it would have met a report that was not seen yet."""
-    if policy.action is StallAction.FAIL:
-        actions = _stop(job, world.pods)
-    else:
-        actions = () if job.deleting or pod.deadline == 1 else (StopPod(pod),)
-    stopping = statuses.unfinished(world, status, Phase.RUNNING, _ending(evidence))
-    return Plan(stopping, actions, look_again=world.now + LOOK_AGAIN)
-
-
-def _ending(evidence: str) -> str:
-    return f"stalled: {evidence}; ending the attempt"
-
-
 def _starting(
     world: World, job: JobView, status: LongTaskStatus, snapshot: TemplateSnapshot, live: list[PodView]
 ) -> Plan:
     """No pod works: the first one is on its way, or the next one, or the Job is about to end."""
     last = status.attempts[-1] if status.attempts else None
-    settled = _settled(world, last)
-    if not live and settled is not None:
-        return Plan(status, look_again=settled, defer_status=True)
+    until = settled(world, last)
+    if not live and until is not None:
+        return Plan(status, look_again=until, defer_status=True)
     if not live and last is not None and last.reason == COMPLETED:
         return Plan(
             statuses.unfinished(world, status, Phase.RUNNING, "the work is done; waiting for its Job to say so")
@@ -251,15 +199,6 @@ def _starting(
         look_again=quiet_until if quiet else again,
         defer_status=quiet,
     )
-
-
-def _settled(world: World, last: Attempt | None) -> datetime | None:
-    """Until when it may be left open what follows the end of the attempt's container; None when it is not."""
-    pod = next((pod for pod in world.pods if last is not None and pod.uid == last.pod_uid), None)
-    if pod is None or pod.termination is None or pod.termination.finished is None:
-        return None
-    finished = pod.termination.finished
-    return finished + QUIET if finished <= world.now < finished + QUIET else None
 
 
 def _waiting_message(status: LongTaskStatus, last: Attempt | None, trouble: Trouble | None, live: list[PodView]) -> str:

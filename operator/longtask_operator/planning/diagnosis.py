@@ -365,7 +365,7 @@ def failure(
     if ended_by is not None:
         reason, message, hint = ended_by.reason, ended_by.message, ended_by.hint
     if reason == STALLED and stalled is not None:
-        message, hint = stalled, STALLED_HINT if tail is not None else STALLED_AND_SILENT_HINT
+        message, hint = stalled, _stalled_hint(tail)
     if reason == "DeadlineExceeded" and total_deadline is not None:
         message, hint = total_deadline.message, total_deadline.hint or ""
     if hint == LOG_HINT and tail is None:
@@ -415,6 +415,15 @@ def attempt_message(
         return fitted(total_deadline.message, ATTEMPT_TEXT_LIMIT)
     message, _ = _explain(reason, pod, ended, failure_sentence.told(ended.message, log) if ended else "", None)
     return None if ended is not None and message == _how(ended) else fitted(message, ATTEMPT_TEXT_LIMIT)
+
+
+def for_silence(evidence: str, log: str | None) -> Failure:
+    """Of work without its Job that was ended because it told nothing."""
+    return Failure(reason=STALLED, message=fitted(evidence), hint=_stalled_hint(log_tail(log)))
+
+
+def _stalled_hint(tail: str | None) -> str:
+    return STALLED_HINT if tail is not None else STALLED_AND_SILENT_HINT
 
 
 def how_it_ended(pod: PodView, log: str | None) -> str:

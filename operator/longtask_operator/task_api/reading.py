@@ -58,10 +58,12 @@ def router(admit: Callable[..., Awaitable[None]], cluster: Cluster, cache: Cache
 
 
 async def _log(cluster: Cluster, cache: Cache, uid: str, lines: int) -> TaskLog:
-    job = cache.jobs.get(uid)
-    if job is None:
+    job, task = cache.jobs.get(uid), cache.tasks.get(uid)
+    # Pods may work on without their Job.
+    known = job or (task.status.job_ref if task is not None else None)
+    if known is None:
         raise _not_found("NoJob", f"task {uid[:64]} has no Job here: it has not started, or its Job is gone")
-    pods = cache.pods_of(job.uid)
+    pods = cache.pods_of(known.uid)
     for pod in reversed([pod for pod in pods if not pod.gone and pod.node is not None]):
         tail = await cluster.read_log(pod, lines, LOG_BYTES)
         if tail is not None:

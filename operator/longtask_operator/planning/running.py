@@ -1,0 +1,76 @@
+"""Work that goes on, with its Job or without."""
+
+from datetime import datetime
+
+from longtask_api.conditions import Condition
+from longtask_api.longtask import Attempt, ConditionType, LongTaskStatus, Phase, StallAction, StallPolicy
+from longtask_operator.planning import questions, stall, statuses
+from longtask_operator.planning.observed import PodView
+from longtask_operator.planning.world import LOOK_AGAIN, NEXT_STEP, QUIET, Action, Plan, World
+
+
+def goes_on(
+    world: World,
+    status: LongTaskStatus,
+    policy: StallPolicy | None,
+    message: str,
+    pod: PodView,
+    end: tuple[Action, ...],
+) -> Plan:
+    """The work in the pod runs, waits for an answer, or has stalled: then `end` ends the attempt, where the policy is
+    to act."""
+    stalled = stall.in_force(status, policy, pod) if policy is not None else None
+    if policy is not None and stalled is not None and stall.is_decided(stalled, policy, pod):
+        # The stored condition has decided it: the write of it would have met a report that was not seen yet.
+        stopping = statuses.unfinished(world, status, Phase.RUNNING, _ending(stalled.message))
+        return Plan(stopping, end, look_again=world.now + LOOK_AGAIN)
+    asked = questions.open_questions(world.task, world.now)
+    if asked:
+        if policy is not None:
+            status = statuses.with_condition(world, status, ConditionType.STALLED, "Unknown", "WaitingForInput", "")
+        waiting = statuses.unfinished(world, status, Phase.WAITING_FOR_INPUT, questions.in_words(asked))
+        return Plan(waiting, look_again=questions.first_expiry(asked))
+    if policy is None:
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message))
+    if stalled is not None:
+        return _still_silent(world, status, policy, stalled, message)
+    return _watched(world, status, policy, pod, message)
+
+
+def _watched(world: World, status: LongTaskStatus, policy: StallPolicy, pod: PodView, message: str) -> Plan:
+    """It must tell something from time to time."""
+    status = statuses.with_condition_if_set(world, status, ConditionType.STALLED, "False", "Reporting")
+    due = stall.due(status, policy, pod.running_since or world.now, world.attended)
+    if due is None or world.now < due:
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=due)
+    evidence = stall.evidence(status, pod, world.usage, world.now)
+    status = statuses.with_condition(world, status, ConditionType.STALLED, "True", stall.REASON, evidence)
+    message = f"{message}, but stalled: {evidence}"
+    return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=world.now + NEXT_STEP)
+
+
+def _still_silent(world: World, status: LongTaskStatus, policy: StallPolicy, stalled: Condition, message: str) -> Plan:
+    """It is said; a report would refute it. Where the policy acts, the end is decided after a while, in a write of its
+    own, which meets a report that was not seen yet."""
+    message = f"{message}, but stalled: {stalled.message}"
+    if policy.action is StallAction.NOTHING:
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message))
+    decision = stall.decision_due(stalled, world.attended)
+    if world.now < decision:
+        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=decision)
+    status = statuses.with_condition(world, status, ConditionType.STALLED, "True", stall.DECIDED, stalled.message)
+    decided = statuses.unfinished(world, status, Phase.RUNNING, _ending(stalled.message))
+    return Plan(decided, look_again=world.now + NEXT_STEP)
+
+
+def _ending(evidence: str) -> str:
+    return f"stalled: {evidence}; ending the attempt"
+
+
+def settled(world: World, last: Attempt | None) -> datetime | None:
+    """Until when it may be left open what follows the end of the attempt's container; None when it is not."""
+    pod = next((pod for pod in world.pods if last is not None and pod.uid == last.pod_uid), None)
+    if pod is None or pod.termination is None or pod.termination.finished is None:
+        return None
+    finished = pod.termination.finished
+    return finished + QUIET if finished <= world.now < finished + QUIET else None
