@@ -21,6 +21,7 @@ from longtask_operator.cluster import Cluster, owned
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning import diagnosis, narration, stall
 from longtask_operator.planning.attempts import unrecorded
+from longtask_operator.planning.build_job import result_schema
 from longtask_operator.planning.diagnosis import Trouble
 from longtask_operator.planning.done import decisive_pod, done_pod, is_done
 from longtask_operator.planning.lookups import may_have_been_told_to_leave, pod_to_ask_about, wants_refusals
@@ -139,9 +140,12 @@ class Reconciler:
         job_uid = job.uid if job is not None else reference.uid if reference is not None else ""
         pods = self._cache.pods_of(job_uid)
         if job is None:
+            pods = tuple([await self._as_it_ended(task, pod) for pod in pods])
+            if not all(pod.ended for pod in pods):
+                return replace(world, pods=pods)
             last = done_pod(None, pods, task.status) or newest(pods)
-            log = await self._log(world, None, last) if all(pod.ended for pod in pods) else None
-            return replace(world, pods=pods, log=log)
+            log = await self._log(world, None, last)
+            return replace(world, pods=pods, log=log, mismatch=await self._mismatch(task, None, last))
         if job.finished and not end_is_seen(job, pods):
             live = await self._cluster.list_pods(task.metadata.uid)
             pods = tuple(pod for pod in live if pod.job_uid == job.uid) or pods
@@ -222,18 +226,20 @@ class Reconciler:
                     logs[pod.uid] = found.text
         return logs
 
-    async def _mismatch(self, task: LongTask, job: JobView, pod: PodView | None) -> str | None:
+    async def _mismatch(self, task: LongTask, job: JobView | None, pod: PodView | None) -> str | None:
         """How the result on the termination message does not fit; one that was handed in was checked then."""
-        done = job.complete or (pod is not None and is_done(task.status, pod))
-        if not done or job.result_schema is None:
+        done = (job is not None and job.complete) or (pod is not None and is_done(task.status, pod))
+        text = result_schema(task, job, self._cache.templates.get(task.spec.template_ref.name)) if done else None
+        if text is None:
             return None
         result = final_result(task.status, pod)
         if isinstance(result, Failure) or was_handed_in(result):
             return None
-        schema = json.loads(job.result_schema)
+        schema = json.loads(text)
         problems = await self._validator.mismatches(schema, checkable(result))
         if problems and (why := await self._validator.run(unusable, schema)) is not None:
-            logger.warning("Job %s: the result is not checked: its resultSchema %s", job.name, why)
+            about = self._cache.about(task.metadata.uid)
+            logger.warning("the result is not checked: its resultSchema %s", why, extra=about)
             return None
         return diagnosis.fitted("; ".join(str(problem) for problem in problems)) or None
 

@@ -489,6 +489,27 @@ def test_a_question_of_work_without_its_job_is_waited_for() -> None:
     assert after.message.startswith("waiting for input: Deploy?")
 
 
+def test_the_end_of_work_with_a_probe_and_without_its_job_waits_for_what_kubelet_tells() -> None:
+    probed = ended_pod(ended=59, orphaned=True, probed=True)
+    assert step(plan(_ended(pods=(probed,)))) == Step("Running", "", again=61, deferred=True)
+    after = plan(_ended(pods=(replace(probed, ended_by_kubelet="LivenessProbeFailed"),))).status
+    assert after.message == f"{JOB_LOST}; its last attempt: exit code 0 when kubelet ended it (LivenessProbeFailed)"
+    assert after.attempts[0].reason == "LivenessProbeFailed"
+
+
+def test_the_end_of_the_container_without_a_job_waits_for_that_of_its_pod() -> None:
+    still = ended_pod(ended=59, orphaned=True, phase="Running")
+    assert step(plan(_ended(pods=(still,)))) == Step("Running", "", again=61, deferred=True)
+    assert step(plan(replace(_ended(pods=(still,)), now=at(61)))) == Step("Running", GONE, again=71)
+
+
+def test_a_result_without_a_job_that_does_not_fit_says_to_what() -> None:
+    after = plan(_ended(pods=(ended_pod(told="7", orphaned=True),), mismatch="7 is no object")).status
+    assert after.message == (
+        "InvalidResult: the work succeeded but its result does not fit the template's resultSchema: 7 is no object"
+    )
+
+
 def test_a_lost_job_ends_the_attempt_and_says_what_to_do() -> None:
     after = plan(_ended()).status
     assert [(a.end_time, a.reason) for a in after.attempts] == [(at(60), "Deleted")]

@@ -13,6 +13,7 @@ from longtask_operator.__main__ import _decide
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
 from longtask_operator.metrics import METRICS
+from longtask_operator.planning.build_job import take_snapshot
 from longtask_operator.planning.logs import LogTail
 from longtask_operator.planning.observed import JobView, PodEvent, PodView
 from longtask_operator.planning.world import Change, DeletePod, Plan, Policy, SetSuspend
@@ -110,6 +111,52 @@ async def test_work_is_not_failed_for_a_result_schema_that_cannot_be_used(
     steps, _ = reconciler(ApiServer(task, job), task)
     with Validator() as steps._validator:
         assert await steps._mismatch(task, job, given.ended_pod(told="7")) == mismatch
+
+
+@pytest.mark.parametrize(("edited", "fits"), [(False, False), (True, True)], ids=["same template", "edited since"])
+async def test_the_result_of_work_without_its_job_is_held_against_the_template_it_was_started_from(
+    *, edited: bool, fits: bool
+) -> None:
+    template = given.template({"resultSchema": {"type": "object", "required": ["rows"]}})
+    status = given.at_work(template_snapshot=take_snapshot(template))
+    server = ApiServer(given.task(status), cast(Any, None))
+    pod = given.ended_pod(told='{"oops": 1}', orphaned=True, resource_version=2)
+
+    async def list_pods(task_uid: str | None = None) -> list[PodView]:
+        return [pod]
+
+    async def read_log(pod: PodView, lines: int, limit: int) -> LogTail | None:
+        return None
+
+    server.list_pods, server.read_log = list_pods, read_log  # type: ignore[method-assign, attr-defined]
+    steps, cache = reconciler(server, given.task(status))
+    cache.put_pod(pod)
+    cache.drop_job(given.job())
+    cache.templates["training"] = given.template({"retry": {"limit": 2}}) if edited else template
+    with Validator() as steps._validator:
+        await steps.reconcile(given.TASK_UID)
+    assert server.statuses[-1].phase == (Phase.SUCCEEDED if fits else Phase.FAILED)
+
+
+async def test_probes_of_work_without_its_job_are_asked_for_too() -> None:
+    async def pod_events(pod: PodView) -> tuple[PodEvent, ...]:
+        said = "Stopping container main"
+        return (
+            PodEvent(given.at(48), "Unhealthy", "Liveness probe failed: no heartbeat", True, "main"),
+            PodEvent(given.at(48), "Killing", said, False, "main"),
+        )
+
+    async def read_log(pod: PodView, lines: int, limit: int) -> LogTail | None:
+        return None
+
+    task = given.task(given.at_work())
+    server = ApiServer(task, cast(Any, None))
+    server.pod_events, server.read_log = pod_events, read_log  # type: ignore[attr-defined]
+    steps, cache = reconciler(server, task)
+    cache.put_pod(given.ended_pod(probed=True, orphaned=True, resource_version=2))
+    cache.drop_job(given.job())
+    world = await steps._gather(task)
+    assert [pod.ended_by_kubelet for pod in world.pods] == ["LivenessProbeFailed"]
 
 
 async def test_work_that_left_with_0_is_seen_as_its_events_tell() -> None:

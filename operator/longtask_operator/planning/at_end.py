@@ -12,7 +12,7 @@ from longtask_operator.planning.done import COMPLETED, decisive_pod, done_pod, i
 from longtask_operator.planning.lookups import may_have_been_told_to_leave
 from longtask_operator.planning.observed import JobView, PodView, newest, working_pod
 from longtask_operator.planning.results import final_result, was_handed_in
-from longtask_operator.planning.running import goes_on
+from longtask_operator.planning.running import goes_on, settled
 from longtask_operator.planning.stopping import delete_pods, silent_node, stop_pods
 from longtask_operator.planning.world import LOOK_AGAIN, NEXT_STEP, QUIET, Action, Plan, World
 
@@ -27,11 +27,15 @@ def job_gone(world: World, job: JobRef) -> Plan:
     live = [pod for pod in world.pods if pod.job_uid == job.uid and not pod.ended]
     if live:
         return _without_its_job(world, status, live)
+    done = done_pod(None, world.pods, status)
+    ended = _seen_to_end(world, job, status)
+    if done is not None and ended is not None and _may_hear_more(world, done, ended):
+        return Plan(status, look_again=ended + QUIET, defer_status=True)
     snapshot = status.template_snapshot
     out_of_time = snapshot is not None and _was_out_of_time(world, job, status, snapshot)
-    status = activity.paused(status, _seen_to_end(world, job, status) or world.now)
+    status = activity.paused(status, ended or world.now)
     if status.attempts and status.attempts[-1].reason == COMPLETED:
-        return _done(world, world.now, status, done_pod(None, world.pods, status))
+        return _done(world, world.now, status, done)
     if world.task.spec.cancel_requested:
         failure = _as_it_ended(world, job, statuses.cancelled("and its Job was removed"))
         return statuses.ended(world, status, Phase.CANCELLED, failure=failure, at=world.now)
@@ -91,6 +95,9 @@ def _without_its_job(world: World, status: LongTaskStatus, live: list[PodView]) 
     silent = silent_node(world.now, live)
     message = f"{why}{silent.in_words if silent else 'the Job is gone; waiting for its pods to end'}"
     working = working_pod(live)
+    until = settled(world, status.attempts[-1]) if status.attempts and working is None else None
+    if until is not None and not why:
+        return Plan(status, look_again=until, defer_status=True)
     if why or silent is not None or working is None:
         planned = Plan(statuses.unfinished(world, status, Phase.RUNNING, message, silent), actions)
     else:
@@ -133,7 +140,7 @@ def completed(world: World, job: JobView, status: LongTaskStatus) -> Plan:
     """The Job controller has seen a pod succeed."""
     at = job.finished_at or world.now
     pod = decisive_pod(job, world.pods, status)
-    if pod is not None and may_have_been_told_to_leave(world.task.status, pod) and world.now < at + QUIET:
+    if pod is not None and _may_hear_more(world, pod, at):
         return Plan(status, look_again=at + QUIET, defer_status=True)
     if pod is None or is_done(status, pod, complete=True):
         return _done(world, at, status, pod)
@@ -142,6 +149,11 @@ def completed(world: World, job: JobView, status: LongTaskStatus) -> Plan:
     if world.task.spec.cancel_requested:
         return _cancelled(world, at, status, failure)
     return statuses.ended(world, status, Phase.FAILED, failure=failure, at=at)
+
+
+def _may_hear_more(world: World, pod: PodView, at: datetime) -> bool:
+    """Whether kubelet may still tell that it has ended the work, which left with 0 at that time."""
+    return may_have_been_told_to_leave(world.task.status, pod) and world.is_near(at, QUIET)
 
 
 def _done(world: World, at: datetime, status: LongTaskStatus, pod: PodView | None) -> Plan:
@@ -165,7 +177,7 @@ def _done(world: World, at: datetime, status: LongTaskStatus, pod: PodView | Non
 
 def _invalid_result(world: World, at: datetime, status: LongTaskStatus, result: Result) -> Plan:
     what = "result does not fit" if result.has_content else "termination message is empty, which does not fit"
-    if world.job is not None and world.job.result_schema is not None:
+    if not was_handed_in(result) or (world.job is not None and world.job.result_schema is not None):
         what = f"{what} the template's resultSchema"
     kept = "It is kept in status.result. " if result.has_content else ""
     failure = Failure(

@@ -8,6 +8,7 @@ from longtask_api import names
 from longtask_api.longtask import LongTask, TemplateSnapshot
 from longtask_api.parameters import environment_name
 from longtask_api.template import LongTaskTemplate, spec_hash
+from longtask_operator.planning.observed import JobView
 
 TOKEN_VOLUME = {
     "name": names.REPORT_TOKEN_VOLUME,
@@ -34,6 +35,17 @@ def take_snapshot(template: LongTaskTemplate) -> TemplateSnapshot:
         stall=spec.stall,
         delivery=spec.delivery,
     )
+
+
+def result_schema(task: LongTask, job: JobView | None, template: LongTaskTemplate | None) -> str | None:
+    """What the result is held against, as JSON text. A Job that is gone took it along: then it is the template's, if
+    that is still as it was when the task was started."""
+    if job is not None:
+        return job.result_schema
+    snapshot = task.status.template_snapshot
+    if snapshot is None or template is None or template.spec.result_schema is None:
+        return None
+    return compact_json(template.spec.result_schema) if take_snapshot(template).hash == snapshot.hash else None
 
 
 def build_job(

@@ -434,7 +434,8 @@ def how_it_ended(pod: PodView, log: str | None) -> str:
     if ended is None:
         return ""
     told = failure_sentence.told(ended.message, log)
-    return f"{_how(ended)}{f': {told}' if told else ''}"
+    whose = f" when kubelet ended it ({pod.ended_by_kubelet})" if pod.ended_by_kubelet else ""
+    return f"{_how(ended)}{whose}{f': {told}' if told else ''}"
 
 
 def over_total_deadline(seconds: int, setting: str) -> Failure:

@@ -127,6 +127,11 @@ class World:
     usage: PodUsage | None = None
     """What the pod uses; looked up only when its work is about to count as stalled."""
 
+    def is_near(self, moment: datetime, within: timedelta) -> bool:
+        """Whether the moment is that close to now. It may be of a clock that is minutes ahead: what is waited for until
+        some time after it would be waited for as long."""
+        return abs(self.now - moment) < within
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -14,6 +14,7 @@ from longtask_api.checking import mismatches, unusable
 from longtask_api.longtask import LongTask
 from longtask_api.reports import JSON_MEDIA_TYPE, MAX_ARTIFACTS, MAX_INLINE_RESULT, Artifact, Reference, Result
 from longtask_operator.cache import Cache
+from longtask_operator.planning.build_job import result_schema
 from longtask_operator.planning.results import merged_artifacts, result_of
 from longtask_operator.task_api.bodies import ArtifactAnswer, HandedIn
 from longtask_operator.task_api.callers import Admit, Attempt
@@ -104,7 +105,7 @@ class Results:
                 detail = f"{detail} (curl calls --data so: add --header 'Content-Type: application/json')"
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", detail)
         job = self.cache.jobs.get(caller.task.metadata.uid)
-        schema = job.result_schema if job is not None else None
+        schema = result_schema(caller.task, job, self.cache.templates.get(caller.task.spec.template_ref.name))
         if schema is None and offer.media_type != JSON_MEDIA_TYPE:
             return await self._take(caller, await begin(request, MAX_INLINE_RESULT, caller.share), offer, None)
         body = await begin(request, MAX_CHECKED_RESULT, caller.share)
