@@ -195,7 +195,7 @@ class Reconciler:
         if pod is None or pod.gone:
             return None
         failed = job is None or job.failed_reason is not None
-        waits = job is not None and failed and world.now < (job.finished_at or world.now) + LOG_PATIENCE
+        waits = job is not None and failed and world.is_near(job.finished_at or world.now, LOG_PATIENCE)
         lines, kept = (
             (LOG_LINES, diagnosis.LOG_TAIL_LIMIT) if failed else (SHORT_LOG_LINES, diagnosis.SHORT_LOG_TAIL_LIMIT)
         )

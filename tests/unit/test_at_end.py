@@ -510,6 +510,21 @@ def test_a_result_without_a_job_that_does_not_fit_says_to_what() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        _ended(job=job(complete=True, finished_at=at(660)), pods=(ended_pod(probed=True),)),
+        _ended(job=replace(FAILED, finished_at=at(660)), pods=(ended_pod(probed=True, exit_code=137),), events=()),
+        _ended(pods=(ended_pod(ended=660, probed=True, orphaned=True),)),
+    ],
+    ids=["complete", "failed", "without its Job"],
+)
+def test_an_end_by_a_clock_that_is_minutes_ahead_is_not_waited_for(given: World) -> None:
+    after = plan(given)
+    assert not after.defer_status
+    assert after.status.completion_time is not None
+
+
 def test_a_lost_job_ends_the_attempt_and_says_what_to_do() -> None:
     after = plan(_ended()).status
     assert [(a.end_time, a.reason) for a in after.attempts] == [(at(60), "Deleted")]

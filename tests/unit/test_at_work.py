@@ -8,6 +8,7 @@ from longtask_api.conditions import find
 from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus, Phase
 from longtask_operator.planning import diagnosis
 from longtask_operator.planning.diagnosis import Refusal
+from longtask_operator.planning.observed import PodView, Termination
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.world import World
 from tests.unit.given import (
@@ -495,3 +496,15 @@ def test_each_refusal_of_the_next_try_is_told_in_the_same_words() -> None:
         for said in (QUOTA, QUOTA.replace('"x"', '"y"'), QUOTA.replace("used: 2", "used: 1"))
     }
     assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pod(others=(container("fetch", "init", running_since=at(660)),)),
+        pod(others=(container("fetch", "init", termination=Termination(0, None, "Completed", "", at(600), at(660))),)),
+    ],
+    ids=["its init container runs", "its init container has ended"],
+)
+def test_what_a_node_tells_by_a_clock_that_is_minutes_ahead_is_written_at_once(given: PodView) -> None:
+    assert not plan(world(task(at_work()), 60, job=job(), pods=(given,))).defer_status

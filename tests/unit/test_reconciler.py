@@ -1,6 +1,7 @@
 """Before anything is done about work its task is read live, and what has changed since is planned anew."""
 
 import asyncio
+import contextlib
 import json
 from datetime import timedelta
 from typing import Any, cast
@@ -157,6 +158,19 @@ async def test_probes_of_work_without_its_job_are_asked_for_too() -> None:
     cache.drop_job(given.job())
     world = await steps._gather(task)
     assert [pod.ended_by_kubelet for pod in world.pods] == ["LivenessProbeFailed"]
+
+
+@pytest.mark.parametrize(("finished", "waited"), [(50, True), (700, False)], ids=["lately", "by a clock that is ahead"])
+async def test_a_log_that_cannot_be_read_is_waited_for_a_minute_at_most(finished: float, *, waited: bool) -> None:
+    async def read_log(pod: PodView, lines: int, limit: int) -> LogTail | None:
+        raise TimeoutError
+
+    task, job = given.task(given.at_work()), given.job(failed_reason="Failed", finished_at=given.at(finished))
+    server = ApiServer(task, job)
+    server.read_log = read_log  # type: ignore[attr-defined]
+    reading = reconciler(server, task)[0]._log(given.world(task, 60), job, given.ended_pod(exit_code=1))
+    with pytest.raises(TimeoutError) if waited else contextlib.nullcontext():
+        assert await reading is None
 
 
 async def test_work_that_left_with_0_is_seen_as_its_events_tell() -> None:

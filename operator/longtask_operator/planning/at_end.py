@@ -204,7 +204,7 @@ def failed(world: World, job: JobView, status: LongTaskStatus, snapshot: Templat
     cancelled = world.task.spec.cancel_requested
     stalled = stall.ended_by(status, pod, cancelled=cancelled, deadline=end) if pod is not None else None
     ended_by = diagnosis.ended_by_kubelet(pod, world.events or ()) if pod is not None else None
-    if ended_by is None and world.events is not None and world.now < at + EVENTS_ARE_LATE:
+    if ended_by is None and world.events is not None and world.is_near(at, EVENTS_ARE_LATE):
         return Plan(status, look_again=world.now + NEXT_STEP, defer_status=True)
     failure = diagnosis.failure(
         job,

@@ -145,7 +145,7 @@ def _preparing(world: World, status: LongTaskStatus, live: list[PodView], messag
     init = next(pod.preparing for pod in live if pod.preparing is not None)
     since = init.running_since or world.now
     message = f"{message}: init container {init.name} runs since {rfc3339(since)}"
-    quiet = world.now < since + QUIET
+    quiet = world.is_near(since, QUIET)
     again = since + QUIET if quiet else None
     return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=again, defer_status=quiet)
 
@@ -187,8 +187,9 @@ def _starting(
         return _never_started(world, status, snapshot, trouble)
     message = _waiting_message(status, last, trouble, live)
     prepared = bool(live) and live[-1].started is not None
-    quiet_until = (since if prepared else job.created) + QUIET
-    quiet = trouble is None and world.now < quiet_until and (prepared or world.task.status.job_ref is None)
+    begun = since if prepared else job.created
+    quiet_until = begun + QUIET
+    quiet = trouble is None and world.is_near(begun, QUIET) and (prepared or world.task.status.job_ref is None)
     # Only Events tell more of a pod whose status says nothing.
     told = bool(live) and (diagnosis.not_starting(live[-1]) is not None or live[-1].node is None)
     again = world.now + LOOK_AGAIN

@@ -73,4 +73,4 @@ def settled(world: World, last: Attempt | None) -> datetime | None:
     if pod is None or pod.termination is None or pod.termination.finished is None:
         return None
     finished = pod.termination.finished
-    return finished + QUIET if finished <= world.now < finished + QUIET else None
+    return finished + QUIET if world.is_near(finished, QUIET) else None
