@@ -136,7 +136,7 @@ class Operator:
                 again = await reconciler.reconcile(name)
             if name not in self._cache.tasks:
                 queue.forget(key)
-            elif again is not None:
+            if again is not None:
                 queue.add_later(key, again)
             sessions.consider(name)
             archiver.consider(name)

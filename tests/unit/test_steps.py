@@ -1,0 +1,28 @@
+"""How the leader's queue takes the steps of tasks."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+from longtask_operator.__main__ import Operator
+from tests.unit import given
+from tests.unit.virtual_time import until_idle
+
+
+def test_what_a_task_that_is_gone_has_left_behind_is_looked_at_again() -> None:
+    """And that no task is known yet for pods that are left behind need not mean that it is gone."""
+    looked: list[float] = []
+
+    class Reconciler:
+        async def reconcile(self, uid: str) -> float | None:
+            looked.append(asyncio.get_running_loop().time())
+            return 10.0 if len(looked) == 1 else None
+
+    async def main() -> None:
+        others = SimpleNamespace(consider=lambda name: None)
+        operator = Operator(cast(Any, SimpleNamespace(workers=1)))
+        queue = operator._queue(cast(Any, Reconciler()), cast(Any, None), cast(Any, others), cast(Any, others))
+        await queue.run([("task", given.TASK_UID)])
+
+    until_idle(main)
+    assert looked == [0, 10]
