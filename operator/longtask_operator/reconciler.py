@@ -21,6 +21,7 @@ from longtask_operator.cluster import Cluster, owned
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning import diagnosis, narration, stall
 from longtask_operator.planning.attempts import unrecorded
+from longtask_operator.planning.before_start import bound
 from longtask_operator.planning.build_job import result_schema
 from longtask_operator.planning.diagnosis import Trouble
 from longtask_operator.planning.done import decisive_pod, done_pod, is_done
@@ -134,18 +135,16 @@ class Reconciler:
         if job is None and reference is None:
             template = self._cache.templates.get(task.spec.template_ref.name)
             known = replace(world, template=template, pods=self._cache.orphans_of(task.metadata.uid))
+            begun = bound(known).task
+            if begun is not task:
+                return await self._without_its_job(known, begun)
             if template is not None and template.is_ready and not self._shares.has_room(task):
                 return replace(known, crowded=True)
             return replace(known, parameters=await self._parameters(task, template))
         job_uid = job.uid if job is not None else reference.uid if reference is not None else ""
         pods = self._cache.pods_of(job_uid)
         if job is None:
-            pods = tuple([await self._as_it_ended(task, pod) for pod in pods])
-            if not all(pod.ended for pod in pods):
-                return replace(world, pods=pods)
-            last = done_pod(None, pods, task.status) or newest(pods)
-            log = await self._log(world, None, last)
-            return replace(world, pods=pods, log=log, mismatch=await self._mismatch(task, None, last))
+            return await self._without_its_job(replace(world, pods=pods), task)
         if job.finished and not end_is_seen(job, pods):
             live = await self._cluster.list_pods(task.metadata.uid)
             pods = tuple(pod for pod in live if pod.job_uid == job.uid) or pods
@@ -162,6 +161,15 @@ class Reconciler:
             logs_of_attempts=await self._logs_of_attempts(world, pods, pod, log),
             mismatch=await self._mismatch(task, job, pod),
         )
+
+    async def _without_its_job(self, world: World, task: LongTask) -> World:
+        """What the pods tell that a Job has left behind."""
+        pods = tuple([await self._as_it_ended(task, pod) for pod in world.pods])
+        if not all(pod.ended for pod in pods):
+            return replace(world, pods=pods)
+        last = done_pod(None, pods, task.status) or newest(pods)
+        log = await self._log(world, None, last)
+        return replace(world, pods=pods, log=log, mismatch=await self._mismatch(task, None, last))
 
     async def _parameters(
         self, task: LongTask, template: LongTaskTemplate | None

@@ -6,10 +6,26 @@ import pytest
 
 from longtask_api.conditions import find
 from longtask_api.longtask import ConditionType, Failure, LongTask, LongTaskStatus, Phase
+from longtask_operator.planning.build_job import take_snapshot
 from longtask_operator.planning.diagnosis import Trouble
+from longtask_operator.planning.observed import PodView
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.world import CreateJob, World
-from tests.unit.given import JOB_REF, TASK_UID, Step, at, condition, step, task, template, world, written
+from tests.unit.given import (
+    JOB_REF,
+    TASK_UID,
+    Step,
+    at,
+    condition,
+    ended_pod,
+    pod,
+    running_pod,
+    step,
+    task,
+    template,
+    world,
+    written,
+)
 
 CREATE = f"create {JOB_REF.name}"
 MISSING = "LongTaskTemplate training does not exist"
@@ -264,3 +280,27 @@ def test_a_template_with_a_very_long_explanation_is_waited_for_like_any_other(no
     after = plan(given).status
     assert after.phase is phase
     assert len(after.message or "") <= 4096
+
+
+@pytest.mark.parametrize(
+    ("left", "gone_on"),
+    [
+        (running_pod(orphaned=True), True),
+        (ended_pod(orphaned=True, told='{"rows": 7}'), True),
+        (running_pod(orphaned=True, deleted=at(90)), True),
+        (pod(orphaned=True), False),
+        (pod(orphaned=True, phase="Failed", reason="Evicted"), False),
+    ],
+    ids=["works", "done", "going", "not started", "never started"],
+)
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_work_that_a_job_nobody_recorded_has_left_behind_is_not_begun_again(
+    left: PodView, *, gone_on: bool, cancelled: bool
+) -> None:
+    after = plan(world(task(cancel_requested=cancelled), 60, template=template(), parameters={}, pods=(left,)))
+    assert (after.status.job_ref == JOB_REF) == gone_on
+    if gone_on:
+        assert after.status.template_snapshot == take_snapshot(template())
+        assert after.status.phase in ("Running", "Succeeded")
+        stops = cancelled and not left.ended and left.deleted is None
+        assert step(after).actions == (("stop pod-a",) if stops else ())

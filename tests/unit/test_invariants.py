@@ -367,7 +367,8 @@ def test_what_is_to_stop_is_stopped_at_each_pod_that_a_job_left_behind(left_behi
     for given, after in left_behind:
         spec = given.task.spec
         goes = given.task.metadata.deletion_timestamp is not None or given.task.is_terminal
-        if goes or spec.cancel_requested or spec.suspend or given.task.status.job_ref is None:
+        unbound = given.task.status.job_ref is None and not any(pod.started for pod in given.pods)
+        if goes or spec.cancel_requested or spec.suspend or unbound:
             stopped = {each.pod.uid for each in after.actions if isinstance(each, StopPod | DeletePod)}
             asked = {known.uid for known in given.pods if known.deleted is not None or known.deadline == 1}
             assert {known.uid for known in given.pods if not known.ended} <= stopped | asked, given

@@ -139,6 +139,32 @@ async def test_the_result_of_work_without_its_job_is_held_against_the_template_i
     assert server.statuses[-1].phase == (Phase.SUCCEEDED if fits else Phase.FAILED)
 
 
+async def test_work_that_ended_without_a_job_that_was_recorded_is_not_done_twice() -> None:
+    template = given.template({"resultSchema": {"type": "object", "required": ["rows"]}})
+    pod = given.ended_pod(told='{"oops": 1}', orphaned=True, resource_version=2)
+    server = ApiServer(given.task(), cast(Any, None))
+
+    async def list_pods(task_uid: str | None = None) -> list[PodView]:
+        return [pod]
+
+    async def read_log(pod: PodView, lines: int, limit: int) -> LogTail | None:
+        return LogTail("step 7", truncated=False)
+
+    server.list_pods, server.read_log = list_pods, read_log  # type: ignore[method-assign, attr-defined]
+    steps, cache = reconciler(server, given.task())
+    cache.put_pod(pod)
+    cache.drop_job(given.job())
+    cache.templates["training"] = template
+    with Validator() as steps._validator:
+        await steps.reconcile(given.TASK_UID)
+    after = server.statuses[-1]
+    assert (after.job_ref, after.failure and after.failure.reason, after.failure and after.failure.log_tail) == (
+        given.JOB_REF,
+        "InvalidResult",
+        "step 7",
+    )
+
+
 async def test_probes_of_work_without_its_job_are_asked_for_too() -> None:
     async def pod_events(pod: PodView) -> tuple[PodEvent, ...]:
         said = "Stopping container main"

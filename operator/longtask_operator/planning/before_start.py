@@ -1,16 +1,17 @@
 """A task that has no Job yet: it is refused, waits for its template, or gets its Job."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from longtask_api import names
 from longtask_api.conditions import Condition, find
-from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase
+from longtask_api.longtask import ConditionType, Failure, JobRef, LongTaskStatus, Phase
 from longtask_api.template import LongTaskTemplate, TemplateConditionType
 from longtask_operator.planning import statuses
 from longtask_operator.planning.build_job import build_job, take_snapshot
 from longtask_operator.planning.diagnosis import Trouble, fitted
 from longtask_operator.planning.narration import TEMPLATE_NOT_CHECKED
-from longtask_operator.planning.observed import PodView
+from longtask_operator.planning.observed import PodView, newest
 from longtask_operator.planning.stopping import delete_pods, silent_node
 from longtask_operator.planning.world import LOOK_AGAIN, QUIET, ROOM_AGAIN, TEMPLATE_WAIT, CreateJob, Plan, World
 
@@ -54,8 +55,22 @@ def before_start(world: World) -> Plan:
     return Plan(task.status, (CreateJob(job),))
 
 
+def bound(world: World) -> World:
+    """With the task bound to the Job whose pod has started, where that was deleted before the status could say that it
+    was there: what has begun is not begun again. The terms went with the Job; those of the template come nearest."""
+    task, begun = world.task, newest(pod for pod in world.pods if pod.started is not None)
+    if begun is None or task.status.job_ref is not None:
+        return world
+    job = JobRef(name=names.job_name(task.metadata.name, task.metadata.uid), uid=begun.job_uid)
+    snapshot = take_snapshot(world.template) if world.template is not None else None
+    status = task.status.model_copy(update={"job_ref": job, "template_snapshot": snapshot})
+    status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "True", "Accepted", "")
+    return replace(world, task=task.model_copy(update={"status": status}))
+
+
 def _waits_for_the_end_of(world: World, status: LongTaskStatus, pods: list[PodView]) -> Plan:
-    """Of a Job that was deleted before the status could say that it was there: no other one works beside its pods."""
+    """Of a Job that was deleted before the status could say that it was there: none of them has started, and no other
+    one works beside them."""
     trouble = silent_node(world.now, pods)
     message = trouble.in_words if trouble else f"waiting for pod {pods[0].name} to end, which its Job has left behind"
     status = statuses.unfinished(world, status, Phase.PENDING, message, trouble)

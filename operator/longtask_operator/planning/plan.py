@@ -19,8 +19,9 @@ def plan(world: World) -> Plan:
         return after_end.after_end(world)
     if world.job is not None and (reference is None or world.job.uid == reference.uid):
         return _with_job(world, world.job)
-    if reference is not None:
-        return at_end.job_gone(world, reference)
+    known = before_start.bound(world)
+    if known.task.status.job_ref is not None:
+        return at_end.job_gone(known, known.task.status.job_ref)
     return before_start.before_start(world)
 
 
