@@ -87,7 +87,7 @@ class Operator:
             unfit=self._deaf,
             lost=METRICS.lease_losses.inc,
         )
-        cluster = Cluster(client, settings.namespace, lease.term)
+        cluster = Cluster(client, settings.namespace, lease.term, lease.unanswered)
         try:
             async with contextlib.AsyncExitStack() as stack:
                 validator = stack.enter_context(Validator())

@@ -7,7 +7,7 @@ policy of the chart refuses it afterwards, however late it arrives.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -78,10 +78,18 @@ logger = logging.getLogger(__name__)
 class Cluster:
     """The task namespace."""
 
-    def __init__(self, client: ApiClient, namespace: str, term: Callable[[], Term]) -> None:
-        """`term` says how long the leader's writes may go on; it raises NotLeading where there are to be none."""
+    def __init__(
+        self,
+        client: ApiClient,
+        namespace: str,
+        term: Callable[[], Term],
+        unanswered: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`term` says how long the leader's writes may go on; it raises NotLeading where there are to be none.
+        `unanswered` hears of each write of which nobody knows whether it has arrived, or will."""
         self._client = client
         self._term = term
+        self._unanswered = unanswered
         self._core = f"/api/v1/namespaces/{namespace}"
         self._metrics = f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}"
         self._jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
@@ -329,10 +337,22 @@ class Cluster:
         timeout = min(term.seconds, REQUEST_TIMEOUT)
         sent = request(self._client, verb, path, query=query, body=body, content_type=content_type, timeout=timeout)
         try:
-            return await to_its_end(asyncio.ensure_future(sent))
+            return await to_its_end(asyncio.ensure_future(self._noting(sent)))
         except KubeError as error:
             if error.status == 403 and names.ANNOTATION_NOT_AFTER in error.message:
                 raise NotLeading(error.message) from error
+            raise
+
+    async def _noting(self, sent: Awaitable[Any]) -> Any:
+        """The answer to a write, also where nobody waits for it any more."""
+        try:
+            return await sent
+        except KubeError as error:
+            if error.status >= 500:
+                self._unanswered()
+            raise
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            self._unanswered()
             raise
 
     async def _get(self, path: str) -> Any:

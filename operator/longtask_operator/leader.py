@@ -80,6 +80,8 @@ class Lease:
         self._held_until: float | None = None
         """By our clock; None while another replica leads."""
         self._not_after = datetime.fromtimestamp(0, UTC)
+        self._open_until = 0.0
+        """By our clock; until then a write that got no answer may arrive and be taken."""
         self.unbroken_since = CLOCK.now()
         """Since when it has been held and renewed in time: before, nothing could be read or stored for a while."""
 
@@ -90,8 +92,13 @@ class Lease:
             raise NotLeading(f"{self._identity} does not hold Lease {self._name} any more")
         return Term(left, self._not_after)
 
+    def unanswered(self) -> None:
+        """A write of this term has got no answer: no other replica may lead while it may still be taken."""
+        self._open_until = self._clock() + self._duration
+
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
-        """Until cancelled; then the Lease is given back, so that another replica takes over at once."""
+        """Until cancelled; then the Lease is given back, so that another replica takes over at once. Where a write may
+        still be taken it runs out instead."""
         try:
             while True:
                 await self._acquire()
@@ -119,7 +126,7 @@ class Lease:
                 why = renewing.result()
                 if why is None:
                     self._held_until = None
-                told = f"lost the lease: {self._trouble}" if why is None else f"gives the lease back: {why}"
+                told = f"lost the lease: {self._trouble}" if why is None else f"{self._goes()}: {why}"
                 logger.warning(told, extra={"identity": self._identity})
         finally:
             for task in (work, renewing):
@@ -209,7 +216,16 @@ class Lease:
     def _left(self) -> float:
         return 0.0 if self._held_until is None else self._held_until - self._clock()
 
+    def _goes(self) -> str:
+        return "lets the lease run out, as a write got no answer" if self._is_open() else "gives the lease back"
+
+    def _is_open(self) -> bool:
+        return self._clock() < self._open_until
+
     async def _release(self) -> None:
+        if self._is_open():
+            self._held_until = None
+            return
         with contextlib.suppress(KubeError, aiohttp.ClientError, TimeoutError, OSError):
             lease = await request(self._client, "GET", self._path)
             if lease["spec"].get("holderIdentity") == self._identity:

@@ -1,5 +1,6 @@
 """Requests that nothing may depend on: they fail, and the step goes on."""
 
+import asyncio
 from typing import Any, ClassVar, cast
 
 import aiohttp
@@ -9,6 +10,7 @@ from kubernetes.aio.client import ApiClient
 from longtask_operator import cluster as module
 from longtask_operator.cluster import Cluster
 from longtask_operator.leader import NotLeading, Term
+from longtask_operator.planning.world import StopPod
 from longtask_runtime import clock, kube
 from longtask_runtime.kube import KubeError
 from tests.unit import given
@@ -79,3 +81,37 @@ async def test_a_usage_that_cannot_be_had_fails_no_step(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(module, "request", fail)
     assert await Cluster(ApiClient(), "tasks", no_term).pod_usage(given.pod()) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "noted"),
+    [
+        (aiohttp.ServerDisconnectedError(), 1),
+        (TimeoutError("no answer"), 1),
+        (KubeError(504, "Timeout", "the request was not completed in time"), 1),
+        (KubeError(409, "Conflict", "it has changed"), 0),
+        (KubeError(403, "Forbidden", "no"), 0),
+    ],
+    ids=["disconnected", "timeout", "gateway", "conflict", "refused"],
+)
+@pytest.mark.parametrize("given_up", [True, False])
+async def test_a_write_that_got_no_answer_is_noted_although_nobody_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, noted: int, *, given_up: bool
+) -> None:
+    sent, answered, noticed = asyncio.Event(), asyncio.Event(), []
+
+    async def fail(*_: object, **__: object) -> Any:
+        sent.set()
+        await answered.wait()
+        raise error
+
+    monkeypatch.setattr(module, "request", fail)
+    term = Term(10, given.at(10))
+    cluster = Cluster(ApiClient(), "tasks", lambda: term, lambda: noticed.append(1))
+    writing = asyncio.create_task(cluster.act(given.task(), StopPod(given.running_pod())))
+    await sent.wait()
+    if given_up:
+        writing.cancel()
+    answered.set()
+    await asyncio.wait([writing])
+    assert len(noticed) == noted

@@ -276,3 +276,34 @@ def test_a_leader_that_is_not_fit_any_more_gives_the_lease_to_one_that_is(monkey
     assert all(ended <= begun for (_, ended), (begun, _) in itertools.pairwise(terms))
     handed_over = two.led[0][0] - one.led[0][1]
     assert handed_over < DURATION  # it was given, and did not have to run out
+
+
+@pytest.mark.parametrize("stops", [True, False], ids=["a stop", "unfit"])
+@pytest.mark.parametrize("late", [True, False], ids=["just now", "long before"])
+def test_the_lease_is_not_given_back_while_a_write_that_got_no_answer_may_be_taken(
+    monkeypatch: pytest.MonkeyPatch, *, stops: bool, late: bool
+) -> None:
+    one, two = Replica("one"), Replica("two")
+    monkeypatch.setattr(leader, "request", ApiServer(random.Random(0), 0.2, 0.0).request)
+    open_until: list[float] = []
+
+    async def for_a_while() -> None:
+        first = asyncio.create_task(one.lease.run(one.lead))
+        await asyncio.sleep(10)
+        if not late:
+            one.lease.unanswered()
+        second = asyncio.create_task(two.lease.run(two.lead))
+        await asyncio.sleep(10)
+        if late:
+            one.lease.unanswered()
+        open_until.append(one.lease.term().not_after.timestamp())
+        if stops:
+            first.cancel()
+        one.unfit = "deaf"
+        await asyncio.sleep(10)
+        second.cancel()
+        first.cancel()
+        await asyncio.gather(first, second, return_exceptions=True)
+
+    until_idle(for_a_while)
+    assert (two.led[0][0] >= open_until[0]) == late
