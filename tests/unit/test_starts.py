@@ -82,7 +82,7 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster() -> Cluster:
+def made() -> Cluster:
     return Cluster()
 
 
@@ -94,11 +94,11 @@ def templates() -> Cache[LongTaskTemplate]:
 
 
 @pytest.fixture
-def starter(cluster: Cluster, templates: Cache[LongTaskTemplate]) -> Iterator[Starter]:
+def starter(made: Cluster, templates: Cache[LongTaskTemplate]) -> Iterator[Starter]:
     with Validator() as validator:
         published = Published(templates)
-        tasks = cast(Tasks, cluster)
-        yield Starter(tasks, templates, published, validator, Metrics(lambda: 0, {}), 1, cluster.follows, lambda: at(0))
+        tasks = cast(Tasks, made)
+        yield Starter(tasks, templates, published, validator, Metrics(lambda: 0, {}), 1, made.follows, lambda: at(0))
 
 
 async def test_parameters_beyond_the_limit_are_refused_before_anything_is_read_into_them(
@@ -127,61 +127,59 @@ async def test_what_is_not_small_is_read_beside_the_event_loop(
     assert [each == threading.get_ident() for each in threads] == [count == 1]
 
 
-async def test_a_repeated_start_is_told_what_was_decided_about_the_first(starter: Starter, cluster: Cluster) -> None:
+async def test_a_repeated_start_is_told_what_was_decided_about_the_first(starter: Starter, made: Cluster) -> None:
     first = asyncio.create_task(starter.start(ALICE, "training", {}, "key"))
-    await cluster.creating.wait()
+    await made.creating.wait()
     again = asyncio.create_task(starter.start(ALICE, "training", {}, "key"))
     for _ in range(100):
         await asyncio.sleep(0)
-    cluster.decide.set()
+    made.decide.set()
     for each in (first, again):
         with pytest.raises(StartRefused, match="You have 1 tasks that have not ended"):
             await each
-    assert cluster.created == 1
+    assert made.created == 1
 
 
-async def _begun(starter: Starter, cluster: Cluster) -> asyncio.Task[starting.Started]:
+async def _begun(starter: Starter, made: Cluster) -> asyncio.Task[starting.Started]:
     """The same start as another replica's, once it knows what was created before."""
     again = asyncio.create_task(starter.start(ALICE, "training", {}, "key"))
-    cluster.decide.set()
+    made.decide.set()
     for _ in range(100):
         await asyncio.sleep(0)
     return again
 
 
 async def test_a_repeated_start_whose_task_another_replica_takes_back_is_refused_too(
-    starter: Starter, cluster: Cluster
+    starter: Starter, made: Cluster
 ) -> None:
-    task = cluster.put_another(2, 20)
-    again = await _begun(starter, cluster)
+    task = made.put_another(2, 20)
+    again = await _begun(starter, made)
     assert not again.done()
-    await cluster.take_back(task)
+    await made.take_back(task)
     with pytest.raises(StartRefused, match="You have 1 tasks that have not ended"):
         await again
-    assert cluster.created == 0
+    assert made.created == 0
 
 
 async def test_a_repeated_start_whose_task_is_taken_back_starts_another_once_there_is_room(
-    starter: Starter, cluster: Cluster
+    starter: Starter, made: Cluster
 ) -> None:
-    task = cluster.put_another(2, 20)
-    again = await _begun(starter, cluster)
-    cluster.put_other(39, phase="Succeeded", completionTime=rfc3339(at(0)))
-    await cluster.take_back(task)
+    task = made.put_another(2, 20)
+    again = await _begun(starter, made)
+    made.put_other(39, phase="Succeeded", completionTime=rfc3339(at(0)))
+    await made.take_back(task)
     started = await again
-    assert (started.repeated, cluster.created) == (False, 1)
+    assert (started.repeated, made.created) == (False, 1)
     assert started.task.metadata.name != task.metadata.name
 
 
-async def test_a_repeated_start_whose_task_goes_on_meanwhile_answers_with_it(
-    starter: Starter, cluster: Cluster
-) -> None:
-    task = cluster.put_another(2, 20)
-    again = await _begun(starter, cluster)
-    cluster.put_another(2, 40, phase="Running")
+async def test_a_repeated_start_whose_task_goes_on_meanwhile_answers_with_it(starter: Starter, made: Cluster) -> None:
+    task = made.put_another(2, 20)
+    again = await _begun(starter, made)
+    made.put_another(2, 40, phase="Running")
     await asyncio.sleep(0)
     assert not again.done()
-    cluster.put_another(2, 41, phase="Succeeded", completionTime=rfc3339(at(0)))
+    made.put_another(2, 41, phase="Succeeded", completionTime=rfc3339(at(0)))
     started = await again
     assert (started.repeated, started.task.metadata.uid) == (True, task.metadata.uid)
 
@@ -194,11 +192,11 @@ async def test_a_repeated_start_whose_task_goes_on_meanwhile_answers_with_it(
     ],
 )
 async def test_a_repeated_start_whose_task_is_surely_kept_is_answered_at_once(
-    starter: Starter, cluster: Cluster, age: float, other: dict[str, Any]
+    starter: Starter, made: Cluster, age: float, other: dict[str, Any]
 ) -> None:
-    cluster.put_another(age, 20)
-    cluster.put_other(11, **other)
-    again = await _begun(starter, cluster)
+    made.put_another(age, 20)
+    made.put_other(11, **other)
+    again = await _begun(starter, made)
     assert again.done()
     assert again.result().repeated
 
@@ -219,10 +217,10 @@ LATER = [
 
 @pytest.mark.parametrize("later", LATER)
 async def test_a_keyed_start_meets_its_task_whatever_becomes_of_the_template(
-    starter: Starter, cluster: Cluster, templates: Cache[LongTaskTemplate], later: LongTaskTemplate | None
+    starter: Starter, made: Cluster, templates: Cache[LongTaskTemplate], later: LongTaskTemplate | None
 ) -> None:
-    cluster.put_other(phase="Succeeded", completionTime=rfc3339(at(-60)))
-    cluster.decide.set()
+    made.put_other(phase="Succeeded", completionTime=rfc3339(at(-60)))
+    made.decide.set()
     templates.put(with_epochs(3, 2))
     first = await starter.start(ALICE, "training", {}, "a key")
     if later is None:
@@ -233,18 +231,18 @@ async def test_a_keyed_start_meets_its_task_whatever_becomes_of_the_template(
     assert (again.repeated, again.task.metadata.uid) == (True, first.task.metadata.uid)
     with pytest.raises(StartRefused):
         await starter.start(ALICE, "training", {"epochs": 5, "size": 1}, "a key")
-    assert cluster.created == 1
+    assert made.created == 1
 
 
 @pytest.mark.parametrize("given", [{}, {"epochs": 3}], ids=["as it came", "as it was completed"])
 async def test_a_task_of_an_earlier_release_is_met_by_its_complete_parameters(
-    starter: Starter, cluster: Cluster, templates: Cache[LongTaskTemplate], given: dict[str, Any]
+    starter: Starter, made: Cluster, templates: Cache[LongTaskTemplate], given: dict[str, Any]
 ) -> None:
-    cluster.decide.set()
+    made.decide.set()
     templates.put(with_epochs(3, 2))
     start = Start(ALICE, "training", {"epochs": 3}, "a key")
     assert "annotations" not in document(start, "x")["metadata"]
-    await cluster.create(document(start, start.task_name(0)))
+    await made.create(document(start, start.task_name(0)))
     assert (await starter.start(ALICE, "training", given, "a key")).repeated
     with pytest.raises(StartRefused, match="was used for another start"):
         await starter.start(ALICE, "training", {"epochs": 5}, "a key")
