@@ -24,6 +24,9 @@ from longtask.stop import Stop
 TERMINAL_PACE, LINE_PACE = 0.1, 2.0
 """Seconds between two pictures of the progress: of a line that is written anew, of lines below each other."""
 
+SIGNAL_PACE = 1.0
+"""Seconds until a signal is handled that came just before a wait began, which it did not end then."""
+
 ARTIFACTS = "artifacts"
 """Where they are in the folder: they may be called as the checkpoint is."""
 
@@ -266,14 +269,14 @@ class _Keyboard:
             self._is_reading = True
             threading.Thread(target=self._read, args=(sys.stdin,), name="longtask-keyboard", daemon=True).start()
         with self._stop.interrupting(lambda: self._lines.put(None)):
-            try:
-                line = self._lines.get(timeout=None if until == inf else max(0.0, until - time.monotonic()))
-            except Empty:
-                return None
-        if line is None:
-            raise Cancelled("the work shall stop, and a question was open")
-        self._is_reading = False
-        return line
+            while (left := until - time.monotonic()) > 0:
+                with suppress(Empty):
+                    line = self._lines.get(timeout=min(left, SIGNAL_PACE))
+                    if line is None:
+                        raise Cancelled("the work shall stop, and a question was open")
+                    self._is_reading = False
+                    return line
+        return None
 
     def forget(self, tell: Callable[[str], object]) -> None:
         """Answers that came when their question's time was over are none to the next one."""

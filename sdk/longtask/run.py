@@ -194,7 +194,7 @@ class _Work:
                 self._stop.seen = True
                 loop.call_soon_threadsafe(running.cancel)
 
-            with self._stop.interrupting(cancel):
+            with _woken_by_signals(loop), self._stop.interrupting(cancel):
                 return await running
 
         # Not asyncio.run, which waits for the threads that are left before it gives the value.
@@ -356,6 +356,29 @@ def _at_most(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def _woken_by_signals(loop: "asyncio.AbstractEventLoop") -> Iterator[None]:
+    """Within the block a signal ends the wait of the loop also where it comes just before that begins: its handler runs
+    in Python, after the wait (https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd)."""
+    import socket  # noqa: PLC0415 - only who needs it pays for it
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        try:
+            loop.add_reader(ours, ours.recv, 4096)
+        except NotImplementedError:  # Windows
+            yield
+            return
+        before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            loop.remove_reader(ours)
 
 
 @contextmanager

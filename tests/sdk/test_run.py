@@ -254,6 +254,15 @@ def test_a_signal_ends_work_that_waits_for_an_answer_at_a_desk(
     assert "would live on" not in ran.err  # nothing held it up
 
 
+@pytest.mark.parametrize("target", ["work:sleep_unwoken", "work:ask_unwoken"])
+def test_a_signal_ends_work_whose_wait_it_does_not_end(desk: Start, target: str) -> None:
+    ours, theirs = pty.openpty()
+    ran = desk(target, stdin=theirs).ended()
+    os.close(ours)
+    os.close(theirs)
+    assert ran.code == 143
+
+
 def test_a_folder_keeps_checkpoints_at_a_desk(desk: Start, tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     assert desk("work:train", environment={"LONGTASK_DESK_DIR": str(folder)}).ended().code == 0

@@ -323,6 +323,27 @@ def take_stdout(how: str) -> str:
     return "ü"
 
 
+def told_in_another_thread() -> None:
+    """The main thread waits, and its wait is not ended: as by a signal that comes just before the wait begins."""
+
+    def tell() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    threading.Timer(0.5, tell).start()
+
+
+@longtask.task
+async def sleep_unwoken(ctx: longtask.Context) -> None:
+    told_in_another_thread()
+    await asyncio.sleep(600)
+
+
+@longtask.task
+def ask_unwoken(ctx: longtask.Context) -> Any:
+    told_in_another_thread()
+    return ctx.ask("Which column?", key="column")
+
+
 @longtask.task
 def print_a_part() -> int:
     """Leaves a line that has not ended."""
