@@ -185,7 +185,7 @@ async def test_a_fresh_agent_is_briefed_and_another_user_of_the_service_is_not(c
 
 
 async def test_milestones_are_told_while_the_work_goes_on_and_its_end_is_remembered(conversation: Conversation) -> None:
-    work = {"count": 10, "pause": 1.5, "tell": True}
+    work = {"count": 10, "pause": 4, "tell": True}
     first = await conversation.open("Count.", steps=({"call": "e2e_milestones", "arguments": work}, DONE))
     await told(started(first))
 
