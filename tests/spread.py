@@ -8,6 +8,7 @@ import time
 from collections import Counter
 
 import coverage
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -26,6 +27,10 @@ COMPUTES = ("docs", "mcp", "chart", "api", "sdk", "emulator", "matrix", "unit")
 """Those whose tests keep the CPU busy. Of both kinds there is something to do all the time."""
 RENDERED = ("test_rendering.py", "test_task_namespace.py", "test_values.py")
 """Tests of the chart that need no release."""
+
+hypothesis.settings.register_profile("whole", derandomize=True)
+hypothesis.settings.load_profile("whole")
+"""A whole run tries the same examples each time, and says the same; a run of some tests draws others."""
 
 
 class Spread(LoadScopeScheduling):
