@@ -52,6 +52,7 @@ from longtask_runtime.kube import (
     REQUEST_TIMEOUT,
     KubeError,
     Verb,
+    is_unanswered,
     read_chunks,
     request,
 )
@@ -347,12 +348,9 @@ class Cluster:
         """The answer to a write, also where nobody waits for it any more."""
         try:
             return await sent
-        except KubeError as error:
-            if error.status >= 500:
+        except Exception as error:
+            if is_unanswered(error):
                 self._unanswered()
-            raise
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            self._unanswered()
             raise
 
     async def _get(self, path: str) -> Any:

@@ -32,7 +32,7 @@ from longtask_operator.planning.results import checkable, final_result, was_hand
 from longtask_operator.planning.world import LOOK_AGAIN, CreateJob, Plan, Policy, World
 from longtask_operator.shares import Shares
 from longtask_runtime import clock
-from longtask_runtime.kube import KubeError
+from longtask_runtime.kube import KubeError, is_unanswered
 from longtask_runtime.logs import in_words
 from longtask_runtime.validation import Validator
 
@@ -312,16 +312,13 @@ class Reconciler:
         if not (wanted.defer_status or world.task.is_terminal or owned(before) == owned(after)):
             try:
                 written = await self._cluster.write_task_status(world.task, after)
-            except KubeError as error:
-                if error.status >= 500:
+            except Exception as error:
+                if is_unanswered(error):
                     self._note_unanswered(world.task, after)
-                if error.status not in (404, 409):
+                if not isinstance(error, KubeError) or error.status not in (404, 409):
                     raise
                 METRICS.conflicts.inc()
                 return 0.0 if await self._refresh(world.task) is not None else None
-            except (aiohttp.ClientError, TimeoutError):
-                self._note_unanswered(world.task, after)
-                raise
             self._unanswered.pop(world.task.metadata.uid, None)
             self._cache.put_task(written)
             await self._tell(world.task, after)

@@ -36,6 +36,11 @@ class KubeError(Expected):
         self.message = message
 
 
+def is_unanswered(error: Exception) -> bool:
+    """Whether nobody knows if the request that ended so was carried out, or still will be."""
+    return error.status >= 500 if isinstance(error, KubeError) else isinstance(error, (aiohttp.ClientError, OSError))
+
+
 async def connect(user_agent: str) -> ApiClient:
     """A client for the cluster this process runs in, or for the current context of KUBECONFIG."""
     configuration = Configuration()
