@@ -18,6 +18,8 @@ pytestmark = pytest.mark.cluster
 JOBS = r"/jobs(\?|$)"
 STATUS = r"/longtasks/[^/]+/status"
 SHORT = "import time; time.sleep(1)"
+GRACE_SECONDS = 30
+"""The chart's terminationGracePeriodSeconds: what has not stopped by then is killed."""
 
 KILL_POINTS: dict[str, tuple[str, str, Moment, int]] = {
     "before the Job is created": ("POST", JOBS, "before", 1),
@@ -84,7 +86,7 @@ async def test_a_standby_takes_over_after_a_crash_and_at_once_after_a_clean_stop
     await until(lambda: b.metric("longtask_leader") == 1)
     c = replicas("c", LEASE_DURATION_SECONDS="60")
     await asyncio.to_thread(c.start)
-    assert await asyncio.to_thread(b.stop) == 0
+    assert await asyncio.to_thread(b.stop, GRACE_SECONDS) == 0
     await until(lambda: c.metric("longtask_leader") == 1, 40)  # else it would wait for a minute
     await asyncio.to_thread(tasks.run, "after", "job", SHORT)
     await asyncio.to_thread(tasks.wait, "after", "Succeeded")

@@ -58,12 +58,10 @@ class OperatorProcess:
             **({"TASK_API_URL": f"http://{HOST_ADDRESS}:{self.task_api_port}"} if HOST_ADDRESS else {}),
             **self.settings,
         }
-        sources = [str(REPOSITORY / root) for root in ROOTS]
         environment = {
             **os.environ,
             **self.environment,
             "KUBECONFIG": self.kubeconfig,
-            "PYTHONPATH": ":".join([*sources, self.environment.get("PYTHONPATH", "")]),
             **{f"LONGTASK_OPERATOR_{name}": value for name, value in own.items()},
         }
         blocked.follow(self.log)
@@ -75,6 +73,8 @@ class OperatorProcess:
         return self
 
     def _cold(self, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        sources = [str(REPOSITORY / root) for root in ROOTS]
+        environment["PYTHONPATH"] = ":".join([*sources, self.environment.get("PYTHONPATH", "")])
         command = [sys.executable, "-m", "longtask_operator"]
         if self.within is not None:
             command = ["sh", "-c", f'echo $$ > {self.within}/cgroup.procs && exec "$@"', "sh", *command]

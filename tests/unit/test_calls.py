@@ -146,22 +146,14 @@ def slow(do: Callable[..., Awaitable[Any]], seconds: float) -> Callable[..., Awa
     return slowly
 
 
+@pytest.mark.parametrize(("creating", "seconds"), [(12, 50), (52, 52)], ids=["a wait is left", "no wait is left"])
 def test_the_time_of_a_wait_counts_from_the_arrival_of_the_call(
-    replica: Replica, monkeypatch: pytest.MonkeyPatch
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, creating: float, seconds: float
 ) -> None:
-    monkeypatch.setattr(replica.cluster, "create", slow(replica.cluster.create, 12))
-    seconds, answer = answered(lambda: replica.start(wait_seconds=50))
+    monkeypatch.setattr(replica.cluster, "create", slow(replica.cluster.create, creating))
+    at, answer = answered(lambda: replica.start(wait_seconds=50))
     assert isinstance(answer, Answer)
-    assert (seconds, answer.envelope["status"]) == (50, "started")
-
-
-def test_a_start_that_leaves_no_time_to_wait_answers_with_its_task(
-    replica: Replica, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(replica.cluster, "create", slow(replica.cluster.create, 52))
-    seconds, answer = answered(lambda: replica.start(wait_seconds=50))
-    assert isinstance(answer, Answer)
-    assert (seconds, answer.envelope["status"]) == (52, "started")
+    assert (at, answer.envelope["status"]) == (seconds, "started")
 
 
 def test_a_start_that_takes_too_long_is_told_before_the_client_gives_up(
