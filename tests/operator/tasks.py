@@ -95,6 +95,11 @@ class Tasks:
         """Delete it."""
         self.kube.request("DELETE", self.kube.path(names.TASK_PLURAL, name)).done()
 
+    def delete_job(self, name: str, propagation: str) -> None:
+        """Delete its Job as `kubectl delete job --cascade` does: Background, Foreground or Orphan."""
+        path = f"/apis/batch/v1/namespaces/{self.kube.namespace}/jobs/{self.status(name)['jobRef']['name']}"
+        self.kube.request("DELETE", path, {"propagationPolicy": propagation}).done()
+
     def status(self, name: str) -> dict[str, Any]:
         """Its status; empty while there is none."""
         status: dict[str, Any] = self.get(name).get("status") or {}

@@ -141,18 +141,15 @@ def test_a_name_that_is_deleted_and_created_again_at_once_is_another_task(
 def test_a_job_deleted_by_somebody_else_is_not_started_again(tasks: Tasks, unique: Callable[[str], str]) -> None:
     name = unique("job-lost")
     uid = tasks.run(name, "job", LONG)
-    status = tasks.wait(name, "Running")
-    path = f"/apis/batch/v1/namespaces/{tasks.kube.namespace}/jobs/{status['jobRef']['name']}"
-    tasks.kube.request("DELETE", path, {"propagationPolicy": "Foreground"}).done()
+    tasks.wait(name, "Running")
+    tasks.delete_job(name, "Foreground")
     status = tasks.wait(name, "Failed")
     assert status["failure"]["reason"] == "JobLost"
     assert tasks.jobs(uid) == []
 
 
 def _leave_behind(tasks: Tasks, name: str) -> None:
-    """Delete the task's Job as `kubectl delete job --cascade=orphan` does."""
-    path = f"/apis/batch/v1/namespaces/{tasks.kube.namespace}/jobs/{tasks.status(name)['jobRef']['name']}"
-    tasks.kube.request("DELETE", path, {"propagationPolicy": "Orphan"}).done()
+    tasks.delete_job(name, "Orphan")
     tasks.wait_message(name, "the Job is gone")
 
 
@@ -234,10 +231,9 @@ def test_work_ends_with_its_log_when_its_job_is_deleted_in_the_background(
 ) -> None:
     name = unique("job-lost-background")
     uid = tasks.run(name, "job", LONG)
-    status = tasks.wait(name, "Running")
+    tasks.wait(name, "Running")
     eventually(lambda: tasks.log(uid), lambda log: "working" in log)
-    path = f"/apis/batch/v1/namespaces/{tasks.kube.namespace}/jobs/{status['jobRef']['name']}"
-    tasks.kube.request("DELETE", path, {"propagationPolicy": "Background"}).done()
+    tasks.delete_job(name, "Background")
     failure = tasks.wait(name, "Failed")["failure"]
     assert (failure["reason"], failure["exitCode"]) == ("JobLost", 137)
     eventually(lambda: tasks.pods(uid), lambda left: not left)
@@ -258,8 +254,7 @@ def test_what_happened_to_left_behind_pods_while_no_operator_ran_reaches_them_on
     finally:
         assert before.stop() == 0
     for name, uid in uids.items():
-        path = f"/apis/batch/v1/namespaces/{kube.namespace}/jobs/{tasks.status(name)['jobRef']['name']}"
-        kube.request("DELETE", path, {"propagationPolicy": "Orphan"}).done()
+        tasks.delete_job(name, "Orphan")
         eventually(partial(tasks.jobs, uid), lambda left: not left)
     tasks.patch("cancelled", cancelRequested=True)
     tasks.delete("deleted")

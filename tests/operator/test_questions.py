@@ -47,6 +47,19 @@ def test_a_question_is_shown_answered_and_delivered(tasks: Tasks, running: tuple
     tasks.wait(name, "Running")
 
 
+def test_work_whose_job_was_deleted_without_its_pod_asks_and_hears_as_any_other(
+    tasks: Tasks, running: tuple[str, Caller]
+) -> None:
+    name, pod = running
+    tasks.delete_job(name, "Orphan")
+    tasks.wait_message(name, "the Job is gone")
+    pod.post("questions", COLOUR)
+    assert "Which colour?" in tasks.wait(name, "WaitingForInput")["message"]
+    reply(tasks, name, "colour", '"red"')
+    assert eventually(lambda: pod.get("questions/colour").body, lambda body: body["state"] != "Open")["value"] == "red"
+    tasks.wait(name, "Running")
+
+
 def test_waiting_ends_with_the_answer_and_not_later(tasks: Tasks, running: tuple[str, Caller]) -> None:
     name, pod = running
     pod.post("questions", COLOUR)

@@ -142,6 +142,19 @@ def test_a_silent_task_is_ended_where_its_template_says_so(tasks: Tasks, unique:
     assert len(tasks.pods(uid)) == 1
 
 
+def test_silent_work_whose_job_was_deleted_without_its_pod_is_ended_too(
+    tasks: Tasks, unique: Callable[[str], str]
+) -> None:
+    name = unique("stall-left-behind")
+    uid = tasks.run(name, "stall-failed", HANGS)
+    tasks.wait(name, "Running")
+    tasks.delete_job(name, "Orphan")
+    status = tasks.wait(name, "Failed")
+    assert (status["failure"]["reason"], status["failure"]["logTail"]) == ("Stalled", "in a loop")
+    assert [attempt["reason"] for attempt in status["attempts"]] == ["Stalled"]
+    assert [pod["status"]["phase"] for pod in tasks.pods(uid)] == ["Failed"]
+
+
 REPORTS = """
 import os, time, urllib.request
 token = open(os.environ['LONGTASK_TOKEN_FILE']).read()
