@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, TextContent
 
 from tests import blocked
+from tests.limited import command_within
 from tests.mcp.world import eventually
 from tests.warm import Warm
 
@@ -35,7 +38,7 @@ def free_port() -> int:
 class Replica:
     """One running server."""
 
-    process: Warm
+    process: subprocess.Popen[bytes] | Warm
     port: int
     metrics_port: int
     log_file: Path
@@ -75,8 +78,10 @@ class Replica:
 
 
 @asynccontextmanager
-async def running(kubeconfig: Path, namespace: str, folder: Path, **settings: str) -> AsyncIterator[Replica]:
-    """A server process; ready when the block begins, gone when it ends."""
+async def running(
+    kubeconfig: Path, namespace: str, folder: Path, within: Path | None = None, /, **settings: str
+) -> AsyncIterator[Replica]:
+    """A server process, in a cgroup if one is given; ready when the block begins, gone when it ends."""
     port, metrics_port = free_port(), free_port()
     environment = {
         "PATH": os.environ["PATH"],
@@ -90,7 +95,7 @@ async def running(kubeconfig: Path, namespace: str, folder: Path, **settings: st
     }
     log_file = folder / f"server-{port}.log"
     blocked.follow(log_file)
-    process = await asyncio.to_thread(Warm, "longtask_mcp.__main__", environment, log_file, strict=True)
+    process = await asyncio.to_thread(_started, environment, log_file, within)
     replica = Replica(process, port, metrics_port, log_file)
     try:
         await eventually(replica.ready, f"readyz of {log_file}")
@@ -100,6 +105,14 @@ async def running(kubeconfig: Path, namespace: str, folder: Path, **settings: st
         if process.poll() is None:
             replica.terminate()
             await replica.stopped()
+
+
+def _started(environment: dict[str, str], log_file: Path, within: Path | None) -> subprocess.Popen[bytes] | Warm:
+    if within is None:
+        return Warm("longtask_mcp.__main__", environment, log_file, strict=True)
+    command = command_within(within, [sys.executable, "-m", "longtask_mcp"])
+    with log_file.open("ab") as log:
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd="/")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from tests import blocked
+from tests.limited import command_within
 from tests.warm import Warm
 
 ROOTS = ("crds", "operator", "mcp_server", "runtime", "sdk")
@@ -77,7 +78,7 @@ class OperatorProcess:
         environment["PYTHONPATH"] = ":".join([*sources, self.environment.get("PYTHONPATH", "")])
         command = [sys.executable, "-m", "longtask_operator"]
         if self.within is not None:
-            command = ["sh", "-c", f'echo $$ > {self.within}/cgroup.procs && exec "$@"', "sh", *command]
+            command = command_within(self.within, command)
         with self.log.open("ab") as log:
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd="/")
 

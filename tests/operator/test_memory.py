@@ -3,41 +3,21 @@ that comes and goes."""
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.kube import eventually
-from tests.operator.many import NAMESPACE, Many, job, many, pod, task
-from tests.operator.process import REPOSITORY, OperatorProcess
-
-MEBIBYTE = 2**20
-GROUPS = Path("/sys/fs/cgroup/memory")
-
-
-def chart_limit() -> int:
-    """The chart's memory limit of the operator, in bytes."""
-    values = yaml.safe_load((REPOSITORY / "charts/longtask/values.yaml").read_text())
-    limit = values["operator"]["resources"]["limits"]["memory"]
-    assert limit.endswith("Mi")
-    return int(limit.removesuffix("Mi")) * MEBIBYTE
+from tests.limited import MEBIBYTE, chart_limit, limited, memory
+from tests.many import NAMESPACE, Many, job, many, pod, task
+from tests.operator.process import OperatorProcess
 
 
 @pytest.fixture
-def limited() -> Iterator[Path | None]:
-    """A cgroup with the chart's limit, whose processes the kernel kills above it; None where we may not make one."""
-    group = GROUPS / f"longtask-tests-{os.getpid()}"
-    try:
-        group.mkdir()
-        (group / "memory.limit_in_bytes").write_text(str(chart_limit()))
-    except OSError:
-        yield None
-        return
-    yield group
-    group.rmdir()
+def group() -> Iterator[Path | None]:
+    with limited("operator") as made:
+        yield made
 
 
 @contextlib.asynccontextmanager
@@ -54,12 +34,10 @@ async def operator(server: Many, folder: Path, group: Path | None = None) -> Asy
             await asyncio.to_thread(process.stop)
 
 
-def memory(process: OperatorProcess, field: str) -> float:
+def used(process: OperatorProcess, field: str) -> float:
     """VmRSS or VmHWM (the most so far) of the operator, in MiB."""
     assert process.process is not None
-    status = Path(f"/proc/{process.process.pid}/status").read_text()
-    [line] = [line for line in status.splitlines() if line.startswith(field)]
-    return int(line.split()[1]) / 1024
+    return memory(process.process.pid, field)
 
 
 async def settled(process: OperatorProcess) -> None:
@@ -72,13 +50,13 @@ async def settled(process: OperatorProcess) -> None:
 
 @pytest.mark.parametrize(("tasks", "jobs"), [(0, 0), (5_000, 5_000), (20_000, 5_000)])
 async def test_a_start_over_many_ended_tasks_stays_within_the_charts_limit(
-    tasks: int, jobs: int, limited: Path | None, tmp_path: Path
+    tasks: int, jobs: int, group: Path | None, tmp_path: Path
 ) -> None:
-    async with many(tasks, jobs) as server, operator(server, tmp_path, limited) as process:
+    async with many(tasks, jobs) as server, operator(server, tmp_path, group) as process:
         await settled(process)
-        most, now = memory(process, "VmHWM"), memory(process, "VmRSS")
+        most, now = used(process, "VmHWM"), used(process, "VmRSS")
         print(f"{tasks} tasks, {jobs} with Jobs and pods: {now:.0f} MiB, at most {most:.0f} MiB")
-        assert most < chart_limit() / MEBIBYTE * 0.75, "little is left of the limit for what tasks report"
+        assert most < chart_limit("operator") / MEBIBYTE * 0.75, "little is left of the limit for what tasks report"
 
 
 @pytest.mark.parametrize("holder", [None, "another-replica"], ids=["leader", "standby"])
@@ -107,9 +85,9 @@ async def test_tasks_that_come_and_go_leave_nothing_behind(holder: str | None, t
             await sent()
 
         await come_and_go(0, 1_000)
-        before = memory(process, "VmRSS")
+        before = used(process, "VmRSS")
         await come_and_go(1_000, 2_000)
-        after = memory(process, "VmRSS")
+        after = used(process, "VmRSS")
         print(f"{holder or 'leader'}: {before:.1f} MiB, after 2,000 more {after:.1f} MiB")
         assert after - before < 12
         await asyncio.to_thread(eventually, lambda: process.metric("longtask_queue_length"), lambda length: length == 0)

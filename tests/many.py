@@ -1,5 +1,6 @@
 """An API server that has nothing but a namespace full of tasks that have ended, with their Jobs and pods: lists by the
-page, watches, and a Lease. A real one needs minutes for as many objects; their size and form are those of real ones.
+page, watches, single tasks, and a Lease. A real one needs minutes for as many objects; their size and form are those of
+real ones.
 """
 
 import asyncio
@@ -19,6 +20,8 @@ from longtask_api import names
 from longtask_api.base import rfc3339, rfc3339_milliseconds
 
 NAMESPACE = "many"
+REQUESTER = "anonymous"
+"""Who asked for all tasks: everybody, to an MCP server that asks nobody who they are."""
 GROUP = f"/apis/{names.API_VERSION}"
 PATHS = {
     "tasks": f"{GROUP}/namespaces/{NAMESPACE}/{names.TASK_PLURAL}",
@@ -55,7 +58,11 @@ def task(number: int, version: int) -> dict[str, Any]:
         "apiVersion": names.API_VERSION,
         "kind": names.TASK_KIND,
         "metadata": _metadata("1111", number, version),
-        "spec": {"templateRef": {"name": "model-training"}, "parameters": {"text": "x" * 1000, "epochs": 5}},
+        "spec": {
+            "templateRef": {"name": "model-training"},
+            "parameters": {"text": "x" * 1000, "epochs": 5},
+            "requester": {"principal": REQUESTER},
+        },
         "status": {
             "phase": "Succeeded",
             "message": "completed",
@@ -163,6 +170,9 @@ class Many:
             return await self._watch(kind, request) if "watch" in request.query else self._page(kind, request)
         if "/leases" in request.path:
             return await self._lease(request)
+        if request.path.startswith(PATHS["tasks"]):
+            number = int(request.path.rpartition("-")[2])
+            return web.Response(text=_text("tasks", number, number + 1), content_type="application/json")
         return web.json_response(_discovery(request.path), status=200)
 
     def _page(self, kind: str, request: web.Request) -> web.Response:
