@@ -116,9 +116,9 @@ async def test_what_the_service_will_never_take_is_not_tried_again_and_holds_up_
 
 
 POINTS: dict[str, tuple[str, int, Moment]] = {
-    "before anything is recorded": ("PATCH", 1, "before"),
+    "before anything is recorded": ("PATCH", 1, "instead"),
     "when it is recorded and nothing is called": ("PATCH", 1, "during"),
-    "when it is written and that is not recorded": ("PATCH", 2, "before"),
+    "when it is written and that is not recorded": ("PATCH", 2, "instead"),
     "when all is recorded": ("PATCH", 2, "during"),
 }
 

@@ -15,8 +15,10 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
-Moment = Literal["before", "during", "after"]
-"""Before the API server gets the request; when it has answered and the program has not heard; after the program has."""
+Moment = Literal["before", "instead", "during", "after"]
+"""Before the API server gets the request, or instead of that; when it has answered and the program has not heard; after
+the program has.
+"""
 
 HOP_BY_HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding", "content-encoding"})
 
@@ -87,6 +89,8 @@ class Door:
         if not self._open.is_set():
             raise _broken(request)
         await self._spring(request, "before")
+        if await self._spring(request, "instead"):
+            raise _broken(request)
         headers = {key: value for key, value in request.headers.items() if key.lower() not in HOP_BY_HOP}
         async with self._session.request(
             request.method, self._upstream + request.path_qs, headers=headers, data=await request.read() or None
@@ -115,13 +119,14 @@ class Door:
     def _is_hushed(self, request: web.Request) -> bool:
         return self._hushed and "watch=true" in request.query_string
 
-    async def _spring(self, request: web.Request, moment: Moment) -> None:
+    async def _spring(self, request: web.Request, moment: Moment) -> bool:
         for trap in self._traps:
             if (trap.moment, trap.method) == (moment, request.method) and trap.path.search(request.path_qs):
                 self._traps.remove(trap)
                 await trap.spring()
                 trap.sprung.set()
-                return
+                return True
+        return False
 
 
 def _broken(request: web.Request) -> Exception:

@@ -25,10 +25,10 @@ WHAT: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
 }
 """Where it is put, and where status says that it is."""
 POINTS: dict[str, tuple[str, str, Moment]] = {
-    "before it is in the store": ("POST", r"/configmaps", "before"),
+    "before it is in the store": ("POST", r"/configmaps", "instead"),
     "when it is in the store": ("POST", r"/configmaps", "during"),
     "when status names it but that is not answered": ("PATCH", r"/longtasks/.*/status", "during"),
-    "before what it replaces is dropped": ("DELETE", r"/configmaps/", "before"),
+    "before what it replaces is dropped": ("DELETE", r"/configmaps/", "instead"),
 }
 
 

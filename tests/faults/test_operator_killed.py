@@ -22,12 +22,12 @@ GRACE_SECONDS = 30
 """The chart's terminationGracePeriodSeconds: what has not stopped by then is killed."""
 
 KILL_POINTS: dict[str, tuple[str, str, Moment, int]] = {
-    "before the Job is created": ("POST", JOBS, "before", 1),
+    "before the Job is created": ("POST", JOBS, "instead", 1),
     "when the Job is created but not answered": ("POST", JOBS, "during", 1),
     "when the Job is created and answered": ("POST", JOBS, "after", 1),
-    "before the first status write": ("PATCH", STATUS, "before", 1),
+    "before the first status write": ("PATCH", STATUS, "instead", 1),
     "when the first status write is done but not answered": ("PATCH", STATUS, "during", 1),
-    "before the last status write": ("PATCH", STATUS, "before", 2),
+    "before the last status write": ("PATCH", STATUS, "instead", 2),
     "when the last status write is done but not answered": ("PATCH", STATUS, "during", 2),
 }
 

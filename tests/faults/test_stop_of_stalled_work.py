@@ -19,9 +19,9 @@ HANGS = "import time; print('in a loop', flush=True); time.sleep(600)"
 STALL = {"timeoutSeconds": 10, "action": "Fail", "expectReports": True}
 
 KILL_POINTS: dict[str, tuple[str, Moment]] = {
-    "before the retries are stopped": (r"/jobs/", "before"),
+    "before the retries are stopped": (r"/jobs/", "instead"),
     "when the retries are stopped but that is not answered": (r"/jobs/", "during"),
-    "before the pod is stopped": (r"/pods/", "before"),
+    "before the pod is stopped": (r"/pods/", "instead"),
     "when the pod is stopped but that is not answered": (r"/pods/", "during"),
     "when the pod is stopped": (r"/pods/", "after"),
 }
