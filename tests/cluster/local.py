@@ -147,6 +147,7 @@ def _start() -> None:
 def _environment() -> dict[str, str]:
     """A small environment: daemons must not heed this machine's proxies."""
     return {
+        "GOGC": "300",  # two cores are scarcer here than memory
         "HOME": str(Path.home()),
         "LANG": "C.UTF-8",
         "LONGTASK_CACHE": str(CACHE.parent),
