@@ -14,7 +14,8 @@ from bench.figures import SERVERS, servers_cpu_ms
 from bench.processes import cpu_by_name
 from bench.workload import tasks_path
 from longtask_operator.cluster import REPORT_MANAGER
-from tests.operator.process import REPOSITORY, free_port
+from tests.operator.process import REPOSITORY
+from tests.ports import free_port
 
 NAIVE_SECONDS, NAIVE_WRITERS = 5.0, 16
 """How long status is written for, and how many writes are made at a time."""

@@ -2,7 +2,6 @@
 
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ from botocore.config import Config
 from tests.cluster import programs
 from tests.cluster.lock import exclusively
 from tests.cluster.paths import BIN
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -42,7 +42,7 @@ class S3Server:
         with exclusively():
             programs.build_versitygw()
         self._folder = Path(tempfile.mkdtemp(prefix="longtask-s3-"))
-        self._port = _free_port(self.host)
+        self._port = free_port()
         self.client = self._new_client()
         self.start()
         self.client.create_bucket(Bucket=self.bucket)
@@ -123,9 +123,3 @@ class S3Server:
                 return int(answer.status) == 200
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

@@ -19,8 +19,8 @@ from longtask_api.longtask import LongTask
 from longtask_api.reports import Reference
 from longtask_operator.archive.terms import Body, Caller, Entry, Listing
 from longtask_operator.task_api.app import Parts, task_api
-from tests.mcp.replica import free_port
 from tests.mcp.world import eventually
+from tests.ports import free_port
 
 ARCHIVED = {"uri": "s3://bucket/record.json", "archivedTime": "2026-11-22T10:00:00Z"}
 

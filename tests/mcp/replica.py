@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -20,18 +19,12 @@ from mcp_types import CallToolResult, TextContent
 from tests import blocked
 from tests.limited import command_within
 from tests.mcp.world import eventually
+from tests.ports import free_port
 from tests.warm import Warm
 
 ROOT = Path(__file__).resolve().parents[2]
 ERAS = ("legacy", "auto")
 """The handshake of 2025-11-25, and what a current client negotiates: 2026-07-28."""
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -19,8 +19,9 @@ from longtask_mcp.contract.paging import PAGE_BYTES
 from longtask_mcp.task_api import TaskApi
 from tests.mcp.given_task_api import GivenTaskApi, given_task_api
 from tests.mcp.objects import NOW, ago, task, uid
-from tests.mcp.replica import ERAS, Replica, agent, free_port, running
+from tests.mcp.replica import ERAS, Replica, agent, running
 from tests.mcp.world import World, eventually
+from tests.ports import free_port
 
 ACTOR = {"X-LongTask-Actor-Id": "user-1"}
 MEMORY = "team-0123456789"

@@ -1,4 +1,4 @@
-"""A server is killed in the middle of a start, and the agent asks another one again: one task, never lost, never two."""
+"""A server is killed in the middle of a start, and the agent asks another one again: one task, not lost, not two."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -12,7 +12,7 @@ from longtask_mcp.contract.logs import MAX_LOG_CHARACTERS, TaskLog, kept_log, li
 from longtask_mcp.task_api import TaskApi, Unavailable
 from tests.mcp.given_task_api import GivenTaskApi, given_task_api
 from tests.mcp.objects import UID, task
-from tests.mcp.replica import free_port
+from tests.ports import free_port
 
 FAILED = {"phase": "Failed", "failure": {"reason": "Error", "message": "x", "logTail": "last words"}}
 

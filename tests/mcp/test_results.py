@@ -15,8 +15,9 @@ from longtask_mcp.contract.paging import PAGE_BYTES
 from longtask_mcp.task_api import Absent, Piece, TaskApi, Unavailable
 from tests.mcp.given_task_api import GivenTaskApi, given_task_api
 from tests.mcp.objects import NOW, UID, ago, task
-from tests.mcp.replica import ERAS, Agent, Replica, agent, free_port, running
+from tests.mcp.replica import ERAS, Agent, Replica, agent, running
 from tests.mcp.world import World, eventually
+from tests.ports import free_port
 
 eras = pytest.mark.parametrize("era", ERAS)
 RUNNING = {"phase": "Running", "startTime": ago(minutes=6), "attemptCount": 1}

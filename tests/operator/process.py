@@ -1,7 +1,6 @@
 """The operator as a process of this machine, on the cluster that KUBECONFIG names."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,19 +12,13 @@ from typing import Self
 
 from tests import blocked
 from tests.limited import command_within
+from tests.ports import free_port
 from tests.warm import Warm
 
 ROOTS = ("crds", "operator", "mcp_server", "runtime", "sdk")
 HOST_ADDRESS = os.environ.get("LONGTASK_HOST_ADDRESS")
 """Where pods reach this machine, if they can."""
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def free_port() -> int:
-    """A TCP port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -21,7 +21,7 @@ from longtask_operator.store.store import Store
 from longtask_operator.store.terms import NotStored, Owner, StoreUnavailable
 from tests.archived import CALLER, OTHERS, artifact, ended
 from tests.kube import Kube
-from tests.operator.process import free_port
+from tests.ports import free_port
 from tests.s3 import S3Server
 from tests.store.conftest import LIMIT, NewOwner
 from tests.store.streams import MIB, put, some_bytes

@@ -12,7 +12,7 @@ from longtask_operator.store.s3 import S3, S3Settings
 from longtask_operator.store.store import Store
 from longtask_operator.store.terms import Owner, StoreUnavailable
 from tests.kube import Kube
-from tests.operator.process import free_port
+from tests.ports import free_port
 from tests.s3 import S3Server
 from tests.store.conftest import LIMIT
 from tests.store.streams import MIB, put, read, some_bytes

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from longtask_runtime import serving
-from tests.operator.process import free_port
+from tests.ports import free_port
 
 SOON = 0.2
 """The limits, in seconds, of these tests."""
