@@ -97,7 +97,8 @@ class Tasks:
 
     def delete_job(self, name: str, propagation: str) -> None:
         """Delete its Job as `kubectl delete job --cascade` does: Background, Foreground or Orphan."""
-        path = f"/apis/batch/v1/namespaces/{self.kube.namespace}/jobs/{self.status(name)['jobRef']['name']}"
+        [job] = self.jobs(self.get(name)["metadata"]["uid"])
+        path = f"/apis/batch/v1/namespaces/{self.kube.namespace}/jobs/{job['metadata']['name']}"
         self.kube.request("DELETE", path, {"propagationPolicy": propagation}).done()
 
     def status(self, name: str) -> dict[str, Any]:

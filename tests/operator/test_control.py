@@ -25,11 +25,20 @@ time.sleep(600)
 """
 
 
+WRITES_A_TEXT = """
+import time
+print('working', flush=True)
+time.sleep(20)
+open('/dev/termination-log', 'w').write('"forty-two"')
+"""
+
+
 @pytest.fixture(scope="module", autouse=True)
 def templates(tasks: Tasks) -> None:
     """What the tests start."""
     tasks.template("job", template_spec())
     tasks.template("never", template_spec({"nodeSelector": {"no": "such-node"}}))
+    tasks.template("numbered", template_spec(resultSchema={"type": "number"}))
     tasks.template("brief-record", template_spec(ttlSecondsAfterFinished=3))
 
 
@@ -237,6 +246,16 @@ def test_work_ends_with_its_log_when_its_job_is_deleted_in_the_background(
     failure = tasks.wait(name, "Failed")["failure"]
     assert (failure["reason"], failure["exitCode"]) == ("JobLost", 137)
     eventually(lambda: tasks.pods(uid), lambda left: not left)
+
+
+def test_a_result_of_work_whose_job_was_deleted_is_held_against_its_schema_all_the_same(
+    tasks: Tasks, unique: Callable[[str], str]
+) -> None:
+    name = unique("left-behind-invalid")
+    _run_without_its_job(tasks, name, WRITES_A_TEXT, "numbered")
+    status = tasks.wait(name, "Failed")
+    assert status["failure"]["reason"] == "InvalidResult"
+    assert 'is not of type "number"' in status["failure"]["message"]
 
 
 def test_what_happened_to_left_behind_pods_while_no_operator_ran_reaches_them_once_one_does(
