@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 ALONE = "tests/faults/test_node_lost.py"
-WORKERS = 7
+WORKERS = 5
 SLOWEST = 25
 NICE = ("nice", "-n", "5")
 """The node goes first, or it is late with what it knows of its pods."""

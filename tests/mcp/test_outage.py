@@ -89,6 +89,7 @@ async def test_a_server_that_has_not_listed_yet_says_so_instead_of_that_there_is
             return None
 
         early = await eventually(answer, "an answer of the server")
+        assert early is not None
         told = early.json()["result"]
         assert told["isError"]
         assert "has not read yet which tasks and templates there are; nothing was done" in told["content"][0]["text"]
