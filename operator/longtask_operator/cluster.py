@@ -7,8 +7,9 @@ policy of the chart refuses it afterwards, however late it arrives.
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -420,7 +421,12 @@ def _uid_is(uid: str) -> dict[str, str]:
 
 
 def _not_after(term: Term) -> dict[str, str]:
-    return {names.ANNOTATION_NOT_AFTER: rfc3339(term.not_after)}
+    """Until when a write may arrive. The chart's policy knows a write of the leader by a moment that the object did not
+    have, and one term may change an object twice: each write says another fraction of the last second, which is all the
+    same to the API server's times, in whole seconds.
+    """
+    moment = term.not_after.replace(microsecond=0) - timedelta(microseconds=secrets.randbelow(1_000_000))
+    return {names.ANNOTATION_NOT_AFTER: f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
 
 
 def _deletion(uid: str, resource_version: str, propagation: str) -> dict[str, Any]:

@@ -290,6 +290,25 @@ async def test_a_write_that_arrives_after_its_term_has_no_effect(
         assert lost == set()
 
 
+async def test_a_write_that_arrives_after_its_term_has_no_effect_where_that_term_had_written_before(
+    given: Callable[..., Any], operator: Callable[[Term], Cluster], door: Door
+) -> None:
+    world = await given("hold the Job")
+    over = datetime.now(UTC) + timedelta(seconds=10)
+    cluster = operator(Term(60, over))
+    assert await stop_retries(cluster, world) is True
+    world = replace(world, job=await cluster.get_job(job_of(world).name))
+    before = world.seen()
+
+    async def hold_back() -> None:
+        await asyncio.sleep((over - datetime.now(UTC)).total_seconds())
+
+    door.trap("PATCH", JOB, "before", hold_back)
+    with pytest.raises(NotLeading, match="too late"):
+        await hold(cluster, world)
+    assert world.seen() == before
+
+
 @pytest.mark.parametrize("write", [write for write in WRITES if write != "create the Job"])
 async def test_a_write_has_no_effect_on_what_has_changed_since_it_was_planned(
     given: Callable[..., Any], operator: Callable[[Term], Cluster], write: str

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,10 @@ pytestmark = pytest.mark.cluster
 LONG = "import time; time.sleep(600)"
 
 
+Seen = tuple[Any, Any]
+"""What is so, and what should be."""
+
+
 @dataclass(frozen=True)
 class Case:
     """The stale leader's write, what makes it want it, what happens meanwhile, and what must be so in the end."""
@@ -27,7 +32,7 @@ class Case:
     path: str
     provoke: Callable[[Tasks], None]
     meanwhile: Callable[[Tasks], None]
-    right: Callable[[Tasks, str, Runs], bool]
+    right: Callable[[Tasks, str, Runs], Seen]
 
 
 def begin(tasks: Tasks) -> None:
@@ -56,18 +61,20 @@ def keep(tasks: Tasks) -> None:
     tasks.patch("work", ttlSecondsAfterFinished=3600)
 
 
-def never_ran(tasks: Tasks, uid: str, runs: Runs) -> bool:
-    return tasks.status("work").get("phase") == "Cancelled" and not tasks.jobs(uid) and runs.of(uid) == 0
+def never_ran(tasks: Tasks, uid: str, runs: Runs) -> Seen:
+    phase = tasks.status("work").get("phase")
+    return (phase, tasks.jobs(uid), runs.of(uid)), ("Cancelled", [], 0)
 
 
-def runs_on(tasks: Tasks, uid: str, runs: Runs) -> bool:
-    [pod] = tasks.pods(uid)
-    undisturbed = "deletionTimestamp" not in pod["metadata"] and runs.of(uid) == 1
-    return undisturbed and tasks.status("work").get("phase") == "Running" and not tasks.jobs(uid)[0]["spec"]["suspend"]
+def runs_on(tasks: Tasks, uid: str, runs: Runs) -> Seen:
+    stopped = ["deletionTimestamp" in pod["metadata"] for pod in tasks.pods(uid)]
+    suspended = [job["spec"]["suspend"] for job in tasks.jobs(uid)]
+    phase = tasks.status("work").get("phase")
+    return (phase, stopped, suspended, runs.of(uid)), ("Running", [False], [False], 1)
 
 
-def is_there(tasks: Tasks, uid: str, runs: Runs) -> bool:
-    return "deletionTimestamp" not in tasks.get("work")["metadata"]
+def is_there(tasks: Tasks, uid: str, runs: Runs) -> Seen:
+    return "deletionTimestamp" in tasks.get("work")["metadata"], False
 
 
 CASES = {
@@ -105,18 +112,24 @@ async def test_a_write_that_another_leader_has_overtaken_does_nothing(
     await asyncio.to_thread(given.meanwhile, tasks)
     await asyncio.to_thread(heir.start)
     await asyncio.to_thread(eventually, lambda: heir.metric("longtask_leader"), lambda leads: leads == 1)
-    await asyncio.to_thread(eventually, lambda: given.right(tasks, uid, runs), bool)
+    await asyncio.to_thread(eventually, lambda: given.right(tasks, uid, runs), _is_right)
     arrived = door.trap(given.method, given.path, "during", _nothing)
     let_go.set()
     await asyncio.wait_for(arrived.sprung.wait(), 120)
     assert stale.process is not None
     stale.process.send_signal(signal.SIGCONT)
     await asyncio.to_thread(eventually, lambda: stale.metric("longtask_leader"), lambda leads: leads == 0)
-    assert given.right(tasks, uid, runs)
+    seen, right = await asyncio.to_thread(given.right, tasks, uid, runs)
+    assert seen == right
     # Another task goes its way, so that whatever the Job controller or the heir would have made of it has been made.
     await asyncio.to_thread(tasks.run, "after", "job", "pass")
     await asyncio.to_thread(tasks.wait, "after", "Succeeded")
-    assert given.right(tasks, uid, runs)
+    seen, right = await asyncio.to_thread(given.right, tasks, uid, runs)
+    assert seen == right
+
+
+def _is_right(seen: Seen) -> bool:
+    return bool(seen[0] == seen[1])
 
 
 async def _nothing() -> None:
