@@ -7,6 +7,7 @@ earlier run was stopped; `--fresh` begins anew.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,12 +36,12 @@ QUICK = (
     # They ask what is in the repository, which is laid out otherwise.
     "--ignore=tests/unit/test_all_tests_run.py",
     "--deselect=tests/unit/test_clock.py::test_no_server_asks_the_machine_for_the_time_of_day",
-    *("-m", "not hypothesis"),
+    *("-m", "not hypothesis and not cluster"),
     *("-p", "no:cacheprovider"),
     *("-p", "no:schemathesis"),
     *("-p", "no:xdist"),
 )
-USES_PROCESSES = ("replica", "world", "as_alice", "World", "cluster")
+STARTS_PROCESSES = re.compile(r"^from tests\.(faults|mcp\.(given_task_api|line|replica))\b", re.MULTILINE)
 MUTMUT = Path(sys.executable).with_name("mutmut")
 
 
@@ -84,13 +85,7 @@ pytest_add_cli_args_test_selection = {["tests/unit", *pure_tests_of_the_contract
 def pure_tests_of_the_contract() -> list[str]:
     """The tests of the MCP server that start nothing."""
     files = sorted((ROOT / "tests" / "mcp").glob("test_*.py"))
-    return [str(file.relative_to(ROOT)) for file in files if starts_nothing(file)]
-
-
-def starts_nothing(file: Path) -> bool:
-    """Whether no test of the file needs a server."""
-    text = file.read_text()
-    return not any(word in text for word in USES_PROCESSES)
+    return [str(file.relative_to(ROOT)) for file in files if not STARTS_PROCESSES.search(file.read_text())]
 
 
 if __name__ == "__main__":

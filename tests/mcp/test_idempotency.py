@@ -25,6 +25,7 @@ UNKEYED = Start(Caller("alice"), "model-training", {"epochs": 10}, None)
     [
         (KEYED, {"idempotencyKey": "nightly"}, ago(seconds=1), Relation.SAME),
         (KEYED, {"idempotencyKey": "nightly"}, ago(hours=23.9), Relation.SAME),
+        (KEYED, {"idempotencyKey": "nightly"}, ago(hours=24), Relation.SAME),
         (KEYED, {"idempotencyKey": "nightly"}, ago(hours=24.1), Relation.UNRELATED),
         (KEYED, {"idempotencyKey": "nightly"}, ago(hours=-1), Relation.SAME),
         (KEYED, {"idempotencyKey": "nightly", "parameters": {"epochs": 10.0}}, ago(hours=1), Relation.SAME),
@@ -90,6 +91,21 @@ def test_a_task_that_was_taken_back_is_nobodys_start() -> None:
 def test_names_are_the_same_on_every_replica_and_readable() -> None:
     assert KEYED.task_name(0) == Start(Caller("alice"), "model-training", {"epochs": 99}, "nightly").task_name(0)
     assert re.fullmatch(r"model-training-[bcdfghjklmnpqrstvwxz2-9]{5}", KEYED.task_name(0))
+
+
+@pytest.mark.parametrize(
+    ("caller", "key", "n", "suffix"),
+    [
+        (Caller("alice"), "nightly", 0, "mkcw9"),
+        (Caller("alice"), "nightly", 1, "qrkct"),
+        (Caller("alice"), None, 0, "brxq7"),
+        (Caller("alice", "a"), "nightly", 0, "dmqrj"),
+        (Caller("alice", "a", "s"), None, 0, "l7jnb"),
+    ],
+)
+def test_names_are_those_of_every_version(caller: Caller, key: str | None, n: int, suffix: str) -> None:
+    """While an upgrade goes on, replicas of two versions hear the same start."""
+    assert Start(caller, "model-training", {"epochs": 10}, key).task_name(n) == f"model-training-{suffix}"
 
 
 def test_names_differ_by_caller_session_template_key_parameters_and_number() -> None:

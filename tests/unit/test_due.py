@@ -1,12 +1,15 @@
 """What a session is still to be told."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from longtask_api.longtask import Delivery, DeliveryPolicy, LongTask, Memory, Phase, SessionEvent
 from longtask_api.reports import Progress
-from longtask_operator.delivery.due import due
+from longtask_operator.agentcore.terms import Session
+from longtask_operator.delivery.due import came_to_pass, due, session_of
+from longtask_operator.delivery.due import recorded as find_recorded
 from tests.unit import given
 
 MEMORY = Memory(memory_id="agents-a1b2c3d4e5", actor_id="ann", session_id="one")
@@ -41,7 +44,11 @@ def ended(*conditions: Any, memory: Memory | None = MEMORY, **fields: Any) -> Lo
     return given.task(given.status(Phase.FAILED, *conditions, **fields), memory=memory)
 
 
-TOLD = given.condition("Delivered", "Unknown", reason="Told")
+def reported(updated: datetime | None) -> LongTask:
+    task = at_work(0.5)
+    assert task.status.progress is not None
+    progress = task.status.progress.model_copy(update={"updated_time": updated})
+    return task.model_copy(update={"status": task.status.model_copy(update={"progress": progress})})
 
 
 @pytest.mark.parametrize(
@@ -59,7 +66,9 @@ TOLD = given.condition("Delivered", "Unknown", reason="Told")
         ),
         pytest.param(at_work(None), None, id="no-progress"),
         pytest.param(at_work(0.24), None, id="before-the-first-milestone"),
+        pytest.param(at_work(0.249), None, id="right-before-it"),
         pytest.param(at_work(0.25), "progress-25", id="at-a-milestone"),
+        pytest.param(at_work(0.01, DeliveryPolicy(milestones=[1])), "progress-1", id="at-the-first-percent"),
         pytest.param(at_work(0.8), "progress-75", id="several-at-once"),
         pytest.param(at_work(0.8, delivery=told("progress-75")), None, id="told-already"),
         pytest.param(at_work(0.8, delivery=recorded("progress-75")), None, id="may-have-been-told"),
@@ -69,3 +78,31 @@ TOLD = given.condition("Delivered", "Unknown", reason="Told")
 )
 def test_what_is_due(task: LongTask, name: str | None) -> None:
     assert due(task) == name
+
+
+@pytest.mark.parametrize(
+    ("task", "moment"),
+    [
+        pytest.param(ended(completion_time=given.at(7)), given.at(7), id="at-the-end"),
+        pytest.param(ended(completion_time=None), given.at(99), id="an-end-without-a-time"),
+        pytest.param(reported(given.at(5)), given.at(5), id="when-the-milestone-was-reported"),
+        pytest.param(reported(None), given.at(99), id="a-report-without-a-time"),
+        pytest.param(at_work(None), given.at(99), id="nothing-reported"),
+    ],
+)
+def test_when_what_is_due_came_to_pass(task: LongTask, moment: datetime) -> None:
+    assert came_to_pass(task, given.at(99)) == moment
+
+
+def test_the_session_is_that_of_the_tasks_memory() -> None:
+    assert session_of(ended()) == Session("agents-a1b2c3d4e5", "ann", "one")
+    assert session_of(ended(memory=None)) is None
+
+
+def test_what_is_recorded_of_an_event_is_found_by_its_name() -> None:
+    task = ended(delivery=told("progress-50", "result"))
+    assert [event.name if event else None for event in (find_recorded(task, "result"), find_recorded(task, "x"))] == [
+        "result",
+        None,
+    ]
+    assert find_recorded(ended(), "result") is None

@@ -173,6 +173,7 @@ def test_in_an_empty_session_it_goes_before_what_an_agent_may_have_begun() -> No
 TAKEN: dict[str, tuple[dict[str, Any], list[datetime], datetime]] = {
     "behind the turn": (TURN, [AFTER_TURN], AFTER_TURN + MILLISECOND),
     "later behind the turn": (TURN, [at(4.5)], at(4.5) + MILLISECOND),
+    "at the next message": (TURN | {"t5": ASKED}, [at(5)], AFTER_TURN),
     "behind the turn before one that is open": (TURN | {"t5": ASKED}, [AFTER_TURN], AFTER_TURN + MILLISECOND),
     "in an older gap": (TURN | {"t5": ASKED, "t6": DONE}, [AFTER_TURN], at(6) + MILLISECOND),
     "before the first message": ({"t1": ASKED}, [BEFORE_FIRST], BEFORE_FIRST + MILLISECOND),

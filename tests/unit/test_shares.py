@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from longtask_api.longtask import LongTask, LongTaskStatus, Phase, Requester
+from longtask_api.conditions import find
+from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus, Phase, Requester
 from longtask_operator.cache import Cache
 from longtask_operator.planning.plan import plan
 from longtask_operator.shares import COUNT_AGAIN, Shares
@@ -90,6 +91,11 @@ def test_a_task_without_room_waits_and_says_for_what() -> None:
     told = step(after)
     assert (told.phase, told.actions, told.again) == ("Queued", (), 35)
     assert "2000 tasks of this requester are at work" in str(after.status.message)
+    waits = find(after.status.conditions, ConditionType.SUCCEEDED)
+    assert waits is not None
+    assert waits.reason == "TooManyTasks"
+    assert "It starts when one of them has ended" in waits.message
+    assert "operator.maxActiveTasksPerRequester" in waits.message
     assert plan(world(task(cancel_requested=True), 5, template=template(), crowded=True)).status.phase is (
         Phase.CANCELLED
     )
