@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator
 from typing import Literal
 
@@ -13,6 +14,8 @@ KEEP_ALIVE_SECONDS = 75
 """Longer than agents pause between calls: a connection that is closed while a call is on its way fails the call."""
 HEAD_SECONDS = 15.0
 """How long the line and headers of a request may take, from the connection or from their first byte on."""
+TELL_SECONDS = 0.1
+"""How often connections are told that the server stops."""
 SEND_SECONDS = 60.0
 """How long a caller may take nothing of an answer that waits for it."""
 
@@ -74,6 +77,23 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals belong to the process, which cancels the servers when it is time."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, which tells the connections that it has: one that was accepted right then would hold up the
+        stop, without a call, for all the time that calls have.
+        """
+        telling = asyncio.create_task(self._tell_connections())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            telling.cancel()
+
+    async def _tell_connections(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            for connection in list(self.server_state.connections):
+                if not connection.transport.is_closing():
+                    connection.shutdown()
 
 
 async def serve(

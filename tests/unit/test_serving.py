@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
+import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -47,6 +49,13 @@ class App:
 async def port(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(serving, "HEAD_SECONDS", SOON)
     monkeypatch.setattr(serving, "SEND_SECONDS", SOON)
+    async with served(app) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def served(app: App) -> AsyncIterator[int]:
+    """Serve it; the port. Stopped when the block ends."""
     found = free_port()
     task = asyncio.create_task(serving.serve(app, found, "127.0.0.1"))
     while True:
@@ -143,3 +152,26 @@ async def test_a_body_arrives_whole_although_it_is_read_only_when_the_app_asks(p
     assert b"200 OK" in await asyncio.wait_for(reader.readuntil(b"ok"), PATIENCE)
     assert app.received == size
     writer.close()
+
+
+async def test_a_connection_that_is_accepted_while_the_server_stops_does_not_hold_it_up(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = uvicorn.Server.shutdown
+
+    async def stop_before_they_are_known(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
+        """What is accepted in this turn of the loop is made a connection in the next one."""
+        known = set(server.server_state.connections)
+        assert known
+        server.server_state.connections.clear()
+        asyncio.get_running_loop().call_soon(server.server_state.connections.update, known)
+        await stop(server, sockets)
+
+    monkeypatch.setattr(uvicorn.Server, "shutdown", stop_before_they_are_known)
+    async with served(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HEAD + b"\r\n")
+        await asyncio.wait_for(reader.readuntil(b"ok"), PATIENCE)
+    assert await _rest(reader) == b""
+    writer.close()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
