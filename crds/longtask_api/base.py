@@ -23,6 +23,11 @@ def rfc3339_milliseconds(moment: datetime) -> str:
 MilliTime = Annotated[datetime, PlainSerializer(rfc3339_milliseconds, when_used="json")]
 
 
+def rfc3339_microseconds(moment: datetime) -> str:
+    """A metav1.MicroTime: `2026-01-31T12:00:00.250000Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 class ApiModel(BaseModel):
     """A part of an object as the API server stores it. Unknown fields are ignored: never write one back whole."""
 

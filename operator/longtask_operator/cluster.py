@@ -9,14 +9,14 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
 from longtask_api import names
-from longtask_api.base import rfc3339
+from longtask_api.base import rfc3339, rfc3339_microseconds
 from longtask_api.conditions import Condition
 from longtask_api.longtask import TERMINAL_PHASES, Archive, ConditionType, Delivery, LongTask, LongTaskStatus, Phase
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus
@@ -426,7 +426,7 @@ def _not_after(term: Term) -> dict[str, str]:
     same to the API server's times, in whole seconds.
     """
     moment = term.not_after.replace(microsecond=0) - timedelta(microseconds=secrets.randbelow(1_000_000))
-    return {names.ANNOTATION_NOT_AFTER: f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
+    return {names.ANNOTATION_NOT_AFTER: rfc3339_microseconds(moment)}
 
 
 def _deletion(uid: str, resource_version: str, propagation: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
+from longtask_api.base import rfc3339_microseconds
 from longtask_runtime.clock import CLOCK
 from longtask_runtime.kube import KubeError, request
 from longtask_runtime.logs import Expected, in_words
@@ -180,7 +181,7 @@ class Lease:
         return self._left() > 0
 
     async def _write(self, lease: dict[str, Any] | None, holder: str) -> bool:
-        now, sent = CLOCK.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"), self._clock()
+        now, sent = rfc3339_microseconds(CLOCK.now()), self._clock()
         before = (lease or {}).get("spec") or {}
         changed = holder != self._identity
         spec = {

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from kubernetes.aio.client import ApiClient
 
-from longtask_api.base import rfc3339
+from longtask_api.base import rfc3339, rfc3339_microseconds
 from longtask_mcp.contract import answers
 from longtask_mcp.leading import Leading, led_last
 from longtask_runtime import clock, kube
@@ -76,7 +76,7 @@ async def test_agents_are_told_of_tasks_that_have_not_ended(
 ) -> None:
     away, name = clock.now() - timedelta(minutes=5), f"lease-{era}"
     path = f"/apis/coordination.k8s.io/v1/namespaces/{world.namespace}/leases"
-    spec = {"renewTime": away.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "leaseDurationSeconds": 15, "holderIdentity": ""}
+    spec = {"renewTime": rfc3339_microseconds(away), "leaseDurationSeconds": 15, "holderIdentity": ""}
     await kube.request(world.client, "POST", path, body={"metadata": {"name": name}, "spec": spec})
     rule = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [name], "verbs": ["get"]}
     await world.allow(name, [rule], "server")

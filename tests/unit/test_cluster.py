@@ -1,12 +1,14 @@
 """Requests that nothing may depend on: they fail, and the step goes on."""
 
 import asyncio
+from datetime import datetime
 from typing import Any, ClassVar, cast
 
 import aiohttp
 import pytest
 from kubernetes.aio.client import ApiClient
 
+from longtask_api import names
 from longtask_operator import cluster as module
 from longtask_operator.cluster import Cluster
 from longtask_operator.leader import NotLeading, Term
@@ -115,3 +117,15 @@ async def test_a_write_that_got_no_answer_is_noted_although_nobody_waits_for_it(
     answered.set()
     await asyncio.wait([writing])
     assert len(noticed) == noted
+
+
+@pytest.mark.parametrize("part", [0, 700_000], ids=["whole", "with a fraction"])
+def test_each_write_of_a_term_says_another_moment_of_its_last_second(part: int) -> None:
+    """To the API server, whose times are whole seconds, they are one: what is earlier than all is in time."""
+    over = given.at(60)
+    said = {
+        datetime.fromisoformat(module._not_after(Term(5, over.replace(microsecond=part)))[names.ANNOTATION_NOT_AFTER])
+        for _ in range(100)
+    }
+    assert len(said) > 90
+    assert all(given.at(59) < moment <= over for moment in said)
