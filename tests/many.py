@@ -18,6 +18,7 @@ from aiohttp import web
 
 from longtask_api import names
 from longtask_api.base import rfc3339, rfc3339_milliseconds
+from tests import kubeconfigs
 
 NAMESPACE = "many"
 REQUESTER = "anonymous"
@@ -143,16 +144,7 @@ class Many:
 
     def kubeconfig(self, path: Path) -> str:
         """A kubeconfig for it."""
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "many", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}],
-            "users": [{"name": "many", "user": {}}],
-            "contexts": [{"name": "many", "context": {"cluster": "many", "user": "many"}}],
-            "current-context": "many",
-        }
-        path.write_text(json.dumps(document))
-        return str(path)
+        return str(kubeconfigs.write(path, {"server": f"http://127.0.0.1:{self.port}"}))
 
     def tell(self, kind: str, event: str, document: dict[str, Any]) -> None:
         """Send an event to whoever watches, now or later."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +13,8 @@ import aiohttp
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
+
+from tests import kubeconfigs
 
 Moment = Literal["before", "instead", "during", "after"]
 """Before the API server gets the request, or instead of that; when it has answered and the program has not heard; after
@@ -73,16 +74,7 @@ class Door:
 
     def kubeconfig(self, path: Path) -> str:
         """A kubeconfig for programs that should go through this door."""
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "door", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}],
-            "users": [{"name": "door", "user": {}}],
-            "contexts": [{"name": "door", "context": {"cluster": "door", "user": "door"}}],
-            "current-context": "door",
-        }
-        path.write_text(json.dumps(document))
-        return str(path)
+        return str(kubeconfigs.write(path, {"server": f"http://127.0.0.1:{self.port}"}))
 
     async def pass_through(self, request: web.Request) -> web.StreamResponse:
         """Handle one request."""

@@ -75,7 +75,7 @@ async def running(
     kubeconfig: Path, namespace: str, folder: Path, within: Path | None = None, /, **settings: str
 ) -> AsyncIterator[Replica]:
     """A server process, in a cgroup if one is given; ready when the block begins, gone when it ends."""
-    port, metrics_port = free_port(), free_port()
+    port, metrics_port = int(settings.get("port") or free_port()), free_port()
     environment = {
         "PATH": os.environ["PATH"],
         "KUBECONFIG": str(kubeconfig),

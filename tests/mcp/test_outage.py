@@ -96,6 +96,5 @@ async def test_a_server_that_has_not_listed_yet_says_so_instead_of_that_there_is
         current = await http.post("/mcp", json=call, headers={"Mcp-Method": "tools/call", "Mcp-Name": "list_tasks"})
         assert (current.status_code, current.headers["Retry-After"]) == (503, early.headers["Retry-After"])
         listed.set()
-        await starting
-        async with agent(f"http://127.0.0.1:{port}/mcp", alice) as session:
+        async with agent((await starting).url, alice) as session:
             assert not (await session.call("list_tasks")).error

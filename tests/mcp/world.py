@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from kubernetes.aio.client import ApiClient
 
 from longtask_api import crd, names
 from longtask_api.longtask import LongTask
 from longtask_runtime import kube
+from tests import kubeconfigs
 from tests.kube import pause
 
 V = TypeVar("V")
@@ -147,20 +147,10 @@ class World:
     def kubeconfig(self, token: str, folder: Path) -> Path:
         """A kubeconfig for a token."""
         configuration = self.client.configuration
-        cluster: dict[str, Any] = {"server": configuration.host}
+        cluster = {"server": configuration.host}
         if configuration.ssl_ca_cert:
             cluster["certificate-authority"] = configuration.ssl_ca_cert
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "c", "cluster": cluster}],
-            "users": [{"name": "u", "user": {"token": token}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }
-        path = folder / "kubeconfig"
-        path.write_text(yaml.safe_dump(document))
-        return path
+        return kubeconfigs.write(folder / "kubeconfig", cluster, {"token": token})
 
 
 @asynccontextmanager

@@ -101,6 +101,11 @@ class Tasks:
         path = f"/apis/batch/v1/namespaces/{self.kube.namespace}/jobs/{job['metadata']['name']}"
         self.kube.request("DELETE", path, {"propagationPolicy": propagation}).done()
 
+    def leave_behind(self, name: str) -> None:
+        """Delete its Job without the pods, and wait until the operator has seen that."""
+        self.delete_job(name, "Orphan")
+        self.wait_message(name, "the Job is gone")
+
     def status(self, name: str) -> dict[str, Any]:
         """Its status; empty while there is none."""
         status: dict[str, Any] = self.get(name).get("status") or {}

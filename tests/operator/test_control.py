@@ -157,16 +157,11 @@ def test_a_job_deleted_by_somebody_else_is_not_started_again(tasks: Tasks, uniqu
     assert tasks.jobs(uid) == []
 
 
-def _leave_behind(tasks: Tasks, name: str) -> None:
-    tasks.delete_job(name, "Orphan")
-    tasks.wait_message(name, "the Job is gone")
-
-
 def _run_without_its_job(tasks: Tasks, name: str, code: str = LONG, template: str = "job", **spec: Any) -> str:
     uid = tasks.run(name, template, code, **spec)
     tasks.wait(name, "Running")
     eventually(lambda: tasks.log(uid), lambda log: "working" in log)
-    _leave_behind(tasks, name)
+    tasks.leave_behind(name)
     assert [pod["metadata"].get("ownerReferences") for pod in tasks.pods(uid)] == [None]
     return uid
 
@@ -229,7 +224,7 @@ def test_a_pod_without_a_node_that_its_job_left_behind_goes_at_a_cancel(
     name = unique("left-behind-pending")
     uid = tasks.run(name, "never", QUICK)
     tasks.wait_message(name, "Unschedulable")
-    _leave_behind(tasks, name)
+    tasks.leave_behind(name)
     tasks.patch(name, cancelRequested=True)
     tasks.wait(name, "Cancelled")
     eventually(lambda: tasks.pods(uid), lambda left: not left)

@@ -51,8 +51,7 @@ def test_work_whose_job_was_deleted_without_its_pod_asks_and_hears_as_any_other(
     tasks: Tasks, running: tuple[str, Caller]
 ) -> None:
     name, pod = running
-    tasks.delete_job(name, "Orphan")
-    tasks.wait_message(name, "the Job is gone")
+    tasks.leave_behind(name)
     pod.post("questions", COLOUR)
     assert "Which colour?" in tasks.wait(name, "WaitingForInput")["message"]
     reply(tasks, name, "colour", '"red"')
