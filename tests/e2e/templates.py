@@ -61,11 +61,11 @@ def example(name: str, folder: str, variable: str, **pod: Any) -> dict[str, Any]
 SPECS = {
     "e2e-python": work(title="Python Code"),
     "e2e-small": work(main={"resources": {**SMALL, "limits": {"memory": "32Mi"}}}),
-    "e2e-short": work(activeDeadlineSeconds=12),
-    "e2e-held": work(activeDeadlineSeconds=16),
+    "e2e-short": work(activeDeadlineSeconds=30),
+    "e2e-held": work(activeDeadlineSeconds=30),
     "e2e-no-node": work({"nodeSelector": NO_NODE}),
-    "e2e-no-node-soon": work({"nodeSelector": NO_NODE}, startTimeoutSeconds=8),
-    "e2e-no-image": work(main={"image": "localhost/none:1"}, startTimeoutSeconds=20),
+    "e2e-no-node-soon": work({"nodeSelector": NO_NODE}, startTimeoutSeconds=20),
+    "e2e-no-image": work(main={"image": "localhost/none:1"}, startTimeoutSeconds=45),
     "e2e-number": work(
         main={"command": ["sh", "-c", "echo -n $(LONGTASK_PARAM_NUMBER) > /dev/termination-log"]},
         parametersSchema={

@@ -12,14 +12,14 @@ from tests.e2e.programs import kubectl
 from tests.mcp.replica import Reply
 from tests.mcp.world import eventually
 
-DEADLINE = 16
+DEADLINE = 30
 
 
 @pytest.fixture(scope="module")
 async def held(installation: Installation, as_alice: Session, new_key: Callable[[], str]) -> Reply:
-    """A task with a deadline of 16 s that needs 6 s, suspended in mid-run; what its start answered."""
+    """A task with a deadline of 30 s that needs 12 s, suspended in mid-run; what its start answered."""
     async with as_alice() as agent:
-        task = await agent.call("e2e_held", code=asleep(6, "after all"), idempotency_key=new_key())
+        task = await agent.call("e2e_held", code=asleep(12, "after all"), idempotency_key=new_key())
         await in_phase(agent, task.task_id, "Running")
         await installation.patch(task.envelope["name"], suspend=True)
         await told(agent, task.task_id, "suspended: held by an operator until it is resumed")

@@ -70,7 +70,7 @@ CASES = {
     "work that takes longer than its deadline": Case(
         FOR_LONG,
         "failed",
-        ("DeadlineExceeded", "activeDeadlineSeconds (12 s)", "Hint: Give it less to do", "Last log:\nworking"),
+        ("DeadlineExceeded", "activeDeadlineSeconds (30 s)", "Hint: Give it less to do", "Last log:\nworking"),
         tool="e2e_short",
     ),
     "work that no node takes": Case(
@@ -78,7 +78,7 @@ CASES = {
         "failed",
         (
             "failed before it ran: Unschedulable",
-            "gave up after 8 s",
+            "gave up after 20 s",
             "Hint: Correct nodeSelector",
             "so there is no log",
         ),
@@ -91,7 +91,7 @@ CASES = {
         (
             "failed before it ran: ",
             "localhost/none:1",
-            "gave up after 20 s",
+            "gave up after 45 s",
             "Hint: The node cannot reach the image's registry",
         ),
         tool="e2e_no_image",

@@ -95,17 +95,16 @@ def test_a_cancel_that_comes_too_late_changes_nothing(tasks: Tasks, unique: Call
 
 def test_suspended_time_does_not_count_against_the_deadline(tasks: Tasks, unique: Callable[[str], str]) -> None:
     name = unique("suspend")
-    marker = "import time; time.sleep(4)"
-    uid = tasks.run(name, "job", marker, activeDeadlineSeconds=20)
+    uid = tasks.run(name, "job", "import time; time.sleep(10)", activeDeadlineSeconds=30)
     tasks.wait(name, "Running")
     tasks.patch(name, suspend=True)
     held = tasks.wait(name, "Suspended")
     assert condition(held, "Suspended") == ("True", "Suspended")
     assert "activeSince" not in held
-    assert held["activeSeconds"] < 20
+    assert held["activeSeconds"] < 30
     assert tasks.pods(uid) == []
     other = unique("beside")
-    tasks.run(other, "job", "import time; time.sleep(20)")
+    tasks.run(other, "job", "import time; time.sleep(30)")
     tasks.wait(other, "Succeeded")
     tasks.patch(name, suspend=False)
     done = tasks.wait(name, "Succeeded")
@@ -184,7 +183,7 @@ def test_work_whose_job_was_deleted_without_its_pod_holds_its_deadline(
     tasks: Tasks, unique: Callable[[str], str]
 ) -> None:
     name = unique("left-behind-deadline")
-    uid = _run_without_its_job(tasks, name, activeDeadlineSeconds=20)
+    uid = _run_without_its_job(tasks, name, activeDeadlineSeconds=40)
     status = tasks.wait(name, "Failed")
     assert status["failure"]["reason"] == "DeadlineExceeded"
     assert [pod["status"]["phase"] for pod in tasks.pods(uid)] == ["Failed"]

@@ -34,13 +34,13 @@ TEMPLATES = {
     "plain": template_spec(),
     "retried": template_spec(retry={"limit": 1}),
     "small": template_spec({"containers": [container(resources={"limits": {"memory": "32Mi"}})]}),
-    "short-attempt": template_spec({"activeDeadlineSeconds": 12}),
-    "no-image": template_spec({"containers": [container(image="localhost/none:1")]}, startTimeoutSeconds=20),
+    "short-attempt": template_spec({"activeDeadlineSeconds": 30}),
+    "no-image": template_spec({"containers": [container(image="localhost/none:1")]}, startTimeoutSeconds=45),
     "no-config": template_spec(
-        {"containers": [container(envFrom=[{"configMapRef": {"name": "none"}}])]}, startTimeoutSeconds=20
+        {"containers": [container(envFrom=[{"configMapRef": {"name": "none"}}])]}, startTimeoutSeconds=45
     ),
     "too-big": template_spec(
-        {"containers": [container(resources={"requests": {"cpu": "1000"}})]}, startTimeoutSeconds=20
+        {"containers": [container(resources={"requests": {"cpu": "1000"}})]}, startTimeoutSeconds=45
     ),
     "numbered": template_spec(resultSchema={"type": "number"}),
     "slow": template_spec(resultSchema={"pattern": "^(a+)+$"}),
@@ -135,11 +135,11 @@ CASES = {
     "total-deadline": Case(
         LONG,
         "Failed",
-        spec={"activeDeadlineSeconds": 12},
+        spec={"activeDeadlineSeconds": 30},
         failure={
             "reason": "DeadlineExceeded",
             "logTail": "working",
-            "message": "the work was active for longer than its activeDeadlineSeconds (12 s)",
+            "message": "the work was active for longer than its activeDeadlineSeconds (30 s)",
         },
     ),
     "deadline-over-the-maximum": Case(

@@ -27,7 +27,7 @@ def beside(name: str, code: str, **more: Any) -> dict[str, Any]:
 
 TEMPLATES: dict[str, dict[str, Any]] = {
     "shape-second-fails": {"containers": [container(), beside("exporter", "import sys; sys.exit('push failed')")]},
-    "shape-second-runs": {"containers": [container(), beside("exporter", LONG)], "activeDeadlineSeconds": 20},
+    "shape-second-runs": {"containers": [container(), beside("exporter", LONG)], "activeDeadlineSeconds": 40},
     "shape-sidecar": {"initContainers": [beside("proxy", LONG, restartPolicy="Always")]},
     "shape-sidecar-crashes": {
         "initContainers": [beside("proxy", "", restartPolicy="Always") | {"command": ["/no/such/command"]}]
@@ -80,11 +80,15 @@ CODES = {
 }
 
 
+NEVER_START = ("shape-sidecar-crashes", "shape-no-secret")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def started(tasks: Tasks) -> None:
     """All that need no help, under way at the same time."""
     for name, pod in TEMPLATES.items():
-        tasks.template(name, template_spec({"terminationGracePeriodSeconds": 1} | pod, startTimeoutSeconds=20))
+        given_up = {"startTimeoutSeconds": 45} if name in NEVER_START else {}
+        tasks.template(name, template_spec({"terminationGracePeriodSeconds": 1} | pod, **given_up))
     for name, code in CODES.items():
         tasks.run(name, name, code)
 

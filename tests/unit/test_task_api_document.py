@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
+import fastapi.routing
 import pytest
+from fastapi import FastAPI
 
 from longtask_operator.task_api.app import Parts, task_api
 from longtask_operator.task_api.document import document
@@ -74,8 +76,12 @@ def test_headers_that_a_client_needs_are_told() -> None:
     assert checkpoint.keys() == {"LongTask-Attempt", "LongTask-Sequence", "Content-Digest"}
 
 
-async def _call(method: str, path: str) -> tuple[int, dict[str, str]]:
-    app, sent = task_api(Parts(**{field.name: None for field in fields(Parts)})), []  # type: ignore[arg-type]
+def _app() -> FastAPI:
+    return task_api(Parts(**{field.name: None for field in fields(Parts)}))  # type: ignore[arg-type]
+
+
+async def _call(method: str, path: str, app: FastAPI | None = None) -> tuple[int, dict[str, str]]:
+    app, sent = app or _app(), []
     scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": [], "scheme": "http"}
 
     async def receive() -> dict[str, Any]:
@@ -98,3 +104,11 @@ async def test_a_wrong_path_is_told_what_is_wrong_with_it(path: str) -> None:
 async def test_a_wrong_method_is_told_the_right_ones() -> None:
     status, told = await _call("DELETE", "/v1/report/progress")
     assert (status, told["detail"]) == (405, "/v1/report/progress does not take DELETE, but POST")
+
+
+async def test_the_first_call_waits_for_nothing_to_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = _app()
+    made: list[object] = []
+    monkeypatch.setattr(fastapi.routing, "get_dependant", lambda **told: made.append(told))
+    status, _ = await _call("DELETE", "/v1/report/progress", app)
+    assert (status, made) == (405, [])

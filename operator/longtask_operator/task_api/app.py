@@ -7,7 +7,7 @@ from typing import Annotated
 import aiohttp
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
@@ -122,7 +122,14 @@ def task_api(parts: Parts) -> FastAPI:
         reading.router(reader, parts.cluster, parts.cache, parts.shelf), prefix=TASKS_PATH, tags=["readers"]
     )
     app.include_router(archive.router(reader, parts.archive), prefix=ARCHIVE_PATH, tags=["readers"])
+    _prepare(app)
     return app
+
+
+def _prepare(app: FastAPI) -> None:
+    """Make what FastAPI makes of included routers when it first needs it: in a request, everybody would wait for it."""
+    for _ in iter_route_contexts(app.routes):
+        pass
 
 
 def _name(route: APIRoute) -> str:
