@@ -1,20 +1,24 @@
 """Notices what blocks the event loop: a callback that holds it for longer than 100 ms holds everybody up.
 
-A timer of the loop comes round 40 times a second, and sees how late it is: for a callback that holds the loop, or for
+A timer of the loop comes round 20 times a second, and sees how late it is: for a callback that holds the loop, or for
 many short ones in one turn. Of that counts what is our doing: time on the CPU, and time asleep in a call that blocks.
 On a busy machine a thread also waits for the CPU; the kernel counts that (schedstat), and it is left out. So is what
 passes while the thread that looks on cannot run either, unless the loop's thread computes meanwhile: then native code
 holds the interpreter.
 
-Where the loop is held is asked of faulthandler, by a thread that looks while the timer is late: it reads the
-interpreter's own frames. sys._current_frames makes objects of another thread's running frames, and to make and keep
-them 40 times a second ended CPython 3.11 with a segmentation fault.
+Where the loop is held is asked of faulthandler, by a thread that looks when the timer should have come round and has
+not: it reads the interpreter's own frames. sys._current_frames makes objects of another thread's running frames, and
+to make and keep them 40 times a second ended CPython 3.11 with a segmentation fault.
+
+To wake up is what costs, more than what is done then: timer and thread take one or two hundredths of a core, and twice
+as often would take twice as much. A callback that sleeps for 0.1 to 0.15 s may pass unseen for that.
 """
 
 import asyncio
 import faulthandler
 import linecache
 import logging
+import os
 import re
 import selectors
 import tempfile
@@ -24,13 +28,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import prometheus_client
 
-PERIOD = 0.025
-"""Seconds between two looks."""
+PERIOD = 0.05
+"""Seconds in which the loop's timer comes round."""
+LATE = 0.025
+"""Seconds after which it is late, and between two looks at what holds it."""
 LIMIT = 0.1
 """Seconds for which a callback may hold the loop."""
 
@@ -80,14 +85,15 @@ def watching(tell: Callable[[Blocked], object], limit: float = LIMIT) -> Iterato
     """Look at the running loop until the block ends; `tell` is called in a thread for each callback that held it for
     `limit` seconds, once it has ended."""
     turns = _Turns(asyncio.get_running_loop(), limit)
-    ended = threading.Event()
+    ended = threading.Lock()
+    ended.acquire()
     looking = threading.Thread(target=_Looking(turns, tell, limit).until, args=(ended,), name="watchdog", daemon=True)
     looking.start()
     try:
         yield
     finally:
         turns.end()
-        ended.set()
+        ended.release()
         looking.join()
 
 
@@ -98,15 +104,18 @@ class _Turn:
     at: float
     on_cpu: float
     """Of the loop's thread so far."""
+    queued: float = 0.0
+    """For which that thread waited for a CPU so far."""
 
 
 class _Turns:
-    """When the loop comes round, as its timer tells."""
+    """When the loop comes round, as its timer tells. Made in the thread of the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
         self.late = deque[tuple[_Turn, _Turn]](maxlen=100)
         """Between these two turns it was held for at least the limit."""
-        self.last = _Turn(time.monotonic(), time.thread_time())
+        self._queue = _Queue()
+        self.last = self._now()
         self._loop = loop
         self._limit = limit
         self._timer: asyncio.Handle = loop.call_soon(self._turn)
@@ -115,16 +124,42 @@ class _Turns:
         """Stop the timer; what holds the loop now counts too."""
         self._timer.cancel()
         self._come_round()
+        self._queue.close()
 
     def _turn(self) -> None:
         self._come_round()
         self._timer = self._loop.call_later(PERIOD, self._turn)
 
     def _come_round(self) -> None:
-        now = _Turn(time.monotonic(), time.thread_time())
+        now = self._now()
         if now.at - self.last.at >= self._limit:
             self.late.append((self.last, now))
         self.last = now
+
+    def _now(self) -> _Turn:
+        return _Turn(time.monotonic(), time.thread_time(), self._queue.seconds())
+
+
+class _Queue:
+    """For how long this thread waited for a CPU (https://docs.kernel.org/scheduler/sched-stats.html)."""
+
+    def __init__(self) -> None:
+        try:
+            self._schedstat = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)
+        except OSError:
+            self._schedstat = -1
+
+    def seconds(self) -> float:
+        """Since it began; 0 where the kernel does not count them."""
+        try:
+            return int(os.pread(self._schedstat, 100, 0).split()[1]) / 1e9
+        except (OSError, LookupError, ValueError):
+            return 0.0
+
+    def close(self) -> None:
+        """Let go of what it reads."""
+        if self._schedstat >= 0:
+            os.close(self._schedstat)
 
 
 class _Looking:
@@ -133,57 +168,52 @@ class _Looking:
     def __init__(self, turns: _Turns, tell: Callable[[Blocked], object], limit: float) -> None:
         self._thread = threading.get_ident()
         self._clock = time.pthread_getcpuclockid(self._thread)
-        self._schedstat = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
         self._turns = turns
         self._tell = tell
         self._limit = limit
 
-    def until(self, ended: threading.Event) -> None:
-        """Look, until that is set."""
+    def until(self, ended: threading.Lock) -> None:
+        """Look, until that can be had: to wait for an Event costs half as much again."""
         with tempfile.TemporaryFile("w+") as file:
             self._look(ended, file)
 
-    def _look(self, ended: threading.Event, file: IO[str]) -> None:
-        waited, late, seen = self._queued(), 0.0, Counter[str]()
-        over = False
+    def _look(self, ended: threading.Lock, file: IO[str]) -> None:
+        late, seen = 0.0, Counter[str]()
+        over, before = False, self._now()
         while not over:
-            begun = self._now()
-            over = ended.wait(PERIOD)
-            late += self._longer_than(2 * PERIOD, begun)
-            begun = self._now()
-            if begun.at - self._turns.last.at >= self._limit / 2:
+            pause = max(LATE, self._turns.last.at + PERIOD + LATE - before.at)
+            over = ended.acquire(timeout=pause)
+            now = self._now()
+            late += _longer_than(pause + LATE, before, now)
+            before = now
+            if now.at - self._turns.last.at >= PERIOD + LATE:
                 stack = held_by(self._thread, file)
                 if not self._turns.late or not seen:  # it may have ended meanwhile
                     seen[stack] += 1
+                before = self._now()
+                late += _longer_than(LATE / 5, now, before)
             elif not self._turns.late:
-                waited, late, seen = self._queued(), 0.0, Counter[str]()
-            late += self._longer_than(PERIOD / 5, begun)
+                late = 0.0
+                if seen:
+                    seen = Counter()
             while self._turns.late:
-                self._judge(*self._turns.late.popleft(), self._queued() - waited + late, _mostly(seen))
+                self._judge(*self._turns.late.popleft(), late, _mostly(seen))
 
     def _now(self) -> _Turn:
         return _Turn(time.monotonic(), time.clock_gettime(self._clock))
 
-    def _longer_than(self, expected: float, begun: _Turn) -> float:
-        """Seconds for which neither this thread could go on, though it wanted to, nor the loop's computed."""
-        now = self._now()
-        return max(0.0, now.at - begun.at - expected - (now.on_cpu - begun.on_cpu))
-
-    def _judge(self, before: _Turn, after: _Turn, waited: float, stack: str) -> None:
-        """`waited` are the seconds for which neither the loop's thread nor this one had a CPU."""
+    def _judge(self, before: _Turn, after: _Turn, late: float, stack: str) -> None:
+        """`late` are the seconds for which neither this thread could go on, nor the loop's computed."""
         on_cpu = after.on_cpu - before.on_cpu
+        waited = after.queued - before.queued + late
         seconds = max(on_cpu, after.at - before.at - PERIOD - waited)
         if seconds >= self._limit and stack:
             self._tell(Blocked(seconds, on_cpu, stack))
 
-    def _queued(self) -> float:
-        """Seconds for which the loop's thread waited for a CPU so far; 0 where the kernel does not count them
-        (https://docs.kernel.org/scheduler/sched-stats.html).
-        """
-        try:
-            return int(self._schedstat.read_bytes().split()[1]) / 1e9
-        except (OSError, LookupError, ValueError):
-            return 0.0
+
+def _longer_than(expected: float, before: _Turn, now: _Turn) -> float:
+    """Seconds for which neither the thread that looks on could go on, though it wanted to, nor the loop's computed."""
+    return max(0.0, now.at - before.at - expected - (now.on_cpu - before.on_cpu))
 
 
 def _mostly(seen: Counter[str]) -> str:
