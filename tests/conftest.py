@@ -19,6 +19,7 @@ from longtask_api import crd, names
 from longtask_runtime.watchdog import Blocked, watching
 from tests import blocked
 from tests.kube import CRDS, Kube, eventually
+from tests.patience import PATIENCE
 
 MANAGER = "longtask-tests"
 
@@ -92,7 +93,7 @@ def kubectl() -> Callable[..., str]:
     def run(kube: Kube, *arguments: str) -> str:
         command = [program, "--namespace", kube.namespace, *arguments]
         ran = subprocess.run(
-            command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
+            command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE
         )
         return ran.stdout
 

@@ -10,6 +10,7 @@ from kubernetes.client import ApiClient
 
 from longtask_api import names
 from longtask_runtime.kube import yaml_text
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
 
@@ -90,7 +91,7 @@ class Kube:
         )
 
 
-def eventually(look: Callable[[], T], wanted: Callable[[T], bool], seconds: float = 120) -> T:
+def eventually(look: Callable[[], T], wanted: Callable[[T], bool], seconds: float = PATIENCE) -> T:
     """Look until what is seen is as wanted; fails with what was seen last."""
     begin = time.monotonic()
     while not wanted(seen := look()):

@@ -76,7 +76,7 @@ def install(helm: Run, kubectl: Run) -> Callable[..., None]:
     def upgrade(**more: Any) -> None:
         command = ["upgrade", "--install", RELEASE, str(CHART), "-n", SYSTEM, "--create-namespace", "--values", "-"]
         # Somebody may have applied the CRDs by hand on a cluster for tests.
-        ran = helm(*command, "--take-ownership", "--wait", "--timeout", "3m", stdin=json.dumps(values | more))
+        ran = helm(*command, "--take-ownership", "--wait", "--timeout", "5m", stdin=json.dumps(values | more))
         assert ran.returncode == 0, ran.stdout
 
     return upgrade

@@ -12,7 +12,7 @@ import yaml
 from tests.chart.conftest import JOB_CONTROLLER, TASKS, Document, Run
 from tests.chart.test_release import image_in_use
 
-SECONDS: Final = 60
+SECONDS: Final = 300
 UID: Final = "11111111-2222-4333-8444-555555555555"
 OWNER: Final = {"apiVersion": "batch/v1", "kind": "Job", "name": "victim", "uid": UID, "controller": True}
 REPLICA_SET: Final = OWNER | {"apiVersion": "apps/v1", "kind": "ReplicaSet"}

@@ -12,7 +12,7 @@ from tests.chart.conftest import CHART, RELEASE, SYSTEM, TASKS, Run
 
 pytestmark = pytest.mark.usefixtures("release")
 
-SECONDS = 120
+SECONDS = 300
 TEMPLATE = "chart-test"
 INSTANCE = f"app.kubernetes.io/instance={RELEASE}"
 
@@ -28,15 +28,17 @@ def manifest(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def tasks(kubectl: Run, render: Callable[..., list[dict[str, Any]]]) -> Any:
-    """A template whose work takes `seconds`, made from the one of `helm test`; and what cleans up."""
+    """A template whose work ends when `file` is there, made from the one of `helm test`; and what cleans up."""
     [example] = [each for each in render() if each["kind"] == "LongTaskTemplate"]
     spec = example["spec"]
     [container] = spec["podTemplate"]["spec"]["containers"]
     container["image"] = image_in_use(kubectl)
-    container["command"] = ["sh", "-c", "sleep $(LONGTASK_PARAM_SECONDS); echo -n slept > /dev/termination-log"]
-    spec["parametersSchema"] = {"type": "object", "properties": {"seconds": {"type": "integer"}}}
+    waits = "until [ -e $(LONGTASK_PARAM_FILE) ]; do sleep 0.2; done; echo -n slept > /dev/termination-log"
+    container["command"] = ["sh", "-c", waits]
+    spec["parametersSchema"] = {"type": "object", "properties": {"file": {"type": "string"}}}
+    spec["activeDeadlineSeconds"] = 600
     apply(kubectl, manifest("LongTaskTemplate", TEMPLATE, spec))
-    ran = kubectl("wait", "-n", TASKS, "--for=condition=Ready", f"ltt/{TEMPLATE}", "--timeout=60s")
+    ran = kubectl("wait", "-n", TASKS, "--for=condition=Ready", f"ltt/{TEMPLATE}", "--timeout=300s")
     assert ran.returncode == 0, ran.stdout
     yield
     kubectl("delete", "-n", TASKS, "lt", "chart-finished", "chart-running", "--ignore-not-found")
@@ -53,8 +55,8 @@ def apply(kubectl: Run, document: dict[str, Any]) -> None:
     assert ran.returncode == 0, ran.stdout
 
 
-def start(kubectl: Run, name: str, seconds: int) -> None:
-    spec = {"templateRef": {"name": TEMPLATE}, "parameters": {"seconds": seconds}}
+def start(kubectl: Run, name: str, file: str) -> None:
+    spec = {"templateRef": {"name": TEMPLATE}, "parameters": {"file": file}}
     apply(kubectl, manifest("LongTask", name, spec))
 
 
@@ -75,7 +77,7 @@ def in_phase(kubectl: Run, name: str, phase: str) -> dict[str, Any]:
 
 
 def test_helm_test_runs_a_task_and_leaves_nothing(helm: Run, kubectl: Run) -> None:
-    ran = helm("test", RELEASE, "-n", SYSTEM, "--timeout", "3m")
+    ran = helm("test", RELEASE, "-n", SYSTEM, "--timeout", "5m")
     assert ran.returncode == 0, ran.stdout
     assert kubectl("get", "-n", TASKS, "ltt/helm-test").returncode != 0
     assert kubectl("get", "-n", SYSTEM, "pod/longtask-test").returncode != 0
@@ -100,9 +102,9 @@ def test_an_upgrade_with_forgotten_values_does_not_leave_the_task_namespace(helm
 def test_tasks_outlive_upgrade_uninstall_and_reinstall(
     helm: Run, kubectl: Run, install: Callable[..., None], tasks: None
 ) -> None:
-    start(kubectl, "chart-finished", 0)
+    start(kubectl, "chart-finished", "/")
     finished = in_phase(kubectl, "chart-finished", "Succeeded")
-    start(kubectl, "chart-running", 40)
+    start(kubectl, "chart-running", "/dev/shm/go")
     running = in_phase(kubectl, "chart-running", "Running")
 
     install(logLevel="DEBUG")
@@ -117,6 +119,8 @@ def test_tasks_outlive_upgrade_uninstall_and_reinstall(
         assert task(kubectl, "chart-running")["status"]["phase"] == "Running"
     finally:
         install()  # other tests need it
+    job = running["status"]["jobRef"]["name"]
+    assert kubectl("exec", "-n", TASKS, f"job/{job}", "--", "touch", "/dev/shm/go").returncode == 0
     ended = in_phase(kubectl, "chart-running", "Succeeded")
     assert task(kubectl, "chart-finished") == finished
     assert ended["status"]["jobRef"] == running["status"]["jobRef"]

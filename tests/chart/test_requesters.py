@@ -11,7 +11,7 @@ import yaml
 from longtask_api import names
 from tests.chart.conftest import MCP, MEMORY, RESTORE, SYSTEM, TASKS, VALUES, Document, Run
 
-SECONDS: Final = 60
+SECONDS: Final = 300
 AGENT: Final = "system:serviceaccount:agents:researcher"
 ADMINISTRATOR: Final = ""
 NOT_LISTED: Final = [

@@ -14,7 +14,7 @@ from tests.kube import Kube
 
 NAMESPACE = "longtask-chart-task-size"
 TOO_LARGE = "65536 bytes are allowed: pass a reference to what is larger"
-SECONDS = 60
+SECONDS = 300
 
 
 @pytest.fixture(scope="module")

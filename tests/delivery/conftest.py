@@ -9,7 +9,7 @@ import pytest
 from tests.agentcore import MEMORY, REGION, AgentCoreMemory, agentcore_memory
 from tests.faults.proxy import Door, open_door
 from tests.kube import Kube
-from tests.operator.process import OperatorProcess
+from tests.operator.process import SOON, OperatorProcess
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +51,8 @@ def replicas(
                 namespace.namespace,
                 tmp_path / f"{identity}.log",
                 identity,
-                settings={"MEMORY_REGION": REGION, "MEMORY_IDS": json.dumps([MEMORY]), "TURN_PATIENCE_SECONDS": "4"},
+                settings=SOON
+                | {"MEMORY_REGION": REGION, "MEMORY_IDS": json.dumps([MEMORY]), "TURN_PATIENCE_SECONDS": "4"},
                 environment=memory.environment,
                 kubeconfig=door.kubeconfig(tmp_path / f"{identity}.kubeconfig"),
             )

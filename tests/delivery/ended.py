@@ -8,6 +8,7 @@ from longtask_api import names
 from longtask_api.base import rfc3339
 from tests.agentcore import MEMORY, AgentCoreMemory
 from tests.kube import Kube, eventually
+from tests.patience import PATIENCE
 
 ACTOR = "system:serviceaccount:agents:researcher"
 
@@ -44,7 +45,7 @@ class Ended:
         ended = {"phase": "Succeeded", "startTime": moment, "completionTime": moment, "result": result}
         self.write({**ended, "conditions": [*known, done], **status})
 
-    def delivered(self, seconds: float = 120) -> dict[str, Any]:
+    def delivered(self, seconds: float = PATIENCE) -> dict[str, Any]:
         """Its status when the session was told."""
         return eventually(lambda: self.status, lambda status: condition(status)["status"] == "True", seconds)
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.agentcore import AgentCoreMemory
-from tests.delivery.conversations import ENVIRONMENTS, Conversation, texts
+from tests.agents import ENVIRONMENTS
+from tests.delivery.conversations import Conversation, texts
 from tests.delivery.ended import end
 from tests.kube import Kube, eventually
 from tests.operator.process import OperatorProcess
@@ -38,7 +39,7 @@ def notices(report: dict[str, Any], part: str = "[Automatic notice of LongTask")
 
 async def delivered(kube: Kube, name: str, session: str, **more: Any) -> dict[str, Any]:
     task = await asyncio.to_thread(end, kube, name, session, seconds_ago=1, **more)
-    return await asyncio.to_thread(task.delivered, 90)
+    return await asyncio.to_thread(task.delivered)
 
 
 async def test_the_next_agent_knows(conversation: Conversation, operator: OperatorProcess, namespace: Kube) -> None:
@@ -77,7 +78,7 @@ async def test_a_turn_that_goes_on_stays_whole(
             await delivered(namespace, name, conversation.session)
     finally:
         (conversation.folder / "go").touch()
-    await asyncio.to_thread(conversation.seen, live)
+    await asyncio.to_thread(live.report)
 
     report = await asyncio.to_thread(conversation.open, "How did it go?")
 
@@ -93,7 +94,7 @@ async def test_an_agent_that_crashed_in_its_turn_does_not_keep_the_news_away(
 ) -> None:
     await asyncio.to_thread(conversation.open, "Train a model.", steps=(TURN,))
     crashed = conversation.start("Do something else.", steps=(CRASH,))
-    await asyncio.to_thread(crashed.communicate, timeout=120)
+    await asyncio.to_thread(crashed.communicate)
     assert crashed.returncode == 9
     await delivered(namespace, "training", conversation.session)
 
@@ -153,7 +154,7 @@ async def test_whatever_a_result_is_the_session_loads(
     result: dict[str, Any],
 ) -> None:
     await asyncio.to_thread(replicas("only").start)
-    conversation = Conversation(ENVIRONMENTS[0], memory, namespace.namespace, tmp_path)
+    conversation = Conversation(".venv-strands", memory, namespace.namespace, tmp_path)
     await asyncio.to_thread(conversation.open, "Train a model.", steps=(TURN,))
     await delivered(namespace, "training", conversation.session, result=result)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.agentcore import MEMORY, AgentCoreMemory
-from tests.delivery.conversations import ENVIRONMENTS, Conversation, texts
+from tests.delivery.conversations import Conversation, texts
 from tests.delivery.ended import ACTOR, SNAPSHOT, Ended, condition, end, told
 from tests.faults.proxy import Door, Moment
 from tests.kube import Kube, eventually
@@ -34,7 +34,7 @@ FAULTS: dict[str, list[str]] = {
 
 async def restored(memory: AgentCoreMemory, task: Ended, folder: Path) -> list[str]:
     """The messages that a real agent restores of the task's session, where the task's are the only ones."""
-    conversation = Conversation(ENVIRONMENTS[0], memory, task.session, folder)
+    conversation = Conversation(".venv-strands", memory, task.session, folder)
     await asyncio.to_thread(conversation.open)  # makes the session one that was opened before
     return texts((await asyncio.to_thread(conversation.open))["restored"])
 
@@ -61,7 +61,7 @@ async def test_one_event_whatever_the_service_answers(
         tasks.append(await asyncio.to_thread(end, namespace, f"task-{number}", session))
 
     for task in tasks:
-        status = await asyncio.to_thread(task.delivered, 90)
+        status = await asyncio.to_thread(task.delivered)
         assert [event["eventId"] for event in status["delivery"]["events"]] == told(memory, task)
         assert len(told(memory, task)) == 1
         assert status["phase"] == "Succeeded"
@@ -84,7 +84,7 @@ async def test_what_an_administrator_mends_is_tried_again(
     task = await asyncio.to_thread(end, namespace, "task", namespace.namespace)
 
     failed = await asyncio.to_thread(eventually, lambda: task.status, lambda s: condition(s)["reason"] == reason)
-    status = await asyncio.to_thread(task.delivered, 90)
+    status = await asyncio.to_thread(task.delivered)
 
     assert condition(failed)["status"] == "False"
     assert failed["delivery"]["nextRetryTime"] in condition(failed)["message"]

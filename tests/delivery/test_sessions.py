@@ -75,7 +75,7 @@ async def test_what_becomes_of_a_milestone_settles_nothing(
     task = await asyncio.to_thread(at_work, namespace, "task", session, fraction=0.6, milestones=[50])
     await asyncio.to_thread(eventually, lambda: task.status, lambda s: "failures" in s.get("delivery", {}))
     await asyncio.to_thread(task.ends)
-    status = await asyncio.to_thread(task.delivered, 90)
+    status = await asyncio.to_thread(task.delivered)
 
     events = memory.events(ACTOR, session)
     names = [event["metadata"]["longtaskEvent"]["stringValue"] for event in events]

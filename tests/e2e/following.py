@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.mcp.replica import Agent, Reply
+from tests.operator.tasks import WHEN_TOLD
+from tests.patience import PATIENCE
 
 WRITE = "open('/dev/termination-log', 'w').write"
 FOR_LONG = "import time; print('working', flush=True); time.sleep(600)"
@@ -17,7 +19,12 @@ def asleep(seconds: float, result: str = "done") -> str:
     return f"import time; print('working', flush=True); time.sleep({seconds}); {WRITE}({result!r})"
 
 
-async def ended(agent: Agent, task_id: str, seconds: float = 120) -> Reply:
+def when_told(result: str) -> str:
+    """Code that gives a result when `Installation.go` says so."""
+    return f"{WHEN_TOLD}\n{WRITE}({result!r})"
+
+
+async def ended(agent: Agent, task_id: str, seconds: float = PATIENCE) -> Reply:
     """What wait_for_task says when the task has ended."""
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
@@ -41,8 +48,8 @@ async def in_phase(agent: Agent, task_id: str, phase: str) -> Reply:
 
 
 async def answered(agent: Agent, tool: str, when: Callable[[Reply], bool], /, **arguments: Any) -> Reply:
-    """The first answer of a tool that is as wanted; fails after two minutes with what was answered last."""
-    deadline = time.monotonic() + 120
+    """The first answer of a tool that is as wanted; fails with what was answered last."""
+    deadline = time.monotonic() + PATIENCE
     while not when(reply := await agent.call(tool, **arguments)):
         assert time.monotonic() < deadline, f"{tool} still answers: {reply.text}"
         await asyncio.sleep(0.1)
@@ -55,10 +62,11 @@ class Wait:
 
     heard: list[tuple[float, float | None, str]] = field(default_factory=list)
     first: asyncio.Event = field(default_factory=asyncio.Event)
+    second: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def hear(self, progress: float, total: float | None, message: str | None) -> None:
         self.heard.append((progress, total, message or ""))
-        self.first.set()
+        (self.second if self.first.is_set() else self.first).set()
 
     async def call(self, agent: Agent, task_id: str) -> Reply:
         arguments = {"task_id": task_id}

@@ -132,6 +132,16 @@ class Installation:
         """Whether the task has neither Job nor pod."""
         return not await self.jobs(task_uid=uid) and not await self.pods(task_uid=uid)
 
+    async def go(self, uid: str) -> None:
+        """Let work that waits until it is told go on."""
+
+        async def running() -> list[str]:
+            pods = await self.pods(task_uid=uid)
+            return [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"]
+
+        [pod] = await eventually(running, "a pod that runs")
+        (await kubectl("exec", "-n", TASKS, pod, "--", "touch", "/dev/shm/go")).done()
+
     async def patch(self, name: str, **spec: Any) -> None:
         """Change the spec of a task, as a person would."""
         patch = json.dumps({"spec": spec})
@@ -171,7 +181,7 @@ async def _install(installation: Installation, bucket: S3Server | None) -> None:
     await _release(bucket)
     (await kubectl("apply", "-n", TASKS, "-f", "-", stdin=json.dumps(_list([*TEMPLATES.values()])))).done()
     ready = [f"longtasktemplate/{name}" for name in TEMPLATES]
-    (await kubectl("wait", "-n", TASKS, "--for=condition=Ready", *ready, "--timeout=180s")).done()
+    (await kubectl("wait", "-n", TASKS, "--for=condition=Ready", *ready, "--timeout=300s")).done()
     world = World(installation.world.client, AGENTS)
     installation.tokens |= {account: await world.token(account) for account in (*CALLERS, SERVICE, OUTSIDER)}
     wanted = {names.tool_name(name) for name in TEMPLATES}
@@ -193,7 +203,7 @@ async def _emulator() -> None:
     (await kubectl("delete", "-n", SYSTEM, "--ignore-not-found", f"deployment/{EMULATOR}")).done()
     manifest = manifest.replace("localhost/agentcore-emulator:dev", image)
     (await kubectl("apply", "-n", SYSTEM, "-f", "-", stdin=manifest)).done()
-    (await kubectl("rollout", "status", "-n", SYSTEM, f"deployment/{EMULATOR}", "--timeout=2m")).done()
+    (await kubectl("rollout", "status", "-n", SYSTEM, f"deployment/{EMULATOR}", "--timeout=300s")).done()
 
 
 async def _release(bucket: S3Server | None) -> None:

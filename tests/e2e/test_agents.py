@@ -15,11 +15,10 @@ import boto3
 import pytest
 
 from tests.agentcore import clear_faults, script_fault
-from tests.e2e.installation import MEMORY_ID, REAL_MEMORY, ROOT, TASKS, Installation
+from tests.agents import ENVIRONMENTS, Agent
+from tests.e2e.installation import MEMORY_ID, REAL_MEMORY, TASKS, Installation
 from tests.e2e.programs import kubectl
 
-PROGRAM = ROOT / "tests" / "e2e" / "agents" / "conversation.py"
-ENVIRONMENTS = {".venv-strands": "mcp 1.x", ".venv-strands-modern": "mcp 2.x"}
 DONE = {"say": "It is started; I tell you when I know more."}
 
 
@@ -50,23 +49,8 @@ class Conversation:
                 "headers": {"Authorization": f"Bearer {token}", **headers},
             },
         }
-        process = await asyncio.create_subprocess_exec(
-            ROOT / self.environment / "bin" / "python",
-            PROGRAM,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(ROOT / "examples" / "strands_agent"),
-                **await self.installation.agents_environment(),
-            },
-        )
-        out, errors = await asyncio.wait_for(process.communicate(json.dumps(plan).encode()), 120)
-        assert process.returncode == 0, errors.decode()[-3000:]
-        report = json.loads(out.splitlines()[-1])
-        assert report["problems"] == [], report
-        return report
+        settings = await self.installation.agents_environment()
+        return await asyncio.to_thread(lambda: Agent(self.environment, plan, settings).report())
 
 
 @pytest.fixture(params=ENVIRONMENTS, ids=list(ENVIRONMENTS.values()))
@@ -102,7 +86,7 @@ async def told(uid: str, status: str = "true") -> None:
     listed = json.loads((await kubectl("get", "-n", TASKS, "longtasks", "-o", "json")).done())
     [name] = [each["metadata"]["name"] for each in listed["items"] if each["metadata"]["uid"] == uid]
     condition = f"--for=condition=Delivered={status}"
-    (await kubectl("wait", "-n", TASKS, f"longtask/{name}", condition, "--timeout=120s")).done()
+    (await kubectl("wait", "-n", TASKS, f"longtask/{name}", condition, "--timeout=300s")).done()
 
 
 def news_in(report: Any) -> list[list[str]]:

@@ -30,7 +30,7 @@ async def apply(name: str, spec: dict[str, Any]) -> None:
 async def broken_template() -> None:
     """Apply BROKEN and wait until the operator has judged it."""
     await apply(BROKEN, work(main={"securityContext": {"privileged": True}}))
-    (await kubectl("wait", "-n", TASKS, "--for=condition=Ready=False", f"ltt/{BROKEN}", "--timeout=180s")).done()
+    (await kubectl("wait", "-n", TASKS, "--for=condition=Ready=False", f"ltt/{BROKEN}", "--timeout=300s")).done()
 
 
 def reasons(listed: Reply) -> list[str]:

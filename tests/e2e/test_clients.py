@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.following import Wait, asleep
 from tests.e2e.installation import Installation
 from tests.mcp.replica import ROOT, Reply, agent
+from tests.patience import PATIENCE
 
 PYTHON = ROOT / ".venv-strands" / "bin" / "python"
 TOOLS = {"e2e_python", "start_task", "check_task_status", "get_task_results", "wait_for_task", "list_tasks"}
@@ -30,7 +31,7 @@ async def strands(url: str, token: str, code: str, key: str) -> Told:
         env=os.environ | {"MCP_URL": url, "MCP_TOKEN": token},
         stdout=asyncio.subprocess.PIPE,
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 120)
+    output, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 0
     story: Told = json.loads(output)
     return story
@@ -71,7 +72,7 @@ async def test_a_client_lists_starts_waits_and_reads(
     installation: Installation, new_key: Callable[[], str], client: str
 ) -> None:
     url, token = await installation.url("service/longtask-mcp"), installation.tokens["alice"]
-    story = await CLIENTS[client](url, token, asleep(3, '{"from": "the work"}'), new_key())
+    story = await CLIENTS[client](url, token, asleep(10, '{"from": "the work"}'), new_key())
     assert set(story["tools"]) >= TOOLS
     assert story["notifications"] >= 1
     task_id = story["start"]["envelope"]["task_id"]

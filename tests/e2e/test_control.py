@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.e2e.conftest import Session
-from tests.e2e.following import FOR_LONG, answered, asleep, ended, in_phase, told
+from tests.e2e.following import FOR_LONG, answered, asleep, ended, in_phase, told, when_told
 from tests.e2e.installation import TASKS, Installation
 from tests.e2e.programs import kubectl
 from tests.mcp.replica import Reply
@@ -17,9 +17,9 @@ DEADLINE = 30
 
 @pytest.fixture(scope="module")
 async def held(installation: Installation, as_alice: Session, new_key: Callable[[], str]) -> Reply:
-    """A task with a deadline of 30 s that needs 12 s, suspended in mid-run; what its start answered."""
+    """A task with a deadline of 30 s, suspended in mid-run; what its start answered."""
     async with as_alice() as agent:
-        task = await agent.call("e2e_held", code=asleep(12, "after all"), idempotency_key=new_key())
+        task = await agent.call("e2e_held", code=when_told("after all"), idempotency_key=new_key())
         await in_phase(agent, task.task_id, "Running")
         await installation.patch(task.envelope["name"], suspend=True)
         await told(agent, task.task_id, "suspended: held by an operator until it is resumed")
@@ -124,6 +124,7 @@ async def test_time_that_a_task_was_held_does_not_count_against_its_deadline(
 
         await eventually(past_the_deadline, "held for longer than the deadline", 2 * DEADLINE)
         await installation.patch(held.envelope["name"], suspend=False)
+        await installation.go(held.task_id)
         reply = await ended(agent, held.task_id)
     assert reply.envelope["status"] == "completed", reply.text
     assert reply.envelope["result"] == "after all"

@@ -42,13 +42,13 @@ class Training:
 async def killed(
     installation: Installation, as_alice: Session, new_key: Callable[[], str]
 ) -> AsyncIterator[asyncio.Task[Training]]:
-    """A training whose process is killed in epoch 6 of 10; it goes on while the other examples are tried."""
-    story = asyncio.create_task(killed_in_epoch_6(installation, as_alice, new_key()))
+    """A training of 10 epochs whose process is killed after a few; it goes on while the other examples are tried."""
+    story = asyncio.create_task(killed_on_its_way(installation, as_alice, new_key()))
     yield story
     story.cancel()
 
 
-async def killed_in_epoch_6(installation: Installation, as_alice: Session, key: str) -> Training:
+async def killed_on_its_way(installation: Installation, as_alice: Session, key: str) -> Training:
     async with as_alice() as agent:
         started = await agent.call("e2e_model_training", epochs=10, idempotency_key=key)
         path = f"{installation.world.tasks_path}/{started.envelope['name']}"
@@ -57,16 +57,16 @@ async def killed_in_epoch_6(installation: Installation, as_alice: Session, key: 
         async def seen() -> LongTask:
             return LongTask.from_api(await installation.world.get(path))
 
-        async def five_epochs_saved() -> bool:
+        async def three_epochs_saved() -> bool:
             checkpoint = (await seen()).status.checkpoint
             saved.update({checkpoint.sequence} if checkpoint else ())
-            return len(saved) == 5
+            return len(saved) == 3
 
         async def first_attempt_recorded() -> list[LongTask]:
             task = await seen()
             return [task] if task.status.attempts and task.status.attempts[0].reason else []
 
-        await eventually(five_epochs_saved, "five checkpoints")
+        await eventually(three_epochs_saved, "three checkpoints")
         await in_its_pod(installation, started.task_id, "python", "-c", KILL)
         [between] = await eventually(first_attempt_recorded, "the end of the first attempt")
         reply = await ended(agent, started.task_id, 180)
@@ -153,16 +153,18 @@ async def test_a_template_is_what_the_command_in_its_first_line_writes(
     work = (container["command"][0], "-m", "longtask", *command.split())
     image = (f"--image={container['image']}", "--restart=Never", "--command", "--")
     (await kubectl("run", *where, name, *image, *work)).done()
-    (await kubectl("wait", *where, f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s")).done()
+    (await kubectl("wait", *where, f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=300s")).done()
     assert (await kubectl("logs", *where, name)).done() == text
 
 
-async def test_a_training_that_is_killed_in_epoch_6_goes_on_in_epoch_6(killed: asyncio.Task[Training]) -> None:
+async def test_a_training_that_is_killed_goes_on_with_the_epoch_in_which_it_was(killed: asyncio.Task[Training]) -> None:
     training = await killed
     assert training.reply.envelope["status"] == "completed", training.reply.text
-    assert training.reply.envelope["result"]["first_epoch"] == 6
-    assert "attempt 2 begins with epoch 6" in training.log
-    assert re.findall(r"epoch (\d+)/10 validation", training.log) == ["6", "7", "8", "9", "10"]
+    first = training.reply.envelope["result"]["first_epoch"]
+    assert first > 3
+    assert f"attempt 2 begins with epoch {first}" in training.log
+    epochs = [str(epoch) for epoch in range(first, 11)]
+    assert re.findall(r"epoch (\d+)/10 validation", training.log) == epochs
 
 
 async def test_a_training_that_was_killed_tells_of_both_attempts(killed: asyncio.Task[Training]) -> None:

@@ -1,5 +1,6 @@
 """Following work that goes on: its log, its progress, its place in the list."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -7,12 +8,13 @@ import pytest
 
 from tests.e2e.conftest import Session
 from tests.e2e.following import WRITE, Wait, answered, asleep, ended
+from tests.e2e.installation import Installation
 from tests.mcp.replica import Reply
+from tests.operator.tasks import WHEN_TOLD
 
 CODE = f"""
-import time
 for line in range(300): print('line', line, flush=True)
-time.sleep(12)
+{WHEN_TOLD.replace("print", "# ")}
 print('the end', flush=True)
 {WRITE}('{{"lines": 301}}')
 """
@@ -20,7 +22,7 @@ print('the end', flush=True)
 
 @pytest.fixture(scope="module")
 async def task_id(as_alice: Session, new_key: Callable[[], str]) -> str:
-    """A task that works for 12 seconds."""
+    """A task that works until it is told to go on."""
     async with as_alice() as agent:
         task: Reply = await agent.call("e2e_python", code=CODE, idempotency_key=new_key())
     return task.task_id
@@ -42,13 +44,17 @@ async def test_a_result_that_is_not_there_yet_is_no_error(as_alice: Session, tas
     assert reply.text.startswith("task not completed. Current status: running")
 
 
-async def test_a_wait_brings_progress_notifications_and_then_the_result(as_alice: Session, task_id: str) -> None:
+async def test_a_wait_brings_progress_notifications_and_then_the_result(
+    installation: Installation, as_alice: Session, task_id: str
+) -> None:
     wait = Wait()
-    async with as_alice() as agent:
-        reply = await wait.call(agent, task_id)
+    async with as_alice() as agent, asyncio.TaskGroup() as group:
+        call = group.create_task(wait.call(agent, task_id))
+        await wait.second.wait()  # one comes at once, and one every 5 s
+        await installation.go(task_id)
+    reply = call.result()
     assert reply.envelope["result"] == {"lines": 301}
     values = [value for value, _, _ in wait.heard]
-    assert len(values) >= 2, "one at once, and one every 5 s"
     assert values == sorted(set(values))
     assert wait.heard[0][2].startswith(f"task ID {task_id}: ")
     assert "running" in wait.heard[-1][2]

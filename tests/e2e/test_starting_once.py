@@ -13,6 +13,7 @@ from tests.e2e.following import asleep, ended
 from tests.e2e.installation import Installation
 from tests.e2e.killed_client import MOMENTS
 from tests.mcp.replica import ROOT
+from tests.patience import PATIENCE
 
 
 async def test_twenty_starts_at_once_with_one_key_over_both_replicas_are_one_task(
@@ -47,7 +48,7 @@ async def test_a_client_killed_in_the_middle_of_a_start_and_a_repeat_make_one_ta
     }
     arguments = ("-m", "tests.e2e.killed_client", moment, key, code)
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, env=environment)
-    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+    assert await asyncio.wait_for(process.wait(), PATIENCE) == -signal.SIGKILL
     async with as_alice(pod=other) as agent:
         again = await agent.call("e2e_python", code=code, idempotency_key=key)
         assert not again.error, again.text

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import longtask
@@ -16,15 +17,18 @@ class Took:
 
 
 @longtask.task
-def steps(ctx: longtask.Context, count: int, pause: float, tell: bool) -> Took:
-    """Makes steps of equal length, and tells each of them or none."""
+def steps(ctx: longtask.Context, count: int, pause: float, tell: bool, wait: bool = False) -> Took:
+    """Makes steps of equal length, and tells each of them or none; may wait then until it is told to end."""
     began = time.monotonic()
     for step in range(1, count + 1):
         time.sleep(pause)
         if tell:
             ctx.progress(step, count, unit="step")
             ctx.checkpoint(step)
-    return Took(time.monotonic() - began)
+    took = time.monotonic() - began
+    while wait and not Path("/dev/shm/go").exists():
+        time.sleep(pause)
+    return Took(took)
 
 
 @longtask.task

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.proxy import Door, open_door
 from tests.faults.runs import Runs, counted
 from tests.kube import Kube
-from tests.operator.process import OperatorProcess
+from tests.operator.process import SOON, OperatorProcess
 from tests.operator.tasks import Tasks, template_spec
 
 
@@ -41,7 +41,7 @@ def replicas(door: Door, namespace: Kube, tmp_path: Path) -> Iterator[Callable[.
     def make(identity: str, **settings: str) -> OperatorProcess:
         kubeconfig = door.kubeconfig(tmp_path / f"{identity}.kubeconfig")
         log = tmp_path / f"{identity}.log"
-        made.append(OperatorProcess(namespace.namespace, log, identity, settings, kubeconfig=kubeconfig))
+        made.append(OperatorProcess(namespace.namespace, log, identity, SOON | settings, kubeconfig=kubeconfig))
         return made[-1]
 
     yield make

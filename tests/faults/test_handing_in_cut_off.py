@@ -12,6 +12,7 @@ from tests.kube import eventually
 from tests.operator.process import OperatorProcess
 from tests.operator.reporting import Answer, Caller, reporter
 from tests.operator.tasks import Tasks
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.cluster
 
@@ -71,7 +72,7 @@ async def test_an_operator_is_killed_and_what_is_sent_again_is_there_whole(
 
     trap = door.trap(method, request, moment, kill)
     assert await asyncio.to_thread(put, caller, path, SECOND, 2) is None
-    await asyncio.wait_for(trap.sprung.wait(), 120)
+    await asyncio.wait_for(trap.sprung.wait(), PATIENCE)
     await asyncio.to_thread(heir.start)
     again = await asyncio.to_thread(put, reporter(heir, tasks.kube, pod), path, SECOND, 2)
     assert again is not None

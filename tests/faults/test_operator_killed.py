@@ -11,7 +11,8 @@ from tests.faults.proxy import Door, Moment
 from tests.faults.runs import Runs
 from tests.kube import pause
 from tests.operator.process import OperatorProcess
-from tests.operator.tasks import Tasks
+from tests.operator.tasks import WHEN_TOLD, Tasks
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.cluster
 
@@ -48,7 +49,7 @@ async def test_a_killed_operator_loses_nothing_and_runs_nothing_twice(
     traps = [door.trap(method, path, moment, kill if number == nth else let_pass) for number in range(1, nth + 1)]
     await asyncio.to_thread(victim.start)
     uid = await asyncio.to_thread(tasks.run, "work", "job", SHORT)
-    await asyncio.wait_for(traps[-1].sprung.wait(), 120)
+    await asyncio.wait_for(traps[-1].sprung.wait(), PATIENCE)
     await asyncio.to_thread(replicas("heir").start)
     status = await asyncio.to_thread(tasks.wait, "work", "Succeeded")
     assert status["attemptCount"] == 1
@@ -70,7 +71,7 @@ async def test_no_task_is_lost_or_run_twice_while_the_operator_keeps_dying(
         process.kill()
     await asyncio.to_thread(process.start)
     for name in uids:
-        await asyncio.to_thread(tasks.wait, name, "Succeeded", seconds=120)
+        await asyncio.to_thread(tasks.wait, name, "Succeeded")
     assert {name: runs.of(uid) for name, uid in uids.items()} == dict.fromkeys(uids, 1)
 
 
@@ -97,9 +98,10 @@ async def test_work_goes_on_while_the_api_server_cannot_be_reached(
 ) -> None:
     process = replicas("cut-off")
     await asyncio.to_thread(process.start)
-    uid = await asyncio.to_thread(tasks.run, "work", "job", "import time; time.sleep(3)")
+    uid = await asyncio.to_thread(tasks.run, "work", "job", WHEN_TOLD)
     await asyncio.to_thread(tasks.wait, "work", "Running")
     door.shut()
+    await asyncio.to_thread(tasks.go, uid)
     await until(lambda: tasks.pods(uid)[0]["status"]["phase"] == "Succeeded")
     assert tasks.status("work")["phase"] == "Running"
     door.reopen()
@@ -107,7 +109,7 @@ async def test_work_goes_on_while_the_api_server_cannot_be_reached(
     assert runs.of(uid) == 1
 
 
-async def until(true: Callable[[], bool], seconds: float = 120) -> None:
+async def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait for a condition."""
     begin = time.monotonic()
     while not await asyncio.to_thread(true):

@@ -13,6 +13,7 @@ from tests.faults.runs import Runs
 from tests.kube import Kube, eventually
 from tests.operator.process import OperatorProcess
 from tests.operator.tasks import Tasks
+from tests.patience import PATIENCE
 from tests.policies import leader_policy
 
 pytestmark = pytest.mark.cluster
@@ -108,14 +109,14 @@ async def test_a_write_that_another_leader_has_overtaken_does_nothing(
     await asyncio.to_thread(stale.start)
     uid = await asyncio.to_thread(tasks.run, "work", "job", LONG)
     await asyncio.to_thread(given.provoke, tasks)
-    await asyncio.wait_for(held.sprung.wait(), 120)
+    await asyncio.wait_for(held.sprung.wait(), PATIENCE)
     await asyncio.to_thread(given.meanwhile, tasks)
     await asyncio.to_thread(heir.start)
     await asyncio.to_thread(eventually, lambda: heir.metric("longtask_leader"), lambda leads: leads == 1)
     await asyncio.to_thread(eventually, lambda: given.right(tasks, uid, runs), _is_right)
     arrived = door.trap(given.method, given.path, "during", _nothing)
     let_go.set()
-    await asyncio.wait_for(arrived.sprung.wait(), 120)
+    await asyncio.wait_for(arrived.sprung.wait(), PATIENCE)
     assert stale.process is not None
     stale.process.send_signal(signal.SIGCONT)
     await asyncio.to_thread(eventually, lambda: stale.metric("longtask_leader"), lambda leads: leads == 0)

@@ -12,6 +12,7 @@ from tests.faults.proxy import Door, Moment
 from tests.faults.runs import Runs
 from tests.operator.process import OperatorProcess
 from tests.operator.tasks import Tasks, template_spec
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.cluster
 
@@ -42,7 +43,7 @@ async def test_a_stop_that_was_decided_is_carried_out_even_if_the_work_tells_som
     await asyncio.to_thread(tasks.template, "stalls", template)
     trap = door.trap("PATCH", path, moment, kill)
     uid = await asyncio.to_thread(tasks.run, "work", "stalls", HANGS)
-    await asyncio.wait_for(trap.sprung.wait(), 120)
+    await asyncio.wait_for(trap.sprung.wait(), PATIENCE)
     tell(tasks, "work")
     await asyncio.to_thread(replicas("heir").start)
     status = await asyncio.to_thread(tasks.wait, "work", "Failed")

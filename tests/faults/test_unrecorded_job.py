@@ -10,6 +10,7 @@ from tests.faults.runs import Runs
 from tests.kube import eventually
 from tests.operator.process import OperatorProcess
 from tests.operator.tasks import Tasks
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.cluster
 
@@ -28,7 +29,7 @@ async def test_work_that_has_begun_is_not_begun_again(
     trap = door.trap("PATCH", r"/longtasks/[^/]+/status", "instead", kill)
     await asyncio.to_thread(victim.start)
     uid = await asyncio.to_thread(tasks.run, "work", "job", WRITES_A_RESULT.format(seconds=seconds))
-    await asyncio.wait_for(trap.sprung.wait(), 120)
+    await asyncio.wait_for(trap.sprung.wait(), PATIENCE)
 
     def pod_is(phase: str) -> None:
         eventually(lambda: [pod["status"]["phase"] for pod in tasks.pods(uid)], lambda phases: phases == [phase])

@@ -19,6 +19,7 @@ from mcp_types import CallToolResult, TextContent
 from tests import blocked
 from tests.limited import command_within
 from tests.mcp.world import eventually
+from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.warm import Warm
 
@@ -67,7 +68,7 @@ class Replica:
 
     async def stopped(self) -> int:
         """The exit code."""
-        return await asyncio.to_thread(self.process.wait, 120)
+        return await asyncio.to_thread(self.process.wait, PATIENCE)
 
 
 @asynccontextmanager

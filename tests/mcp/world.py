@@ -15,6 +15,7 @@ from longtask_api.longtask import LongTask
 from longtask_runtime import kube
 from tests import kubeconfigs
 from tests.kube import pause
+from tests.patience import PATIENCE
 
 V = TypeVar("V")
 NOW = "2026-11-22T10:00:00Z"
@@ -33,7 +34,7 @@ REVIEW_RULES = [
 AGENT_RULES = [{"apiGroups": [names.GROUP], "resources": [names.TASK_PLURAL], "verbs": ["create"]}]
 
 
-async def eventually(look: Callable[[], Awaitable[V]], what: str, seconds: float = 120.0) -> V:
+async def eventually(look: Callable[[], Awaitable[V]], what: str, seconds: float = PATIENCE) -> V:
     """What `look` gives as soon as it is true; fails after `seconds`."""
     begin = time.monotonic()
     while True:

@@ -14,6 +14,7 @@ from typing import Any
 from tests.kube import Kube
 from tests.operator.process import HOST_ADDRESS
 from tests.operator.tasks import container
+from tests.patience import PATIENCE
 
 HOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 LABEL = {"mesh": "yes"}
@@ -31,7 +32,7 @@ def injecting(kube: Kube, folder: Path) -> Iterator[None]:
     names = ("-subj", f"/CN={HOST_ADDRESS}", "-addext", f"subjectAltName=IP:{HOST_ADDRESS}")
     request = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names)
     command = [*request, "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
     server = http.server.ThreadingHTTPServer((str(HOST_ADDRESS), 0), _Injector)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

@@ -12,6 +12,7 @@ from typing import Self
 
 from tests import blocked
 from tests.limited import command_within
+from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.warm import Warm
 
@@ -19,6 +20,10 @@ ROOTS = ("crds", "operator", "mcp_server", "runtime", "sdk")
 HOST_ADDRESS = os.environ.get("LONGTASK_HOST_ADDRESS")
 """Where pods reach this machine, if they can."""
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+SOON = {"LEASE_DURATION_SECONDS": "5"}
+"""Settings of operators whose place another one takes. It is renewed all the time, by each that runs."""
 
 
 @dataclass
@@ -34,7 +39,7 @@ class OperatorProcess:
     within: Path | None = None
     """A cgroup for it."""
     kubeconfig: str = field(default_factory=lambda: os.environ["KUBECONFIG"])
-    patience: float = 120
+    patience: float = PATIENCE
     """Seconds until it must be ready."""
     health_port: int = field(default_factory=free_port)
     task_api_port: int = field(default_factory=free_port)
@@ -48,7 +53,7 @@ class OperatorProcess:
             "POD_NAME": self.identity,
             "HEALTH_PORT": str(self.health_port),
             "TASK_API_PORT": str(self.task_api_port),
-            "LEASE_DURATION_SECONDS": "5",
+            "LEASE_DURATION_SECONDS": "15",
             **({"TASK_API_URL": f"http://{HOST_ADDRESS}:{self.task_api_port}"} if HOST_ADDRESS else {}),
             **self.settings,
         }
@@ -75,7 +80,7 @@ class OperatorProcess:
         with self.log.open("ab") as log:
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd="/")
 
-    def wait_ready(self, seconds: float = 120) -> None:
+    def wait_ready(self, seconds: float = PATIENCE) -> None:
         """Until /readyz says ok."""
         deadline = time.monotonic() + seconds
         while not self._ready():
@@ -98,7 +103,7 @@ class OperatorProcess:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, seconds: float = 120) -> int:
+    def stop(self, seconds: float = PATIENCE) -> int:
         """SIGTERM; the exit code."""
         assert self.process is not None
         self.process.terminate()

@@ -7,9 +7,18 @@ from typing import Any
 
 from longtask_api import names
 from tests.kube import Kube, eventually
+from tests.patience import PATIENCE
 
 IMAGE = os.environ.get("IMAGE", "localhost/longtask:dev")
 """An image with python3 that the cluster's nodes have or can pull."""
+
+WHEN_TOLD = """
+import os, time
+print('working', flush=True)
+while not os.path.exists('/dev/shm/go'):
+    time.sleep(0.05)
+"""
+"""Work that goes on when `Tasks.go` says so: what sleeps for a while instead ends too early on a busy machine."""
 
 CODE = {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]}
 
@@ -101,6 +110,16 @@ class Tasks:
         path = f"/apis/batch/v1/namespaces/{self.kube.namespace}/jobs/{job['metadata']['name']}"
         self.kube.request("DELETE", path, {"propagationPolicy": propagation}).done()
 
+    def go(self, uid: str) -> None:
+        """Let WHEN_TOLD go on in the pod that runs."""
+
+        def running() -> list[str]:
+            return [pod["metadata"]["name"] for pod in self.pods(uid) if pod["status"]["phase"] == "Running"]
+
+        (pod,) = eventually(running, bool)
+        command = ["kubectl", "exec", "--namespace", self.kube.namespace, pod, "--", "touch", "/dev/shm/go"]
+        subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
+
     def leave_behind(self, name: str) -> None:
         """Delete its Job without the pods, and wait until the operator has seen that."""
         self.delete_job(name, "Orphan")
@@ -111,11 +130,11 @@ class Tasks:
         status: dict[str, Any] = self.get(name).get("status") or {}
         return status
 
-    def wait(self, name: str, *phases: str, seconds: float = 120) -> dict[str, Any]:
+    def wait(self, name: str, *phases: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """Its status as soon as it has one of the phases."""
         return eventually(lambda: self.status(name), lambda status: status.get("phase") in phases, seconds)
 
-    def wait_message(self, name: str, part: str, seconds: float = 120) -> dict[str, Any]:
+    def wait_message(self, name: str, part: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """Its status as soon as the message contains that."""
         return eventually(lambda: self.status(name), lambda status: part in status.get("message", ""), seconds)
 
@@ -140,4 +159,4 @@ class Tasks:
     def log(self, uid: str) -> str:
         """What the task's pod has written so far."""
         command = ["kubectl", "logs", "--namespace", self.kube.namespace, "--selector", f"{names.LABEL_TASK_UID}={uid}"]
-        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120).stdout
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE).stdout

@@ -13,6 +13,7 @@ from tests.kube import eventually
 from tests.operator.process import OperatorProcess
 from tests.operator.reporting import Caller, reporter
 from tests.operator.tasks import Tasks, container, template_spec
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.cluster
 
@@ -104,7 +105,7 @@ def over_its_time(tasks: Tasks, _: str, pod: str) -> None:
 
 def out_of_memory(tasks: Tasks, _: str, pod: str) -> None:
     command = ["kubectl", "exec", "--namespace", tasks.kube.namespace, pod, "--", "touch", "/tmp/fill"]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
 
 
 def evicted(tasks: Tasks, _: str, pod: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from longtask_api import names
 from tests.kube import Kube, eventually
 from tests.operator.process import OperatorProcess
-from tests.operator.tasks import Tasks, container, template_spec
+from tests.operator.tasks import WHEN_TOLD, Tasks, container, template_spec
 
 pytestmark = pytest.mark.cluster
 
@@ -25,10 +25,7 @@ time.sleep(600)
 """
 
 
-WRITES_A_TEXT = """
-import time
-print('working', flush=True)
-time.sleep(20)
+WRITES_A_TEXT = f"""{WHEN_TOLD}
 open('/dev/termination-log', 'w').write('"forty-two"')
 """
 
@@ -95,7 +92,7 @@ def test_a_cancel_that_comes_too_late_changes_nothing(tasks: Tasks, unique: Call
 
 def test_suspended_time_does_not_count_against_the_deadline(tasks: Tasks, unique: Callable[[str], str]) -> None:
     name = unique("suspend")
-    uid = tasks.run(name, "job", "import time; time.sleep(10)", activeDeadlineSeconds=30)
+    uid = tasks.run(name, "job", WHEN_TOLD, activeDeadlineSeconds=30)
     tasks.wait(name, "Running")
     tasks.patch(name, suspend=True)
     held = tasks.wait(name, "Suspended")
@@ -107,6 +104,7 @@ def test_suspended_time_does_not_count_against_the_deadline(tasks: Tasks, unique
     tasks.run(other, "job", "import time; time.sleep(30)")
     tasks.wait(other, "Succeeded")
     tasks.patch(name, suspend=False)
+    tasks.go(uid)
     done = tasks.wait(name, "Succeeded")
     assert condition(done, "Suspended")[0] == "False"
     assert [attempt["reason"] for attempt in done["attempts"]] == ["Suspended", "Completed"]
@@ -212,8 +210,8 @@ def test_work_whose_job_was_deleted_without_its_pod_goes_with_its_task(
 
 def test_work_whose_job_was_deleted_without_its_pod_may_end_well(tasks: Tasks, unique: Callable[[str], str]) -> None:
     name = unique("left-behind-done")
-    code = "import time; print('working', flush=True); time.sleep(15); open('/dev/termination-log', 'w').write('7')"
-    _run_without_its_job(tasks, name, code)
+    uid = _run_without_its_job(tasks, name, f"{WHEN_TOLD}\nopen('/dev/termination-log', 'w').write('7')")
+    tasks.go(uid)
     assert tasks.wait(name, "Succeeded")["result"]["value"] == 7
 
 
@@ -246,7 +244,7 @@ def test_a_result_of_work_whose_job_was_deleted_is_held_against_its_schema_all_t
     tasks: Tasks, unique: Callable[[str], str]
 ) -> None:
     name = unique("left-behind-invalid")
-    _run_without_its_job(tasks, name, WRITES_A_TEXT, "numbered")
+    tasks.go(_run_without_its_job(tasks, name, WRITES_A_TEXT, "numbered"))
     status = tasks.wait(name, "Failed")
     assert status["failure"]["reason"] == "InvalidResult"
     assert 'is not of type "number"' in status["failure"]["message"]
@@ -312,9 +310,10 @@ def test_parameters_that_do_not_fit_are_refused_by_name(tasks: Tasks, unique: Ca
 def test_editing_a_template_does_not_reach_a_running_task(tasks: Tasks, unique: Callable[[str], str]) -> None:
     name, template = unique("snapshot"), unique("edited")
     tasks.template(template, template_spec(activeDeadlineSeconds=1000))
-    tasks.run(name, template, "import time; time.sleep(4)")
+    uid = tasks.run(name, template, WHEN_TOLD)
     before = tasks.wait(name, "Running")["templateSnapshot"]
     tasks.template(template, template_spec(activeDeadlineSeconds=1))
+    tasks.go(uid)
     assert tasks.wait(name, "Succeeded")["templateSnapshot"] == before
     assert before["activeDeadlineSeconds"] == 1000
 

@@ -1,7 +1,6 @@
 """What is told of work that ends badly, and what is left of its log: on real nodes, whose logs are files."""
 
 import json
-import subprocess
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -14,16 +13,9 @@ from tests.kube import eventually
 from tests.operator.conftest import READER
 from tests.operator.process import OperatorProcess
 from tests.operator.reporting import Caller
-from tests.operator.tasks import Tasks, container, template_spec
+from tests.operator.tasks import WHEN_TOLD, Tasks, container, template_spec
 
 pytestmark = pytest.mark.cluster
-
-WHEN_TOLD = """
-import os, time
-print('working', flush=True)
-while not os.path.exists('/dev/shm/go'):
-    time.sleep(0.05)
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,21 +35,13 @@ def templates(tasks: Tasks) -> None:
         tasks.template(name, template_spec({"containers": [container(**more)], **quick_end}))
 
 
-def go(tasks: Tasks, uid: str) -> None:
-    """Let WHEN_TOLD go on."""
-    pods = eventually(lambda: tasks.pods(uid), lambda pods: any(pod["status"]["phase"] == "Running" for pod in pods))
-    (pod,) = [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"]
-    command = ["kubectl", "exec", "--namespace", tasks.kube.namespace, pod, "--", "touch", "/dev/shm/go"]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-
-
 def test_too_much_memory_is_told_with_what_the_work_last_used(
     tasks: Tasks, unique: Callable[[str], str], pod_of: Callable[[str], Caller]
 ) -> None:
     name = unique("oom")
     uid = tasks.run(name, "diagnosed-small", f"{WHEN_TOLD}\nx = b'x' * 10**9")
     pod_of(name).post("progress", {"fraction": 0.5, "memoryBytes": 40 * 2**20, "final": True})
-    go(tasks, uid)
+    tasks.go(uid)
     failure = tasks.wait(name, "Failed")["failure"]
     known = "(limit 48Mi; 40Mi at the last report)"
     assert failure["message"] == f"the work used more memory than it may have {known}"
@@ -124,13 +108,13 @@ def test_a_checkpoint_outlives_the_attempts_that_end_badly(
     name = unique("resumed")
     uid = tasks.run(name, "diagnosed", f"{WHEN_TOLD}\nraise SystemExit(3)")
     pod_of(name).put("checkpoint", b"epoch 3")
-    go(tasks, uid)
+    tasks.go(uid)
     eventually(lambda: tasks.status(name), lambda status: status["attemptCount"] == 2)
     pod = pod_of(name)
     assert pod.get("checkpoint").content == b"epoch 3"
     assert pod.get("attempt").body["attempt"] == 2
     pod.put("result", {"score": 1})
-    go(tasks, uid)
+    tasks.go(uid)
     status = tasks.wait(name, "Failed")
     assert [attempt["reason"] for attempt in status["attempts"]] == ["Error", "Error"]
     assert status["checkpoint"]["text"] == "epoch 3"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.kube import eventually
-from tests.operator.tasks import Tasks, template_spec
+from tests.operator.tasks import WHEN_TOLD, Tasks, template_spec
 
 pytestmark = pytest.mark.cluster
 
@@ -31,8 +31,10 @@ def evict(tasks: Tasks, uid: str) -> None:
 
 def test_an_eviction_is_repaired_without_counting_as_a_retry(tasks: Tasks, unique: Callable[[str], str]) -> None:
     name = unique("evicted")
-    uid = tasks.run(name, "patient", "import time; print('working', flush=True); time.sleep(6)")
+    uid = tasks.run(name, "patient", WHEN_TOLD)
     evict(tasks, uid)
+    eventually(lambda: tasks.status(name), lambda status: status["attemptCount"] == 2)
+    tasks.go(uid)
     status = tasks.wait(name, "Succeeded")
     assert [attempt["reason"] for attempt in status["attempts"]] == ["Evicted", "Completed"]
     assert (status["attemptCount"], status["disruptionCount"]) == (2, 1)

@@ -12,6 +12,7 @@ from tests.kube import Kube, eventually
 from tests.operator.process import OperatorProcess
 from tests.operator.reporting import Caller, reporter
 from tests.operator.tasks import CODE, Tasks, container, template_spec
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.cluster
 
@@ -32,7 +33,7 @@ def process(new_namespace: Callable[[], Kube], tmp_path_factory: pytest.TempPath
     # Not by the client of the other tests: its reader of JSON ends at a thousand levels.
     for plural in (names.TASK_PLURAL, names.TEMPLATE_PLURAL):
         command = ["kubectl", "delete", f"{plural}.{names.GROUP}", "--all", "-n", kube.namespace]
-        subprocess.run(command, capture_output=True, check=True, timeout=120)
+        subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE)
     assert "Traceback" not in log.read_text()
 
 

@@ -12,6 +12,7 @@ from tests.kube import eventually
 from tests.limited import MEBIBYTE, chart_limit, limited, memory
 from tests.many import NAMESPACE, Many, job, many, pod, task
 from tests.operator.process import OperatorProcess
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -29,7 +30,6 @@ async def operator(server: Many, folder: Path, group: Path | None = None) -> Asy
         settings={"LEASE_DURATION_SECONDS": "120"},  # the API server is this busy process
         kubeconfig=server.kubeconfig(folder / "kubeconfig"),
         within=group,
-        patience=400,
     )
     try:
         await asyncio.to_thread(process.start)
@@ -48,9 +48,7 @@ def used(process: OperatorProcess, field: str) -> float:
 async def settled(process: OperatorProcess) -> None:
     """Until a leader has looked at everything."""
     await asyncio.to_thread(eventually, lambda: process.metric("longtask_leader"), lambda leads: leads == 1)
-    await asyncio.to_thread(
-        eventually, lambda: process.metric("longtask_queue_length"), lambda length: length == 0, 400
-    )
+    await asyncio.to_thread(eventually, lambda: process.metric("longtask_queue_length"), lambda length: length == 0)
 
 
 @pytest.mark.parametrize(("tasks", "jobs"), [(0, 0), (5_000, 5_000), (20_000, 5_000)])
@@ -69,7 +67,7 @@ async def test_tasks_that_come_and_go_leave_nothing_behind(holder: str | None, t
     async with many(holder=holder) as server, operator(server, tmp_path) as process:
 
         async def sent() -> None:
-            async with asyncio.timeout(300):
+            async with asyncio.timeout(PATIENCE):
                 while not server.all_sent():  # noqa: ASYNC110 - the server is in this loop
                     await asyncio.sleep(0.01)
 

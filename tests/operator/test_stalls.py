@@ -11,6 +11,7 @@ from tests.kube import CRDS, Kube, eventually
 from tests.operator.process import HOST_ADDRESS, OperatorProcess
 from tests.operator.reporting import Caller
 from tests.operator.tasks import Tasks, template_spec
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.cluster
 
@@ -37,7 +38,7 @@ def stalled(status: dict[str, Any]) -> tuple[str, str]:
     return (found["status"], found["reason"]) if found else ("", "")
 
 
-def wait_stalled(tasks: Tasks, name: str, *wanted: str, seconds: float = 120) -> dict[str, Any]:
+def wait_stalled(tasks: Tasks, name: str, *wanted: str, seconds: float = PATIENCE) -> dict[str, Any]:
     """The status of a task as soon as its condition has one of the reasons."""
     return eventually(lambda: tasks.status(name), lambda status: stalled(status)[1] in wanted, seconds)
 

@@ -13,7 +13,7 @@ from longtask_api.names import AUDIENCE_TASK_API
 from tests.kube import Kube, eventually
 from tests.operator.process import OperatorProcess
 from tests.operator.reporting import Caller, pod_token, reporter
-from tests.operator.tasks import Tasks, container, template_spec
+from tests.operator.tasks import WHEN_TOLD, Tasks, container, template_spec
 
 pytestmark = pytest.mark.cluster
 
@@ -139,10 +139,11 @@ def test_a_pod_that_has_succeeded_is_refused(
     operator: OperatorProcess, tasks: Tasks, unique: Callable[[str], str]
 ) -> None:
     name = unique("short")
-    uid = tasks.run(name, "reports", "import time; time.sleep(3)")
+    uid = tasks.run(name, "reports", WHEN_TOLD)
     tasks.wait(name, "Running")
     caller = reporter(operator, tasks.kube, tasks.pods(uid)[0])
     assert caller.get("attempt").code == 200
+    tasks.go(uid)
     tasks.wait(name, "Succeeded")
     assert eventually(lambda: caller.get("attempt"), lambda a: a.code != 200).refused == (409, "TaskEnded")
     assert caller.put("checkpoint", b"late").refused == (409, "TaskEnded")

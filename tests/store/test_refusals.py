@@ -10,6 +10,7 @@ import pytest
 from longtask_operator.store.s3 import PART, S3
 from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES, Store
 from longtask_operator.store.terms import DigestMismatch, Owner, TooLarge
+from tests.patience import PATIENCE
 from tests.store.conftest import LIMIT, Kept
 from tests.store.streams import MIB, put, read, some_bytes, stream
 
@@ -111,7 +112,7 @@ async def test_a_put_that_is_cancelled_leaves_nothing(
             assert kept.of(owner) != []
             putting.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(asyncio.shield(putting), 120)
+            await asyncio.wait_for(asyncio.shield(putting), PATIENCE)
     finally:
         events.unregister(event, cancel)
     assert putting.cancelled()
@@ -137,7 +138,7 @@ async def test_an_upload_is_not_removed_while_a_part_is_on_its_way(store: Store,
     putting = asyncio.create_task(store.put(owner, "result-1", "text/plain", stream(bytes(PART), PART), None))
     try:
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(asyncio.shield(putting), 120)
+            await asyncio.wait_for(asyncio.shield(putting), PATIENCE)
     finally:
         events.unregister("before-send.s3.UploadPart", sending)
         events.unregister("before-send.s3.AbortMultipartUpload", removing)

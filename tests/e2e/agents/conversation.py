@@ -1,4 +1,8 @@
-"""`conversation.py < PLAN`: a real Strands agent with its memory has a conversation; prints what it saw as JSON.
+"""`conversation.py SOCKET`: for each PLAN that comes there, a real Strands agent with its memory has a conversation, in
+a process that is forked from this one: to import the framework takes seconds. Ends with its standard input.
+
+What comes is a line of JSON {"plan": PLAN, "environment": {...}}. What goes back is a line with the process's id, and,
+when it has ended, JSON {"code", "output", "errors"}. It prints what the agent saw as JSON.
 
 Run by .venv-strands and .venv-strands-modern, which have no other part of this project. The model is a script in place
 of Bedrock; each request to it is made into one for Bedrock and held against the service's own model.
@@ -11,7 +15,11 @@ tool `wait` waits, while `started` tells that it does.
 
 import json
 import os
+import select
+import signal
+import socket
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -87,8 +95,43 @@ def problems_of(messages: list[Any]) -> list[str]:
     return found
 
 
-def main() -> None:
-    plan = json.load(sys.stdin)
+def forge(path: str) -> None:
+    """Returns in the process of a conversation; kills all that still run when this one's input ends."""
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.create_server(path, family=socket.AF_UNIX) as server:
+        while server in select.select([server, sys.stdin], [], [])[0]:
+            connection, _ = server.accept()
+            with connection:
+                if os.fork() == 0:
+                    server.close()
+                    keep(connection)
+                    return
+    os.killpg(0, signal.SIGKILL)
+
+
+def keep(connection: socket.socket) -> None:
+    """Start the conversation and tell how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    told = json.loads(connection.makefile().readline())
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        if (process := os.fork()) == 0:
+            os.dup2(output.fileno(), sys.stdout.fileno())
+            os.dup2(errors.fileno(), sys.stderr.fileno())
+            os.environ.clear()
+            os.environ.update(told["environment"])
+            converse(told["plan"])
+            return
+        connection.sendall(f"{process}\n".encode())
+        _, status = os.waitpid(process, 0)
+        for file in (output, errors):
+            file.seek(0)
+        ended = {"code": os.waitstatus_to_exitcode(status), "output": output.read(), "errors": errors.read()}
+        connection.sendall(json.dumps(ended).encode())
+
+
+def converse(plan: Any) -> None:
+    """Have the conversation."""
 
     @tool
     def wait() -> str:
@@ -146,4 +189,5 @@ def main() -> None:
     )
 
 
-main()
+if __name__ == "__main__":
+    forge(sys.argv[1])
