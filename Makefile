@@ -12,6 +12,7 @@ export DATA_PROCESSING_IMAGE ?= localhost/data-processing:dev
 export BASH_TASK_IMAGE ?= localhost/bash-task:dev
 export AGENTCORE_EMULATOR_IMAGE ?= localhost/agentcore-emulator:dev
 
+MAKEFLAGS += --jobs=3 # what a target needs is made side by side: types are checked while images are built
 unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes: what is compiled is kept
 
 .PHONY: help demo test test-slow mutation unit lint format generate record-failures record-matrix cluster-up cluster-down image bench conformance requirements clean

@@ -1,7 +1,7 @@
 """`python -m tests.run`: every test, and the branches of the product that they reached. With arguments: pytest's alone.
 
 Most of the time of the tests is waiting for pods, so several workers share two cores. What breaks the node for
-everybody runs alone, at the end.
+everybody runs at the end, beside tests that need no cluster.
 """
 
 import os
@@ -13,8 +13,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
-ALONE = "tests/faults/test_node_lost.py"
-WORKERS = 5
+BREAKS = "tests/faults/test_node_lost.py"
+PURE = ("tests/unit", "tests/matrix")
+WORKERS, PURE_WORKERS = 5, 2
 SLOWEST = 25
 NICE = ("nice", "-n", "5")
 """The node goes first, or it is late with what it knows of its pods."""
@@ -27,25 +28,37 @@ def main(arguments: list[str]) -> int:
         return run("pytest", *arguments)
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        together, alone = Path(scratch, "together.xml"), Path(scratch, "alone.xml")
-        spread = ("-p", "tests.spread", f"--numprocesses={WORKERS}", f"--durations={SLOWEST}", f"--deselect={ALONE}")
+        together, breaks, pure = (Path(scratch, f"{name}.xml") for name in ("together", "breaks", "pure"))
+        left = (f"--deselect={BREAKS}", *(f"--ignore={folder}" for folder in PURE))
         run("coverage", "erase")
-        codes = [
-            run("coverage", "run", "-m", "pytest", *spread, f"--junit-xml={together}"),
-            run("coverage", "run", "-m", "pytest", ALONE, f"--junit-xml={alone}"),
+        codes = [tests(WORKERS, together, f"--durations={SLOWEST}", *left).wait()]
+        last = [tests(0, breaks, BREAKS), tests(PURE_WORKERS, pure, "--quiet", *PURE)]
+        codes += [
+            *(each.wait() for each in last),
             run("coverage", "combine", "--quiet"),
             run("coverage", "report"),
         ]
-        for failure in (line for report in (together, alone) for line in failures(report)):
+        for failure in (line for report in (together, breaks, pure) for line in failures(report)):
             print(failure)
     print(f"all tests: exit codes {codes}, {(time.monotonic() - begin) / 60:.1f} min")
     return next((code for code in codes if code), 0)
 
 
+def tests(workers: int, report: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """pytest, begun, with its report for machines there."""
+    spread = ("-p", "tests.spread", f"--numprocesses={workers}", f"--junit-xml={report}")
+    return started("coverage", "run", "-m", "pytest", *spread, *arguments)
+
+
 def run(module: str, *arguments: str) -> int:
-    """The exit code of a Python module. Processes that tests start anywhere write their coverage beside ours."""
+    """The exit code of a Python module."""
+    return started(module, *arguments).wait()
+
+
+def started(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """A Python module. Processes that tests start anywhere write their coverage beside ours."""
     environment = os.environ | {"COVERAGE_FILE": str(ROOT / ".coverage")}
-    return subprocess.run([*PYTHON, module, *arguments], cwd=ROOT, env=environment, check=False).returncode
+    return subprocess.Popen([*PYTHON, module, *arguments], cwd=ROOT, env=environment)
 
 
 def failures(report: Path) -> list[str]:
