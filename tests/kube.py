@@ -69,7 +69,7 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
-        response = self._client.call_api(method, url, header_params=headers, body=body, _request_timeout=30)
+        response = self._client.call_api(method, url, header_params=headers, body=body, _request_timeout=PATIENCE)
         text = response.read() or b"null"
         try:
             return Answer(response.status, json.loads(text))

@@ -72,7 +72,7 @@ async def test_the_same_key_of_another_caller_is_another_start(
 
 async def test_an_account_that_the_chart_does_not_list_is_refused_by_name(installation: Installation) -> None:
     headers = {"Authorization": f"Bearer {installation.tokens[OUTSIDER]}"}
-    async with httpx2.AsyncClient(headers=headers, trust_env=False, timeout=20) as http:
+    async with httpx2.AsyncClient(headers=headers, trust_env=False, timeout=60) as http:
         response = await http.post(await installation.url("service/longtask-mcp"), json={})
     assert response.status_code == 403
     assert f"system:serviceaccount:{AGENTS}:{OUTSIDER} may not create longtasks" in response.text

@@ -36,7 +36,7 @@ class Replica:
     port: int
     metrics_port: int
     log_file: Path
-    http: httpx2.AsyncClient = field(default_factory=lambda: httpx2.AsyncClient(trust_env=False, timeout=10))
+    http: httpx2.AsyncClient = field(default_factory=lambda: httpx2.AsyncClient(trust_env=False, timeout=60))
 
     @property
     def url(self) -> str:

@@ -88,7 +88,7 @@ async def test_numbers_that_are_not_json_are_refused(replica: Replica, alice: st
     headers, body = raw_start(era, "not-json")
     headers["Authorization"] = f"Bearer {alice}"
     body["params"]["arguments"]["epochs"] = "EPOCHS"
-    async with httpx2.AsyncClient(trust_env=False, timeout=20) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         text = httpx2.Request("POST", replica.url, json=body).content.decode().replace('"EPOCHS"', number)
         response = await http.post(replica.url, content=text, headers=headers)
     assert "was started" in response.text or response.status_code == 400
@@ -131,7 +131,7 @@ async def test_a_body_that_nobody_should_parse_is_refused_before_it_is(
     headers["Authorization"] = f"Bearer {alice}"
     body["params"]["arguments"] = "ARGUMENTS"
     text = json.dumps(body).replace('"ARGUMENTS"', arguments)
-    async with httpx2.AsyncClient(trust_env=False, timeout=20) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         response = await http.post(replica.url, content=text, headers=headers)
     answer = response.json()
     if era == "legacy":

@@ -38,7 +38,7 @@ def sent(era: str, token: str, **changed: str) -> tuple[dict[str, str], bytes]:
 
 
 async def posted(url: str, headers: dict[str, str], content: Any) -> httpx2.Response:
-    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         return await http.post(url, headers=headers, content=content)
 
 
@@ -164,7 +164,7 @@ async def test_bodies_that_are_held_back_take_no_more_than_a_callers_share(door:
         async with agent(door.url, bob) as other:
             assert not (await other.call("list_templates")).error
         for each in still:
-            assert await asyncio.wait_for(each, 40) == b"HTTP/1.1 408 Request Timeout\r\n"
+            assert await asyncio.wait_for(each, 90) == b"HTTP/1.1 408 Request Timeout\r\n"
     finally:
         for _, writer in held:
             writer.transport.abort()
@@ -178,7 +178,7 @@ async def test_a_connection_without_a_request_is_ended(door: Replica, begin: byt
     writer.write(begin)
     await writer.drain()
     with suppress(ConnectionResetError):
-        assert await asyncio.wait_for(reader.read(), 30) == b""
+        assert await asyncio.wait_for(reader.read(), 60) == b""
     writer.close()
 
 
@@ -187,12 +187,12 @@ async def test_a_second_request_that_is_half_sent_is_ended_too(door: Replica, al
     reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
     writer.write(head(headers, len(body)) + body)
     await writer.drain()
-    assert await asyncio.wait_for(reader.readline(), 20) == b"HTTP/1.1 200 OK\r\n"
-    await asyncio.wait_for(reader.readuntil(b"\r\n0\r\n\r\n"), 20)
+    assert await asyncio.wait_for(reader.readline(), 60) == b"HTTP/1.1 200 OK\r\n"
+    await asyncio.wait_for(reader.readuntil(b"\r\n0\r\n\r\n"), 60)
     writer.write(b"POST /mcp HTTP/1.1\r\n")
     await writer.drain()
     with suppress(ConnectionResetError):
-        await asyncio.wait_for(reader.read(), 30)
+        await asyncio.wait_for(reader.read(), 60)
     writer.close()
 
 

@@ -152,7 +152,7 @@ async def test_a_progress_token_alone_does_not_wait(as_alice: Session, new_key: 
     async with as_alice(era) as session:
         arguments = {"model_name": "digits", "idempotency_key": new_key()}
         call = session.client.call_tool("model_training", arguments, progress_callback=hear)
-        result = await asyncio.wait_for(call, 30)
+        result = await asyncio.wait_for(call, 60)
     assert result.structured_content is not None
     assert result.structured_content["status"] == "started"
 

@@ -17,7 +17,7 @@ async def post(url: str, token: str | None, **headers: str) -> httpx2.Response:
     standard, body = raw_start("legacy", "identity")
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
-    async with httpx2.AsyncClient(trust_env=False, timeout=20) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         return await http.post(url, json=body, headers=standard | headers)
 
 

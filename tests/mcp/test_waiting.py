@@ -90,7 +90,7 @@ async def test_a_stopping_server_ends_its_waits(cache: Cache[LongTask]) -> None:
         stopping.set()
         asyncio.get_running_loop().call_soon(cache.wake)
 
-    waited = await asyncio.wait_for(Waiting(cache, stopping).until_news("call", at(1), 30, stop), 20)
+    waited = await asyncio.wait_for(Waiting(cache, stopping).until_news("call", at(1), 30, stop), 60)
     assert waited.interrupted
     assert waited.task == at(1)
 
@@ -101,7 +101,7 @@ async def test_a_task_that_is_deleted_ends_the_wait(cache: Cache[LongTask]) -> N
     async def delete(*_: object) -> None:
         cache.remove(UID)
 
-    waited = await asyncio.wait_for(Waiting(cache, asyncio.Event()).until_news("call", at(1), 30, delete), 5)
+    waited = await asyncio.wait_for(Waiting(cache, asyncio.Event()).until_news("call", at(1), 30, delete), 60)
     assert waited.task is None
 
 
@@ -116,9 +116,9 @@ async def test_a_wait_that_is_given_up_ends_and_no_other_one(cache: Cache[LongTa
     await asyncio.sleep(0)
     waiting.give_up("three")
     waiting.give_up("one")
-    waited = await asyncio.wait_for(given_up, 5)
+    waited = await asyncio.wait_for(given_up, 60)
     assert (waited.task, waited.interrupted) == (at(1), False)
     assert not other.done()
     cache.put(at(2, "Succeeded"))
-    assert (await asyncio.wait_for(other, 5)).task == at(2, "Succeeded")
+    assert (await asyncio.wait_for(other, 60)).task == at(2, "Succeeded")
     waiting.give_up("two")

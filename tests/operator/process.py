@@ -91,7 +91,7 @@ class OperatorProcess:
 
     def metric(self, name: str, default: float | None = None) -> float:
         """The value of a metric, whose labels are part of the name; `default` where it was never counted."""
-        for line in self._get("/metrics").splitlines():
+        for line in self._get("/metrics", PATIENCE).splitlines():
             if line.startswith(f"{name} "):
                 return float(line.split()[-1])
         assert default is not None, f"no metric {name}"
@@ -115,6 +115,6 @@ class OperatorProcess:
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
 
-    def _get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}{path}", timeout=5) as answer:
+    def _get(self, path: str, seconds: float = 5) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}{path}", timeout=seconds) as answer:
             return str(answer.read().decode())

@@ -67,7 +67,7 @@ def test_waiting_ends_with_the_answer_and_not_later(tasks: Tasks, running: tuple
     waiting.start()
     tasks.wait(name, "WaitingForInput")
     reply(tasks, name, "colour", '"green"')
-    waiting.join(20)
+    waiting.join(60)
     assert answers[0].body["value"] == "green"
 
 
@@ -93,7 +93,7 @@ def test_deleting_the_task_ends_the_wait_at_once_and_nobody_else_notices(
     waiting.start()
     tasks.wait(name, "WaitingForInput")
     tasks.delete(name)
-    waiting.join(20)
+    waiting.join(60)
     assert answers[0].refused == (409, "TaskEnded")
     operator.wait_ready(2)
 

@@ -15,9 +15,12 @@ pytestmark = pytest.mark.cluster
 DONE = "open('/dev/termination-log', 'w').write('{\"ok\": true}')"
 FAILS = "import sys; sys.exit('disk full')"
 LONG = "import time; print('working', flush=True); time.sleep(600)"
-LEAVES = (
-    "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(0))\nprint('working', flush=True)\ntime.sleep(600)"
-)
+LEAVES = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+open('/dev/shm/ready', 'w').close()
+time.sleep(600)
+"""
 
 
 def beside(name: str, code: str, **more: Any) -> dict[str, Any]:
@@ -57,11 +60,17 @@ TEMPLATES: dict[str, dict[str, Any]] = {
                 livenessProbe={
                     "exec": {"command": ["sh", "-c", "echo no heartbeat; exit 1"]},
                     "failureThreshold": 1,
-                    "initialDelaySeconds": 5,
                     "timeoutSeconds": 60,
-                }
+                },
+                startupProbe={
+                    "exec": {"command": ["test", "-e", "/dev/shm/ready"]},
+                    "failureThreshold": 300,
+                    "periodSeconds": 1,
+                    "timeoutSeconds": 60,
+                },
             )
         ],
+        "terminationGracePeriodSeconds": 30,
     },
     "shape-four": {"containers": [container(), *(beside(f"c{n}", "pass") for n in range(3))]},
     "shape-alone": {},

@@ -47,7 +47,7 @@ def get(operator: OperatorProcess, path: str, token: str | None = None) -> tuple
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
     request = urllib.request.Request(f"http://127.0.0.1:{operator.task_api_port}{path}", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
