@@ -39,9 +39,12 @@ RENDERED = ("test_rendering.py", "test_task_namespace.py", "test_values.py")
 MEASURING = coverage.Coverage.current()
 """What measures the branches that are reached in this process, where somebody wants to know them."""
 
-hypothesis.settings.register_profile("whole", derandomize=True)
+hypothesis.settings.register_profile(
+    "whole", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("whole")
-"""A whole run tries the same examples each time, and says the same; a run of some tests draws others."""
+"""A whole run tries the same examples each time, and says the same, however slow the machine is; a run of some tests
+draws others."""
 
 
 class Spread(LoadScopeScheduling):
