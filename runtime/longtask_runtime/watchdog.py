@@ -89,6 +89,7 @@ def watching(tell: Callable[[Blocked], object], limit: float = LIMIT) -> Iterato
     ended.acquire()
     looking = threading.Thread(target=_Looking(turns, tell, limit).until, args=(ended,), name="watchdog", daemon=True)
     looking.start()
+    turns.begin()  # a thread starts late on a busy machine, and that is no callback
     try:
         yield
     finally:
@@ -119,6 +120,10 @@ class _Turns:
         self._loop = loop
         self._limit = limit
         self._timer: asyncio.Handle = loop.call_soon(self._turn)
+
+    def begin(self) -> None:
+        """What was until now does not count."""
+        self.last = self._now()
 
     def end(self) -> None:
         """Stop the timer; what holds the loop now counts too."""

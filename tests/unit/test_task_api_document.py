@@ -27,6 +27,10 @@ def _parts(part: Any) -> Iterator[dict[str, Any]]:
         yield from _parts(each)
 
 
+def test_the_document_is_the_same_each_time_that_it_is_made() -> None:
+    assert document() == DOCUMENT
+
+
 def test_operations_have_short_names_of_their_own() -> None:
     assert len(OPERATIONS) == sum(len(methods) for methods in DOCUMENT["paths"].values())
     assert {name for name, each in OPERATIONS.items() if each["tags"] == ["pods"]} == {
