@@ -12,9 +12,12 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tests.spread import COMPUTES, WAITS
+
 ROOT = Path(__file__).resolve().parents[1]
 BREAKS = "tests/faults/test_node_lost.py"
 PURE = ("tests/unit", "tests/matrix")
+OTHERS = tuple(path for name in ("e2e", *WAITS, *COMPUTES) if (path := f"tests/{name}") not in PURE)
 WORKERS, PURE_WORKERS = 5, 2
 SLOWEST = 25
 NICE = ("nice", "-n", "5")
@@ -29,9 +32,8 @@ def main(arguments: list[str]) -> int:
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         together, breaks, pure = (Path(scratch, f"{name}.xml") for name in ("together", "breaks", "pure"))
-        left = (f"--deselect={BREAKS}", *(f"--ignore={folder}" for folder in PURE))
         run("coverage", "erase")
-        codes = [tests(WORKERS, together, f"--durations={SLOWEST}", *left).wait()]
+        codes = [tests(WORKERS, together, f"--durations={SLOWEST}", f"--deselect={BREAKS}", *OTHERS).wait()]
         last = [tests(0, breaks, BREAKS), tests(PURE_WORKERS, pure, "--quiet", *PURE)]
         codes += [
             *(each.wait() for each in last),

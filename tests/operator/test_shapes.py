@@ -19,6 +19,7 @@ LEAVES = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 open('/dev/shm/ready', 'w').close()
+print('working', flush=True)
 time.sleep(600)
 """
 
