@@ -99,7 +99,8 @@ def forge(path: str) -> None:
     """Returns in the process of a conversation; kills all that still run when this one's input ends."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with socket.create_server(path, family=socket.AF_UNIX) as server:
+    with socket.create_server(f"{path}.made", family=socket.AF_UNIX) as server:
+        os.rename(f"{path}.made", path)  # who finds it can connect
         while server in select.select([server, sys.stdin], [], [])[0]:
             connection, _ = server.accept()
             with connection:
