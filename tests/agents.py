@@ -25,7 +25,7 @@ class Agent:
     def __init__(self, environment: str, plan: dict[str, Any], settings: dict[str, str]) -> None:
         """One of ENVIRONMENTS, what the agent does (see PROGRAM), and more of the process's environment."""
         self._connection = socket.socket(socket.AF_UNIX)
-        self._connection.connect(_forge(environment))
+        self._connection.connect(_forge(environment).socket)
         told = {"plan": plan, "environment": {**os.environ, **settings}}
         self._connection.sendall(json.dumps(told).encode() + b"\n")
         self._answer = self._connection.makefile()
@@ -48,20 +48,20 @@ class Agent:
         return report
 
 
-@functools.cache
-def _forge(environment: str) -> str:
-    """The socket of the process from which those of that environment are forked. It ends with this one."""
-    path = Path(tempfile.mkdtemp(), "socket")
-    process = subprocess.Popen(
-        [ROOT / environment / "bin/python", PROGRAM, path],
-        stdin=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "examples/strands_agent")},
-    )
-    eventually(lambda: path.exists() or process.poll() is not None, bool)
-    assert process.poll() is None, f"{environment} is not there, or not whole: `make {environment}/ready`"
-    _running.append(process)
-    return str(path)
+class _Forge:
+    """The process from which those of an environment are forked. It ends with this one."""
+
+    def __init__(self, environment: str) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self.socket = str(Path(self._folder.name, "socket"))
+        self._process = subprocess.Popen(
+            [ROOT / environment / "bin/python", PROGRAM, self.socket],
+            stdin=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "examples/strands_agent")},
+        )
+        eventually(lambda: Path(self.socket).exists() or self._process.poll() is not None, bool)
+        assert self._process.poll() is None, f"{environment} is not there, or not whole: `make {environment}/ready`"
 
 
-_running: list[subprocess.Popen[bytes]] = []
-"""Forges: what nobody holds would be closed."""
+_forge = functools.cache(_Forge)
+"""One of each environment, from its first agent on."""

@@ -86,7 +86,7 @@ def pytest_collection() -> None:
     """Measure that modules of the product are loaded, and then nothing before the first test: to trace the collection
     costs as much CPU time as the collection, in each worker.
     """
-    for package in map(importlib.import_module, PRODUCT):
+    for package in map(importlib.import_module, PRODUCT if MEASURING is not None else ()):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     measure(False)

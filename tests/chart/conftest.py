@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.patience import PATIENCE, TO_TELL
+
 Document = dict[str, Any]
 Ran = subprocess.CompletedProcess[str]
 Run = Callable[..., Ran]
@@ -76,7 +78,7 @@ def install(helm: Run, kubectl: Run) -> Callable[..., None]:
     def upgrade(**more: Any) -> None:
         command = ["upgrade", "--install", RELEASE, str(CHART), "-n", SYSTEM, "--create-namespace", "--values", "-"]
         # Somebody may have applied the CRDs by hand on a cluster for tests.
-        ran = helm(*command, "--take-ownership", "--wait", "--timeout", "5m", stdin=json.dumps(values | more))
+        ran = helm(*command, "--take-ownership", "--wait", "--timeout", f"{PATIENCE}s", stdin=json.dumps(values | more))
         assert ran.returncode == 0, ran.stdout
 
     return upgrade
@@ -96,7 +98,13 @@ def _runner(program: str) -> Run:
     def run(*arguments: str, stdin: str | None = None) -> Ran:
         command = [found, *arguments]
         return subprocess.run(
-            command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False
+            command,
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TO_TELL + PATIENCE,
+            check=False,
         )
 
     return run

@@ -11,8 +11,8 @@ import yaml
 
 from tests.chart.conftest import JOB_CONTROLLER, TASKS, Document, Run
 from tests.chart.test_release import image_in_use
+from tests.patience import PATIENCE
 
-SECONDS: Final = 300
 UID: Final = "11111111-2222-4333-8444-555555555555"
 OWNER: Final = {"apiVersion": "batch/v1", "kind": "Job", "name": "victim", "uid": UID, "controller": True}
 REPLICA_SET: Final = OWNER | {"apiVersion": "apps/v1", "kind": "ReplicaSet"}
@@ -48,7 +48,7 @@ def pod_spec(render: Callable[..., list[Document]], container: Document) -> Docu
 @pytest.fixture(scope="module", autouse=True)
 def in_force(kubectl: Run, pod_spec: Document) -> None:
     """The API server holds to a policy a moment after it was made."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + PATIENCE
     while REFUSED not in (answer := create(kubectl, pod_spec, SIGNS["an owner that is a Job"])):
         assert time.monotonic() < deadline, answer
         time.sleep(0.2)
@@ -76,7 +76,7 @@ def jobs_pod(kubectl: Run, pod_spec: Document, in_force: None) -> Iterator[Docum
     }
     ran = kubectl("apply", "-n", TASKS, "-f", "-", stdin=yaml.safe_dump(job))
     assert ran.returncode == 0, ran.stdout
-    ran = kubectl("wait", "-n", TASKS, "--for=condition=Complete", "job/chart-job", f"--timeout={SECONDS}s")
+    ran = kubectl("wait", "-n", TASKS, "--for=condition=Complete", "job/chart-job", f"--timeout={PATIENCE}s")
     assert ran.returncode == 0, ran.stdout
     [found] = json.loads(kubectl("get", "pods", "-n", TASKS, "-l", "job-name=chart-job", "-o", "json").stdout)["items"]
     yield found

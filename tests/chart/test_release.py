@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from tests.chart.conftest import CHART, RELEASE, SYSTEM, TASKS, Run
+from tests.operator.tasks import GO, TOUCHED
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("release")
 
-SECONDS = 300
 TEMPLATE = "chart-test"
 INSTANCE = f"app.kubernetes.io/instance={RELEASE}"
 
@@ -38,7 +39,7 @@ def tasks(kubectl: Run, render: Callable[..., list[dict[str, Any]]]) -> Any:
     spec["parametersSchema"] = {"type": "object", "properties": {"file": {"type": "string"}}}
     spec["activeDeadlineSeconds"] = 600
     apply(kubectl, manifest("LongTaskTemplate", TEMPLATE, spec))
-    ran = kubectl("wait", "-n", TASKS, "--for=condition=Ready", f"ltt/{TEMPLATE}", "--timeout=300s")
+    ran = kubectl("wait", "-n", TASKS, "--for=condition=Ready", f"ltt/{TEMPLATE}", f"--timeout={PATIENCE}s")
     assert ran.returncode == 0, ran.stdout
     yield
     kubectl("delete", "-n", TASKS, "lt", "chart-finished", "chart-running", "--ignore-not-found")
@@ -69,7 +70,7 @@ def task(kubectl: Run, name: str) -> dict[str, Any]:
 
 def in_phase(kubectl: Run, name: str, phase: str) -> dict[str, Any]:
     """The task once it is in the phase."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + PATIENCE
     while (found := task(kubectl, name)).get("status", {}).get("phase") != phase:
         assert time.monotonic() < deadline, found
         time.sleep(0.2)
@@ -77,7 +78,7 @@ def in_phase(kubectl: Run, name: str, phase: str) -> dict[str, Any]:
 
 
 def test_helm_test_runs_a_task_and_leaves_nothing(helm: Run, kubectl: Run) -> None:
-    ran = helm("test", RELEASE, "-n", SYSTEM, "--timeout", "5m")
+    ran = helm("test", RELEASE, "-n", SYSTEM, "--timeout", f"{PATIENCE}s")
     assert ran.returncode == 0, ran.stdout
     assert kubectl("get", "-n", TASKS, "ltt/helm-test").returncode != 0
     assert kubectl("get", "-n", SYSTEM, "pod/longtask-test").returncode != 0
@@ -104,7 +105,7 @@ def test_tasks_outlive_upgrade_uninstall_and_reinstall(
 ) -> None:
     start(kubectl, "chart-finished", "/")
     finished = in_phase(kubectl, "chart-finished", "Succeeded")
-    start(kubectl, "chart-running", "/dev/shm/go")
+    start(kubectl, "chart-running", GO)
     running = in_phase(kubectl, "chart-running", "Running")
 
     install(logLevel="DEBUG")
@@ -120,7 +121,7 @@ def test_tasks_outlive_upgrade_uninstall_and_reinstall(
     finally:
         install()  # other tests need it
     job = running["status"]["jobRef"]["name"]
-    assert kubectl("exec", "-n", TASKS, f"job/{job}", "--", "touch", "/dev/shm/go").returncode == 0
+    assert kubectl("exec", "-n", TASKS, f"job/{job}", "--", "touch", GO).returncode in TOUCHED
     ended = in_phase(kubectl, "chart-running", "Succeeded")
     assert task(kubectl, "chart-finished") == finished
     assert ended["status"]["jobRef"] == running["status"]["jobRef"]

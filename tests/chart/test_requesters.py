@@ -10,8 +10,8 @@ import yaml
 
 from longtask_api import names
 from tests.chart.conftest import MCP, MEMORY, RESTORE, SYSTEM, TASKS, VALUES, Document, Run
+from tests.patience import PATIENCE
 
-SECONDS: Final = 300
 AGENT: Final = "system:serviceaccount:agents:researcher"
 ADMINISTRATOR: Final = ""
 NOT_LISTED: Final = [
@@ -75,7 +75,7 @@ def in_force(kubectl: Run, release: None) -> None:
 
 
 def until_refused(kubectl: Run, spec: Document, namespace: str) -> None:
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + PATIENCE
     while NO_MEMORY not in (answer := create(kubectl, MCP, spec, namespace=namespace)):
         assert time.monotonic() < deadline, answer
         time.sleep(0.2)

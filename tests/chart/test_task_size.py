@@ -11,10 +11,10 @@ import yaml
 from longtask_api import names
 from tests.chart.conftest import Document, Run
 from tests.kube import Kube
+from tests.patience import PATIENCE
 
 NAMESPACE = "longtask-chart-task-size"
 TOO_LARGE = "65536 bytes are allowed: pass a reference to what is larger"
-SECONDS = 300
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def create(kubectl: Run, render: Callable[..., list[Document]], cluster: Kube) -
         path = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.TASK_PLURAL}?dryRun=All"
         return kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(task)).stdout
 
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + PATIENCE
     while TOO_LARGE not in (answer := attempt({"x": "y" * 200_000})):  # a policy is in force a moment after it was made
         assert time.monotonic() < deadline, answer
         time.sleep(0.2)

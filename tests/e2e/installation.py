@@ -21,6 +21,8 @@ from tests.e2e.templates import TEMPLATES
 from tests.e2e.tunnels import Tunnels
 from tests.mcp.replica import Agent, agent
 from tests.mcp.world import World, eventually
+from tests.operator.tasks import GO, TOUCHED
+from tests.patience import PATIENCE
 from tests.s3 import REGION, S3Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,13 +136,18 @@ class Installation:
 
     async def go(self, uid: str) -> None:
         """Let work that waits until it is told go on."""
+        await self.in_its_pod(uid, "touch", GO)
+
+    async def in_its_pod(self, uid: str, *command: str) -> None:
+        """Run a command that lets the work of a task end, beside it."""
 
         async def running() -> list[str]:
             pods = await self.pods(task_uid=uid)
             return [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"]
 
         [pod] = await eventually(running, "a pod that runs")
-        (await kubectl("exec", "-n", TASKS, pod, "--", "touch", "/dev/shm/go")).done()
+        ran = await kubectl("exec", "-n", TASKS, pod, "--", *command)
+        assert ran.code in TOUCHED, ran.text
 
     async def patch(self, name: str, **spec: Any) -> None:
         """Change the spec of a task, as a person would."""
@@ -181,7 +188,7 @@ async def _install(installation: Installation, bucket: S3Server | None) -> None:
     await _release(bucket)
     (await kubectl("apply", "-n", TASKS, "-f", "-", stdin=json.dumps(_list([*TEMPLATES.values()])))).done()
     ready = [f"longtasktemplate/{name}" for name in TEMPLATES]
-    (await kubectl("wait", "-n", TASKS, "--for=condition=Ready", *ready, "--timeout=300s")).done()
+    (await kubectl("wait", "-n", TASKS, "--for=condition=Ready", *ready, f"--timeout={PATIENCE}s")).done()
     world = World(installation.world.client, AGENTS)
     installation.tokens |= {account: await world.token(account) for account in (*CALLERS, SERVICE, OUTSIDER)}
     wanted = {names.tool_name(name) for name in TEMPLATES}
@@ -203,7 +210,7 @@ async def _emulator() -> None:
     (await kubectl("delete", "-n", SYSTEM, "--ignore-not-found", f"deployment/{EMULATOR}")).done()
     manifest = manifest.replace("localhost/agentcore-emulator:dev", image)
     (await kubectl("apply", "-n", SYSTEM, "-f", "-", stdin=manifest)).done()
-    (await kubectl("rollout", "status", "-n", SYSTEM, f"deployment/{EMULATOR}", "--timeout=300s")).done()
+    (await kubectl("rollout", "status", "-n", SYSTEM, f"deployment/{EMULATOR}", f"--timeout={PATIENCE}s")).done()
 
 
 async def _release(bucket: S3Server | None) -> None:
@@ -229,7 +236,9 @@ async def _release(bucket: S3Server | None) -> None:
     }
     command = ("upgrade", "--install", RELEASE, str(CHART), "-n", SYSTEM, "--create-namespace", "--values", "-")
     # Somebody may have applied the CRDs by hand on a cluster for tests.
-    (await run("helm", *command, "--take-ownership", "--wait", "--timeout=5m", stdin=json.dumps(values))).done()
+    (
+        await run("helm", *command, "--take-ownership", "--wait", f"--timeout={PATIENCE}s", stdin=json.dumps(values))
+    ).done()
 
 
 def _store(bucket: S3Server) -> Document:

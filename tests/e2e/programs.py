@@ -4,6 +4,8 @@ import asyncio
 import shutil
 from dataclasses import dataclass
 
+from tests.patience import PATIENCE, TO_TELL
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -23,7 +25,7 @@ async def kubectl(*arguments: str, stdin: str = "") -> Ran:
     return await run("kubectl", *arguments, stdin=stdin)
 
 
-async def run(program: str, *arguments: str, stdin: str = "", seconds: float = 300) -> Ran:
+async def run(program: str, *arguments: str, stdin: str = "", seconds: float = TO_TELL + PATIENCE) -> Ran:
     """Run a program to its end."""
     found = shutil.which(program)
     assert found, f'{program} is not on the PATH: eval "$(python3 -m tests.cluster env)"'

@@ -18,6 +18,7 @@ from tests.agentcore import clear_faults, script_fault
 from tests.agents import ENVIRONMENTS, Agent
 from tests.e2e.installation import MEMORY_ID, REAL_MEMORY, TASKS, Installation
 from tests.e2e.programs import kubectl
+from tests.patience import PATIENCE
 
 DONE = {"say": "It is started; I tell you when I know more."}
 
@@ -86,7 +87,7 @@ async def told(uid: str, status: str = "true") -> None:
     listed = json.loads((await kubectl("get", "-n", TASKS, "longtasks", "-o", "json")).done())
     [name] = [each["metadata"]["name"] for each in listed["items"] if each["metadata"]["uid"] == uid]
     condition = f"--for=condition=Delivered={status}"
-    (await kubectl("wait", "-n", TASKS, f"longtask/{name}", condition, "--timeout=300s")).done()
+    (await kubectl("wait", "-n", TASKS, f"longtask/{name}", condition, f"--timeout={PATIENCE}s")).done()
 
 
 def news_in(report: Any) -> list[list[str]]:

@@ -8,6 +8,7 @@ from tests.e2e.conftest import Session
 from tests.e2e.installation import TASKS, Installation
 from tests.e2e.programs import kubectl
 from tests.mcp.world import eventually
+from tests.patience import PATIENCE
 
 CODE = "open('/dev/termination-log', 'w').write('{\"score\": 0.87}')"
 
@@ -21,7 +22,9 @@ async def test_a_task_answers_with_the_same_words_when_its_object_is_gone(
         start = await agent.call("e2e_python", code=CODE, idempotency_key=new_key(), wait_seconds=50)
         before = [await agent.call(tool, task_id=start.task_id) for tool in ("check_task_status", "get_task_results")]
         name = start.envelope["name"]
-        (await kubectl("wait", "-n", TASKS, f"longtask/{name}", "--for=condition=Archived", "--timeout=300s")).done()
+        (
+            await kubectl("wait", "-n", TASKS, f"longtask/{name}", "--for=condition=Archived", f"--timeout={PATIENCE}s")
+        ).done()
         (await kubectl("delete", "-n", TASKS, "longtask", name)).done()
 
         async def gone() -> bool:

@@ -13,6 +13,7 @@ from tests.e2e.programs import kubectl
 from tests.e2e.templates import document, work
 from tests.mcp.replica import Reply
 from tests.mcp.world import eventually
+from tests.patience import PATIENCE
 
 FRESH, BROKEN = "e2e-fresh", "e2e-privileged"
 
@@ -30,7 +31,9 @@ async def apply(name: str, spec: dict[str, Any]) -> None:
 async def broken_template() -> None:
     """Apply BROKEN and wait until the operator has judged it."""
     await apply(BROKEN, work(main={"securityContext": {"privileged": True}}))
-    (await kubectl("wait", "-n", TASKS, "--for=condition=Ready=False", f"ltt/{BROKEN}", "--timeout=300s")).done()
+    (
+        await kubectl("wait", "-n", TASKS, "--for=condition=Ready=False", f"ltt/{BROKEN}", f"--timeout={PATIENCE}s")
+    ).done()
 
 
 def reasons(listed: Reply) -> list[str]:

@@ -12,10 +12,13 @@ from tests.patience import PATIENCE
 IMAGE = os.environ.get("IMAGE", "localhost/longtask:dev")
 """An image with python3 that the cluster's nodes have or can pull."""
 
-WHEN_TOLD = """
+GO = "/dev/shm/go"
+TOUCHED = (0, 137)
+"""Exit codes of `kubectl exec touch`: the container may end with its work before that does, which is killed then."""
+WHEN_TOLD = f"""
 import os, time
 print('working', flush=True)
-while not os.path.exists('/dev/shm/go'):
+while not os.path.exists({GO!r}):
     time.sleep(0.05)
 """
 """Work that goes on when `Tasks.go` says so: what sleeps for a while instead ends too early on a busy machine."""
@@ -113,12 +116,24 @@ class Tasks:
     def go(self, uid: str) -> None:
         """Let WHEN_TOLD go on in the pod that runs."""
 
+        pod = self.running_pod(uid)
+        command = ["kubectl", "exec", "--namespace", self.kube.namespace, pod, "--", "touch", GO]
+        ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
+        assert ran.returncode in TOUCHED, ran.stderr
+
+    def running_pod(self, uid: str) -> str:
+        """The name of the one that runs, as soon as one does."""
+
         def running() -> list[str]:
             return [pod["metadata"]["name"] for pod in self.pods(uid) if pod["status"]["phase"] == "Running"]
 
         (pod,) = eventually(running, bool)
-        command = ["kubectl", "exec", "--namespace", self.kube.namespace, pod, "--", "touch", "/dev/shm/go"]
-        subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
+        return pod
+
+    def evict(self, pod: str) -> None:
+        """Ask for its eviction, as `kubectl drain` does."""
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+        self.kube.create(f"/api/v1/namespaces/{self.kube.namespace}/pods/{pod}/eviction", body).done()
 
     def leave_behind(self, name: str) -> None:
         """Delete its Job without the pods, and wait until the operator has seen that."""

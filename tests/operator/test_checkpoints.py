@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -12,16 +11,11 @@ from longtask_api import names
 from tests.kube import eventually
 from tests.operator.process import OperatorProcess
 from tests.operator.reporting import Caller, reporter
-from tests.operator.tasks import Tasks, container, template_spec
-from tests.patience import PATIENCE
+from tests.operator.tasks import WHEN_TOLD, Tasks, container, template_spec
 
 pytestmark = pytest.mark.cluster
 
-LONG = """
-import os, time
-while not os.path.exists('/tmp/fill'): time.sleep(0.1)
-filled = b'x' * 10**9
-"""
+LONG = f"{WHEN_TOLD}\nfilled = b'x' * 10**9"
 SMALL, LARGE, BINARY = b'{"epoch": 6}', b"x" * 16_385, bytes(range(256))
 
 
@@ -103,14 +97,12 @@ def over_its_time(tasks: Tasks, _: str, pod: str) -> None:
     patch(tasks, pod, {"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1})
 
 
-def out_of_memory(tasks: Tasks, _: str, pod: str) -> None:
-    command = ["kubectl", "exec", "--namespace", tasks.kube.namespace, pod, "--", "touch", "/tmp/fill"]
-    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
+def out_of_memory(tasks: Tasks, name: str, _: str) -> None:
+    tasks.go(tasks.get(name)["metadata"]["uid"])
 
 
 def evicted(tasks: Tasks, _: str, pod: str) -> None:
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
-    tasks.kube.create(f"/api/v1/namespaces/{tasks.kube.namespace}/pods/{pod}/eviction", body).done()
+    tasks.evict(pod)
 
 
 def suspended(tasks: Tasks, name: str, _: str) -> None:

@@ -21,12 +21,9 @@ def templates(tasks: Tasks) -> None:
 
 
 def evict(tasks: Tasks, uid: str) -> None:
-    """Ask for the eviction of the running pod, as `kubectl drain` does."""
+    """Evict the pod that works."""
     eventually(lambda: tasks.log(uid), lambda log: "working" in log)
-    pods = eventually(lambda: tasks.pods(uid), lambda pods: any(pod["status"]["phase"] == "Running" for pod in pods))
-    (pod,) = [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"]
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
-    tasks.kube.create(f"/api/v1/namespaces/{tasks.kube.namespace}/pods/{pod}/eviction", body).done()
+    tasks.evict(tasks.running_pod(uid))
 
 
 def test_an_eviction_is_repaired_without_counting_as_a_retry(tasks: Tasks, unique: Callable[[str], str]) -> None:

@@ -11,15 +11,11 @@ from longtask_api.names import AUDIENCE_TASK_API
 from tests.operator.conftest import READER
 from tests.operator.process import OperatorProcess
 from tests.operator.reporting import Caller, reporter
-from tests.operator.tasks import Tasks, template_spec
+from tests.operator.tasks import WHEN_TOLD, Tasks, template_spec
 from tests.operator.test_checkpoints import digest, stored
 
 pytestmark = pytest.mark.cluster
 
-WAITS = """
-import os, time
-while not os.path.exists('/tmp/go'): time.sleep(0.1)
-"""
 SCHEMA = {"type": "object", "properties": {"score": {"type": "number", "minimum": 0}}, "required": ["score"]}
 LARGE = json.dumps({"rows": ["ä" * 100] * 400, "summary": "400 rows"}, ensure_ascii=False).encode()
 
@@ -37,19 +33,18 @@ Start = Callable[..., tuple[str, Caller]]
 def start(tasks: Tasks, unique: Callable[[str], str], pod_of: Callable[[str], Caller]) -> Start:
     def begin(template: str = "results") -> tuple[str, Caller]:
         name = unique("result")
-        tasks.run(name, template, WAITS)
+        tasks.run(name, template, WHEN_TOLD)
         return name, pod_of(name)
 
     return begin
 
 
 @pytest.fixture
-def finish(tasks: Tasks, kubectl: Callable[..., str]) -> Callable[[str], dict[str, Any]]:
+def finish(tasks: Tasks) -> Callable[[str], dict[str, Any]]:
     """Lets the task's container end with exit code 0; the status then."""
 
     def end(name: str) -> dict[str, Any]:
-        pod = tasks.pods(tasks.get(name)["metadata"]["uid"])[0]["metadata"]["name"]
-        kubectl(tasks.kube, "exec", pod, "--", "touch", "/tmp/go")
+        tasks.go(tasks.get(name)["metadata"]["uid"])
         return tasks.wait(name, "Succeeded", "Failed")
 
     return end
@@ -196,6 +191,6 @@ def test_what_cannot_be_a_result_is_refused_and_nothing_is_stored(
 @pytest.fixture(scope="module")
 def waiting(operator: OperatorProcess, tasks: Tasks) -> tuple[str, Caller]:
     name = "result-for-all"
-    uid = tasks.run(name, "results", WAITS)
+    uid = tasks.run(name, "results", WHEN_TOLD)
     tasks.wait(name, "Running")
     return name, reporter(operator, tasks.kube, tasks.pods(uid)[0])

@@ -210,9 +210,7 @@ def test_work_that_leaves_with_0_when_it_is_evicted_is_not_done_without_a_result
 ) -> None:
     name = unique("left")
     uid = tasks.run(name, "shape-alone", LEAVES)
-    pod = _pod_at_work(tasks, uid)
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod.rpartition("/")[2]}}
-    tasks.kube.create(f"{pod}/eviction", body).done()
+    tasks.evict(_pod_at_work(tasks, uid).rpartition("/")[2])
     status = tasks.wait(name, "Failed")
     assert "exit code 0 while its pod was being evicted, and no result" in status["message"]
     assert status["failure"]["reason"] == "Evicted"
