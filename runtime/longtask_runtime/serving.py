@@ -136,5 +136,8 @@ async def serve(
         await asyncio.shield(serving)
     except asyncio.CancelledError:
         server.stop()
+        while not serving.done():  # to be cancelled again takes nobody's time from the calls
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(serving)
         await serving
         raise

@@ -25,11 +25,13 @@ class App:
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
+        self.waiting = False
         self.received = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         if scope["path"] == "/late":
+            self.waiting = True
             await self.go_on.wait()
         if scope["path"] == "/read":
             async for chunk in request.stream():
@@ -49,13 +51,13 @@ class App:
 async def port(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(serving, "HEAD_SECONDS", SOON)
     monkeypatch.setattr(serving, "SEND_SECONDS", SOON)
-    async with served(app) as found:
+    async with served(app) as (found, _):
         yield found
 
 
 @contextlib.asynccontextmanager
-async def served(app: App) -> AsyncIterator[int]:
-    """Serve it; the port. Stopped when the block ends."""
+async def served(app: App) -> AsyncIterator[tuple[int, asyncio.Task[None]]]:
+    """Serve it; the port, and the task that serves. Stopped when the block ends."""
     found = free_port()
     task = asyncio.create_task(serving.serve(app, found, "127.0.0.1"))
     while True:
@@ -64,7 +66,7 @@ async def served(app: App) -> AsyncIterator[int]:
             writer.close()
             break
         await asyncio.sleep(0.01)
-    yield found
+    yield found, task
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -168,10 +170,27 @@ async def test_a_connection_that_is_accepted_while_the_server_stops_does_not_hol
         await stop(server, sockets)
 
     monkeypatch.setattr(uvicorn.Server, "shutdown", stop_before_they_are_known)
-    async with served(app) as port:
+    async with served(app) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HEAD + b"\r\n")
         await asyncio.wait_for(reader.readuntil(b"ok"), PATIENCE)
     assert await _rest(reader) == b""
     writer.close()
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_calls_have_their_time_though_the_server_is_stopped_twice(app: App) -> None:
+    async with served(app) as (port, task):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HEAD.replace(b"/ok", b"/late") + b"\r\n")
+        while not app.waiting:  # noqa: ASYNC110 - the app is in this loop
+            await asyncio.sleep(0.01)
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(SOON)
+        assert not task.done()
+        app.go_on.set()
+        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert task.cancelled()
