@@ -29,6 +29,10 @@ BREAK = 5.0
 NO_ANSWER = "the API server did not answer in time to renew it"
 
 
+class _Changed(Exception):
+    """Somebody has written the Lease since it was read, or a write of ours was taken whose answer did not come."""
+
+
 class NotLeading(Expected):
     """This replica does not lead, or the API server says that its term is over: nothing was written."""
 
@@ -80,6 +84,8 @@ class Lease:
         self._seen_at = 0.0
         self._held_until: float | None = None
         """By our clock; None while another replica leads."""
+        self._held: dict[str, Any] | None = None
+        """The Lease as it was last written here; None where somebody may have written it since."""
         self._not_after = datetime.fromtimestamp(0, UTC)
         self._open_until = 0.0
         """By our clock; until then a write that got no answer may arrive and be taken."""
@@ -156,6 +162,11 @@ class Lease:
 
     async def _try(self) -> bool:
         """Take or renew the Lease. False when another holds it, or when the API server does not answer."""
+        held, self._held = self._held, None
+        if held is not None:
+            # As long as nobody else writes it, a renewal needs no read.
+            with contextlib.suppress(_Changed):
+                return await self._write(held, self._identity)
         try:
             lease = await request(self._client, "GET", self._path)
         except KubeError as error:
@@ -172,7 +183,11 @@ class Lease:
         if holder not in ("", self._identity) and lives:
             self._trouble = f"{holder} holds it"
             return False
-        return await self._write(lease, holder)
+        try:
+            return await self._write(lease, holder)
+        except _Changed:
+            self._trouble = "another replica has written it"
+            return False
 
     def _unknown(self, doing: str, error: Exception) -> bool:
         """Nothing is known: a leader goes on until its own time is over, a standby stays one."""
@@ -181,6 +196,7 @@ class Lease:
         return self._left() > 0
 
     async def _write(self, lease: dict[str, Any] | None, holder: str) -> bool:
+        """Raises _Changed when the Lease is not as it was given any more."""
         now, sent = rfc3339_microseconds(CLOCK.now()), self._clock()
         before = (lease or {}).get("spec") or {}
         changed = holder != self._identity
@@ -200,17 +216,16 @@ class Lease:
                 body={**body, "spec": spec},
             )
         except KubeError as error:
-            if error.status != 409:
-                return self._unknown("writing", error)
-            self._trouble = "another replica has written it"
-            return False
+            if error.status == 409:
+                raise _Changed from error
+            return self._unknown("writing", error)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return self._unknown("writing", error)
         self._seen, self._seen_at = (self._identity, now), self._clock()
         held_until = sent + self._duration * 2 / 3
         if self._held_until is None or held_until - self._held_until > self._duration / 6 + BREAK:
             self.unbroken_since = CLOCK.now()
-        self._held_until, self._trouble = held_until, NO_ANSWER
+        self._held, self._held_until, self._trouble = written, held_until, NO_ANSWER
         self._not_after = _written_at(written, now) + timedelta(seconds=self._duration)
         return True
 
@@ -224,6 +239,7 @@ class Lease:
         return self._clock() < self._open_until
 
     async def _release(self) -> None:
+        self._held = None
         if self._is_open():
             self._held_until = None
             return
