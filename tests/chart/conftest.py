@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +67,11 @@ def render(helm: Run) -> Callable[..., list[Document]]:
     return documents
 
 
-@pytest.fixture(scope="session")
-def install(helm: Run, kubectl: Run) -> Callable[..., None]:
-    """Installs or upgrades the release, with more values if given, and waits until it is ready."""
+@pytest.fixture(scope="package")
+def install(helm: Run, kubectl: Run) -> Iterator[Callable[..., None]]:
+    """Installs or upgrades the release, with more values if given, and waits until it is ready. After the tests of the
+    chart it goes, as its servers take CPU time from others.
+    """
     repository, _, tag = os.environ.get("IMAGE", "localhost/longtask:dev").rpartition(":")
     # The tag says nothing about whether the image is the one that runs already.
     pods = {"annotations": {"longtask.dev/tested-at": str(time.time())}}
@@ -81,10 +83,11 @@ def install(helm: Run, kubectl: Run) -> Callable[..., None]:
         ran = helm(*command, "--take-ownership", "--wait", "--timeout", f"{PATIENCE}s", stdin=json.dumps(values | more))
         assert ran.returncode == 0, ran.stdout
 
-    return upgrade
+    yield upgrade
+    helm("uninstall", RELEASE, "-n", SYSTEM, "--ignore-not-found")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def release(install: Callable[..., None]) -> None:
     """The release is there, made with VALUES."""
     install()

@@ -18,6 +18,7 @@ from tests.agentcore import clear_faults, script_fault
 from tests.agents import ENVIRONMENTS, Agent
 from tests.e2e.installation import MEMORY_ID, REAL_MEMORY, TASKS, Installation
 from tests.e2e.programs import kubectl
+from tests.mcp.world import eventually
 from tests.patience import PATIENCE
 
 DONE = {"say": "It is started; I tell you when I know more."}
@@ -88,6 +89,16 @@ async def told(uid: str, status: str = "true") -> None:
     [name] = [each["metadata"]["name"] for each in listed["items"] if each["metadata"]["uid"] == uid]
     condition = f"--for=condition=Delivered={status}"
     (await kubectl("wait", "-n", TASKS, f"longtask/{name}", condition, f"--timeout={PATIENCE}s")).done()
+
+
+async def _written(installation: Installation, uid: str, name: str) -> None:
+    """Wait until the event of that name is in the session."""
+
+    async def written() -> bool:
+        delivery = (await installation.world.task(uid)).status.delivery
+        return delivery is not None and any(each.name == name and each.event_id for each in delivery.events)
+
+    await eventually(written, f"event {name} of task {uid}")
 
 
 def news_in(report: Any) -> list[list[str]]:
@@ -173,9 +184,12 @@ async def test_a_fresh_agent_is_briefed_and_another_user_of_the_service_is_not(c
 
 
 async def test_milestones_are_told_while_the_work_goes_on_and_its_end_is_remembered(conversation: Conversation) -> None:
-    work = {"count": 10, "pause": 4, "tell": True}
-    first = await conversation.open("Count.", steps=({"call": "e2e_milestones", "arguments": work}, DONE))
-    await told(started(first))
+    work = {"call": "e2e_milestones", "arguments": {"at": [30, 60]}}
+    uid = started(await conversation.open("Count.", steps=(work, DONE)))
+    for name in ("progress-30", "progress-60"):
+        await _written(conversation.installation, uid, name)
+        await conversation.installation.go(uid)
+    await told(uid)
 
     second = await conversation.open("How did it go?")
     lines = [line for line in text_of(second["restored"]).splitlines() if line.startswith("Task e2e-milestones")]

@@ -32,6 +32,17 @@ def steps(ctx: longtask.Context, count: int, pause: float, tell: bool, wait: boo
 
 
 @longtask.task
+def milestones(ctx: longtask.Context, at: list[int]) -> None:
+    """Reports each of these percentages, and goes on from it when it is told to."""
+    go = Path("/dev/shm/go")
+    for percentage in at:
+        ctx.progress(percentage, 100)
+        while not go.exists():
+            time.sleep(0.05)
+        go.unlink()
+
+
+@longtask.task
 def large(ctx: longtask.Context, size: int) -> Any:
     """Gives lines of text that are always the same and never alike, at least `size` bytes as JSON."""
     return [f"{line} é€😀 {hashlib.sha256(str(line).encode()).hexdigest()}" for line in range(size // 79 + 1)]

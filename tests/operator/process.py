@@ -53,7 +53,7 @@ class OperatorProcess:
             "POD_NAME": self.identity,
             "HEALTH_PORT": str(self.health_port),
             "TASK_API_PORT": str(self.task_api_port),
-            "LEASE_DURATION_SECONDS": "15",
+            "LEASE_DURATION_SECONDS": "60",
             **({"TASK_API_URL": f"http://{HOST_ADDRESS}:{self.task_api_port}"} if HOST_ADDRESS else {}),
             **self.settings,
         }

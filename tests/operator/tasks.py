@@ -19,7 +19,7 @@ WHEN_TOLD = f"""
 import os, time
 print('working', flush=True)
 while not os.path.exists({GO!r}):
-    time.sleep(0.05)
+    time.sleep(0.2)
 """
 """Work that goes on when `Tasks.go` says so: what sleeps for a while instead ends too early on a busy machine."""
 
