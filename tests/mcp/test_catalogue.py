@@ -9,7 +9,7 @@ from mcp_types import Tool
 from longtask_api.template import LongTaskTemplate
 from longtask_api.tools import FIXED_TOOLS, RESERVED_ARGUMENTS
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract import catalogue
+from longtask_mcp.contract import arguments, catalogue
 from longtask_mcp.contract.arguments import Reserved
 from longtask_mcp.contract.shown import ANY
 from longtask_mcp.published import Published
@@ -244,3 +244,8 @@ def test_a_template_that_is_not_ready_says_why(ready: bool, generation: int, rea
     made = template(ready=ready)
     changed = made.model_copy(update={"metadata": made.metadata.model_copy(update={"generation": generation})})
     assert reason in catalogue.not_ready_reason(changed)
+
+
+def test_no_template_waits_for_the_schema_of_what_all_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(arguments, "schema")
+    assert catalogue.template_tool(template()).input_schema["properties"].keys() >= RESERVED.keys()

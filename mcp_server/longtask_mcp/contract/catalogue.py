@@ -113,6 +113,10 @@ FIXED = (
 )
 
 
+_RESERVED: Mapping[str, Any] = arguments.schema(arguments.Reserved)["properties"]
+"""Made once: for each template it would take milliseconds of the event loop."""
+
+
 def template_tool(template: LongTaskTemplate) -> Tool:
     """The tool that starts a template's tasks."""
     return Tool(
@@ -144,6 +148,5 @@ def start_schema(parameters_schema: Mapping[str, Any]) -> dict[str, Any]:
         kept = shown.shown(parameters_schema)
     except ValueError:
         kept = {"additionalProperties": True}
-    reserved = arguments.schema(arguments.Reserved)["properties"]
     closed = {} if kept.keys() & {"unevaluatedProperties", "patternProperties"} else {"additionalProperties": False}
-    return {**closed, **kept, "type": "object", "properties": {**kept.get("properties", {}), **reserved}}
+    return {**closed, **kept, "type": "object", "properties": {**kept.get("properties", {}), **_RESERVED}}
