@@ -23,7 +23,7 @@ from longtask_operator.cluster import FIELD_MANAGER, Cluster
 from longtask_operator.delivery.sessions import Sessions
 from longtask_operator.leader import Lease
 from longtask_operator.metrics import METRICS
-from longtask_operator.planning.world import Policy
+from longtask_operator.planning.policy import Policy
 from longtask_operator.reconciler import Reconciler
 from longtask_operator.settings import Settings
 from longtask_operator.store.config_maps import ConfigMaps

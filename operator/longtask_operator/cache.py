@@ -10,7 +10,7 @@ from typing import Any
 from longtask_api.conditions import find
 from longtask_api.longtask import ConditionType, Delivery, LongTask, LongTaskStatus
 from longtask_api.template import LongTaskTemplate
-from longtask_operator.planning.observed import JobView, PodView, remembering
+from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot, with_earlier_facts
 
 TOMBSTONES = 20_000
 
@@ -97,16 +97,16 @@ class Cache:
 
     tasks: Tasks = field(default_factory=Tasks)
     templates: dict[str, LongTaskTemplate] = field(default_factory=dict)
-    jobs: dict[str, JobView] = field(default_factory=dict)
+    jobs: dict[str, JobSnapshot] = field(default_factory=dict)
     """By the uid of the owning task."""
-    pods: dict[str, dict[str, PodView]] = field(default_factory=lambda: defaultdict(dict))
+    pods: dict[str, dict[str, PodSnapshot]] = field(default_factory=lambda: defaultdict(dict))
     """By the uid of the owning Job, then by pod uid; pods that are gone stay until their Job is, and their task has
     ended: they tell how."""
     told: Callable[[str], object] = lambda uid: None
     """Called with the uid of each task of which there is news, from wherever it comes."""
     _buried: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _job_of_pod: dict[str, str] = field(default_factory=dict)
-    _orphans: dict[str, PodView] = field(default_factory=dict)
+    _orphans: dict[str, PodSnapshot] = field(default_factory=dict)
     """Pods that are there and have no Job any more, by their uid."""
     _waiting: dict[str, asyncio.Event] = field(default_factory=dict)
 
@@ -129,7 +129,7 @@ class Cache:
         if known is None or int(known.metadata.resource_version) <= int(template.metadata.resource_version):
             self.templates[template.metadata.name] = template
 
-    def put_job(self, job: JobView) -> None:
+    def put_job(self, job: JobSnapshot) -> None:
         """Keep it, unless a newer version is known. Two Jobs of one task cannot be: they share a name."""
         known = self.jobs.get(job.owner_uid)
         older = known is not None and known.uid == job.uid and known.resource_version > job.resource_version
@@ -138,11 +138,11 @@ class Cache:
             if known is None or known != job:
                 self.told(job.owner_uid)
 
-    def put_pod(self, pod: PodView) -> None:
+    def put_pod(self, pod: PodSnapshot) -> None:
         """Keep it, unless a newer version is known."""
         known = self.pods[pod.job_uid].get(pod.uid)
         if known is None or (known.resource_version <= pod.resource_version and not known.gone):
-            self.pods[pod.job_uid][pod.uid] = remembering(pod, known)
+            self.pods[pod.job_uid][pod.uid] = with_earlier_facts(pod, known)
             self._job_of_pod[pod.uid] = pod.job_uid
             if pod.orphaned and not pod.gone:
                 self._orphans[pod.uid] = pod
@@ -151,7 +151,7 @@ class Cache:
             if known != pod:
                 self.told(pod.task_uid)
 
-    def pod(self, uid: str) -> PodView | None:
+    def pod(self, uid: str) -> PodSnapshot | None:
         """The pod of that uid; also one that is gone, for a while."""
         return self.pods.get(self._job_of_pod.get(uid, ""), {}).get(uid)
 
@@ -191,7 +191,7 @@ class Cache:
         if known is not None and known.metadata.uid == uid:
             del self.templates[name]
 
-    def drop_job(self, job: JobView) -> None:
+    def drop_job(self, job: JobSnapshot) -> None:
         """It is gone; so are its pods, once they say so."""
         self._bury(job.uid)
         known = self.jobs.get(job.owner_uid)
@@ -207,12 +207,12 @@ class Cache:
             for uid in self.pods.pop(job_uid, {}):
                 self._job_of_pod.pop(uid, None)
 
-    def pods_of(self, job_uid: str) -> tuple[PodView, ...]:
+    def pods_of(self, job_uid: str) -> tuple[PodSnapshot, ...]:
         """The pods of a Job, oldest first, those that are gone included."""
-        pods: Iterable[PodView] = self.pods.get(job_uid, {}).values()
+        pods: Iterable[PodSnapshot] = self.pods.get(job_uid, {}).values()
         return tuple(sorted(pods, key=lambda pod: (pod.created, pod.name)))
 
-    def orphans_of(self, task_uid: str) -> tuple[PodView, ...]:
+    def orphans_of(self, task_uid: str) -> tuple[PodSnapshot, ...]:
         """The pods of a task that their Job has left behind, oldest first, without those that are gone."""
         found = [pod for pod in self._orphans.values() if pod.task_uid == task_uid]
         return tuple(sorted(found, key=lambda pod: (pod.created, pod.name)))

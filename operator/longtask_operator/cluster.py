@@ -21,20 +21,7 @@ from longtask_api.conditions import Condition
 from longtask_api.longtask import TERMINAL_PHASES, Archive, ConditionType, Delivery, LongTask, LongTaskStatus, Phase
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus
 from longtask_operator.leader import NotLeading, Term
-from longtask_operator.planning.diagnosis import Refusal
-from longtask_operator.planning.logs import LogTail, Tail
-from longtask_operator.planning.observed import (
-    JobView,
-    PodEvent,
-    PodUsage,
-    PodView,
-    job_view,
-    pod_event,
-    pod_view,
-    task_of_job,
-    usage_view,
-)
-from longtask_operator.planning.world import (
+from longtask_operator.planning.actions import (
     Change,
     CreateJob,
     DeleteJob,
@@ -43,6 +30,19 @@ from longtask_operator.planning.world import (
     SetSuspend,
     StopPod,
     StopRetries,
+)
+from longtask_operator.planning.failure_reasons import PodCreateFailure
+from longtask_operator.planning.logs import LogTail, Tail
+from longtask_operator.planning.snapshots import (
+    JobSnapshot,
+    PodEvent,
+    PodSnapshot,
+    PodUsage,
+    job_snapshot,
+    pod_event,
+    pod_snapshot,
+    pod_usage,
+    task_of_job,
 )
 from longtask_operator.threads import to_its_end
 from longtask_runtime import clock
@@ -99,46 +99,46 @@ class Cluster:
         self._tasks = f"{group}/{names.TASK_PLURAL}"
         self._templates = f"{group}/{names.TEMPLATE_PLURAL}"
 
-    async def list_pods(self, task_uid: str) -> list[PodView]:
+    async def list_pods(self, task_uid: str) -> list[PodSnapshot]:
         """The pods of a task."""
         found = await self._list(f"{self._core}/pods", {"labelSelector": f"{names.LABEL_TASK_UID}={task_uid}"})
-        return [pod_view(document) for document in found]
+        return [pod_snapshot(document) for document in found]
 
     async def get_task(self, name: str, uid: str) -> LongTask | None:
         """The task as it is now; None when it is gone, also when another one has its name."""
         document = await self._get(f"{self._tasks}/{name}")
         return LongTask.from_api(document) if document and document["metadata"]["uid"] == uid else None
 
-    async def get_job(self, name: str, uid: str | None = None) -> JobView | None:
+    async def get_job(self, name: str, uid: str | None = None) -> JobSnapshot | None:
         """The Job as it is now; None when it is gone, also when it is not the one of that uid."""
         document = await self._get(f"{self._jobs}/{name}")
         if document is None or not task_of_job(document["metadata"]):
             return None
-        return job_view(document) if uid in (None, document["metadata"]["uid"]) else None
+        return job_snapshot(document) if uid in (None, document["metadata"]["uid"]) else None
 
-    async def get_pod(self, name: str, uid: str) -> PodView | None:
+    async def get_pod(self, name: str, uid: str) -> PodSnapshot | None:
         """The pod as it is now; None when it is gone, is another one, or works for no task."""
         document = await self._get(f"{self._core}/pods/{name}")
         if document is None or document["metadata"]["uid"] != uid or not task_of_job(document["metadata"]):
             return None
-        return pod_view(document)
+        return pod_snapshot(document)
 
-    async def refusals(self, job_uid: str) -> tuple[Refusal, ...]:
+    async def refusals(self, job_uid: str) -> tuple[PodCreateFailure, ...]:
         """The pods that the Job controller tried in vain to create for the Job."""
         selector = f"involvedObject.uid={job_uid},reason=FailedCreate"
         found = await self._list(f"{self._core}/events", {"fieldSelector": selector})
         return tuple(
-            Refusal(datetime.fromisoformat(moment), event.get("message") or "")
+            PodCreateFailure(datetime.fromisoformat(moment), event.get("message") or "")
             for event in found
             if (moment := event.get("lastTimestamp") or event.get("eventTime"))
         )
 
-    async def pod_events(self, pod: PodView) -> tuple[PodEvent, ...]:
+    async def pod_events(self, pod: PodSnapshot) -> tuple[PodEvent, ...]:
         """What kubelet and others told about the pod."""
         found = await self._list(f"{self._core}/events", {"fieldSelector": f"involvedObject.uid={pod.uid}"})
         return tuple(pod_event(event) for event in found)
 
-    async def read_log(self, pod: PodView, lines: int, limit: int) -> LogTail | None:
+    async def read_log(self, pod: PodSnapshot, lines: int, limit: int) -> LogTail | None:
         """The last lines, of the last `limit` bytes, of the log of the container that does the work; None when there
         is no log to be had.
 
@@ -158,22 +158,22 @@ class Cluster:
         log = tail.end()
         return None if log.text.startswith(NO_LOG) else log
 
-    async def pod_usage(self, pod: PodView) -> PodUsage | None:
+    async def pod_usage(self, pod: PodSnapshot) -> PodUsage | None:
         """What the container that does the work uses now; None where nothing measures it, we may not ask, or the
         metrics server does not answer: it says more of work that has stalled, but decides nothing."""
         try:
             document = await request(self._client, "GET", f"{self._metrics}/pods/{pod.name}", proxied=True)
         except (KubeError, aiohttp.ClientError, TimeoutError):
             return None
-        return usage_view(document, pod.container)
+        return pod_usage(document, pod.container)
 
-    async def create_job(self, action: CreateJob) -> JobView:
+    async def create_job(self, action: CreateJob) -> JobSnapshot:
         """Start the work. Raises KubeError, and NotLeading as every write of the leader does."""
         term = self._term()
         metadata = action.manifest["metadata"]
         annotations = {**metadata.get("annotations", {}), **_not_after(term)}
         body = {**action.manifest, "metadata": {**metadata, "annotations": annotations}}
-        return job_view(await self._write(term, "POST", self._jobs, body, query=AS_OPERATOR))
+        return job_snapshot(await self._write(term, "POST", self._jobs, body, query=AS_OPERATOR))
 
     async def act(self, task: LongTask, change: Change) -> bool:
         """Make one change; False where its object is not as it was when that was planned. Raises KubeError."""
@@ -195,7 +195,7 @@ class Cluster:
                 path = f"{self._tasks}/{task.metadata.name}"
                 return await self._unless_changed(self._term(), "DELETE", path, deletion)
 
-    async def delete_pod(self, pod: PodView) -> bool:
+    async def delete_pod(self, pod: PodSnapshot) -> bool:
         """Remove the pod; False where it is not as it was seen. Raises KubeError."""
         deletion = _deletion(pod.uid, str(pod.resource_version), "Background")
         return await self._unless_changed(self._term(), "DELETE", f"{self._core}/pods/{pod.name}", deletion)
@@ -297,7 +297,11 @@ class Cluster:
         return await self._write(self._term(), "PATCH", path, body, APPLY_PATCH, query)
 
     async def _patch(
-        self, path: str, seen: JobView | PodView, spec: Mapping[str, Any], annotations: Mapping[str, str] | None = None
+        self,
+        path: str,
+        seen: JobSnapshot | PodSnapshot,
+        spec: Mapping[str, Any],
+        annotations: Mapping[str, str] | None = None,
     ) -> bool:
         """Change the object's spec; False where it is not as it was seen. No two objects share a resourceVersion."""
         term = self._term()

@@ -19,17 +19,20 @@ from longtask_api.template import LongTaskTemplate
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster, owned
 from longtask_operator.metrics import METRICS
-from longtask_operator.planning import diagnosis, narration, stall
+from longtask_operator.planning import failure_reasons, stall, task_events
+from longtask_operator.planning.actions import CreateJob, Plan
 from longtask_operator.planning.attempts import unrecorded
-from longtask_operator.planning.before_start import bound
 from longtask_operator.planning.build_job import result_schema
-from longtask_operator.planning.diagnosis import Trouble
 from longtask_operator.planning.done import decisive_pod, done_pod, is_done
+from longtask_operator.planning.failure_reasons import StartProblem
 from longtask_operator.planning.lookups import may_have_been_told_to_leave, pod_to_ask_about, wants_refusals
-from longtask_operator.planning.observed import JobView, PodEvent, PodView, end_is_seen, newest, working_pod
+from longtask_operator.planning.pending import bound
 from longtask_operator.planning.plan import plan
+from longtask_operator.planning.pod_selection import end_is_seen, newest, working_pod
+from longtask_operator.planning.policy import LOOK_AGAIN, Policy
 from longtask_operator.planning.results import checkable, final_result, was_handed_in
-from longtask_operator.planning.world import LOOK_AGAIN, CreateJob, Plan, Policy, World
+from longtask_operator.planning.snapshots import JobSnapshot, PodEvent, PodSnapshot
+from longtask_operator.planning.state import TaskState
 from longtask_operator.shares import Shares
 from longtask_runtime import clock
 from longtask_runtime.kube import KubeError, is_unanswered
@@ -80,16 +83,16 @@ class Reconciler:
             self._unanswered.pop(uid, None)
             return await self._clear_away(uid)
         await self._tell_what_was_stored(task)
-        world = await self._gather(task)
-        wanted = plan(world)
-        if _ends_unseen(world, wanted):
+        state = await self._gather(task)
+        wanted = plan(state)
+        if _ends_unseen(state, wanted):
             await self._look_at_work(task)
-            world = await self._gather(task)
-            wanted = plan(world)
-        pod = working_pod(world.pods)
+            state = await self._gather(task)
+            wanted = plan(state)
+        pod = working_pod(state.pods)
         if pod is not None and stall.is_news(task.status, wanted.status):
-            world = replace(world, usage=await self._cluster.pod_usage(pod))
-            wanted = plan(world)
+            state = replace(state, usage=await self._cluster.pod_usage(pod))
+            wanted = plan(state)
         if wanted.actions and not task.is_terminal:
             # A cache may be late, and its task old beside a Job or pod that is not. An end stays one.
             live = await self._refresh(task)
@@ -99,11 +102,11 @@ class Reconciler:
                 return 0.0
         for action in wanted.actions:
             if isinstance(action, CreateJob):
-                return await self._start(world, action)
+                return await self._start(state, action)
             if not await self._cluster.act(task, action):
                 METRICS.conflicts.inc()
                 return 0.0 if await self._look_anew(task) else None
-        return await self._finish(world, wanted)
+        return await self._finish(state, wanted)
 
     def term_is_over(self) -> None:
         """Forget what this replica cannot tell apart any more from the writes of another leader, which told of its own
@@ -123,18 +126,18 @@ class Reconciler:
                 return 0.0
         return None
 
-    async def _gather(self, task: LongTask) -> World:
-        world = World(task=task, now=clock.now(), policy=self._policy, attended=self._attended())
+    async def _gather(self, task: LongTask) -> TaskState:
+        state = TaskState(task=task, now=clock.now(), policy=self._policy, attended=self._attended())
         job, reference = self._cache.jobs.get(task.metadata.uid), task.status.job_ref
         if task.is_terminal:
-            return replace(world, job=job, pods=self._cache.orphans_of(task.metadata.uid) if job is None else ())
+            return replace(state, job=job, pods=self._cache.orphans_of(task.metadata.uid) if job is None else ())
         if reference is not None and (job is None or job.uid != reference.uid):
             job = await self._cluster.get_job(reference.name, reference.uid)
             if job is not None:
                 self._cache.put_job(job)
         if job is None and reference is None:
             template = self._cache.templates.get(task.spec.template_ref.name)
-            known = replace(world, template=template, pods=self._cache.orphans_of(task.metadata.uid))
+            known = replace(state, template=template, pods=self._cache.orphans_of(task.metadata.uid))
             begun = bound(known).task
             if begun is not task:
                 return await self._without_its_job(known, begun)
@@ -144,32 +147,32 @@ class Reconciler:
         job_uid = job.uid if job is not None else reference.uid if reference is not None else ""
         pods = self._cache.pods_of(job_uid)
         if job is None:
-            return await self._without_its_job(replace(world, pods=pods), task)
+            return await self._without_its_job(replace(state, pods=pods), task)
         if job.finished and not end_is_seen(job, pods):
             live = await self._cluster.list_pods(task.metadata.uid)
             pods = tuple(pod for pod in live if pod.job_uid == job.uid) or pods
         pods = tuple([await self._as_it_ended(task, pod) for pod in pods])
         pod = decisive_pod(job, pods, task.status) if job.finished else None
-        log = await self._log(world, job, pod)
+        log = await self._log(state, job, pod)
         return replace(
-            world,
+            state,
             job=job,
             pods=pods,
-            refusals=await self._cluster.refusals(job.uid) if wants_refusals(job, pods, world.now) else (),
-            events=await self._events(task, job, pods, world.now),
+            refusals=await self._cluster.refusals(job.uid) if wants_refusals(job, pods, state.now) else (),
+            events=await self._events(task, job, pods, state.now),
             log=log,
-            logs_of_attempts=await self._logs_of_attempts(world, pods, pod, log),
+            logs_of_attempts=await self._logs_of_attempts(state, pods, pod, log),
             mismatch=await self._mismatch(task, job, pod),
         )
 
-    async def _without_its_job(self, world: World, task: LongTask) -> World:
+    async def _without_its_job(self, state: TaskState, task: LongTask) -> TaskState:
         """What the pods tell that a Job has left behind."""
-        pods = tuple([await self._as_it_ended(task, pod) for pod in world.pods])
+        pods = tuple([await self._as_it_ended(task, pod) for pod in state.pods])
         if not all(pod.ended for pod in pods):
-            return replace(world, pods=pods)
+            return replace(state, pods=pods)
         last = done_pod(None, pods, task.status) or newest(pods)
-        log = await self._log(world, None, last)
-        return replace(world, pods=pods, log=log, mismatch=await self._mismatch(task, None, last))
+        log = await self._log(state, None, last)
+        return replace(state, pods=pods, log=log, mismatch=await self._mismatch(task, None, last))
 
     async def _parameters(
         self, task: LongTask, template: LongTaskTemplate | None
@@ -181,31 +184,33 @@ class Reconciler:
         except InvalidParameters as refused:
             return Failure(
                 reason="InvalidParameters",
-                message=diagnosis.fitted(f"parameters do not fit template {template.metadata.name}: {refused}"),
+                message=failure_reasons.fitted(f"parameters do not fit template {template.metadata.name}: {refused}"),
                 hint="Correct them as the template's parametersSchema says, and start again.",
             )
 
-    async def _as_it_ended(self, task: LongTask, pod: PodView) -> PodView:
+    async def _as_it_ended(self, task: LongTask, pod: PodSnapshot) -> PodSnapshot:
         """The pod, with why kubelet ended work that then left with 0."""
         if not may_have_been_told_to_leave(task.status, pod):
             return pod
-        ended = diagnosis.ended_by_kubelet(pod, await self._cluster.pod_events(pod))
+        ended = failure_reasons.ended_by_kubelet(pod, await self._cluster.pod_events(pod))
         return replace(pod, ended_by_kubelet=ended.reason) if ended is not None else pod
 
     async def _events(
-        self, task: LongTask, job: JobView, pods: tuple[PodView, ...], now: datetime
+        self, task: LongTask, job: JobSnapshot, pods: tuple[PodSnapshot, ...], now: datetime
     ) -> tuple[PodEvent, ...] | None:
         pod = pod_to_ask_about(job, pods, task.status, now)
         return await self._cluster.pod_events(pod) if pod is not None else None
 
-    async def _log(self, world: World, job: JobView | None, pod: PodView | None) -> str | None:
+    async def _log(self, state: TaskState, job: JobSnapshot | None, pod: PodSnapshot | None) -> str | None:
         """The end of the log of the pod that tells how the Job ended. Only that of a failed Job is waited for."""
         if pod is None or pod.gone:
             return None
         failed = job is None or job.failed_reason is not None
-        waits = job is not None and failed and world.is_near(job.finished_at or world.now, LOG_PATIENCE)
+        waits = job is not None and failed and state.is_near(job.finished_at or state.now, LOG_PATIENCE)
         lines, kept = (
-            (LOG_LINES, diagnosis.LOG_TAIL_LIMIT) if failed else (SHORT_LOG_LINES, diagnosis.SHORT_LOG_TAIL_LIMIT)
+            (LOG_LINES, failure_reasons.LOG_TAIL_LIMIT)
+            if failed
+            else (SHORT_LOG_LINES, failure_reasons.SHORT_LOG_TAIL_LIMIT)
         )
         try:
             log = await self._cluster.read_log(pod, lines, LOG_BYTES)
@@ -214,17 +219,17 @@ class Reconciler:
         except (KubeError, aiohttp.ClientError, TimeoutError) as error:
             if waits:
                 raise
-            about = self._cache.about(world.task.metadata.uid)
+            about = self._cache.about(state.task.metadata.uid)
             logger.warning("no log of pod %s: %s", pod.name, in_words(error), extra=about)
             return None
         return log.text if log is not None else None
 
     async def _logs_of_attempts(
-        self, world: World, pods: tuple[PodView, ...], decisive: PodView | None, log: str | None
+        self, state: TaskState, pods: tuple[PodSnapshot, ...], decisive: PodSnapshot | None, log: str | None
     ) -> Mapping[str, str]:
         """The end of the log of each attempt whose bad end is not recorded yet. None is waited for."""
         logs = {} if decisive is None or log is None else {decisive.uid: log}
-        for pod in unrecorded(world.task.status, pods):
+        for pod in unrecorded(state.task.status, pods):
             badly = pod.termination is not None and pod.termination.exit_code != 0
             if not badly or pod.gone or pod == decisive:
                 continue
@@ -234,7 +239,7 @@ class Reconciler:
                     logs[pod.uid] = found.text
         return logs
 
-    async def _mismatch(self, task: LongTask, job: JobView | None, pod: PodView | None) -> str | None:
+    async def _mismatch(self, task: LongTask, job: JobSnapshot | None, pod: PodSnapshot | None) -> str | None:
         """How the result on the termination message does not fit; one that was handed in was checked then."""
         done = (job is not None and job.complete) or (pod is not None and is_done(task.status, pod))
         text = result_schema(task, job, self._cache.templates.get(task.spec.template_ref.name)) if done else None
@@ -249,21 +254,21 @@ class Reconciler:
             about = self._cache.about(task.metadata.uid)
             logger.warning("the result is not checked: its resultSchema %s", why, extra=about)
             return None
-        return diagnosis.fitted("; ".join(str(problem) for problem in problems)) or None
+        return failure_reasons.fitted("; ".join(str(problem) for problem in problems)) or None
 
-    async def _start(self, world: World, action: CreateJob) -> float | None:
+    async def _start(self, state: TaskState, action: CreateJob) -> float | None:
         """Create the Job."""
-        task = world.task
+        task = state.task
         try:
             job = await self._cluster.create_job(action)
         except KubeError as error:
-            return await self._not_started(world, action, error)
+            return await self._not_started(state, action, error)
         self._cache.put_job(job)
         METRICS.jobs_created.inc()
         return await self.reconcile(task.metadata.uid)
 
-    async def _not_started(self, world: World, action: CreateJob, error: KubeError) -> float | None:
-        task = world.task
+    async def _not_started(self, state: TaskState, action: CreateJob, error: KubeError) -> float | None:
+        task = state.task
         if error.status == 409:
             existing = await self._cluster.get_job(action.manifest["metadata"]["name"])
             if existing is None or existing.owner_uid != task.metadata.uid:
@@ -272,10 +277,12 @@ class Reconciler:
             return await self.reconcile(task.metadata.uid)
         if error.status not in (400, 403, 422):
             raise error
-        trouble = Trouble("JobRefused", f"the API server refuses the Job: {error.message}", diagnosis.TEMPLATE_HINT)
+        problem = StartProblem(
+            "JobRefused", f"the API server refuses the Job: {error.message}", failure_reasons.TEMPLATE_HINT
+        )
         if error.status == 403 and "exceeded quota" in error.message:
-            trouble = Trouble("QuotaExceeded", error.message, diagnosis.QUOTA_HINT)
-        refused = replace(world, job_refused=trouble, job_refused_for_good=error.status != 403)
+            problem = StartProblem("QuotaExceeded", error.message, failure_reasons.QUOTA_HINT)
+        refused = replace(state, job_refused=problem, job_refused_for_good=error.status != 403)
         return await self._finish(refused, plan(refused))
 
     async def _look_anew(self, task: LongTask) -> bool:
@@ -306,22 +313,22 @@ class Reconciler:
             self._cache.put_task(live)
         return live
 
-    async def _finish(self, world: World, wanted: Plan) -> float | None:
+    async def _finish(self, state: TaskState, wanted: Plan) -> float | None:
         """Write the status where it differs; the seconds after which to look again."""
-        before, after = world.task.status, wanted.status
-        if not (wanted.defer_status or world.task.is_terminal or owned(before) == owned(after)):
+        before, after = state.task.status, wanted.status
+        if not (wanted.defer_status or state.task.is_terminal or owned(before) == owned(after)):
             try:
-                written = await self._cluster.write_task_status(world.task, after)
+                written = await self._cluster.write_task_status(state.task, after)
             except Exception as error:
                 if is_unanswered(error):
-                    self._note_unanswered(world.task, after)
+                    self._note_unanswered(state.task, after)
                 if not isinstance(error, KubeError) or error.status not in (404, 409):
                     raise
                 METRICS.conflicts.inc()
-                return 0.0 if await self._refresh(world.task) is not None else None
-            self._unanswered.pop(world.task.metadata.uid, None)
+                return 0.0 if await self._refresh(state.task) is not None else None
+            self._unanswered.pop(state.task.metadata.uid, None)
             self._cache.put_task(written)
-            await self._tell(world.task, after)
+            await self._tell(state.task, after)
         if wanted.look_again is None:
             return None
         return max(0.0, (wanted.look_again - clock.now()).total_seconds())
@@ -343,7 +350,7 @@ class Reconciler:
     async def _tell(self, task: LongTask, after: LongTaskStatus) -> None:
         """Count, log and tell in Events that the status of the task has become that."""
         self._log_change(task, task.status, after)
-        for kind, reason, message in narration.events(task.status, after):
+        for kind, reason, message in task_events.for_change(task.status, after):
             await self._cluster.post_event(task, kind, reason, message)
 
     def _log_change(self, task: LongTask, before: LongTaskStatus, after: LongTaskStatus) -> None:
@@ -373,7 +380,7 @@ def _is_stored(written: LongTaskStatus, found: LongTaskStatus) -> bool:
     return owned(written) == owned(found)
 
 
-def _ends_unseen(world: World, wanted: Plan) -> bool:
+def _ends_unseen(state: TaskState, wanted: Plan) -> bool:
     """Whether the task is about to end for good without a Job that says so: then a late watch must not decide."""
-    ends = wanted.status.phase in TERMINAL_PHASES and not world.task.is_terminal
-    return ends and not (world.job is not None and world.job.finished)
+    ends = wanted.status.phase in TERMINAL_PHASES and not state.task.is_terminal
+    return ends and not (state.job is not None and state.job.finished)

@@ -15,7 +15,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.cache import Cache
 from longtask_operator.metrics import METRICS
-from longtask_operator.planning.observed import controller_uid, job_of_pod, job_view, pod_view
+from longtask_operator.planning.snapshots import controller_uid, job_of_pod, job_snapshot, pod_snapshot
 from longtask_operator.subscription import Subscription, kopf_settings, session
 from longtask_runtime.reflector import Reflector, silent
 
@@ -189,10 +189,10 @@ class _Jobs:
         return known.resource_version >= int(metadata["resourceVersion"])
 
     def take(self, document: dict[str, Any]) -> None:
-        self._cache.put_job(job_view(document))
+        self._cache.put_job(job_snapshot(document))
 
     def lose(self, document: dict[str, Any]) -> None:
-        job = job_view(document)
+        job = job_snapshot(document)
         if job.owner_uid:
             self._cache.drop_job(job)
 
@@ -213,10 +213,10 @@ class _Pods:
         return known.resource_version >= int(metadata["resourceVersion"])
 
     def take(self, document: dict[str, Any]) -> None:
-        self._cache.put_pod(pod_view(document))
+        self._cache.put_pod(pod_snapshot(document))
 
     def lose(self, document: dict[str, Any]) -> None:
-        pod = pod_view(document, gone=True)
+        pod = pod_snapshot(document, gone=True)
         if pod.job_uid:
             self._cache.put_pod(pod)
             self._cache.sweep_pods(pod.job_uid)

@@ -19,8 +19,7 @@ from longtask_api.conditions import Condition
 from longtask_api.longtask import Archive, Delivery, LongTask, LongTaskStatus, Phase
 from longtask_operator.cluster import Cluster
 from longtask_operator.leader import NotLeading, Term
-from longtask_operator.planning.observed import JobView, PodView
-from longtask_operator.planning.world import (
+from longtask_operator.planning.actions import (
     CreateJob,
     DeleteJob,
     DeletePod,
@@ -29,6 +28,7 @@ from longtask_operator.planning.world import (
     StopPod,
     StopRetries,
 )
+from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 from longtask_runtime.kube import KubeError
 from tests.api.objects import task
 from tests.faults.proxy import Door, open_door
@@ -51,8 +51,8 @@ class World:
     kube: Kube
     task: LongTask
     manifest: dict[str, Any]
-    job: JobView | None = None
-    pod: PodView | None = None
+    job: JobSnapshot | None = None
+    pod: PodSnapshot | None = None
 
     @property
     def path(self) -> str:
@@ -386,7 +386,7 @@ def changed(world: World, **spec: Any) -> None:
     world.kube.request("PATCH", world.path, {"spec": spec}, MERGE).done()
 
 
-def job_of(world: World) -> JobView:
+def job_of(world: World) -> JobSnapshot:
     assert world.job is not None
     return world.job
 

@@ -13,7 +13,7 @@ from longtask_api import bounds, checking, longtask, names, reports, template
 from longtask_mcp.metrics import Metrics
 from longtask_operator import metrics
 from longtask_operator.agentcore import verdicts
-from longtask_operator.planning import diagnosis, narration
+from longtask_operator.planning import failure_reasons, task_events
 from longtask_operator.settings import Settings
 from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES
 from longtask_operator.task_api import limits, questions, results
@@ -65,8 +65,8 @@ def limit(model: Any, field: str) -> int:
         ("calls of a task", f"{DEFAULTS['reports_per_second_per_task']} a second"),
         ("calls of a task", f"{4 * DEFAULTS['reports_per_second_per_task']} at once"),
         ("calls of a task", f"{limits.CALLS_AT_ONCE} under way, with {limits.ROOM_OF_A_TASK // KIB // KIB} MiB"),
-        ("log kept", f"{diagnosis.LOG_TAIL_LIMIT:,} characters of a failure"),
-        ("log kept", f"{diagnosis.SHORT_LOG_TAIL_LIMIT:,} of a success"),
+        ("log kept", f"{failure_reasons.LOG_TAIL_LIMIT:,} characters of a failure"),
+        ("log kept", f"{failure_reasons.SHORT_LOG_TAIL_LIMIT:,} of a success"),
         ("up to 900", f"up to {MAX_CONFIG_MAP_BYTES // KIB} KiB"),
         ("more, up to", f"({DEFAULTS['store_max_bytes'] // KIB**3} GiB)"),
     ],
@@ -97,8 +97,8 @@ def test_every_refusal_that_a_pod_can_get_is_explained() -> None:
 def test_every_reason_of_a_failure_is_explained() -> None:
     sources = [path.read_text() for path in (OPERATOR / "planning").glob("*.py")]
     reasons = {reason for text in sources for reason in _reasons(text, "Failure", "Trouble")}
-    reasons |= {diagnosis.STALLED, "OOMKilled", "StartError", *diagnosis.DISRUPTIONS.values()}
-    reasons.add(narration.TEMPLATE_NOT_CHECKED)
+    reasons |= {failure_reasons.STALLED, "OOMKilled", "StartError", *failure_reasons.DISRUPTIONS.values()}
+    reasons.add(task_events.TEMPLATE_NOT_CHECKED)
     assert {"InvalidResult", "NodeLost", "StartTimeout"} <= reasons
     assert [reason for reason in reasons if f"`{reason}" not in ON_CALL] == []
 

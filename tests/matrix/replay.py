@@ -12,11 +12,21 @@ from longtask_api import names
 from longtask_api.longtask import LongTask, LongTaskSpec, LongTaskStatus, Phase, TemplateRef, TemplateSnapshot
 from longtask_operator.cluster import owned
 from longtask_operator.planning import lookups
-from longtask_operator.planning.diagnosis import Refusal
+from longtask_operator.planning.actions import Plan
 from longtask_operator.planning.done import decisive_pod
-from longtask_operator.planning.observed import JobView, PodEvent, PodView, job_view, pod_event, pod_view, remembering
+from longtask_operator.planning.failure_reasons import PodCreateFailure
 from longtask_operator.planning.plan import plan
-from longtask_operator.planning.world import Plan, Policy, World
+from longtask_operator.planning.policy import Policy
+from longtask_operator.planning.snapshots import (
+    JobSnapshot,
+    PodEvent,
+    PodSnapshot,
+    job_snapshot,
+    pod_event,
+    pod_snapshot,
+    with_earlier_facts,
+)
+from longtask_operator.planning.state import TaskState
 from tests.matrix.cells import Cell
 
 SNAPSHOT = TemplateSnapshot(
@@ -53,10 +63,10 @@ class Replay:
 
     cell: Cell
     task: LongTask
-    job: JobView | None = None
-    pods: dict[str, PodView] = field(default_factory=dict)
+    job: JobSnapshot | None = None
+    pods: dict[str, PodSnapshot] = field(default_factory=dict)
     events: dict[str, list[PodEvent]] = field(default_factory=dict)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[PodCreateFailure] = field(default_factory=list)
     logs: dict[tuple[str, str], str] = field(default_factory=dict)
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -66,13 +76,13 @@ class Replay:
         document = entry.get("object", {})
         match entry.get("kind"):
             case "Job":
-                self.job = job_view(_owned_job(document))
+                self.job = job_snapshot(_owned_job(document))
             case "Pod":
-                pod = pod_view(document, gone=entry["type"] == "DELETED")
-                self.pods[pod.uid] = remembering(pod, self.pods.get(pod.uid))
+                pod = pod_snapshot(document, gone=entry["type"] == "DELETED")
+                self.pods[pod.uid] = with_earlier_facts(pod, self.pods.get(pod.uid))
             case "Event" if document["involvedObject"]["kind"] == "Job":
                 if document["reason"] == "FailedCreate":
-                    self.refusals.append(Refusal(self.now, document["message"]))
+                    self.refusals.append(PodCreateFailure(self.now, document["message"]))
             case "Event":
                 self.events.setdefault(document["involvedObject"]["uid"], []).append(pod_event(document))
         if "log" in entry:
@@ -88,18 +98,18 @@ class Replay:
         if self.job is None or self.task.is_terminal:
             return None
         now = self.now + later
-        wanted = plan(self.world(now))
+        wanted = plan(self.state(now))
         if not wanted.defer_status:
             self.task = self.task.model_copy(update={"status": LongTaskStatus.from_api(owned(wanted.status))})
         return wanted
 
-    def world(self, now: datetime) -> World:
+    def state(self, now: datetime) -> TaskState:
         """What the reconciler would gather."""
         assert self.job is not None
         pods = tuple(sorted(self.pods.values(), key=lambda pod: (pod.created, pod.name)))
         asked = lookups.pod_to_ask_about(self.job, pods, self.task.status, now)
         decisive = decisive_pod(self.job, pods, self.task.status) if self.job.finished else None
-        return World(
+        return TaskState(
             task=self.task,
             now=now,
             policy=POLICY,

@@ -20,20 +20,20 @@ from longtask_api.longtask import (
 )
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.cluster import owned
-from longtask_operator.planning.observed import ContainerKind, ContainerView, JobView, PodView, Termination
-from longtask_operator.planning.world import (
+from longtask_operator.planning.actions import (
     Action,
     CreateJob,
     DeleteJob,
     DeletePod,
     DeleteTask,
     Plan,
-    Policy,
     SetSuspend,
     StopPod,
     StopRetries,
-    World,
 )
+from longtask_operator.planning.policy import Policy
+from longtask_operator.planning.snapshots import ContainerKind, ContainerSnapshot, JobSnapshot, PodSnapshot, Termination
+from longtask_operator.planning.state import TaskState
 
 TASK_UID: Final = "8f3c2a1b-1111-4222-8333-444444444444"
 JOB_UID: Final = "11111111-2222-4333-8444-555555555555"
@@ -164,9 +164,9 @@ def attempt(number: int = 1, letter: str = "a", start: float | None = 2, **field
     )
 
 
-def job(**fields: Any) -> JobView:
+def job(**fields: Any) -> JobSnapshot:
     """The task's Job, created at 0; at work unless `fields` say more."""
-    active = JobView(
+    active = JobSnapshot(
         name=JOB_REF.name,
         uid=JOB_UID,
         owner_uid=TASK_UID,
@@ -189,9 +189,9 @@ def job(**fields: Any) -> JobView:
     return replace(active, **fields)
 
 
-def pod(letter: str = "a", created: float = 1, **fields: Any) -> PodView:
+def pod(letter: str = "a", created: float = 1, **fields: Any) -> PodSnapshot:
     """A pod of the Job: on a node, not started."""
-    starting = PodView(
+    starting = PodSnapshot(
         name=f"pod-{letter}",
         uid=f"uid-{letter}",
         job_uid=JOB_UID,
@@ -231,28 +231,28 @@ def pod(letter: str = "a", created: float = 1, **fields: Any) -> PodView:
 GRACE = timedelta(seconds=30)
 
 
-def container(name: str, kind: ContainerKind, *, exit_code: int | None = None, **fields: Any) -> ContainerView:
+def container(name: str, kind: ContainerKind, *, exit_code: int | None = None, **fields: Any) -> ContainerSnapshot:
     """Another container of a pod; one with an exit code has ended at 50."""
     if exit_code is not None:
         told = {"message": fields.pop("told", ""), "reason": fields.pop("why", "Error" if exit_code else "Completed")}
         signal = exit_code - 128 if exit_code > 128 else None
         fields["termination"] = Termination(exit_code, signal, started=at(2), finished=at(50), **told)
-    return ContainerView(name, kind, **fields)
+    return ContainerSnapshot(name, kind, **fields)
 
 
-def failed_init(**fields: Any) -> PodView:
+def failed_init(**fields: Any) -> PodSnapshot:
     """A pod whose init container has failed."""
     return pod(phase="Failed", others=(container("fetch", "init", **{"exit_code": 3} | fields),))
 
 
-def running_pod(letter: str = "a", created: float = 1, **fields: Any) -> PodView:
+def running_pod(letter: str = "a", created: float = 1, **fields: Any) -> PodSnapshot:
     """A pod that works since one second after it was created."""
     return pod(letter, created, **{"phase": "Running", "running_since": at(created + 1)} | fields)
 
 
 def ended_pod(
     letter: str = "a", created: float = 1, *, ended: float = 50, exit_code: int = 0, **fields: Any
-) -> PodView:
+) -> PodSnapshot:
     """A pod whose container has ended; `fields` may name the message, signal and reason of the container."""
     told = {
         "message": fields.pop("told", ""),
@@ -265,9 +265,9 @@ def ended_pod(
     )
 
 
-def world(task: LongTask, now: float, **known: Any) -> World:
+def state(task: LongTask, now: float, **known: Any) -> TaskState:
     """What is known about the task at `now`."""
-    return World(task=task, now=at(now), policy=Policy(job_retention=RETENTION), **known)
+    return TaskState(task=task, now=at(now), policy=Policy(job_retention=RETENTION), **known)
 
 
 def written(task: LongTask, plan: Plan) -> LongTask:

@@ -7,7 +7,7 @@ import pytest
 
 from longtask_api.longtask import Attempt, LongTaskStatus
 from longtask_operator.planning.attempts import KEPT, Attempts, record
-from longtask_operator.planning.observed import PodView, Termination
+from longtask_operator.planning.snapshots import PodSnapshot, Termination
 from tests.unit.given import at, attempt, ended_pod, pod, running_pod
 
 NONE = LongTaskStatus()
@@ -15,7 +15,7 @@ OOM = "the work used more memory than it may have (limit 64Mi)"
 
 
 def _recorded(
-    before: LongTaskStatus, pods: Sequence[PodView], now: float = 100, *, suspended: bool = False
+    before: LongTaskStatus, pods: Sequence[PodSnapshot], now: float = 100, *, suspended: bool = False
 ) -> Attempts:
     return record(before, pods, suspended=suspended, now=at(now))
 
@@ -26,7 +26,7 @@ def _stored(attempts: Attempts) -> LongTaskStatus:
     )
 
 
-def _evicted(letter: str = "a", created: float = 1, **fields: Any) -> PodView:
+def _evicted(letter: str = "a", created: float = 1, **fields: Any) -> PodSnapshot:
     given: dict[str, Any] = {"exit_code": 143, "disruption": "EvictionByEvictionAPI"}
     return ended_pod(letter, created, **given | fields)
 
@@ -62,7 +62,7 @@ def _evicted(letter: str = "a", created: float = 1, **fields: Any) -> PodView:
         pytest.param([pod("a"), running_pod("b", 60)], [attempt(1, "b", 61)], id="numbered-without-gaps"),
     ],
 )
-def test_what_pods_become(pods: list[PodView], expected: list[Attempt]) -> None:
+def test_what_pods_become(pods: list[PodSnapshot], expected: list[Attempt]) -> None:
     after = _recorded(NONE, pods)
     assert after.newest == expected
     assert after.count == len(expected)
@@ -110,7 +110,7 @@ def test_what_pods_become(pods: list[PodView], expected: list[Attempt]) -> None:
     ],
 )
 def test_what_becomes_of_a_known_attempt(
-    before: list[Attempt], pods: list[PodView], suspended: bool, expected: Attempt
+    before: list[Attempt], pods: list[PodSnapshot], suspended: bool, expected: Attempt
 ) -> None:
     after = _recorded(LongTaskStatus(attempt_count=7, attempts=before), pods, suspended=suspended)
     assert (after.newest, after.count) == ([expected], 7)
@@ -134,7 +134,7 @@ def test_what_becomes_of_a_known_attempt(
         ),
     ],
 )
-def test_how_many_disruptions_pods_are(pods: list[PodView], expected: int) -> None:
+def test_how_many_disruptions_pods_are(pods: list[PodSnapshot], expected: int) -> None:
     assert _recorded(NONE, pods).disruptions == expected
 
 
@@ -160,7 +160,7 @@ def test_an_eviction_for_its_own_fault_is_no_disruption() -> None:
         ),
     ],
 )
-def test_no_pod_counts_twice(pods: list[PodView]) -> None:
+def test_no_pod_counts_twice(pods: list[PodSnapshot]) -> None:
     once = _recorded(NONE, pods, 100)
     again = _recorded(_stored(once), pods, 200)
     assert again == once
@@ -224,7 +224,7 @@ def test_a_start_that_was_recorded_is_kept_when_the_container_is_lost() -> None:
     ],
     ids=["its own words", "its log", "nothing told", "memory", "many words", "well", "deleted"],
 )
-def test_why_an_attempt_ended_stays_with_it(given: PodView, log: str | None, message: str | None) -> None:
+def test_why_an_attempt_ended_stays_with_it(given: PodSnapshot, log: str | None, message: str | None) -> None:
     logs = {} if log is None else {given.uid: log}
     recorded = record(NONE, [given], suspended=False, now=at(100), logs=logs)
     assert recorded.newest[-1].message == message

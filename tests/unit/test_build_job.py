@@ -9,7 +9,7 @@ import pytest
 from longtask_api.longtask import StallPolicy
 from longtask_api.template import LongTaskTemplate, spec_hash
 from longtask_operator.planning.build_job import build_job, environment, take_snapshot
-from longtask_operator.planning.observed import controller_uid, job_view, task_of_job
+from longtask_operator.planning.snapshots import controller_uid, job_snapshot, task_of_job
 from tests.unit.given import JOB_REF, TASK_UID, task, template
 
 MAIN = {"name": "main", "image": "training:1"}
@@ -176,7 +176,7 @@ def test_the_snapshot_travels_on_the_job() -> None:
     )
     document = _job(source)
     document["metadata"] |= {"uid": "u", "resourceVersion": "1", "creationTimestamp": "2026-03-01T10:00:00Z"}
-    snapshot = job_view(document).snapshot
+    snapshot = job_snapshot(document).snapshot
     assert snapshot == take_snapshot(source)
     assert snapshot is not None
     assert (snapshot.start_timeout_seconds, snapshot.active_deadline_seconds) == (5, 6)

@@ -10,7 +10,7 @@ from longtask_api.longtask import Failure, LongTask, Phase
 from longtask_api.reports import Result
 from longtask_operator import cache as module
 from longtask_operator.cache import Cache, slim
-from longtask_operator.planning.observed import PodView
+from longtask_operator.planning.snapshots import PodSnapshot
 from tests.unit.given import (
     JOB_UID,
     TASK_UID,
@@ -32,7 +32,7 @@ def _task(version: int, uid: str = TASK_UID, **fields: Any) -> LongTask:
     return built.model_copy(update={"metadata": metadata})
 
 
-def _pods(cache: Cache) -> list[PodView]:
+def _pods(cache: Cache) -> list[PodSnapshot]:
     return list(cache.pods_of(JOB_UID))
 
 

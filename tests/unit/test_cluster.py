@@ -12,7 +12,7 @@ from longtask_api import names
 from longtask_operator import cluster as module
 from longtask_operator.cluster import Cluster
 from longtask_operator.leader import NotLeading, Term
-from longtask_operator.planning.world import StopPod
+from longtask_operator.planning.actions import StopPod
 from longtask_runtime import clock, kube
 from longtask_runtime.kube import KubeError
 from tests.unit import given

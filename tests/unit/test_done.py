@@ -9,9 +9,9 @@ from longtask_api.longtask import LongTaskStatus, Phase
 from longtask_api.reports import Result
 from longtask_operator.planning.done import is_done
 from longtask_operator.planning.lookups import may_have_been_told_to_leave
-from longtask_operator.planning.observed import PodEvent, PodView
 from longtask_operator.planning.plan import plan
-from longtask_operator.planning.world import World
+from longtask_operator.planning.snapshots import PodEvent, PodSnapshot
+from longtask_operator.planning.state import TaskState
 from tests.unit.given import (
     JOB_UID,
     Step,
@@ -22,9 +22,9 @@ from tests.unit.given import (
     ended_pod,
     job,
     running_pod,
+    state,
     step,
     task,
-    world,
 )
 
 EVICTED = "EvictionByEvictionAPI"
@@ -70,7 +70,7 @@ FAILED = job(failed_reason="BackoffLimitExceeded", finished_at=at(52), failures=
         pytest.param(SEEN_TO_COMPLETE, ended_pod(**STOPPED), False, True, id="stopped-after-it-was-seen-to-leave"),
     ],
 )
-def test_work_is_done(status: LongTaskStatus, given: PodView, complete: bool, done: bool) -> None:
+def test_work_is_done(status: LongTaskStatus, given: PodSnapshot, complete: bool, done: bool) -> None:
     assert is_done(status, given, complete=complete) is done
 
 
@@ -79,9 +79,9 @@ PUSH_FAILED = container("exporter", "beside", exit_code=1, told="push failed\n")
 CUT_OFF = container("exporter", "beside", exit_code=137)
 
 
-def _world(before: LongTaskStatus | None = None, /, **known: Any) -> World:
+def _world(before: LongTaskStatus | None = None, /, **known: Any) -> TaskState:
     spec = {key: known.pop(key) for key in ("cancel_requested", "active_deadline_seconds") if key in known}
-    return world(task(at_work() if before is None else before, **spec), 60, **known)
+    return state(task(at_work() if before is None else before, **spec), 60, **known)
 
 
 def test_work_that_is_done_says_which_container_is_waited_for() -> None:
@@ -95,7 +95,7 @@ def test_work_that_failed_says_which_container_is_waited_for() -> None:
 
 
 def test_for_two_seconds_after_the_end_of_the_work_that_of_its_pod_is_awaited_without_a_write() -> None:
-    given = world(task(at_work()), 51, job=job(), pods=(ended_pod(phase="Running"),))
+    given = state(task(at_work()), 51, job=job(), pods=(ended_pod(phase="Running"),))
     after = plan(given)
     assert (after.defer_status, step(after).again) == (True, 52)
 
@@ -233,9 +233,9 @@ def test_work_that_leaves_with_0_because_kubelet_ends_it_has_failed_for_its_prob
     ],
 )
 def test_the_events_of_work_that_kubelet_may_have_ended_have_two_seconds(
-    now: float, given: PodView, phase: Phase | None, deferred: bool
+    now: float, given: PodSnapshot, phase: Phase | None, deferred: bool
 ) -> None:
-    after = plan(world(task(at_work()), now, job=job(complete=True, finished_at=at(52)), pods=(given,)))
+    after = plan(state(task(at_work()), now, job=job(complete=True, finished_at=at(52)), pods=(given,)))
     assert after.defer_status is deferred
     assert phase is None or after.status.phase is phase
 
@@ -253,6 +253,6 @@ def test_the_events_of_work_that_kubelet_may_have_ended_have_two_seconds(
     ],
 )
 def test_only_where_nothing_but_the_exit_code_says_that_work_is_done_its_events_are_asked(
-    status: LongTaskStatus, given: PodView, worth: bool
+    status: LongTaskStatus, given: PodSnapshot, worth: bool
 ) -> None:
     assert may_have_been_told_to_leave(status, given) is worth

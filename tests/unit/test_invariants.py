@@ -11,12 +11,7 @@ from longtask_api.conditions import find
 from longtask_api.longtask import TERMINAL_PHASES, Failure, LongTask, LongTaskStatus, Phase, StallAction, StallPolicy
 from longtask_api.reports import InputRequest, Progress, Result
 from longtask_operator.cluster import owned
-from longtask_operator.planning.diagnosis import Refusal, Trouble
-from longtask_operator.planning.observed import JobView, PodView, working_pod
-from longtask_operator.planning.plan import plan
-from longtask_operator.planning.questions import open_questions
-from longtask_operator.planning.stall import DECIDED, is_news
-from longtask_operator.planning.world import (
+from longtask_operator.planning.actions import (
     CreateJob,
     DeleteJob,
     DeletePod,
@@ -25,8 +20,14 @@ from longtask_operator.planning.world import (
     SetSuspend,
     StopPod,
     StopRetries,
-    World,
 )
+from longtask_operator.planning.failure_reasons import PodCreateFailure, StartProblem
+from longtask_operator.planning.plan import plan
+from longtask_operator.planning.pod_selection import working_pod
+from longtask_operator.planning.questions import open_questions
+from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
+from longtask_operator.planning.stall import DECIDED, is_news
+from longtask_operator.planning.state import TaskState
 from tests.unit.given import (
     JOB_REF,
     SNAPSHOT,
@@ -39,10 +40,10 @@ from tests.unit.given import (
     job,
     pod,
     running_pod,
+    state,
     status,
     task,
     template,
-    world,
     written,
 )
 
@@ -94,7 +95,7 @@ JOBS = (
     job(deleting=True),
     job(uid="of-another-job"),
 )
-PODS: tuple[tuple[PodView, ...], ...] = (
+PODS: tuple[tuple[PodSnapshot, ...], ...] = (
     (),
     (pod(node=None, unschedulable="0/3 nodes"),),
     (pod(waiting_reason="ErrImagePull"),),
@@ -106,7 +107,7 @@ PODS: tuple[tuple[PodView, ...], ...] = (
     (ended_pod(exit_code=143, disruption="EvictionByEvictionAPI", gone=True), pod("b", 60)),
     tuple(ended_pod(f"{n:02}", n, exit_code=143, disruption="PreemptionByScheduler") for n in range(1, 24)),
 )
-LEFT_BEHIND: tuple[tuple[PodView, ...], ...] = (
+LEFT_BEHIND: tuple[tuple[PodSnapshot, ...], ...] = (
     (pod(node=None, orphaned=True),),
     (pod(orphaned=True),),
     (running_pod(orphaned=True),),
@@ -119,10 +120,10 @@ LEFT_BEHIND: tuple[tuple[PodView, ...], ...] = (
 )
 """Pods whose Job somebody has deleted without them."""
 TEMPLATE = template()
-REFUSALS = ((), (Refusal(at(90), "exceeded quota: pods"),))
+REFUSALS = ((), (PodCreateFailure(at(90), "exceeded quota: pods"),))
 
 
-def _before_the_start() -> Iterator[World]:
+def _before_the_start() -> Iterator[TaskState]:
     templates = (
         None,
         TEMPLATE,
@@ -132,13 +133,13 @@ def _before_the_start() -> Iterator[World]:
     parameters: tuple[Any, ...] = (None, {}, Failure(reason="InvalidParameters", message="no"))
     refusals = (
         (None, False),
-        (Trouble("QuotaExceeded", "full", "Wait."), False),
-        (Trouble("JobRefused", "no", "?"), True),
+        (StartProblem("QuotaExceeded", "full", "Wait."), False),
+        (StartProblem("JobRefused", "no", "?"), True),
     )
     for stored, now, source, values, (refused, for_good) in product(
         _tasks((LongTaskStatus(), WAITING)), TIMES, templates, parameters, refusals
     ):
-        yield world(
+        yield state(
             stored,
             now,
             template=source,
@@ -148,24 +149,24 @@ def _before_the_start() -> Iterator[World]:
         )
 
 
-def _with_a_job() -> Iterator[World]:
+def _with_a_job() -> Iterator[TaskState]:
     for stored, now, known, pods in product(_tasks((*STARTED, LongTaskStatus())), TIMES, JOBS, PODS):
         if known is not None or stored.status.job_ref is not None:
-            yield world(stored, now, job=known, pods=pods)
+            yield state(stored, now, job=known, pods=pods)
     for stored, now, refusals in product(_tasks(STARTED), TIMES, REFUSALS):
-        yield world(stored, now, job=job(), refusals=refusals)
+        yield state(stored, now, job=job(), refusals=refusals)
 
 
-def _after_the_end() -> Iterator[World]:
+def _after_the_end() -> Iterator[TaskState]:
     for stored, now, known, pods in product(_tasks(ENDED), TIMES, JOBS, PODS[:4]):
-        yield world(stored, now, job=known, pods=pods, template=TEMPLATE, parameters={})
+        yield state(stored, now, job=known, pods=pods, template=TEMPLATE, parameters={})
 
 
-def _left_behind() -> Iterator[World]:
+def _left_behind() -> Iterator[TaskState]:
     statuses = (LongTaskStatus(), *STARTED, *ENDED)
     for stored, now, pods, deleted in product(_tasks(statuses), TIMES, LEFT_BEHIND, (False, True)):
         metadata = stored.metadata.model_copy(update={"deletion_timestamp": at(1)}) if deleted else stored.metadata
-        yield world(stored.model_copy(update={"metadata": metadata}), now, pods=pods, template=TEMPLATE, parameters={})
+        yield state(stored.model_copy(update={"metadata": metadata}), now, pods=pods, template=TEMPLATE, parameters={})
 
 
 def _tasks(statuses: tuple[LongTaskStatus, ...]) -> list[LongTask]:
@@ -173,36 +174,36 @@ def _tasks(statuses: tuple[LongTaskStatus, ...]) -> list[LongTask]:
 
 
 @pytest.fixture(scope="module")
-def before_the_start() -> list[tuple[World, Plan]]:
+def before_the_start() -> list[tuple[TaskState, Plan]]:
     return [(given, plan(given)) for given in _before_the_start()]
 
 
 @pytest.fixture(scope="module")
-def at_work_or_held() -> list[tuple[World, Plan]]:
+def at_work_or_held() -> list[tuple[TaskState, Plan]]:
     return [(given, plan(given)) for given in _with_a_job()]
 
 
 @pytest.fixture(scope="module")
-def after_the_end() -> list[tuple[World, Plan]]:
+def after_the_end() -> list[tuple[TaskState, Plan]]:
     return [(given, plan(given)) for given in _after_the_end()]
 
 
 @pytest.fixture(scope="module")
-def left_behind() -> list[tuple[World, Plan]]:
+def left_behind() -> list[tuple[TaskState, Plan]]:
     return [(given, plan(given)) for given in _left_behind()]
 
 
 @pytest.fixture(scope="module")
 def everything(
-    before_the_start: list[tuple[World, Plan]],
-    at_work_or_held: list[tuple[World, Plan]],
-    after_the_end: list[tuple[World, Plan]],
-    left_behind: list[tuple[World, Plan]],
-) -> list[tuple[World, Plan]]:
+    before_the_start: list[tuple[TaskState, Plan]],
+    at_work_or_held: list[tuple[TaskState, Plan]],
+    after_the_end: list[tuple[TaskState, Plan]],
+    left_behind: list[tuple[TaskState, Plan]],
+) -> list[tuple[TaskState, Plan]]:
     return [*before_the_start, *at_work_or_held, *after_the_end, *left_behind]
 
 
-def test_there_are_many_worlds_of_every_phase(everything: list[tuple[World, Plan]]) -> None:
+def test_there_are_many_worlds_of_every_phase(everything: list[tuple[TaskState, Plan]]) -> None:
     assert len(everything) > 5000
     assert {after.status.phase for _, after in everything} >= {
         None,
@@ -225,12 +226,12 @@ def test_there_are_many_worlds_of_every_phase(everything: list[tuple[World, Plan
     }
 
 
-def test_an_ended_task_never_changes(after_the_end: list[tuple[World, Plan]]) -> None:
+def test_an_ended_task_never_changes(after_the_end: list[tuple[TaskState, Plan]]) -> None:
     for given, after in after_the_end:
         assert after.status == given.task.status, given
 
 
-def test_planning_again_at_once_wants_nothing_more(everything: list[tuple[World, Plan]]) -> None:
+def test_planning_again_at_once_wants_nothing_more(everything: list[tuple[TaskState, Plan]]) -> None:
     for given, after in everything:
         stored = written(given.task, after)
         again = plan(replace(given, task=stored))
@@ -245,14 +246,14 @@ def _is_decided(status: LongTaskStatus) -> bool:
     return condition is not None and condition.reason == DECIDED
 
 
-def test_what_ended_stays_ended_when_it_is_planned_again(everything: list[tuple[World, Plan]]) -> None:
+def test_what_ended_stays_ended_when_it_is_planned_again(everything: list[tuple[TaskState, Plan]]) -> None:
     for given, after in everything:
         if after.status.phase in TERMINAL_PHASES:
             stored = written(given.task, after)
             assert plan(replace(given, task=stored, now=at(500_000))).status == stored.status, given
 
 
-def test_a_job_is_only_created_where_there_is_none_and_never_was(everything: list[tuple[World, Plan]]) -> None:
+def test_a_job_is_only_created_where_there_is_none_and_never_was(everything: list[tuple[TaskState, Plan]]) -> None:
     for given, after in everything:
         if any(isinstance(action, CreateJob) for action in after.actions):
             assert given.job is None, given
@@ -262,7 +263,7 @@ def test_a_job_is_only_created_where_there_is_none_and_never_was(everything: lis
             assert len(after.actions) == 1, given
 
 
-def test_the_phase_says_what_the_succeeded_condition_says(everything: list[tuple[World, Plan]]) -> None:
+def test_the_phase_says_what_the_succeeded_condition_says(everything: list[tuple[TaskState, Plan]]) -> None:
     expected = {None: None, Phase.SUCCEEDED: "True", Phase.FAILED: "False", Phase.CANCELLED: "False"}
     for given, after in everything:
         succeeded = find(after.status.conditions, "Succeeded")
@@ -270,13 +271,13 @@ def test_the_phase_says_what_the_succeeded_condition_says(everything: list[tuple
         assert value == expected.get(after.status.phase, "Unknown"), given
 
 
-def test_each_condition_is_there_once_and_in_order(everything: list[tuple[World, Plan]]) -> None:
+def test_each_condition_is_there_once_and_in_order(everything: list[tuple[TaskState, Plan]]) -> None:
     for given, after in everything:
         types = [known.type for known in after.status.conditions]
         assert types == sorted(set(types)), given
 
 
-def test_result_failure_and_times_belong_to_the_phase(everything: list[tuple[World, Plan]]) -> None:
+def test_result_failure_and_times_belong_to_the_phase(everything: list[tuple[TaskState, Plan]]) -> None:
     for given, after in everything:
         phase = after.status.phase
         assert (after.status.completion_time is not None) == (phase in TERMINAL_PHASES), given
@@ -287,13 +288,13 @@ def test_result_failure_and_times_belong_to_the_phase(everything: list[tuple[Wor
             assert after.status.active_since is None, given
 
 
-def test_the_job_of_a_task_never_changes(everything: list[tuple[World, Plan]]) -> None:
+def test_the_job_of_a_task_never_changes(everything: list[tuple[TaskState, Plan]]) -> None:
     for given, after in everything:
         if given.task.status.job_ref is not None:
             assert after.status.job_ref == given.task.status.job_ref == JOB_REF, given
 
 
-def test_what_the_work_tells_is_left_to_it(everything: list[tuple[World, Plan]]) -> None:
+def test_what_the_work_tells_is_left_to_it(everything: list[tuple[TaskState, Plan]]) -> None:
     told = ("progress", "last_report_time", "checkpoint", "input_requests")
     for given, after in everything:
         for name in told:
@@ -302,7 +303,7 @@ def test_what_the_work_tells_is_left_to_it(everything: list[tuple[World, Plan]])
         assert not owned(after.status).keys() & (set(told) - shown), given
 
 
-def test_what_was_handed_in_stays_and_counts_if_its_attempt_succeeded(everything: list[tuple[World, Plan]]) -> None:
+def test_what_was_handed_in_stays_and_counts_if_its_attempt_succeeded(everything: list[tuple[TaskState, Plan]]) -> None:
     for given, after in everything:
         if given.task.status.result == HANDED_IN:
             assert written(given.task, after).status.result in (HANDED_IN, Result()), given
@@ -312,7 +313,7 @@ def test_what_was_handed_in_stays_and_counts_if_its_attempt_succeeded(everything
 
 
 def test_a_task_waits_for_input_only_with_an_open_question_and_a_pod_that_works(
-    everything: list[tuple[World, Plan]],
+    everything: list[tuple[TaskState, Plan]],
 ) -> None:
     for given, after in everything:
         if after.status.phase is Phase.WAITING_FOR_INPUT:
@@ -322,7 +323,7 @@ def test_a_task_waits_for_input_only_with_an_open_question_and_a_pod_that_works(
 
 
 def test_work_is_stopped_as_stalled_only_once_that_is_stored_and_while_it_may_work(
-    everything: list[tuple[World, Plan]],
+    everything: list[tuple[TaskState, Plan]],
 ) -> None:
     for given, after in everything:
         stops = [action for action in after.actions if isinstance(action, StopPod | StopRetries)]
@@ -335,7 +336,7 @@ def test_work_is_stopped_as_stalled_only_once_that_is_stored_and_while_it_may_wo
             assert working_pod(given.pods), given
 
 
-def test_work_that_waits_is_held_or_has_ended_never_begins_to_stall(everything: list[tuple[World, Plan]]) -> None:
+def test_work_that_waits_is_held_or_has_ended_never_begins_to_stall(everything: list[tuple[TaskState, Plan]]) -> None:
     for given, after in everything:
         if is_news(given.task.status, after.status):
             assert not open_questions(given.task, given.now), given
@@ -345,7 +346,7 @@ def test_work_that_waits_is_held_or_has_ended_never_begins_to_stall(everything: 
 
 
 def test_a_task_is_cancelled_only_on_request_and_only_when_no_pod_of_it_works(
-    at_work_or_held: list[tuple[World, Plan]],
+    at_work_or_held: list[tuple[TaskState, Plan]],
 ) -> None:
     for given, after in at_work_or_held:
         if after.status.phase is Phase.CANCELLED:
@@ -355,7 +356,7 @@ def test_a_task_is_cancelled_only_on_request_and_only_when_no_pod_of_it_works(
 
 
 def test_no_task_ends_goes_or_starts_anew_while_a_pod_that_a_job_left_behind_works(
-    left_behind: list[tuple[World, Plan]],
+    left_behind: list[tuple[TaskState, Plan]],
 ) -> None:
     for given, after in left_behind:
         if any(not known.ended for known in given.pods):
@@ -363,7 +364,9 @@ def test_no_task_ends_goes_or_starts_anew_while_a_pod_that_a_job_left_behind_wor
             assert not any(isinstance(action, CreateJob | DeleteTask) for action in after.actions), given
 
 
-def test_what_is_to_stop_is_stopped_at_each_pod_that_a_job_left_behind(left_behind: list[tuple[World, Plan]]) -> None:
+def test_what_is_to_stop_is_stopped_at_each_pod_that_a_job_left_behind(
+    left_behind: list[tuple[TaskState, Plan]],
+) -> None:
     for given, after in left_behind:
         spec = given.task.spec
         goes = given.task.metadata.deletion_timestamp is not None or given.task.is_terminal
@@ -374,7 +377,7 @@ def test_what_is_to_stop_is_stopped_at_each_pod_that_a_job_left_behind(left_behi
             assert {known.uid for known in given.pods if not known.ended} <= stopped | asked, given
 
 
-def test_a_pod_is_deleted_only_where_it_has_no_job(everything: list[tuple[World, Plan]]) -> None:
+def test_a_pod_is_deleted_only_where_it_has_no_job(everything: list[tuple[TaskState, Plan]]) -> None:
     for given, after in everything:
         for action in after.actions:
             if isinstance(action, DeletePod):
@@ -383,11 +386,11 @@ def test_a_pod_is_deleted_only_where_it_has_no_job(everything: list[tuple[World,
                 assert not action.pod.gone, given
 
 
-def test_actions_are_about_what_is_there(everything: list[tuple[World, Plan]]) -> None:
+def test_actions_are_about_what_is_there(everything: list[tuple[TaskState, Plan]]) -> None:
     for given, after in everything:
         for action in after.actions:
             match action:
-                case DeleteJob(job=JobView(uid=uid)) | StopRetries(job=JobView(uid=uid)):
+                case DeleteJob(job=JobSnapshot(uid=uid)) | StopRetries(job=JobSnapshot(uid=uid)):
                     assert given.job is not None, given
                     assert (uid, given.job.deleting) == (given.job.uid, False), given
                 case SetSuspend(known, suspend):
@@ -398,19 +401,19 @@ def test_actions_are_about_what_is_there(everything: list[tuple[World, Plan]]) -
                     assert not stopped.ended, given
 
 
-def test_a_time_to_look_again_lies_ahead(everything: list[tuple[World, Plan]]) -> None:
+def test_a_time_to_look_again_lies_ahead(everything: list[tuple[TaskState, Plan]]) -> None:
     for given, after in everything:
         assert after.look_again is None or after.look_again > given.now, given
 
 
-def test_a_status_that_may_wait_says_until_when_and_that_is_soon(everything: list[tuple[World, Plan]]) -> None:
+def test_a_status_that_may_wait_says_until_when_and_that_is_soon(everything: list[tuple[TaskState, Plan]]) -> None:
     for given, after in everything:
         if after.defer_status and given.now > at(50):
             assert after.look_again is not None, given
             assert (after.look_again - given.now).total_seconds() <= 2, given
 
 
-def test_no_plan_counts_attempts_down(at_work_or_held: list[tuple[World, Plan]]) -> None:
+def test_no_plan_counts_attempts_down(at_work_or_held: list[tuple[TaskState, Plan]]) -> None:
     for given, after in at_work_or_held:
         assert (after.status.attempt_count or 0) >= (given.task.status.attempt_count or 0), given
         assert len(after.status.attempts) <= 20, given

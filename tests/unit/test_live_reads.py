@@ -11,8 +11,9 @@ import pytest
 from longtask_api.longtask import LongTask, LongTaskStatus, Phase
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
-from longtask_operator.planning.observed import JobView, PodView
-from longtask_operator.planning.world import Change, Policy
+from longtask_operator.planning.actions import Change
+from longtask_operator.planning.policy import Policy
+from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 from longtask_operator.reconciler import Reconciler
 from longtask_runtime.validation import Validator
 from tests.unit.given import JOB_REF, job, pod, running_pod, status, task
@@ -21,27 +22,27 @@ from tests.unit.given import JOB_REF, job, pod, running_pod, status, task
 class LateCluster:
     """A cluster that knows more than the watches have told."""
 
-    def __init__(self, job: JobView | None, pods: tuple[PodView, ...]) -> None:
+    def __init__(self, job: JobSnapshot | None, pods: tuple[PodSnapshot, ...]) -> None:
         self.task: LongTask | None = None
         self.job = job
         self.pods = pods
         self.written: list[LongTaskStatus] = []
         self.acted: list[Change] = []
 
-    async def get_job(self, name: str, uid: str | None = None) -> JobView | None:
+    async def get_job(self, name: str, uid: str | None = None) -> JobSnapshot | None:
         assert name == JOB_REF.name
         return self.job
 
     async def get_task(self, name: str, uid: str) -> LongTask | None:
         return self.task
 
-    async def list_pods(self, task_uid: str) -> list[PodView]:
+    async def list_pods(self, task_uid: str) -> list[PodSnapshot]:
         return list(self.pods)
 
     async def refusals(self, job_uid: str) -> tuple[Any, ...]:
         return ()
 
-    async def pod_events(self, pod: PodView) -> tuple[Any, ...]:
+    async def pod_events(self, pod: PodSnapshot) -> tuple[Any, ...]:
         return ()
 
     async def act(self, task: LongTask, change: Change) -> bool:

@@ -8,8 +8,8 @@ from longtask_api.longtask import LongTaskStatus, Phase
 from longtask_api.reports import InputRequest
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.questions import in_words, open_questions
-from longtask_operator.planning.world import World
-from tests.unit.given import Step, at, at_work, ended_pod, job, running_pod, step, task, world
+from longtask_operator.planning.state import TaskState
+from tests.unit.given import Step, at, at_work, ended_pod, job, running_pod, state, step, task
 
 
 def _question(name: str = "go-on", message: str = "Go on?", **fields: Any) -> InputRequest:
@@ -20,11 +20,11 @@ def _asking(*questions: InputRequest) -> LongTaskStatus:
     return at_work(input_requests=list(questions))
 
 
-def _given(now: float, *questions: InputRequest, answers: tuple[str, ...] = (), **known: Any) -> World:
+def _given(now: float, *questions: InputRequest, answers: tuple[str, ...] = (), **known: Any) -> TaskState:
     spec = {key: known.pop(key) for key in ("suspend", "cancel_requested") if key in known}
     responses = [{"request_id": name, "value": "true"} for name in answers]
     asking = task(_asking(*questions), input_responses=responses, **spec)
-    return world(asking, now, **{"job": job(), "pods": (running_pod(),)} | known)
+    return state(asking, now, **{"job": job(), "pods": (running_pod(),)} | known)
 
 
 FIRST, SECOND = _question(), _question("sure", "Sure?")
@@ -97,7 +97,7 @@ WAITING = f"waiting for input: Go on? {HOW})"
         ),
     ],
 )
-def test_a_task_waits_for_input_while_its_pod_has_an_open_question(given: World, expected: Step) -> None:
+def test_a_task_waits_for_input_while_its_pod_has_an_open_question(given: TaskState, expected: Step) -> None:
     assert step(plan(given)) == expected
 
 

@@ -5,13 +5,13 @@ from typing import cast
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
 from longtask_operator.planning.logs import LogTail
-from longtask_operator.planning.observed import PodView
+from longtask_operator.planning.snapshots import PodSnapshot
 from longtask_operator.task_api.reading import _log
 from tests.unit import given
 
 
 class Logs:
-    async def read_log(self, pod: PodView, lines: int, limit: int) -> LogTail:
+    async def read_log(self, pod: PodSnapshot, lines: int, limit: int) -> LogTail:
         return LogTail(f"the log of {pod.name}", truncated=False)
 
 

@@ -14,10 +14,11 @@ from longtask_operator.__main__ import _decide
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
 from longtask_operator.metrics import METRICS
+from longtask_operator.planning.actions import Change, DeletePod, Plan, SetSuspend
 from longtask_operator.planning.build_job import take_snapshot
 from longtask_operator.planning.logs import LogTail
-from longtask_operator.planning.observed import JobView, PodEvent, PodView
-from longtask_operator.planning.world import Change, DeletePod, Plan, Policy, SetSuspend
+from longtask_operator.planning.policy import Policy
+from longtask_operator.planning.snapshots import JobSnapshot, PodEvent, PodSnapshot
 from longtask_operator.reconciler import Reconciler
 from longtask_operator.watches import Key
 from longtask_operator.workqueue import WorkQueue
@@ -29,7 +30,7 @@ from tests.unit import given
 class ApiServer:
     """Has one task, its Job and its pod, perhaps newer than a cache; `done` is what was done, as long as it can be."""
 
-    def __init__(self, task: LongTask | None, job: JobView, *, changed: bool = False) -> None:
+    def __init__(self, task: LongTask | None, job: JobSnapshot, *, changed: bool = False) -> None:
         self.task = task
         self.job = job
         self.changed = changed
@@ -42,10 +43,10 @@ class ApiServer:
     async def get_task(self, name: str, uid: str) -> LongTask | None:
         return self.task
 
-    async def get_job(self, name: str, uid: str | None = None) -> JobView | None:
+    async def get_job(self, name: str, uid: str | None = None) -> JobSnapshot | None:
         return self.job
 
-    async def list_pods(self, task_uid: str | None = None) -> list[PodView]:
+    async def list_pods(self, task_uid: str | None = None) -> list[PodSnapshot]:
         return [given.running_pod()]
 
     async def act(self, task: LongTask, change: Change) -> bool:
@@ -53,7 +54,7 @@ class ApiServer:
             self.done.append(change)
         return not self.changed
 
-    async def delete_pod(self, pod: PodView) -> bool:
+    async def delete_pod(self, pod: PodSnapshot) -> bool:
         return await self.act(given.task(), DeletePod(pod))
 
     async def write_task_status(self, task: LongTask, status: LongTaskStatus) -> LongTask:
@@ -84,7 +85,7 @@ def reconciler(server: ApiServer, known: LongTask) -> tuple[Reconciler, Cache]:
 async def test_no_log_is_read_again_of_attempts_that_are_no_longer_kept() -> None:
     asked: list[str] = []
 
-    async def read_log(pod: PodView, lines: int, limit: int) -> LogTail | None:
+    async def read_log(pod: PodSnapshot, lines: int, limit: int) -> LogTail | None:
         asked.append(pod.name)
         return None
 
@@ -96,7 +97,7 @@ async def test_no_log_is_read_again_of_attempts_that_are_no_longer_kept() -> Non
     pods = tuple(given.ended_pod(f"{n}", 2 * n - 1, ended=2 * n + 1, exit_code=1) for n in range(1, 24))
     server = ApiServer(task, given.job())
     server.read_log = read_log  # type: ignore[attr-defined]
-    await reconciler(server, task)[0]._logs_of_attempts(given.world(task, 100), pods, None, None)
+    await reconciler(server, task)[0]._logs_of_attempts(given.state(task, 100), pods, None, None)
     assert asked == ["pod-3", "pod-23"]
 
 
@@ -127,10 +128,10 @@ async def test_the_result_of_work_without_its_job_is_held_against_the_template_i
     server = ApiServer(given.task(status), cast(Any, None))
     pod = given.ended_pod(told='{"oops": 1}', orphaned=True, resource_version=2)
 
-    async def list_pods(task_uid: str | None = None) -> list[PodView]:
+    async def list_pods(task_uid: str | None = None) -> list[PodSnapshot]:
         return [pod]
 
-    async def read_log(pod: PodView, lines: int, limit: int) -> LogTail | None:
+    async def read_log(pod: PodSnapshot, lines: int, limit: int) -> LogTail | None:
         return None
 
     server.list_pods, server.read_log = list_pods, read_log  # type: ignore[method-assign, attr-defined]
@@ -148,10 +149,10 @@ async def test_work_that_ended_without_a_job_that_was_recorded_is_not_done_twice
     pod = given.ended_pod(told='{"oops": 1}', orphaned=True, resource_version=2)
     server = ApiServer(given.task(), cast(Any, None))
 
-    async def list_pods(task_uid: str | None = None) -> list[PodView]:
+    async def list_pods(task_uid: str | None = None) -> list[PodSnapshot]:
         return [pod]
 
-    async def read_log(pod: PodView, lines: int, limit: int) -> LogTail | None:
+    async def read_log(pod: PodSnapshot, lines: int, limit: int) -> LogTail | None:
         return LogTail("step 7", truncated=False)
 
     server.list_pods, server.read_log = list_pods, read_log  # type: ignore[method-assign, attr-defined]
@@ -170,14 +171,14 @@ async def test_work_that_ended_without_a_job_that_was_recorded_is_not_done_twice
 
 
 async def test_probes_of_work_without_its_job_are_asked_for_too() -> None:
-    async def pod_events(pod: PodView) -> tuple[PodEvent, ...]:
+    async def pod_events(pod: PodSnapshot) -> tuple[PodEvent, ...]:
         said = "Stopping container main"
         return (
             PodEvent(given.at(48), "Unhealthy", "Liveness probe failed: no heartbeat", True, "main"),
             PodEvent(given.at(48), "Killing", said, False, "main"),
         )
 
-    async def read_log(pod: PodView, lines: int, limit: int) -> LogTail | None:
+    async def read_log(pod: PodSnapshot, lines: int, limit: int) -> LogTail | None:
         return None
 
     task = given.task(given.at_work())
@@ -186,19 +187,19 @@ async def test_probes_of_work_without_its_job_are_asked_for_too() -> None:
     steps, cache = reconciler(server, task)
     cache.put_pod(given.ended_pod(probed=True, orphaned=True, resource_version=2))
     cache.drop_job(given.job())
-    world = await steps._gather(task)
-    assert [pod.ended_by_kubelet for pod in world.pods] == ["LivenessProbeFailed"]
+    state = await steps._gather(task)
+    assert [pod.ended_by_kubelet for pod in state.pods] == ["LivenessProbeFailed"]
 
 
 @pytest.mark.parametrize(("finished", "waited"), [(50, True), (700, False)], ids=["lately", "by a clock that is ahead"])
 async def test_a_log_that_cannot_be_read_is_waited_for_a_minute_at_most(finished: float, *, waited: bool) -> None:
-    async def read_log(pod: PodView, lines: int, limit: int) -> LogTail | None:
+    async def read_log(pod: PodSnapshot, lines: int, limit: int) -> LogTail | None:
         raise TimeoutError
 
     task, job = given.task(given.at_work()), given.job(failed_reason="Failed", finished_at=given.at(finished))
     server = ApiServer(task, job)
     server.read_log = read_log  # type: ignore[attr-defined]
-    reading = reconciler(server, task)[0]._log(given.world(task, 60), job, given.ended_pod(exit_code=1))
+    reading = reconciler(server, task)[0]._log(given.state(task, 60), job, given.ended_pod(exit_code=1))
     with pytest.raises(TimeoutError) if waited else contextlib.nullcontext():
         assert await reading is None
 
@@ -209,7 +210,7 @@ async def test_work_that_left_with_0_is_seen_as_its_events_tell() -> None:
         PodEvent(given.at(48), "Killing", "Stopping container main", False, "main"),
     ]
 
-    async def pod_events(pod: PodView) -> tuple[PodEvent, ...]:
+    async def pod_events(pod: PodSnapshot) -> tuple[PodEvent, ...]:
         return tuple(told)
 
     task = given.task(given.at_work())
@@ -250,9 +251,9 @@ async def test_an_end_whose_answer_was_lost_is_told_and_counted_once_it_is_seen(
     after = given.status(Phase.FAILED, start_time=given.at(2))
 
     server.lost = lost
-    world, counted = given.world(task, 100), _ended_tasks()
+    state, counted = given.state(task, 100), _ended_tasks()
     with pytest.raises(type(lost)):
-        await steps._finish(world, Plan(after))
+        await steps._finish(state, Plan(after))
     await steps._tell_what_was_stored(task)
     assert (server.events, _ended_tasks()) == ([], counted)
     cache.put_task(newer(task.model_copy(update={"status": after if stored else task.status})))
@@ -270,7 +271,7 @@ async def test_of_tries_that_were_not_answered_the_one_that_was_stored_is_told()
     tries = [given.held(since, attempt_count=1, active_seconds=5) for since in (99, 100)]
     for after in tries:
         with pytest.raises(ServerDisconnectedError):
-            await steps._finish(given.world(task, 100), Plan(after))
+            await steps._finish(given.state(task, 100), Plan(after))
     cache.put_task(newer(task.model_copy(update={"status": tries[0]})))
     await steps._tell_what_was_stored(cache.tasks[given.TASK_UID])
     assert server.events == ["Suspended"]
@@ -284,7 +285,7 @@ async def test_an_end_that_another_leader_may_have_written_is_not_told_again() -
 
     async def work(key: Key) -> None:
         with pytest.raises(ServerDisconnectedError):
-            await steps._finish(given.world(task, 100), Plan(after))
+            await steps._finish(given.state(task, 100), Plan(after))
         lost.set()
 
     lost = asyncio.Event()

@@ -12,7 +12,7 @@ from longtask_operator.archive.archive import Archive
 from longtask_operator.delivery.due import due
 from longtask_operator.planning.plan import plan
 from longtask_operator.store.store import Store
-from tests.unit.given import Step, condition, job, running_pod, status, step, task, template, world, written
+from tests.unit.given import Step, condition, job, running_pod, state, status, step, task, template, written
 
 MEMORY = Memory(memory_id="agents-a1b2c3d4e5", actor_id="ann", session_id="one")
 REQUESTER = Requester(principal="system:serviceaccount:agents:researcher")
@@ -26,7 +26,7 @@ def record(state: LongTaskStatus | None = None, value: str = "true", **spec: Any
 
 @pytest.mark.parametrize("now", [0, 1, 3600, 86400])
 def test_it_is_never_started_and_says_why(now: float) -> None:
-    after = plan(world(record(), now, template=template(), parameters={}))
+    after = plan(state(record(), now, template=template(), parameters={}))
     assert (after.actions, after.look_again) == ((), None)
     assert after.status.phase is Phase.PENDING
     assert after.status.message is not None
@@ -38,22 +38,22 @@ def test_it_is_never_started_and_says_why(now: float) -> None:
     assert succeeded is not None
     assert (accepted.reason, succeeded.reason) == ("Record", "Record")
     assert "Restore its status too, or remove the annotation" in succeeded.message
-    assert plan(world(written(record(), after), now + 60, template=template(), parameters={})).status == after.status
+    assert plan(state(written(record(), after), now + 60, template=template(), parameters={})).status == after.status
 
 
 @pytest.mark.parametrize("value", ["false", "", "True", "yes"])
 def test_any_other_value_is_a_task(value: str) -> None:
-    assert plan(world(record(value=value), 1, template=template(), parameters={})).actions != ()
+    assert plan(state(record(value=value), 1, template=template(), parameters={})).actions != ()
 
 
 def test_it_can_be_cancelled() -> None:
-    assert plan(world(record(cancel_requested=True), 1)).status.phase is Phase.CANCELLED
+    assert plan(state(record(cancel_requested=True), 1)).status.phase is Phase.CANCELLED
 
 
 def test_work_that_goes_on_is_not_stopped_by_the_annotation() -> None:
     running = record(status(Phase.RUNNING))
-    with_it = plan(world(running, 10, job=job(), pods=(running_pod(),)))
-    without = plan(world(task(status(Phase.RUNNING)), 10, job=job(), pods=(running_pod(),)))
+    with_it = plan(state(running, 10, job=job(), pods=(running_pod(),)))
+    without = plan(state(task(status(Phase.RUNNING)), 10, job=job(), pods=(running_pod(),)))
     assert (with_it.actions, with_it.status) == (without.actions, without.status)
 
 
@@ -67,8 +67,8 @@ def test_its_session_is_not_told_again() -> None:
 def test_it_goes_when_its_time_is_over_and_waits_for_nobody(delivered: ConditionStatus) -> None:
     ended = status(Phase.SUCCEEDED, condition("Delivered", delivered, reason="Pending"), message="done")
     kept = record(ended, memory=MEMORY, requester=REQUESTER, ttl_seconds_after_finished=60)
-    assert step(plan(world(kept, 159))) == Step("Succeeded", "done", (), 160)
-    assert step(plan(world(kept, 160))) == Step("Succeeded", "done", ("delete task",), None)
+    assert step(plan(state(kept, 159))) == Step("Succeeded", "done", (), 160)
+    assert step(plan(state(kept, 160))) == Step("Succeeded", "done", ("delete task",), None)
 
 
 def test_what_was_taken_back_is_told_to_nobody_and_kept_for_nobody() -> None:
@@ -80,4 +80,4 @@ def test_what_was_taken_back_is_told_to_nobody_and_kept_for_nobody() -> None:
     assert archive.takes(kept)
     assert due(back) is None
     assert not archive.takes(back)
-    assert step(plan(world(back, 160))) == Step("Cancelled", "done", ("delete task",), None)
+    assert step(plan(state(back, 160))) == Step("Cancelled", "done", ("delete task",), None)

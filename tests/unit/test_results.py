@@ -7,8 +7,8 @@ import pytest
 
 from longtask_api.longtask import Attempt, Failure
 from longtask_api.reports import Artifact, Reference, Result
-from longtask_operator.planning.observed import PodView
 from longtask_operator.planning.results import checkable, final_result, read_result
+from longtask_operator.planning.snapshots import PodSnapshot
 from tests.unit.given import at_work, attempt, ended_pod
 
 LARGEST = 2**63 - 1
@@ -211,7 +211,7 @@ LARGE = Result(attempt=2, reference=Reference(uri="s3://bucket/r", size=7, sha25
     ],
 )
 def test_the_result_is_what_the_successful_attempt_handed_in_else_what_it_left(
-    stored: Result | None, pod: PodView | None, expected: Result
+    stored: Result | None, pod: PodSnapshot | None, expected: Result
 ) -> None:
     assert final_result(at_work(result=stored, attempts=TWO), pod) == expected
 

@@ -9,7 +9,7 @@ from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus, Phase
 from longtask_operator.cache import Cache
 from longtask_operator.planning.plan import plan
 from longtask_operator.shares import COUNT_AGAIN, Shares
-from tests.unit.given import job, status, step, task, template, world
+from tests.unit.given import job, state, status, step, task, template
 
 LIMIT = 3
 ANN = Requester(principal="ann")
@@ -87,7 +87,7 @@ def test_there_is_room_again_when_one_has_ended(cache: Cache) -> None:
 
 
 def test_a_task_without_room_waits_and_says_for_what() -> None:
-    after = plan(world(task(), 5, template=template(), crowded=True))
+    after = plan(state(task(), 5, template=template(), crowded=True))
     told = step(after)
     assert (told.phase, told.actions, told.again) == ("Queued", (), 35)
     assert "2000 tasks of this requester are at work" in str(after.status.message)
@@ -96,6 +96,6 @@ def test_a_task_without_room_waits_and_says_for_what() -> None:
     assert waits.reason == "TooManyTasks"
     assert "It starts when one of them has ended" in waits.message
     assert "operator.maxActiveTasksPerRequester" in waits.message
-    assert plan(world(task(cancel_requested=True), 5, template=template(), crowded=True)).status.phase is (
+    assert plan(state(task(cancel_requested=True), 5, template=template(), crowded=True)).status.phase is (
         Phase.CANCELLED
     )

@@ -8,9 +8,9 @@ from longtask_api.conditions import find
 from longtask_api.longtask import ConditionType, LongTaskStatus, Phase, StallAction, StallPolicy
 from longtask_api.reports import InputRequest, Progress
 from longtask_operator.planning import stall
-from longtask_operator.planning.observed import JobView, PodUsage
 from longtask_operator.planning.plan import plan
-from longtask_operator.planning.world import World
+from longtask_operator.planning.snapshots import JobSnapshot, PodUsage
+from longtask_operator.planning.state import TaskState
 from tests.unit.given import (
     JOB_UID,
     SNAPSHOT,
@@ -24,9 +24,9 @@ from tests.unit.given import (
     job,
     pod,
     running_pod,
+    state,
     step,
     task,
-    world,
     written,
 )
 
@@ -48,7 +48,7 @@ def _policy(action: StallAction = StallAction.NOTHING, *, expect_reports: bool =
     return StallPolicy(timeout_seconds=60, action=action, expect_reports=expect_reports)
 
 
-def _job(policy: StallPolicy | None, **fields: Any) -> JobView:
+def _job(policy: StallPolicy | None, **fields: Any) -> JobSnapshot:
     return job(snapshot=SNAPSHOT.model_copy(update={"stall": policy}), **fields)
 
 
@@ -59,10 +59,10 @@ def _status(*conditions: Any, **fields: Any) -> LongTaskStatus:
 
 def _given(
     now: float, stored: LongTaskStatus | None = None, policy: StallPolicy | None = None, /, **known: Any
-) -> World:
+) -> TaskState:
     spec = {key: known.pop(key) for key in SPEC if key in known}
     policy = policy or _policy()
-    return world(
+    return state(
         task(_status() if stored is None else stored, **spec),
         now,
         **{"job": _job(policy), "pods": (running_pod(),)} | known,
@@ -104,7 +104,7 @@ def _stalled(status: LongTaskStatus) -> tuple[str, str, float] | None:
             id="progress-alone-counts",
         ),
         pytest.param(
-            world(task(_status()), 1000, job=job(), pods=(running_pod(),)),
+            state(task(_status()), 1000, job=job(), pods=(running_pod(),)),
             Step("Running", "running", again=3602),
             None,
             id="no-policy",
@@ -164,7 +164,7 @@ def _stalled(status: LongTaskStatus) -> tuple[str, str, float] | None:
         ),
     ],
 )
-def test_when_work_counts_as_stalled(given: World, expected: Step, stalled: Any) -> None:
+def test_when_work_counts_as_stalled(given: TaskState, expected: Step, stalled: Any) -> None:
     after = plan(given)
     assert step(after) == expected
     assert _stalled(after.status) == stalled
@@ -208,11 +208,11 @@ def test_a_stall_is_told_then_decided_and_only_then_is_anything_stopped(policy: 
     assert step(told) == Step("Running", f"{RUNS}{EVIDENCE}{WHERE}", again=101)
     assert _stalled(told.status) == ("True", "NoReport", 100)
     stored = written(task(_status()), told)
-    assert step(plan(world(stored, 109, **known))) == Step("Running", f"{RUNS}{EVIDENCE}{WHERE}", again=110)
-    decided = plan(world(stored, 110, **known))
+    assert step(plan(state(stored, 109, **known))) == Step("Running", f"{RUNS}{EVIDENCE}{WHERE}", again=110)
+    decided = plan(state(stored, 110, **known))
     assert decided.status.message == f"stalled: {EVIDENCE}{WHERE}; ending the attempt"
     assert (decided.actions, _stalled(decided.status)) == ((), ("True", "StillNoReport", 100))
-    after = step(plan(world(written(stored, decided), 111, **known)))
+    after = step(plan(state(written(stored, decided), 111, **known)))
     assert after.actions == STOPS[policy.action]
     assert after.message == decided.status.message
 
@@ -291,7 +291,7 @@ def test_an_attempt_that_was_ended_for_it_is_recorded_as_such_and_the_next_one_s
     assert [each.reason for each in between.status.attempts] == ["Stalled"]
     assert step(between).message == "attempt 1 ended (Stalled, exit code 137); starting the next one"
     stored = written(task(_status(DECIDED)), between)
-    again = plan(world(stored, 130, job=_job(RETRY, failures=1), pods=(STOPPED, running_pod("b", 122)))).status
+    again = plan(state(stored, 130, job=_job(RETRY, failures=1), pods=(STOPPED, running_pod("b", 122)))).status
     assert [each.reason for each in again.attempts] == ["Stalled", None]
     assert (again.message, _stalled(again)) == ("running, attempt 2", ("False", "Reporting", 130))
 
@@ -388,7 +388,7 @@ def test_a_wait_for_an_answer_is_no_stall_and_the_time_counts_from_its_end() -> 
     )
     stored = written(task(_status(input_requests=[QUESTION])), waiting)
     answered = stored.model_copy(update={"spec": task(input_responses=[{"request_id": "go-on", "value": "true"}]).spec})
-    after = plan(world(answered, 600, job=_job(_policy()), pods=(running_pod(),)))
+    after = plan(state(answered, 600, job=_job(_policy()), pods=(running_pod(),)))
     assert step(after) == Step("Running", "running", again=660)
     assert _stalled(after.status) == ("False", "Reporting", 600)
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from longtask_api.longtask import LongTask, LongTaskStatus, Phase
-from longtask_operator.planning import activity, narration
+from longtask_operator.planning import active_time, task_events
 from longtask_operator.planning.plan import plan
-from longtask_operator.planning.world import World
+from longtask_operator.planning.state import TaskState
 from tests.unit.given import (
     JOB_REF,
     JOB_UID,
@@ -21,10 +21,10 @@ from tests.unit.given import (
     job,
     pod,
     running_pod,
+    state,
     status,
     step,
     task,
-    world,
     written,
 )
 
@@ -34,8 +34,8 @@ PENDING = status(Phase.PENDING)
 FAILED_ONCE = at_work(attempts=[attempt(end_time=at(50), reason="Error")])
 
 
-def _cancelled(before: LongTaskStatus | None = None, /, **known: Any) -> World:
-    return world(task(before, cancel_requested=True), 100, **{"job": job()} | known)
+def _cancelled(before: LongTaskStatus | None = None, /, **known: Any) -> TaskState:
+    return state(task(before, cancel_requested=True), 100, **{"job": job()} | known)
 
 
 @pytest.mark.parametrize(
@@ -110,12 +110,12 @@ def _cancelled(before: LongTaskStatus | None = None, /, **known: Any) -> World:
         ),
     ],
 )
-def test_what_a_cancel_does(given: World, phase: str, actions: tuple[str, ...]) -> None:
+def test_what_a_cancel_does(given: TaskState, phase: str, actions: tuple[str, ...]) -> None:
     assert step(plan(given)) == Step(phase, "cancelling", actions, again=110)
 
 
 def test_a_cancel_comes_before_a_wish_to_hold() -> None:
-    given = world(task(at_work(), cancel_requested=True, suspend=True), 100, job=job(), pods=(running_pod(),))
+    given = state(task(at_work(), cancel_requested=True, suspend=True), 100, job=job(), pods=(running_pod(),))
     assert step(plan(given)).actions == (STOP_RETRIES, "stop pod-a")
 
 
@@ -127,7 +127,7 @@ def test_a_cancelled_task_has_not_ended_while_its_pod_works() -> None:
 
 def test_a_held_task_that_is_cancelled_is_not_called_resumed() -> None:
     after = plan(_cancelled(held(50), job=job(suspend=True))).status
-    assert "Resumed" not in [reason for _, reason, _ in narration.events(held(50), after)]
+    assert "Resumed" not in [reason for _, reason, _ in task_events.for_change(held(50), after)]
 
 
 def test_a_cancel_that_waits_for_a_lost_node_says_so() -> None:
@@ -140,8 +140,8 @@ def test_a_cancel_that_waits_for_a_lost_node_says_so() -> None:
 OVER = "stopping: activeDeadlineSeconds is over"
 
 
-def _limited(now: float, before: LongTaskStatus, /, limit: int | None = None, **known: Any) -> World:
-    return world(task(before, active_deadline_seconds=limit), now, **{"job": job(), "pods": (running_pod(),)} | known)
+def _limited(now: float, before: LongTaskStatus, /, limit: int | None = None, **known: Any) -> TaskState:
+    return state(task(before, active_deadline_seconds=limit), now, **{"job": job(), "pods": (running_pod(),)} | known)
 
 
 @pytest.mark.parametrize(
@@ -192,14 +192,14 @@ def _limited(now: float, before: LongTaskStatus, /, limit: int | None = None, **
         ),
     ],
 )
-def test_the_deadline_counts_active_time(given: World, expected: Step) -> None:
+def test_the_deadline_counts_active_time(given: TaskState, expected: Step) -> None:
     assert step(plan(given)) == expected
 
 
 def test_held_time_does_not_count_against_the_deadline() -> None:
     stored = task(at_work(), active_deadline_seconds=100, suspend=True)
     gone = running_pod(gone=True)
-    stored = written(stored, plan(world(stored, 60, job=job(suspend=True, suspended_since=at(52)), pods=(gone,))))
+    stored = written(stored, plan(state(stored, 60, job=job(suspend=True, suspended_since=at(52)), pods=(gone,))))
     assert (stored.status.phase, stored.status.active_seconds, stored.status.active_since) == (
         Phase.SUSPENDED,
         50,
@@ -207,16 +207,16 @@ def test_held_time_does_not_count_against_the_deadline() -> None:
     )
 
     stored = _let_go(stored)
-    after = plan(world(stored, 9000, job=job(), pods=(gone, pod("b", 8999))))
+    after = plan(state(stored, 9000, job=job(), pods=(gone, pod("b", 8999))))
     assert after.status.active_since is None
     stored = written(stored, after)
 
-    after = plan(world(stored, 9010, job=job(), pods=(gone, running_pod("b", 8999))))
+    after = plan(state(stored, 9010, job=job(), pods=(gone, running_pod("b", 8999))))
     assert step(after) == Step("Running", "running, attempt 2", again=9050)
     assert (after.status.active_since, after.status.active_seconds) == (at(9000), 50)
     stored = written(stored, after)
 
-    after = plan(world(stored, 9050, job=job(), pods=(gone, running_pod("b", 8999))))
+    after = plan(state(stored, 9050, job=job(), pods=(gone, running_pod("b", 8999))))
     assert step(after).actions == (STOP_RETRIES, "stop pod-b")
 
 
@@ -224,14 +224,14 @@ def test_active_time_adds_up_over_two_holds() -> None:
     gone = running_pod("b", 200, gone=True)
     before = at_work(active_seconds=50, active_since=at(201), attempt_count=2, attempts=[attempt(2, "b", 201)])
     suspended = job(suspend=True, suspended_since=at(231))
-    after = plan(world(task(before, suspend=True), 240, job=suspended, pods=(gone,))).status
+    after = plan(state(task(before, suspend=True), 240, job=suspended, pods=(gone,))).status
     assert (after.active_seconds, after.active_since) == (80, None)
 
 
 def test_a_task_that_stays_held_keeps_its_active_time() -> None:
     before = held(60, active_seconds=50)
     suspended = job(suspend=True, suspended_since=at(52))
-    after = plan(world(task(before, suspend=True), 9000, job=suspended)).status
+    after = plan(state(task(before, suspend=True), 9000, job=suspended)).status
     assert (after.active_seconds, after.active_since) == (50, None)
 
 
@@ -254,7 +254,7 @@ def test_the_limit_is_the_tasks_own_or_the_templates_and_at_most_the_maximum(
     own: int | None, maximum: int | None, expected: int
 ) -> None:
     snapshot = SNAPSHOT.model_copy(update={"max_active_deadline_seconds": maximum})
-    assert activity.limit(task(active_deadline_seconds=own), snapshot) == expected
+    assert active_time.limit(task(active_deadline_seconds=own), snapshot) == expected
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_the_limit_is_the_tasks_own_or_the_templates_and_at_most_the_maximum(
 def test_the_active_period_begins_with_the_first_attempt_since_the_task_was_held(
     before: LongTaskStatus, expected: float | None
 ) -> None:
-    assert activity.opened(before, at(100)).active_since == (None if expected is None else at(expected))
+    assert active_time.started(before, at(100)).active_since == (None if expected is None else at(expected))
 
 
 @pytest.mark.parametrize(
@@ -286,5 +286,5 @@ def test_a_pause_adds_the_period_that_went_on(
     since: float | None, used: int | None, now: float, expected: int | None
 ) -> None:
     before = LongTaskStatus(active_since=None if since is None else at(since), active_seconds=used)
-    after = activity.paused(before, at(now))
+    after = active_time.stopped(before, at(now))
     assert (after.active_seconds, after.active_since) == (expected, None)

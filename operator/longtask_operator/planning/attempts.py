@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from longtask_api.longtask import Attempt, Failure, LongTaskStatus
-from longtask_operator.planning.diagnosis import DISRUPTIONS, EVICTED_BY_KUBELET, attempt_message, attempt_reason
 from longtask_operator.planning.done import COMPLETED, is_done
-from longtask_operator.planning.observed import JobView, PodView
+from longtask_operator.planning.failure_reasons import DISRUPTIONS, EVICTED_BY_KUBELET, attempt_message, attempt_reason
+from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 from longtask_operator.planning.stall import ended_by
 
 KEPT = 20
@@ -41,7 +41,7 @@ def how_it_ended(attempt: Attempt) -> str:
 
 def record(
     status: LongTaskStatus,
-    pods: Sequence[PodView],
+    pods: Sequence[PodSnapshot],
     *,
     suspended: bool,
     now: datetime,
@@ -92,7 +92,7 @@ def record(
     return Attempts(count, disruptions, newest)
 
 
-def failed_with(job: JobView, status: LongTaskStatus) -> Attempt | None:
+def failed_with(job: JobSnapshot, status: LongTaskStatus) -> Attempt | None:
     """The attempt with which a Job failed, by the record alone: its pods are gone. None where the Job has counted one
     that nobody saw. What the cluster took away, or a suspension, it does not count.
     """
@@ -108,7 +108,7 @@ def _is_counted(attempt: Attempt) -> bool:
     return attempt.reason not in NOT_COUNTED or (attempt.message or "").startswith(EVICTED_BY_KUBELET)
 
 
-def unrecorded(status: LongTaskStatus, pods: Sequence[PodView]) -> list[PodView]:
+def unrecorded(status: LongTaskStatus, pods: Sequence[PodSnapshot]) -> list[PodSnapshot]:
     """Those whose attempt's end is not recorded yet, without those of attempts that are no longer kept."""
     known = {attempt.pod_uid: attempt for attempt in status.attempts}
     oldest = _oldest_kept(status, pods)
@@ -119,7 +119,7 @@ def unrecorded(status: LongTaskStatus, pods: Sequence[PodView]) -> list[PodView]
     ]
 
 
-def _oldest_kept(status: LongTaskStatus, pods: Sequence[PodView]) -> datetime | None:
+def _oldest_kept(status: LongTaskStatus, pods: Sequence[PodSnapshot]) -> datetime | None:
     """Pods that were created before this are of attempts that are counted but no longer kept; None if all are kept."""
     if len(status.attempts) < KEPT:
         return None
@@ -135,7 +135,7 @@ def _without_its_pod(suspended: bool, cancelled: bool) -> str:
 
 
 def _attempt(
-    pod: PodView, before: Attempt | None, number: int, reason: str | None, now: datetime, message: str | None
+    pod: PodSnapshot, before: Attempt | None, number: int, reason: str | None, now: datetime, message: str | None
 ) -> Attempt:
     told = pod.decisive_termination
     return Attempt(
@@ -151,7 +151,7 @@ def _attempt(
     )
 
 
-def _end(pod: PodView, now: datetime) -> datetime:
+def _end(pod: PodSnapshot, now: datetime) -> datetime:
     if pod.termination is not None and pod.termination.finished is not None:
         return pod.termination.finished
     return now

@@ -8,7 +8,7 @@ from longtask_api import names
 from longtask_api.longtask import LongTask, TemplateSnapshot
 from longtask_api.parameters import environment_name
 from longtask_api.template import LongTaskTemplate, spec_hash
-from longtask_operator.planning.observed import JobView
+from longtask_operator.planning.snapshots import JobSnapshot
 
 TOKEN_VOLUME = {
     "name": names.REPORT_TOKEN_VOLUME,
@@ -37,7 +37,7 @@ def take_snapshot(template: LongTaskTemplate) -> TemplateSnapshot:
     )
 
 
-def result_schema(task: LongTask, job: JobView | None, template: LongTaskTemplate | None) -> str | None:
+def result_schema(task: LongTask, job: JobSnapshot | None, template: LongTaskTemplate | None) -> str | None:
     """What the result is held against, as JSON text. A Job that is gone took it along: then it is the template's, if
     that is still as it was when the task was started."""
     if job is not None:

@@ -6,13 +6,14 @@ Work is what the container does that does the work: what becomes of others besid
 from collections.abc import Iterable
 
 from longtask_api.longtask import LongTaskStatus
-from longtask_operator.planning.observed import JobView, PodView, newest
+from longtask_operator.planning.pod_selection import newest
+from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 
 COMPLETED = "Completed"
 """The reason of an attempt whose work is done."""
 
 
-def is_done(status: LongTaskStatus, pod: PodView, *, complete: bool = False) -> bool:
+def is_done(status: LongTaskStatus, pod: PodSnapshot, *, complete: bool = False) -> bool:
     """Whether the work left with 0, by itself or with a result.
 
     Work that is asked to leave and leaves with 0 may have saved half of it and gone: only a result says that it is
@@ -26,18 +27,18 @@ def is_done(status: LongTaskStatus, pod: PodView, *, complete: bool = False) -> 
     return (pod.left_by_itself and not stopped) or _gave_a_result(status, pod)
 
 
-def seems_done(status: LongTaskStatus, pod: PodView) -> bool:
+def seems_done(status: LongTaskStatus, pod: PodSnapshot) -> bool:
     """Whether nothing but that the work left with 0 says that it is done."""
     return is_done(status, pod) and not (_is_recorded_as_done(status, pod) or _gave_a_result(status, pod))
 
 
-def done_pod(job: JobView | None, pods: Iterable[PodView], status: LongTaskStatus) -> PodView | None:
+def done_pod(job: JobSnapshot | None, pods: Iterable[PodSnapshot], status: LongTaskStatus) -> PodSnapshot | None:
     """The newest pod whose work is done, once no container of it runs any more."""
     complete = job is not None and job.complete
     return newest(pod for pod in pods if pod.ended and is_done(status, pod, complete=complete))
 
 
-def decisive_pod(job: JobView | None, pods: Iterable[PodView], status: LongTaskStatus) -> PodView | None:
+def decisive_pod(job: JobSnapshot | None, pods: Iterable[PodSnapshot], status: LongTaskStatus) -> PodSnapshot | None:
     """The pod that tells how a Job ended: the one whose work is done, else of a failed Job the newest, else one whose
     work left with 0."""
     seen = list(pods)
@@ -45,20 +46,20 @@ def decisive_pod(job: JobView | None, pods: Iterable[PodView], status: LongTaskS
     return done_pod(job, seen, status) or newest(pod for pod in seen if failed or _left_with_0(pod))
 
 
-def attempt_number(status: LongTaskStatus, pod: PodView) -> int | None:
+def attempt_number(status: LongTaskStatus, pod: PodSnapshot) -> int | None:
     """The number of the attempt in the pod, once it is recorded."""
     return next((attempt.number for attempt in status.attempts if attempt.pod_uid == pod.uid), None)
 
 
-def _is_recorded_as_done(status: LongTaskStatus, pod: PodView) -> bool:
+def _is_recorded_as_done(status: LongTaskStatus, pod: PodSnapshot) -> bool:
     return any(attempt.pod_uid == pod.uid and attempt.reason == COMPLETED for attempt in status.attempts)
 
 
-def _left_with_0(pod: PodView) -> bool:
+def _left_with_0(pod: PodSnapshot) -> bool:
     return pod.termination is not None and pod.termination.exit_code == 0
 
 
-def _gave_a_result(status: LongTaskStatus, pod: PodView) -> bool:
+def _gave_a_result(status: LongTaskStatus, pod: PodSnapshot) -> bool:
     if pod.termination is not None and pod.termination.message.strip():
         return True
     stored = status.result

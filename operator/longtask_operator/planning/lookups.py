@@ -4,32 +4,39 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from longtask_api.longtask import LongTaskStatus
-from longtask_operator.planning import diagnosis
+from longtask_operator.planning import failure_reasons
 from longtask_operator.planning.done import decisive_pod, is_done, seems_done
-from longtask_operator.planning.observed import JobView, PodView, newest
+from longtask_operator.planning.pod_selection import newest
+from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 
 PATIENCE = timedelta(seconds=10)
 """After so long a pod should be there, and should have started."""
 
 
-def wants_refusals(job: JobView, pods: Sequence[PodView], now: datetime) -> bool:
+def wants_refusals(job: JobSnapshot, pods: Sequence[PodSnapshot], now: datetime) -> bool:
     """Whether a pod is missing that the Job controller should have created."""
     podless = not job.finished and not job.suspend and all(pod.ended for pod in pods)
     return podless and now > job.created + PATIENCE
 
 
-def may_have_been_told_to_leave(status: LongTaskStatus, pod: PodView) -> bool:
+def may_have_been_told_to_leave(status: LongTaskStatus, pod: PodSnapshot) -> bool:
     """Whether Events may tell that work which left with 0 did not do so by itself."""
-    return not pod.gone and seems_done(status, pod) and diagnosis.may_be_ended_by_kubelet(pod)
+    return not pod.gone and seems_done(status, pod) and failure_reasons.may_be_ended_by_kubelet(pod)
 
 
-def pod_to_ask_about(job: JobView, pods: Sequence[PodView], status: LongTaskStatus, now: datetime) -> PodView | None:
+def pod_to_ask_about(
+    job: JobSnapshot, pods: Sequence[PodSnapshot], status: LongTaskStatus, now: datetime
+) -> PodSnapshot | None:
     """The pod whose Events may tell what its status does not: why it does not start, or what ended its work."""
     if job.finished:
         pod = decisive_pod(job, pods, status)
-        if pod is None or is_done(status, pod, complete=job.complete) or not diagnosis.may_be_ended_by_kubelet(pod):
+        if (
+            pod is None
+            or is_done(status, pod, complete=job.complete)
+            or not failure_reasons.may_be_ended_by_kubelet(pod)
+        ):
             return None
         return pod
     waiting = newest(pod for pod in pods if not pod.ended and not pod.under_way and pod.node is not None)
     overdue = waiting is not None and now >= waiting.waits_since + PATIENCE
-    return waiting if overdue and waiting is not None and diagnosis.not_starting(waiting) is None else None
+    return waiting if overdue and waiting is not None and failure_reasons.not_starting(waiting) is None else None

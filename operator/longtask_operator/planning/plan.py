@@ -3,48 +3,49 @@
 from longtask_api import names
 from longtask_api.conditions import is_true
 from longtask_api.longtask import ConditionType, JobRef, Phase
-from longtask_operator.planning import activity, after_end, at_end, at_work, before_start, statuses
-from longtask_operator.planning.observed import JobView
+from longtask_operator.planning import active_time, cleanup, finished, pending, running, task_status
+from longtask_operator.planning.actions import Plan
+from longtask_operator.planning.snapshots import JobSnapshot
+from longtask_operator.planning.state import TaskState
 from longtask_operator.planning.stopping import delete_pods
-from longtask_operator.planning.world import Plan, World
 
 
-def plan(world: World) -> Plan:
+def plan(state: TaskState) -> Plan:
     """The next step for the task. Running it again, or after a crash at any point, is right."""
-    task = world.task
+    task = state.task
     reference = task.status.job_ref
     if task.metadata.deletion_timestamp is not None:
-        return Plan(task.status, delete_pods(pod for pod in world.pods if pod.orphaned))
+        return Plan(task.status, delete_pods(pod for pod in state.pods if pod.orphaned))
     if task.is_terminal:
-        return after_end.after_end(world)
-    if world.job is not None and (reference is None or world.job.uid == reference.uid):
-        return _with_job(world, world.job)
-    known = before_start.bound(world)
+        return cleanup.cleanup_plan(state)
+    if state.job is not None and (reference is None or state.job.uid == reference.uid):
+        return _with_job(state, state.job)
+    known = pending.bound(state)
     if known.task.status.job_ref is not None:
-        return at_end.job_gone(known, known.task.status.job_ref)
-    return before_start.before_start(world)
+        return finished.job_gone(known, known.task.status.job_ref)
+    return pending.pending_plan(state)
 
 
-def _with_job(world: World, job: JobView) -> Plan:
-    snapshot = job.snapshot or world.task.status.template_snapshot
+def _with_job(state: TaskState, job: JobSnapshot) -> Plan:
+    snapshot = job.snapshot or state.task.status.template_snapshot
     if snapshot is None:
-        status = statuses.observed(world, world.task.status)
-        return Plan(statuses.unfinished(world, status, Phase.PENDING, _without_terms(job)))
-    status = statuses.observed(world, world.task.status).model_copy(
+        status = task_status.with_generation(state, state.task.status)
+        return Plan(task_status.in_progress(state, status, Phase.PENDING, _without_terms(job)))
+    status = task_status.with_generation(state, state.task.status).model_copy(
         update={"job_ref": JobRef(name=job.name, uid=job.uid), "template_snapshot": snapshot}
     )
-    status = statuses.with_condition(world, status, ConditionType.ACCEPTED, "True", "Accepted", "")
-    status = statuses.recorded(world, status, suspended=job.suspend)
+    status = task_status.with_condition(state, status, ConditionType.ACCEPTED, "True", "Accepted", "")
+    status = task_status.with_attempts(state, status, suspended=job.suspend)
     if not (job.suspend and is_true(status.conditions, ConditionType.SUSPENDED)):
-        status = activity.opened(status, world.now)
+        status = active_time.started(status, state.now)
     if job.complete:
-        return at_end.completed(world, job, status)
+        return finished.completed(state, job, status)
     if job.failed_reason is not None:
-        return at_end.failed(world, job, status, snapshot)
-    return at_work.at_work(world, job, status, snapshot)
+        return finished.failed(state, job, status, snapshot)
+    return running.running_plan(state, job, status, snapshot)
 
 
-def _without_terms(job: JobView) -> str:
+def _without_terms(job: JobSnapshot) -> str:
     """Of a Job whose annotation was made unreadable before status had it too."""
     return (
         f"the terms of Job {job.name} are not known: its annotation {names.ANNOTATION_SNAPSHOT} cannot be read. Put it "

@@ -9,13 +9,13 @@ from longtask_api.bounds import excess
 from longtask_api.longtask import Failure, LongTaskStatus
 from longtask_api.reports import JSON_MEDIA_TYPE, MAX_ARTIFACTS, Artifact, Result
 from longtask_operator.planning.done import attempt_number
-from longtask_operator.planning.observed import PodView
+from longtask_operator.planning.snapshots import PodSnapshot
 
 LARGEST_INTEGER = 2**63 - 1
 """JSON storage of the API server keeps larger ones as floating point."""
 
 
-def final_result(status: LongTaskStatus, pod: PodView | None) -> Result | Failure:
+def final_result(status: LongTaskStatus, pod: PodSnapshot | None) -> Result | Failure:
     """What the attempt in the pod, which succeeded, gave; artifacts that were uploaded are kept in any case.
 
     Without a pod, of which nobody saw the end, it was the last attempt that is recorded, if that did not fail.
@@ -44,7 +44,7 @@ def checkable(result: Result) -> Any:
     return result.value if result.value is not None else result.text
 
 
-def _number(status: LongTaskStatus, pod: PodView | None) -> int | None:
+def _number(status: LongTaskStatus, pod: PodSnapshot | None) -> int | None:
     if pod is not None:
         return attempt_number(status, pod)
     last = status.attempts[-1] if status.attempts else None

@@ -1,76 +1,237 @@
-"""Work that goes on, with its Job or without."""
+"""A task whose Job has not ended: it starts, runs, is held, or is being stopped."""
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import timedelta
 
-from longtask_api.conditions import Condition
-from longtask_api.longtask import Attempt, ConditionType, LongTaskStatus, Phase, StallAction, StallPolicy
-from longtask_operator.planning import questions, stall, statuses
-from longtask_operator.planning.observed import PodView
-from longtask_operator.planning.world import LOOK_AGAIN, NEXT_STEP, QUIET, Action, Plan, World
+from longtask_api.base import rfc3339
+from longtask_api.conditions import find
+from longtask_api.longtask import (
+    Attempt,
+    ConditionType,
+    Failure,
+    LongTaskStatus,
+    Phase,
+    StallAction,
+    StallPolicy,
+    TemplateSnapshot,
+)
+from longtask_operator.planning import active_time, failure_reasons, task_status
+from longtask_operator.planning.actions import Action, DeleteJob, Plan, SetSuspend, StopPod, StopRetries
+from longtask_operator.planning.attempts import how_it_ended
+from longtask_operator.planning.done import COMPLETED, done_pod, is_done
+from longtask_operator.planning.failure_reasons import StartProblem
+from longtask_operator.planning.live_pod import continue_work, settle_until
+from longtask_operator.planning.pod_selection import newest, working_pod
+from longtask_operator.planning.policy import LOOK_AGAIN, NODE_SILENCE, QUIET
+from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
+from longtask_operator.planning.state import TaskState
+from longtask_operator.planning.stopping import silent_node, stop_pods
 
 
-def goes_on(
-    world: World,
-    status: LongTaskStatus,
-    policy: StallPolicy | None,
-    message: str,
-    pod: PodView,
-    end: tuple[Action, ...],
+def running_plan(state: TaskState, job: JobSnapshot, status: LongTaskStatus, snapshot: TemplateSnapshot) -> Plan:
+    task, live = state.task, [pod for pod in state.pods if not pod.ended]
+    done = done_pod(job, state.pods, status)
+    if done is not None and done.phase == "Failed":
+        return _stopping(state, job, status, Phase.RUNNING, "the work is done; ending its Job")
+    if task.spec.cancel_requested:
+        phase = Phase.RUNNING if any(pod.started for pod in live) else Phase.PENDING
+        return _stopping(state, job, status, phase, "cancelling")
+    # What others have suspended, a queue such as Kueue or a person, is theirs to let go. Where they let go what
+    # LongTask had suspended, the note is still to be changed: else the next suspend would be taken for done.
+    hold = task.spec.suspend and not job.suspend and not job.held
+    if hold or (not task.spec.suspend and job.held):
+        return Plan(task.status, (SetSuspend(job, hold),), look_again=state.now + LOOK_AGAIN)
+    if job.suspend:
+        return _held(state, job, status, live)
+    status = task_status.with_condition_if_set(state, status, ConditionType.SUSPENDED, "False", "Resumed")
+    end = active_time.deadline(status, active_time.limit(task, snapshot))
+    if end is not None and state.now >= end:
+        return _stopping(state, job, status, Phase.RUNNING, "stopping: activeDeadlineSeconds is over")
+    if (status.disruption_count or 0) > snapshot.max_disruptions:
+        return _too_many_disruptions(state, status, snapshot)
+    after = _state(state, job, status, snapshot, live)
+    if task.spec.suspend:
+        let_go = f"{after.status.message}; spec.suspend is true, but somebody else has let Job {job.name} go on"
+        after = replace(after, status=after.status.model_copy(update={"message": failure_reasons.fitted(let_go)}))
+    return replace(after, look_again=min((t for t in (after.look_again, end) if t is not None), default=None))
+
+
+def _by_others(status: LongTaskStatus) -> bool:
+    held = find(status.conditions, ConditionType.SUSPENDED)
+    return held is not None and held.status == "True" and held.reason == HELD_BY_OTHERS
+
+
+SUSPENDED, HELD_BY_OTHERS = "Suspended", "HeldByOthers"
+"""Reasons of the Suspended condition while it is True."""
+
+
+def _stopping(state: TaskState, job: JobSnapshot, status: LongTaskStatus, phase: Phase, why: str) -> Plan:
+    silent = silent_node(state.now, state.pods)
+    message = f"{why}, but {silent.message}. {silent.hint}" if silent else why
+    stopping = task_status.in_progress(state, status, phase, message, silent)
+    return Plan(stopping, _stop(job, state.pods), look_again=state.now + LOOK_AGAIN)
+
+
+def _stop(job: JobSnapshot, pods: tuple[PodSnapshot, ...]) -> tuple[Action, ...]:
+    """End the work and keep its log; where nothing has run there is no log, and the Job goes."""
+    live = [pod for pod in pods if not pod.ended]
+    if job.deleting:
+        return stop_pods(live)
+    nothing_ran = not job.failures and all(pod.gone for pod in pods)
+    if job.suspend or nothing_ran or any(pod.node is None for pod in live):
+        return (DeleteJob(job),)
+    retries: tuple[Action, ...] = () if job.backoff_limit == 0 else (StopRetries(job),)
+    return retries + tuple(StopPod(pod) for pod in live if pod.deadline is None or pod.deadline > 1)
+
+
+def _held(state: TaskState, job: JobSnapshot, status: LongTaskStatus, live: list[PodSnapshot]) -> Plan:
+    if live or job.terminating:
+        silent = silent_node(state.now, live)
+        message = silent.message if silent else "suspending: waiting for the pod to end"
+        suspending = task_status.in_progress(state, status, Phase.RUNNING, message, silent)
+        return Plan(suspending, look_again=state.now + LOOK_AGAIN)
+    phase, message = Phase.SUSPENDED, "suspended; set spec.suspend to false to go on"
+    if not state.task.spec.suspend:
+        phase, message = Phase.QUEUED, f"queued: somebody other than LongTask holds Job {job.name}; they let it go on"
+    reason = SUSPENDED if state.task.spec.suspend and not _by_others(status) else HELD_BY_OTHERS
+    status = active_time.stopped(status, job.suspended_since or state.now)
+    status = task_status.with_condition(state, status, ConditionType.SUSPENDED, "True", reason, message)
+    status = task_status.with_condition_if_set(state, status, ConditionType.STALLED, "False", "Suspended")
+    return Plan(task_status.in_progress(state, status, phase, message))
+
+
+def _state(
+    state: TaskState, job: JobSnapshot, status: LongTaskStatus, snapshot: TemplateSnapshot, live: list[PodSnapshot]
 ) -> Plan:
-    """The work in the pod runs, waits for an answer, or has stalled: then `end` ends the attempt, where the policy is
-    to act."""
-    stalled = stall.in_force(status, policy, pod) if policy is not None else None
-    if policy is not None and stalled is not None and stall.is_decided(stalled, policy, pod):
-        # The stored condition has decided it: the write of it would have met a report that was not seen yet.
-        stopping = statuses.unfinished(world, status, Phase.RUNNING, _ending(stalled.message))
-        return Plan(stopping, end, look_again=world.now + LOOK_AGAIN)
-    asked = questions.open_questions(world.task, world.now)
-    if asked:
-        if policy is not None:
-            status = statuses.with_condition(world, status, ConditionType.STALLED, "Unknown", "WaitingForInput", "")
-        waiting = statuses.unfinished(world, status, Phase.WAITING_FOR_INPUT, questions.in_words(asked))
-        return Plan(waiting, look_again=questions.first_expiry(asked))
-    if policy is None:
-        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message))
-    if stalled is not None:
-        return _still_silent(world, status, policy, stalled, message)
-    return _watched(world, status, policy, pod, message)
+    """Running, or waiting for a pod to start, with what keeps it from starting."""
+    silent = silent_node(state.now, live)
+    if silent is not None:
+        return Plan(task_status.in_progress(state, status, Phase.RUNNING, silent.in_words, silent))
+    if not any(pod.under_way for pod in live):
+        return _starting(state, job, status, snapshot, live)
+    number = status.attempt_count or 1
+    message = "running" if number == 1 else f"running, attempt {number}"
+    working = working_pod(live)
+    if working is None and any(pod.preparing for pod in live):
+        return _preparing(state, status, live, message)
+    if working is None:
+        until = settle_until(state, status.attempts[-1] if status.attempts else None)
+        if until is not None:
+            return Plan(status, look_again=until, defer_status=True)
+        message = _ended_but_its_pod(status, live) or message
+        overdue = [pod.deleted + NODE_SILENCE for pod in live if pod.deleted is not None]
+        return Plan(
+            task_status.in_progress(state, status, Phase.RUNNING, message), look_again=min(overdue, default=None)
+        )
+    end = _end_attempt(job, state.pods, snapshot.stall, working)
+    return continue_work(state, status, snapshot.stall, message, working, end)
 
 
-def _watched(world: World, status: LongTaskStatus, policy: StallPolicy, pod: PodView, message: str) -> Plan:
-    """It must tell something from time to time."""
-    status = statuses.with_condition_if_set(world, status, ConditionType.STALLED, "False", "Reporting")
-    due = stall.due(status, policy, pod.running_since or world.now, world.attended)
-    if due is None or world.now < due:
-        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=due)
-    evidence = stall.evidence(status, pod, world.usage, world.now)
-    status = statuses.with_condition(world, status, ConditionType.STALLED, "True", stall.REASON, evidence)
-    message = f"{message}, but stalled: {evidence}"
-    return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=world.now + NEXT_STEP)
+def _end_attempt(
+    job: JobSnapshot, pods: tuple[PodSnapshot, ...], policy: StallPolicy | None, pod: PodSnapshot
+) -> tuple[Action, ...]:
+    """What ends work that has stalled: for good, or so that the Job tries again."""
+    if policy is not None and policy.action is StallAction.FAIL:
+        return _stop(job, pods)
+    return () if job.deleting or pod.deadline == 1 else (StopPod(pod),)
 
 
-def _still_silent(world: World, status: LongTaskStatus, policy: StallPolicy, stalled: Condition, message: str) -> Plan:
-    """It is said; a report would refute it. Where the policy acts, the end is decided after a while, in a write of its
-    own, which meets a report that was not seen yet."""
-    message = f"{message}, but stalled: {stalled.message}"
-    if policy.action is StallAction.NOTHING:
-        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message))
-    decision = stall.decision_due(stalled, world.attended)
-    if world.now < decision:
-        return Plan(statuses.unfinished(world, status, Phase.RUNNING, message), look_again=decision)
-    status = statuses.with_condition(world, status, ConditionType.STALLED, "True", stall.DECIDED, stalled.message)
-    decided = statuses.unfinished(world, status, Phase.RUNNING, _ending(stalled.message))
-    return Plan(decided, look_again=world.now + NEXT_STEP)
+def _preparing(state: TaskState, status: LongTaskStatus, live: list[PodSnapshot], message: str) -> Plan:
+    """An init container runs. Most are done in a moment, which is not worth a write."""
+    init = next(pod.preparing for pod in live if pod.preparing is not None)
+    since = init.running_since or state.now
+    message = f"{message}: init container {init.name} runs since {rfc3339(since)}"
+    quiet = state.is_near(since, QUIET)
+    again = since + QUIET if quiet else None
+    return Plan(task_status.in_progress(state, status, Phase.RUNNING, message), look_again=again, defer_status=quiet)
 
 
-def _ending(evidence: str) -> str:
-    return f"stalled: {evidence}; ending the attempt"
-
-
-def settled(world: World, last: Attempt | None) -> datetime | None:
-    """Until when it may be left open what follows the end of the attempt's container; None when it is not."""
-    pod = next((pod for pod in world.pods if last is not None and pod.uid == last.pod_uid), None)
-    if pod is None or pod.termination is None or pod.termination.finished is None:
+def _ended_but_its_pod(status: LongTaskStatus, live: list[PodSnapshot]) -> str | None:
+    """What is waited for once the work has ended, and its pod has not."""
+    pod = newest(pod for pod in live if pod.termination is not None)
+    if pod is None or pod.termination is None:
         return None
-    finished = pod.termination.finished
-    return finished + QUIET if world.is_near(finished, QUIET) else None
+    code = pod.termination.exit_code
+    how = "the work is done" if is_done(status, pod) else f"the work has ended (exit code {code})"
+    still = [each.name for each in pod.of_kind("beside") if each.termination is None]
+    whom = f"container {' and '.join(still)}" if still else "its pod"
+    problem = failure_reasons.not_starting_beside(pod)
+    return f"{how}; waiting for {whom} to end{f': {problem.message}' if problem else ''}"
+
+
+def _starting(
+    state: TaskState, job: JobSnapshot, status: LongTaskStatus, snapshot: TemplateSnapshot, live: list[PodSnapshot]
+) -> Plan:
+    """No pod works: the first one is on its way, or the next one, or the Job is about to end."""
+    last = status.attempts[-1] if status.attempts else None
+    until = settle_until(state, last)
+    if not live and until is not None:
+        return Plan(status, look_again=until, defer_status=True)
+    if not live and last is not None and last.reason == COMPLETED:
+        return Plan(
+            task_status.in_progress(state, status, Phase.RUNNING, "the work is done; waiting for its Job to say so")
+        )
+    resumed = task_status.resumed(status) or job.created
+    ended = last.end_time if last is not None and last.end_time is not None else job.created
+    since = live[-1].waits_since if live else max(job.created, resumed, ended)
+    problem = (
+        failure_reasons.not_starting(live[-1], state.events or ())
+        if live
+        else failure_reasons.not_created(state.refusals, since)
+    )
+    retry_gap = not live and ended > resumed and problem is None
+    give_up = since + timedelta(seconds=snapshot.start_timeout_seconds)
+    if state.now >= give_up and not retry_gap:
+        return _never_started(state, status, snapshot, problem)
+    message = _waiting_message(status, last, problem, live)
+    prepared = bool(live) and live[-1].started is not None
+    begun = since if prepared else job.created
+    quiet_until = begun + QUIET
+    quiet = problem is None and state.is_near(begun, QUIET) and (prepared or state.task.status.job_ref is None)
+    # Only Events tell more of a pod whose status says nothing.
+    told = bool(live) and (failure_reasons.not_starting(live[-1]) is not None or live[-1].node is None)
+    again = state.now + LOOK_AGAIN
+    if live:
+        again = give_up if told else min(give_up, again)
+    return Plan(
+        task_status.in_progress(state, status, Phase.PENDING, message, problem),
+        look_again=quiet_until if quiet else again,
+        defer_status=quiet,
+    )
+
+
+def _waiting_message(
+    status: LongTaskStatus, last: Attempt | None, problem: StartProblem | None, live: list[PodSnapshot]
+) -> str:
+    if problem is not None:
+        return problem.in_words
+    if last is not None and not live:
+        return f"attempt {status.attempt_count} ended ({how_it_ended(last)}); starting the next one"
+    return "waiting for the pod to start"
+
+
+def _never_started(
+    state: TaskState, status: LongTaskStatus, snapshot: TemplateSnapshot, problem: StartProblem | None
+) -> Plan:
+    seconds = snapshot.start_timeout_seconds
+    if problem is None:
+        failure = Failure(
+            reason="StartTimeout",
+            message=f"no pod started to work within {seconds} s",
+            hint=f"See `kubectl get events -n {state.task.metadata.namespace}`, or raise startTimeoutSeconds in the "
+            "template.",
+        )
+    else:
+        message = f"gave up after {seconds} s: {problem.message}"
+        failure = Failure(reason=problem.reason, message=failure_reasons.fitted(message), hint=problem.hint)
+    return task_status.terminal(state, status, Phase.FAILED, failure=failure, at=state.now)
+
+
+def _too_many_disruptions(state: TaskState, status: LongTaskStatus, snapshot: TemplateSnapshot) -> Plan:
+    failure = Failure(
+        reason="TooManyDisruptions",
+        message=f"the cluster took the pod away {status.disruption_count} times; "
+        f"the template allows {snapshot.max_disruptions}",
+        hint="Start it again when the cluster is calm, or raise retry.maxDisruptions in the LongTaskTemplate.",
+    )
+    return task_status.terminal(state, status, Phase.FAILED, failure=failure, at=state.now)

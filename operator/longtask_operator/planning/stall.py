@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from longtask_api.conditions import Condition, find, is_true
 from longtask_api.longtask import ConditionType, LongTaskStatus, StallAction, StallPolicy
-from longtask_operator.planning.observed import PodUsage, PodView
+from longtask_operator.planning.snapshots import PodSnapshot, PodUsage
 
 REASON = "NoReport"
 """Of the condition while a report would refute it."""
@@ -47,7 +47,7 @@ def decision_due(condition: Condition, attended: datetime | None = None) -> date
     return max(_heard([condition.last_transition_time], attended)) + GRACE
 
 
-def in_force(status: LongTaskStatus, policy: StallPolicy, pod: PodView) -> Condition | None:
+def in_force(status: LongTaskStatus, policy: StallPolicy, pod: PodSnapshot) -> Condition | None:
     """The condition, if it says that the attempt in the pod, whose work has started, has stalled and nothing refutes
     it."""
     condition = find(status.conditions, ConditionType.STALLED)
@@ -59,7 +59,7 @@ def in_force(status: LongTaskStatus, policy: StallPolicy, pod: PodView) -> Condi
     return condition if newest + timedelta(seconds=policy.timeout_seconds) <= condition.last_transition_time else None
 
 
-def is_decided(condition: Condition, policy: StallPolicy, pod: PodView) -> bool:
+def is_decided(condition: Condition, policy: StallPolicy, pod: PodSnapshot) -> bool:
     """Whether the attempt in the pod, of which the condition tells, is to be ended, whatever it tells now.
 
     An earlier version decided it with the first reason: then the stop of the pod says so.
@@ -68,7 +68,7 @@ def is_decided(condition: Condition, policy: StallPolicy, pod: PodView) -> bool:
 
 
 def ended_by(
-    status: LongTaskStatus, pod: PodView, *, cancelled: bool = False, deadline: datetime | None = None
+    status: LongTaskStatus, pod: PodSnapshot, *, cancelled: bool = False, deadline: datetime | None = None
 ) -> Condition | None:
     """The condition, if the pod was stopped because its work had stalled. Where that was decided by an earlier version,
     nothing but the stop tells of it: it may be that of a task that was cancelled, or whose `deadline` had come.
@@ -89,7 +89,7 @@ def is_news(before: LongTaskStatus, after: LongTaskStatus) -> bool:
     return is_true(after.conditions, ConditionType.STALLED) and not is_true(before.conditions, ConditionType.STALLED)
 
 
-def evidence(status: LongTaskStatus, pod: PodView, usage: PodUsage | None, now: datetime) -> str:
+def evidence(status: LongTaskStatus, pod: PodSnapshot, usage: PodUsage | None, now: datetime) -> str:
     """How long the work has told nothing, what it told last, and what its pod does."""
     silent = int((now - max([*_told(status), *([pod.work_started] if pod.work_started else [])])).total_seconds())
     cpu = "" if usage is None else f" and uses {usage.cpu:.3f} CPU cores"

@@ -10,7 +10,7 @@ from longtask_api.longtask import LongTask
 from longtask_operator.cache import Cache
 from longtask_operator.cluster import Cluster
 from longtask_operator.metrics import METRICS
-from longtask_operator.planning.observed import PodView
+from longtask_operator.planning.snapshots import PodSnapshot
 from longtask_operator.task_api.errors import Refusal, later
 from longtask_operator.task_api.limits import Limits, Share
 from longtask_runtime.authentication import Identity, Memory, Refused, TokenReviewer, Unavailable
@@ -28,7 +28,7 @@ class Attempt:
 
     task: LongTask
     number: int
-    pod: PodView
+    pod: PodSnapshot
     share: Share
     """The memory that this call may take."""
 
@@ -64,7 +64,7 @@ class Pods:
         self._reviewer = reviewer
         self._accounts = f"system:serviceaccount:{namespace}:"
         self._limits = limits
-        self._looked_up: Memory[str, PodView | None] = Memory()
+        self._looked_up: Memory[str, PodSnapshot | None] = Memory()
 
     @asynccontextmanager
     async def admitted(self, token: str) -> AsyncIterator[Attempt]:
@@ -75,7 +75,7 @@ class Pods:
         with self._limits.calls.one(uid), self._limits.room.share(uid) as share:
             yield Attempt(task, number, pod, share)
 
-    async def _known(self, token: str) -> tuple[LongTask, int, PodView]:
+    async def _known(self, token: str) -> tuple[LongTask, int, PodSnapshot]:
         identity = await _identity(self._reviewer, token)
         uid, name = (next(iter(identity.extra.get(key, ())), "") for key in (POD_UID, POD_NAME))
         try:
@@ -85,7 +85,7 @@ class Pods:
         except Refusal as refusal:
             raise _counted(refusal, identity.username, pod=name) from None
 
-    async def _pod(self, uid: str, name: str) -> PodView:
+    async def _pod(self, uid: str, name: str) -> PodSnapshot:
         pod = self._cache.pod(uid)
         if pod is None or (pod.phase == "Pending" and not pod.gone):
             # The watch may be late. A stranger that keeps calling costs one look now and then.
@@ -97,7 +97,7 @@ class Pods:
             raise _forbidden("NotATaskPod", f"pod {name} does not work for a LongTask")
         return pod
 
-    def _task(self, pod: PodView) -> LongTask:
+    def _task(self, pod: PodSnapshot) -> LongTask:
         task = self._cache.tasks.get(pod.task_uid)
         if task is None and self._cache.was_deleted(pod.task_uid):
             raise Refusal(HTTPStatus.CONFLICT, "TaskEnded", f"task {pod.task_uid} is gone; nothing is taken for it")
@@ -108,7 +108,7 @@ class Pods:
             raise Refusal(HTTPStatus.CONFLICT, "TaskEnded", detail)
         return task
 
-    def _attempt(self, pod: PodView) -> tuple[LongTask, int, PodView]:
+    def _attempt(self, pod: PodSnapshot) -> tuple[LongTask, int, PodSnapshot]:
         task = self._task(pod)
         if pod.ended:
             raise _forbidden("PodNotRunning", f"pod {pod.name} has ended; only a running one may report")

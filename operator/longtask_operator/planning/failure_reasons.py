@@ -8,7 +8,7 @@ from datetime import datetime
 
 from longtask_api.longtask import Attempt, Failure
 from longtask_operator.planning import failure_sentence
-from longtask_operator.planning.observed import ContainerView, JobView, PodEvent, PodView, Termination
+from longtask_operator.planning.snapshots import ContainerSnapshot, JobSnapshot, PodEvent, PodSnapshot, Termination
 
 LOG_TAIL_LIMIT = 8192
 SHORT_LOG_TAIL_LIMIT = 4096
@@ -33,7 +33,7 @@ EVICTED_BY_KUBELET = "kubelet evicted the pod"
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class StartProblem:
     """What keeps work from starting or going on; it may still pass."""
 
     reason: str
@@ -47,7 +47,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class PodCreateFailure:
     """A pod that the API server would not let the Job controller create."""
 
     at: datetime
@@ -148,32 +148,34 @@ _UNSCHEDULABLE_CAUSES = (
 """What kubelet and scheduler say, in lower case, and what can be done; the first that is found counts."""
 
 
-def not_starting(pod: PodView, events: Sequence[PodEvent] = ()) -> Trouble | None:
+def not_starting(pod: PodSnapshot, events: Sequence[PodEvent] = ()) -> StartProblem | None:
     """What keeps the next container of a pod from starting; None while nothing is wrong. Its Events are asked last:
     they may be old."""
     if pod.unschedulable is not None:
         hint = _hint(_UNSCHEDULABLE_CAUSES, pod.unschedulable, UNSCHEDULABLE_HINT)
-        return Trouble("Unschedulable", f"no node takes the pod: {pod.unschedulable}", hint)
+        return StartProblem("Unschedulable", f"no node takes the pod: {pod.unschedulable}", hint)
     if pod.gates:
-        return Trouble("SchedulingGated", f"scheduling gates hold the pod back: {', '.join(pod.gates)}", GATES_HINT)
+        return StartProblem(
+            "SchedulingGated", f"scheduling gates hold the pod back: {', '.join(pod.gates)}", GATES_HINT
+        )
     work = _waiting("the container", pod.waiting_reason, pod.waiting_message)
     others = (_not_starting(each) for each in pod.others)
-    first = next((trouble for trouble in (*others, work) if trouble is not None), None)
+    first = next((problem for problem in (*others, work) if problem is not None), None)
     return first or _newest_warning(pod, events)
 
 
-def not_starting_beside(pod: PodView) -> Trouble | None:
+def not_starting_beside(pod: PodSnapshot) -> StartProblem | None:
     """What keeps a container beside the work from starting."""
-    troubles = (_not_starting(each) for each in pod.of_kind("beside"))
-    return next((trouble for trouble in troubles if trouble is not None), None)
+    problems = (_not_starting(each) for each in pod.of_kind("beside"))
+    return next((problem for problem in problems if problem is not None), None)
 
 
-def _not_starting(container: ContainerView) -> Trouble | None:
+def _not_starting(container: ContainerSnapshot) -> StartProblem | None:
     name = f"{_KINDS[container.kind]} {container.name}"
     ended = container.last_termination or container.termination
     if container.kind == "sidecar" and ended is not None and ended.exit_code != 0:
         told = failure_sentence.told(ended.message, None)
-        return Trouble(
+        return StartProblem(
             "CrashLoopBackOff", f"{name} ends again and again: {_how(ended)}{f': {told}' if told else ''}", SIDECAR_HINT
         )
     return _waiting(name, container.waiting_reason, container.waiting_message)
@@ -182,7 +184,7 @@ def _not_starting(container: ContainerView) -> Trouble | None:
 _KINDS = {"init": "init container", "sidecar": "sidecar", "beside": "container"}
 
 
-def _waiting(name: str, reason: str | None, message: str) -> Trouble | None:
+def _waiting(name: str, reason: str | None, message: str) -> StartProblem | None:
     if reason not in _WAITING:
         return None
     word, hint = _WAITING[reason]
@@ -192,10 +194,10 @@ def _waiting(name: str, reason: str | None, message: str) -> Trouble | None:
         hint = _hint(_IMAGE_CAUSES, message, IMAGE_HINT)
     elif hint == CONFIG_HINT:
         hint = _hint(_CONFIG_CAUSES, message, CONFIG_HINT)
-    return Trouble(word, f"{name} cannot start: {message or reason}", hint)
+    return StartProblem(word, f"{name} cannot start: {message or reason}", hint)
 
 
-def _newest_warning(pod: PodView, events: Sequence[PodEvent]) -> Trouble | None:
+def _newest_warning(pod: PodSnapshot, events: Sequence[PodEvent]) -> StartProblem | None:
     """What was said of the pod since its next container should start; that it found no node is over."""
     told = [event for event in events if event.warning and event.at >= pod.waits_since]
     news = max(
@@ -205,26 +207,26 @@ def _newest_warning(pod: PodView, events: Sequence[PodEvent]) -> Trouble | None:
         return None
     probe = _probe(news)
     if probe is not None:
-        return Trouble(f"{probe}ProbeFailed", f"{news.container} is not ready: {news.message}", PROBE_HINT)
+        return StartProblem(f"{probe}ProbeFailed", f"{news.container} is not ready: {news.message}", PROBE_HINT)
     if news.reason == POST_START:
-        return Trouble("PostStartHookFailed", f"kubelet ended the work: {news.message}", HOOK_HINT)
+        return StartProblem("PostStartHookFailed", f"kubelet ended the work: {news.message}", HOOK_HINT)
     hint = _hint(_EVENT_CAUSES, news.message, EVENT_HINT)
-    return Trouble(_one_word(news.reason), f"the pod cannot start: {news.message}", hint)
+    return StartProblem(_one_word(news.reason), f"the pod cannot start: {news.message}", hint)
 
 
-def may_be_ended_by_kubelet(pod: PodView) -> bool:
+def may_be_ended_by_kubelet(pod: PodSnapshot) -> bool:
     """Whether the work ended as it does when kubelet ends it for a probe or a postStart hook: only Events tell."""
     return pod.probed and pod.termination is not None and _taken(pod, False) is None
 
 
-def ended_by_kubelet(pod: PodView, events: Sequence[PodEvent]) -> Trouble | None:
+def ended_by_kubelet(pod: PodSnapshot, events: Sequence[PodEvent]) -> StartProblem | None:
     """The probe or the hook for which kubelet ended the work, in its own words."""
     if pod.termination is None:
         return None
     told = [event for event in events if event.container == pod.container]
     hook = next((event for event in told if event.reason == POST_START), None)
     if hook is not None:
-        return Trouble("PostStartHookFailed", f"kubelet ended the work: {hook.message}", HOOK_HINT)
+        return StartProblem("PostStartHookFailed", f"kubelet ended the work: {hook.message}", HOOK_HINT)
     probes = [event for event in told if _probe(event) is not None]
     failed = max(probes, key=lambda event: event.at, default=None)
     if failed is None:
@@ -234,7 +236,7 @@ def ended_by_kubelet(pod: PodView, events: Sequence[PodEvent]) -> Trouble | None
     killed = any(event.reason == "Killing" and event.at >= failed.at for event in told)
     if pod.termination.signal is None and not killed:
         return None
-    return Trouble(f"{_probe(failed)}ProbeFailed", f"kubelet ended the work: {failed.message}", PROBE_HINT)
+    return StartProblem(f"{_probe(failed)}ProbeFailed", f"kubelet ended the work: {failed.message}", PROBE_HINT)
 
 
 def _probe(event: PodEvent) -> str | None:
@@ -251,19 +253,19 @@ def _hint(causes: Sequence[tuple[str, str]], message: str, otherwise: str) -> st
     return next((hint for pattern, hint in causes if re.search(pattern, message.lower())), otherwise)
 
 
-def not_created(refusals: Sequence[Refusal], since: datetime) -> Trouble | None:
+def not_created(refusals: Sequence[PodCreateFailure], since: datetime) -> StartProblem | None:
     """Why the Job controller could not create a pod, from the newest refusal that is not older than `since`."""
     newest = max(refusals, key=lambda refusal: refusal.at, default=None)
     if newest is None or newest.at < since:
         return None
     message = _without_what_changes(newest.message)
     if "violates PodSecurity" in message:
-        return Trouble("PodSecurityViolation", f"the namespace refuses the pod: {message}", POD_SECURITY_HINT)
+        return StartProblem("PodSecurityViolation", f"the namespace refuses the pod: {message}", POD_SECURITY_HINT)
     if "exceeded quota" in message:
-        return Trouble("QuotaExceeded", f"the namespace refuses the pod: {message}", QUOTA_HINT)
+        return StartProblem("QuotaExceeded", f"the namespace refuses the pod: {message}", QUOTA_HINT)
     if "must specify" in message:
-        return Trouble("QuotaExceeded", f"the namespace refuses the pod: {message}", NO_RESOURCES_HINT)
-    return Trouble("PodRefused", f"the pod could not be created: {message}", TEMPLATE_HINT)
+        return StartProblem("QuotaExceeded", f"the namespace refuses the pod: {message}", NO_RESOURCES_HINT)
+    return StartProblem("PodRefused", f"the pod could not be created: {message}", TEMPLATE_HINT)
 
 
 def _without_what_changes(message: str) -> str:
@@ -272,9 +274,9 @@ def _without_what_changes(message: str) -> str:
     return re.sub(r"used: .*?, (?=limited: )", "", message)
 
 
-def lost_node(pod: PodView) -> Trouble:
+def lost_node(pod: PodSnapshot) -> StartProblem:
     """A pod that should have ended but whose node does not say so."""
-    return Trouble(
+    return StartProblem(
         "NodeLost",
         f"node {pod.node} does not answer, so it is not known whether pod {pod.name} still works; "
         "nothing is started beside it",
@@ -284,7 +286,7 @@ def lost_node(pod: PodView) -> Trouble:
 
 
 def attempt_reason(
-    pod: PodView, *, done: bool, suspended: bool = False, stalled: bool = False, cancelled: bool = False
+    pod: PodSnapshot, *, done: bool, suspended: bool = False, stalled: bool = False, cancelled: bool = False
 ) -> str | None:
     """Why the attempt ended, in one word; None while it goes on. `done`: its work is; `stalled`: it was stopped for
     that; `cancelled`: the task was, so that a stop of the pod is no deadline of its own."""
@@ -309,7 +311,7 @@ def attempt_reason(
     return "Deleted" if pod.gone else "Error"
 
 
-def _taken(pod: PodView, cancelled: bool) -> str | None:
+def _taken(pod: PodSnapshot, cancelled: bool) -> str | None:
     """Who or what ended the pod, in one word; None where its containers did."""
     if cancelled and (_was_stopped(pod) or (pod.deleted is not None and pod.disruption is None)):
         return "Cancelled"
@@ -321,7 +323,7 @@ def _taken(pod: PodView, cancelled: bool) -> str | None:
     return "Deleted" if pod.deleted is not None and (killed or not pod.left_by_itself) else None
 
 
-def _was_stopped(pod: PodView) -> bool:
+def _was_stopped(pod: PodSnapshot) -> bool:
     """Whether LongTask ended it: no template gives an attempt a second, or it means the same."""
     return pod.deadline == 1 and pod.reason == "DeadlineExceeded"
 
@@ -333,15 +335,15 @@ def _one_word(reason: str) -> str:
 
 
 def failure(
-    job: JobView,
-    pod: PodView | None,
+    job: JobSnapshot,
+    pod: PodSnapshot | None,
     log: str | None,
     *,
     last: Attempt | None = None,
     total_deadline: Failure | None = None,
     stalled: str | None = None,
     memory: int | None = None,
-    ended_by: Trouble | None = None,
+    ended_by: StartProblem | None = None,
 ) -> Failure:
     """Why the Job failed. `last` is the attempt that it failed with, where only the record tells. `total_deadline` is
     what is told when the operator stopped the work for it, `stalled` the evidence when it did so because the work told
@@ -402,7 +404,7 @@ def _recorded(last: Attempt, total_deadline: Failure | None) -> Failure:
 
 
 def attempt_message(
-    pod: PodView, reason: str | None, log: str | None, total_deadline: Failure | None = None
+    pod: PodSnapshot, reason: str | None, log: str | None, total_deadline: Failure | None = None
 ) -> str | None:
     """Why an attempt that ended for this reason did so, in a sentence; None where reason and exit code say it all.
     `total_deadline` is what is told when the operator stopped it for that."""
@@ -426,7 +428,7 @@ def _stalled_hint(tail: str | None) -> str:
     return STALLED_HINT if tail is not None else STALLED_AND_SILENT_HINT
 
 
-def how_it_ended(pod: PodView, log: str | None) -> str:
+def how_it_ended(pod: PodSnapshot, log: str | None) -> str:
     """How the pod's attempt ended, in its own words too; empty where its end was not seen."""
     if _was_stopped(pod):
         return STOPPED
@@ -447,7 +449,9 @@ def over_total_deadline(seconds: int, setting: str) -> Failure:
     )
 
 
-def _explain(reason: str, pod: PodView, ended: Termination | None, told: str, memory: int | None) -> tuple[str, str]:
+def _explain(
+    reason: str, pod: PodSnapshot, ended: Termination | None, told: str, memory: int | None
+) -> tuple[str, str]:
     init = pod.failed_init
     if reason == "OOMKilled":
         memory_limit = init.memory_limit if init is not None else pod.memory_limit
@@ -498,17 +502,17 @@ def _tells_of(memory: int, limit: str | None) -> bool:
     return found is None or memory >= float(found[1]) * _UNITS[found[2]] / 2
 
 
-def _who(pod: PodView) -> str:
+def _who(pod: PodSnapshot) -> str:
     return "the work" if pod.failed_init is None else f"init container {pod.failed_init.name}"
 
 
-def failed_beside(pod: PodView) -> str | None:
+def failed_beside(pod: PodSnapshot) -> str | None:
     """What became of the containers beside work that is done; None where nothing went wrong."""
     failed = [each for each in pod.of_kind("beside") if each.termination and each.termination.exit_code]
     return "; ".join(_beside(pod, each, each.termination) for each in failed if each.termination) or None
 
 
-def _beside(pod: PodView, container: ContainerView, ended: Termination) -> str:
+def _beside(pod: PodSnapshot, container: ContainerSnapshot, ended: Termination) -> str:
     if pod.reason or pod.deleted is not None:
         return f"container {container.name} still ran and was ended with the pod"
     if ended.reason == "OOMKilled":

@@ -9,20 +9,19 @@ import pytest
 from longtask_api import names
 from longtask_api.longtask import LongTaskStatus
 from longtask_operator.planning.done import decisive_pod
-from longtask_operator.planning.observed import (
-    JobView,
+from longtask_operator.planning.pod_selection import end_is_seen, working_pod
+from longtask_operator.planning.snapshots import (
+    JobSnapshot,
     PodEvent,
-    PodView,
+    PodSnapshot,
     Termination,
     controller_uid,
-    end_is_seen,
-    job_view,
+    job_snapshot,
     pod_event,
-    pod_view,
-    remembering,
+    pod_snapshot,
+    pod_usage,
     task_of_job,
-    usage_view,
-    working_pod,
+    with_earlier_facts,
 )
 from tests.unit.given import JOB_UID, SNAPSHOT, TASK_UID, container, ended_pod, failed_init, job, pod, running_pod
 
@@ -101,32 +100,32 @@ def _condition(type_: str, status: str = "True", **fields: str) -> dict[str, str
     return {"type": type_, "status": status, "lastTransitionTime": "2026-03-01T10:00:30Z"} | fields
 
 
-def _job(part: str = "status", **fields: Any) -> JobView:
+def _job(part: str = "status", **fields: Any) -> JobSnapshot:
     document = deepcopy(JOB)
     document[part] |= fields
-    return job_view(document)
+    return job_snapshot(document)
 
 
-def _pod(part: str = "status", **fields: Any) -> PodView:
+def _pod(part: str = "status", **fields: Any) -> PodSnapshot:
     document = deepcopy(POD)
     document[part] |= fields
-    return pod_view(document)
+    return pod_snapshot(document)
 
 
-def _with_state(state: dict[str, Any], **fields: Any) -> PodView:
+def _with_state(state: dict[str, Any], **fields: Any) -> PodSnapshot:
     return _pod(containerStatuses=[{"name": "main", "state": state}], **fields)
 
 
 def test_a_job_at_work() -> None:
-    assert job_view(JOB) == job(resource_version=4711)
+    assert job_snapshot(JOB) == job(resource_version=4711)
 
 
 def test_a_pod_at_work() -> None:
     sidecar = container("sidecar", "beside", running_since=_time(9))
-    assert pod_view(POD) == running_pod(resource_version=4712, memory_limit="2Gi", others=(sidecar,))
+    assert pod_snapshot(POD) == running_pod(resource_version=4712, memory_limit="2Gi", others=(sidecar,))
 
 
-def _shaped(**spec: Any) -> PodView:
+def _shaped(**spec: Any) -> PodSnapshot:
     statuses = {
         "initContainerStatuses": [
             {"name": "fetch", "state": {"terminated": {"exitCode": 0, "startedAt": "2026-03-01T10:00:01Z"}}},
@@ -143,7 +142,7 @@ def _shaped(**spec: Any) -> PodView:
     document["metadata"]["annotations"] = {"kubectl.kubernetes.io/default-container": "main"}
     document["spec"] |= {"containers": containers, "initContainers": init} | spec
     document["status"] |= {"phase": "Failed"} | statuses
-    return pod_view(document)
+    return pod_snapshot(document)
 
 
 def test_the_work_is_the_first_container_of_the_template_wherever_it_stands() -> None:
@@ -166,7 +165,7 @@ def test_a_native_sidecar_is_no_init_container_that_failed() -> None:
 def test_without_the_name_of_a_container_of_its_own_the_first_one_works(name: str) -> None:
     document = deepcopy(POD)
     document["metadata"]["annotations"] = {"kubectl.kubernetes.io/default-container": name}
-    assert pod_view(document).container == "main"
+    assert pod_snapshot(document).container == "main"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +201,7 @@ def test_when_a_pod_was_asked_to_go(metadata: dict[str, Any], conditions: list[A
     document = deepcopy(POD)
     document["metadata"] |= metadata
     document["status"]["conditions"] = conditions
-    assert pod_view(document).asked_to_go == (None if asked is None else _time(asked))
+    assert pod_snapshot(document).asked_to_go == (None if asked is None else _time(asked))
 
 
 FETCHED = container("fetch", "init", exit_code=0)
@@ -223,14 +222,14 @@ FETCHES = container("fetch", "init", running_since=_time(3))
         (failed_init(), "fetch"),
     ],
 )
-def test_whose_log_tells_how_far_an_attempt_is(given: PodView, expected: str) -> None:
+def test_whose_log_tells_how_far_an_attempt_is(given: PodSnapshot, expected: str) -> None:
     assert given.log_container == expected
 
 
 def test_objects_without_a_status_have_not_begun() -> None:
     fresh_job, fresh_pod = ({key: document[key] for key in ("metadata", "spec")} for document in (JOB, POD))
-    assert job_view(fresh_job) == job(resource_version=4711)
-    assert pod_view(fresh_pod) == pod(
+    assert job_snapshot(fresh_job) == job(resource_version=4711)
+    assert pod_snapshot(fresh_pod) == pod(
         resource_version=4712, memory_limit="2Gi", others=(container("sidecar", "beside"),)
     )
 
@@ -278,7 +277,7 @@ def test_what_is_seen_of_a_job(part: str, fields: dict[str, Any], seen: dict[str
 def test_a_job_without_a_backoff_limit_has_the_one_of_kubernetes() -> None:
     document = deepcopy(JOB)
     del document["spec"]["backoffLimit"]
-    assert job_view(document).backoff_limit == 6
+    assert job_snapshot(document).backoff_limit == 6
 
 
 UNSCHEDULABLE = _condition("PodScheduled", "False", reason="Unschedulable", message="0/3 nodes are available")
@@ -339,7 +338,7 @@ def test_what_is_seen_of_a_pod(part: str, fields: dict[str, Any], seen: dict[str
 
 
 def test_a_pod_that_is_gone_has_ended_whatever_it_did() -> None:
-    view = pod_view(POD, gone=True)
+    view = pod_snapshot(POD, gone=True)
     assert (view.gone, view.ended, view.phase) == (True, True, "Running")
 
 
@@ -431,14 +430,14 @@ def test_a_job_says_whether_longtask_has_suspended_it(annotations: dict[str, str
     document = deepcopy(JOB)
     document["metadata"]["annotations"] = annotations
     document["spec"]["suspend"] = suspend
-    assert job_view(document).held is held
+    assert job_snapshot(document).held is held
 
 
 def test_kubelets_own_deletion_does_not_move_the_time_at_which_a_pod_was_asked_to_go() -> None:
     first, last = running_pod(asked_to_go=_time(16)), ended_pod(exit_code=137, asked_to_go=_time(19))
-    assert remembering(last, first).asked_to_go == _time(16)
-    assert remembering(last, None).asked_to_go == _time(19)
-    assert remembering(running_pod(), running_pod()).asked_to_go is None
+    assert with_earlier_facts(last, first).asked_to_go == _time(16)
+    assert with_earlier_facts(last, None).asked_to_go == _time(19)
+    assert with_earlier_facts(running_pod(), running_pod()).asked_to_go is None
 
 
 EVENT: dict[str, Any] = {
@@ -489,13 +488,13 @@ def test_a_result_schema_that_cannot_be_read_is_none(text: str, expected: str | 
 )
 def test_what_the_working_container_uses_is_read(cpu: str, cores: float | None) -> None:
     containers = [{"name": name, "usage": {"cpu": used}} for name, used in (("log", "9"), ("main", cpu))]
-    usage = usage_view({"containers": containers}, "main")
+    usage = pod_usage({"containers": containers}, "main")
     assert (usage.cpu if usage else None) == (None if cores is None else pytest.approx(cores))
 
 
 @pytest.mark.parametrize("document", [{}, {"containers": None}, {"containers": [{"name": "log"}]}])
 def test_metrics_without_the_container_say_nothing(document: dict[str, Any]) -> None:
-    assert usage_view(document, "main") is None
+    assert pod_usage(document, "main") is None
 
 
 @pytest.mark.parametrize(
@@ -511,7 +510,7 @@ def test_metrics_without_the_container_say_nothing(document: dict[str, Any]) -> 
         ((running_pod("b", 60), running_pod("a", 1)), "pod-b"),
     ],
 )
-def test_which_pod_works(pods: tuple[PodView, ...], expected: str | None) -> None:
+def test_which_pod_works(pods: tuple[PodSnapshot, ...], expected: str | None) -> None:
     working = working_pod(pods)
     assert (working.name if working else None) == expected
 
@@ -530,13 +529,13 @@ FAILED_TWICE = (ended_pod("b", 20, exit_code=1), ended_pod("a", exit_code=1))
     ],
 )
 def test_which_pod_tells_how_a_job_ended(
-    given: JobView | None, pods: tuple[PodView, ...], expected: str | None
+    given: JobSnapshot | None, pods: tuple[PodSnapshot, ...], expected: str | None
 ) -> None:
     decisive = decisive_pod(given, pods, LongTaskStatus())
     assert (decisive.name if decisive else None) == expected
 
 
-ENDS: dict[str, tuple[JobView, tuple[PodView, ...], bool]] = {
+ENDS: dict[str, tuple[JobSnapshot, tuple[PodSnapshot, ...], bool]] = {
     "complete, its pod succeeded": (job(complete=True), (ended_pod(),), True),
     "complete, no pod yet": (job(complete=True), (), False),
     "complete, only the failed first attempt yet": (job(complete=True), (ended_pod(exit_code=1),), False),

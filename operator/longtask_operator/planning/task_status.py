@@ -5,14 +5,15 @@ from datetime import datetime
 from longtask_api.conditions import Condition, ConditionStatus, find, merged
 from longtask_api.longtask import ConditionType, Failure, LongTaskStatus, Phase, TemplateSnapshot
 from longtask_api.reports import MAX_DISPLAY, Progress, Result
-from longtask_operator.planning import activity, attempts, diagnosis
-from longtask_operator.planning.diagnosis import Trouble, fitted
-from longtask_operator.planning.observed import PodView
-from longtask_operator.planning.world import Plan, World
+from longtask_operator.planning import active_time, attempts, failure_reasons
+from longtask_operator.planning.actions import Plan
+from longtask_operator.planning.failure_reasons import StartProblem, fitted
+from longtask_operator.planning.snapshots import PodSnapshot
+from longtask_operator.planning.state import TaskState
 
 
-def ended(
-    world: World,
+def terminal(
+    state: TaskState,
     status: LongTaskStatus,
     phase: Phase,
     *,
@@ -25,10 +26,10 @@ def ended(
     succeeded: ConditionStatus = "True" if phase is Phase.SUCCEEDED else "False"
     reason = failure.reason if failure else "Completed"
     text = message or (f"{failure.reason}: {failure.message}" if failure else "completed")
-    status = activity.paused(status, at)
-    if reason != diagnosis.STALLED:
-        status = with_condition_if_set(world, status, ConditionType.STALLED, "False", "Ended")
-    status = with_condition(world, status, ConditionType.SUCCEEDED, succeeded, reason, text)
+    status = active_time.stopped(status, at)
+    if reason != failure_reasons.STALLED:
+        status = with_condition_if_set(state, status, ConditionType.STALLED, "False", "Ended")
+    status = with_condition(state, status, ConditionType.SUCCEEDED, succeeded, reason, text)
     attempts_ended = [
         attempt if attempt.end_time is not None else attempt.model_copy(update={"end_time": at, "reason": reason})
         for attempt in status.attempts
@@ -56,14 +57,14 @@ def _done(progress: Progress | None) -> Progress | None:
     return progress.model_copy(update={"display": f"done (last report: {last})"[:MAX_DISPLAY]})
 
 
-def unfinished(
-    world: World, status: LongTaskStatus, phase: Phase, message: str, trouble: Trouble | None = None
+def in_progress(
+    state: TaskState, status: LongTaskStatus, phase: Phase, message: str, problem: StartProblem | None = None
 ) -> LongTaskStatus:
-    """`trouble` is what keeps the work from going on: the condition's reason, with a hint."""
+    """`problem` is what keeps the work from going on: the condition's reason, with a hint."""
     reason, why = (
-        (phase.value, "") if trouble is None else (trouble.reason, f"{trouble.message.rstrip('.')}. {trouble.hint}")
+        (phase.value, "") if problem is None else (problem.reason, f"{problem.message.rstrip('.')}. {problem.hint}")
     )
-    status = with_condition(world, status, ConditionType.SUCCEEDED, "Unknown", reason, why)
+    status = with_condition(state, status, ConditionType.SUCCEEDED, "Unknown", reason, why)
     return status.model_copy(update={"phase": phase, "message": fitted(message)})
 
 
@@ -71,21 +72,23 @@ def cancelled(when: str) -> Failure:
     return Failure(reason="Cancelled", message=f"cancelled on request {when}")
 
 
-def observed(world: World, status: LongTaskStatus) -> LongTaskStatus:
-    return status.model_copy(update={"observed_generation": world.task.metadata.generation})
+def with_generation(state: TaskState, status: LongTaskStatus) -> LongTaskStatus:
+    return status.model_copy(update={"observed_generation": state.task.metadata.generation})
 
 
-def recorded(world: World, status: LongTaskStatus, *, suspended: bool) -> LongTaskStatus:
+def with_attempts(state: TaskState, status: LongTaskStatus, *, suspended: bool) -> LongTaskStatus:
     snapshot = status.template_snapshot
     so_far = attempts.record(
         status,
-        world.pods,
+        state.pods,
         suspended=suspended,
-        cancelled=world.task.spec.cancel_requested,
-        deadline=activity.deadline(status, activity.limit(world.task, snapshot)) if snapshot is not None else None,
-        over=out_of_time(world, snapshot) if snapshot is not None else None,
-        now=world.now,
-        logs=world.logs_of_attempts,
+        cancelled=state.task.spec.cancel_requested,
+        deadline=active_time.deadline(status, active_time.limit(state.task, snapshot))
+        if snapshot is not None
+        else None,
+        over=out_of_time(state, snapshot) if snapshot is not None else None,
+        now=state.now,
+        logs=state.logs_of_attempts,
     )
     return status.model_copy(
         update={
@@ -97,26 +100,28 @@ def recorded(world: World, status: LongTaskStatus, *, suspended: bool) -> LongTa
     )
 
 
-def out_of_time(world: World, snapshot: TemplateSnapshot) -> Failure:
+def out_of_time(state: TaskState, snapshot: TemplateSnapshot) -> Failure:
     """What is told of work that was ended because its active time was over."""
-    return diagnosis.over_total_deadline(activity.limit(world.task, snapshot), activity.setting(world.task, snapshot))
+    return failure_reasons.over_total_deadline(
+        active_time.limit(state.task, snapshot), active_time.setting(state.task, snapshot)
+    )
 
 
 def with_condition(
-    world: World, status: LongTaskStatus, type_: str, value: ConditionStatus, reason: str, message: str
+    state: TaskState, status: LongTaskStatus, type_: str, value: ConditionStatus, reason: str, message: str
 ) -> LongTaskStatus:
-    generation = world.task.metadata.generation
-    condition = merged(status.conditions, type_, value, reason, fitted(message), generation, world.now)
+    generation = state.task.metadata.generation
+    condition = merged(status.conditions, type_, value, reason, fitted(message), generation, state.now)
     others: list[Condition] = [c for c in status.conditions if c.type != type_]
     return status.model_copy(update={"conditions": sorted([*others, condition], key=lambda c: c.type)})
 
 
 def with_condition_if_set(
-    world: World, status: LongTaskStatus, type_: str, value: ConditionStatus, reason: str
+    state: TaskState, status: LongTaskStatus, type_: str, value: ConditionStatus, reason: str
 ) -> LongTaskStatus:
     if find(status.conditions, type_) is None:
         return status
-    return with_condition(world, status, type_, value, reason, "")
+    return with_condition(state, status, type_, value, reason, "")
 
 
 def resumed(status: LongTaskStatus) -> datetime | None:
@@ -124,9 +129,9 @@ def resumed(status: LongTaskStatus) -> datetime | None:
     return held.last_transition_time if held is not None else None
 
 
-def created(world: World) -> datetime:
-    return world.task.metadata.creation_timestamp or world.now
+def created(state: TaskState) -> datetime:
+    return state.task.metadata.creation_timestamp or state.now
 
 
-def newest_first(pods: tuple[PodView, ...]) -> list[PodView]:
+def newest_first(pods: tuple[PodSnapshot, ...]) -> list[PodSnapshot]:
     return sorted(pods, key=lambda pod: (pod.created, pod.name), reverse=True)

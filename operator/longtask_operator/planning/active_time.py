@@ -29,7 +29,7 @@ def deadline(status: LongTaskStatus, seconds: int) -> datetime | None:
     return status.active_since + timedelta(seconds=seconds - (status.active_seconds or 0))
 
 
-def opened(status: LongTaskStatus, now: datetime) -> LongTaskStatus:
+def started(status: LongTaskStatus, now: datetime) -> LongTaskStatus:
     """The status with the active period open that its attempts tell of: from the first that started since the task
     was last held."""
     held = find(status.conditions, ConditionType.SUSPENDED)
@@ -40,7 +40,7 @@ def opened(status: LongTaskStatus, now: datetime) -> LongTaskStatus:
     return status.model_copy(update={"active_since": min(since_held)})
 
 
-def paused(status: LongTaskStatus, at: datetime) -> LongTaskStatus:
+def stopped(status: LongTaskStatus, at: datetime) -> LongTaskStatus:
     """The status with the active period that was going on closed."""
     if status.active_since is None:
         return status

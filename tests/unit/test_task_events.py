@@ -4,7 +4,7 @@ import pytest
 
 from longtask_api.conditions import Condition
 from longtask_api.longtask import Failure, LongTaskStatus, Phase
-from longtask_operator.planning.narration import events
+from longtask_operator.planning.task_events import for_change
 from tests.unit.given import at, attempt, condition
 
 ENDED = attempt(end_time=at(50), reason="OOMKilled", exit_code=137)
@@ -168,4 +168,4 @@ STALLED = condition("Stalled", "True", "NoReport", "told nothing for 60 s")
     ],
 )
 def test_what_is_told(before: LongTaskStatus, after: LongTaskStatus, expected: list[tuple[str, str, str]]) -> None:
-    assert list(events(before, after)) == expected
+    assert list(for_change(before, after)) == expected

@@ -9,10 +9,10 @@ from longtask_api.conditions import find
 from longtask_api.longtask import Failure, LongTaskStatus, Phase, StallAction, StallPolicy
 from longtask_api.reports import Artifact, InputRequest, Progress, Result
 from longtask_operator.cluster import owned
-from longtask_operator.planning.diagnosis import STOPPED, lost_node
-from longtask_operator.planning.observed import PodEvent
+from longtask_operator.planning.failure_reasons import STOPPED, lost_node
 from longtask_operator.planning.plan import plan
-from longtask_operator.planning.world import World
+from longtask_operator.planning.snapshots import PodEvent
+from longtask_operator.planning.state import TaskState
 from tests.unit.given import (
     JOB_REF,
     SNAPSHOT,
@@ -26,10 +26,10 @@ from tests.unit.given import (
     job,
     pod,
     running_pod,
+    state,
     status,
     step,
     task,
-    world,
     written,
 )
 
@@ -37,9 +37,9 @@ COMPLETE = job(complete=True, finished_at=at(52))
 FAILED = job(failed_reason="BackoffLimitExceeded", failed_message="too many", finished_at=at(52), failures=1)
 
 
-def _ended(before: LongTaskStatus | None = None, /, **known: Any) -> World:
+def _ended(before: LongTaskStatus | None = None, /, **known: Any) -> TaskState:
     spec = {key: known.pop(key) for key in ("cancel_requested", "active_deadline_seconds", "suspend") if key in known}
-    return world(task(at_work() if before is None else before, **spec), 60, **known)
+    return state(task(at_work() if before is None else before, **spec), 60, **known)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_a_failed_task_has_the_log_exit_code_and_hint() -> None:
 
 
 def test_a_failed_job_that_was_never_seen_at_work_binds_the_task_to_it() -> None:
-    after = plan(world(task(), 60, job=FAILED, pods=(ended_pod(exit_code=3),))).status
+    after = plan(state(task(), 60, job=FAILED, pods=(ended_pod(exit_code=3),))).status
     assert (after.job_ref, after.attempt_count, after.start_time) == (JOB_REF, 1, at(2))
 
 
@@ -370,7 +370,7 @@ UNPLACED = pod(orphaned=True, node=None)
             id="left-behind-where-no-kubelet-would-stop-it",
         ),
         pytest.param(
-            world(task(status(Phase.PENDING)), 601, pods=(UNPLACED,)),
+            state(task(status(Phase.PENDING)), 601, pods=(UNPLACED,)),
             Step("Running", f"stopping, as no pod has started to work: {GONE}", ("delete pod-a",), again=611),
             id="left-behind-and-never-started",
         ),
@@ -446,13 +446,13 @@ UNPLACED = pod(orphaned=True, node=None)
         ),
     ],
 )
-def test_a_job_that_is_gone(given: World, expected: Step) -> None:
+def test_a_job_that_is_gone(given: TaskState, expected: Step) -> None:
     assert step(plan(given)) == expected
 
 
 @pytest.mark.parametrize("exit_code", [0, 3])
 def test_work_without_its_job_was_active_until_its_end_whenever_that_is_seen(exit_code: int) -> None:
-    after = plan(world(task(at_work()), 9000, pods=(ended_pod(ended=100, exit_code=exit_code),))).status
+    after = plan(state(task(at_work()), 9000, pods=(ended_pod(ended=100, exit_code=exit_code),))).status
     assert (after.active_seconds, after.active_since) == (98, None)
 
 
@@ -464,7 +464,7 @@ def test_work_without_its_job_that_tells_nothing_is_ended_for_it() -> None:
     """In as many writes as with its Job: it is said, decided, done, and then told as the cause."""
     before, told = task(at_work(template_snapshot=SILENT)), []
     for now in (60, 70, 71):
-        after = plan(world(before, now, pods=(LEFT_BEHIND,)))
+        after = plan(state(before, now, pods=(LEFT_BEHIND,)))
         told.append((step(after).message, step(after).actions, step(after).again))
         before = written(before, after)
     assert told == [
@@ -475,7 +475,7 @@ def test_work_without_its_job_that_tells_nothing_is_ended_for_it() -> None:
     stopped = ended_pod(
         ended=80, exit_code=143, signal=15, reason="DeadlineExceeded", deadline=1, phase="Failed", orphaned=True
     )
-    failure = plan(world(before, 85, pods=(stopped,), log="step 7")).status.failure
+    failure = plan(state(before, 85, pods=(stopped,), log="step 7")).status.failure
     assert failure is not None
     assert (failure.reason, failure.exit_code, failure.log_tail) == ("Stalled", 143, "step 7")
     assert failure.message == EVIDENCE.replace("has told", "had told", 1).replace("runs", "ran")
@@ -519,7 +519,7 @@ def test_a_result_without_a_job_that_does_not_fit_says_to_what() -> None:
     ],
     ids=["complete", "failed", "without its Job"],
 )
-def test_an_end_by_a_clock_that_is_minutes_ahead_is_not_waited_for(given: World) -> None:
+def test_an_end_by_a_clock_that_is_minutes_ahead_is_not_waited_for(given: TaskState) -> None:
     after = plan(given)
     assert not after.defer_status
     assert after.status.completion_time is not None
@@ -554,7 +554,7 @@ def test_a_pod_that_failed_for_a_reason_in_its_own_spelling_ends_the_task_too(re
 
 def test_a_stop_for_the_total_deadline_is_told_as_such_although_active_since_was_never_written() -> None:
     stopped = ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1)
-    given = world(task(active_deadline_seconds=40), 60, job=FAILED, pods=(stopped,))
+    given = state(task(active_deadline_seconds=40), 60, job=FAILED, pods=(stopped,))
     failure = plan(given).status.failure
     assert failure is not None
     assert failure.message == "the work was active for longer than its activeDeadlineSeconds (40 s)"
@@ -597,7 +597,7 @@ def test_an_attempt_that_was_stopped_and_given_more_time_before_that_was_seen_na
 
 def test_an_attempt_without_a_job_that_was_stopped_as_it_did_not_start_says_so() -> None:
     stopped = pod(orphaned=True, deadline=1, phase="Failed", reason="DeadlineExceeded")
-    after = plan(world(task(status(Phase.PENDING)), 610, pods=(stopped,))).status
+    after = plan(state(task(status(Phase.PENDING)), 610, pods=(stopped,))).status
     assert after.message == f"{JOB_LOST}; its last attempt: {STOPPED}"
 
 
@@ -637,7 +637,7 @@ def test_a_total_deadline_that_ends_a_task_between_attempts_is_told() -> None:
         pytest.param(_ended(status(Phase.PENDING), job=COMPLETE, pods=(ended_pod(),)), id="completed"),
         pytest.param(_ended(status(Phase.PENDING), job=FAILED, pods=(ended_pod(exit_code=1),)), id="failed"),
         pytest.param(
-            world(
+            state(
                 task(status(Phase.PENDING), suspend=True),
                 60,
                 job=job(suspend=True, suspended_since=at(52)),
@@ -647,7 +647,7 @@ def test_a_total_deadline_that_ends_a_task_between_attempts_is_told() -> None:
         ),
     ],
 )
-def test_work_that_was_never_seen_running_has_its_active_time_too(given: World) -> None:
+def test_work_that_was_never_seen_running_has_its_active_time_too(given: TaskState) -> None:
     assert plan(given).status.active_seconds in (48, 50)
 
 

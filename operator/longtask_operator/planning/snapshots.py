@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from longtask_api import names
 from longtask_api.bounds import excess
 from longtask_api.longtask import TemplateSnapshot
+from longtask_operator.planning import quantities
 
 
 @dataclass(frozen=True, slots=True)
-class JobView:
+class JobSnapshot:
     """A Job that belongs to a LongTask."""
 
     name: str
@@ -62,7 +63,7 @@ ContainerKind = Literal["init", "sidecar", "beside"]
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerView:
+class ContainerSnapshot:
     """A container that does not do the work: an init container, a native sidecar (KEP-753), or one beside the work,
     which may have been injected."""
 
@@ -83,7 +84,7 @@ class ContainerView:
 
 
 @dataclass(frozen=True, slots=True)
-class PodView:
+class PodSnapshot:
     """A pod of such a Job. What is told of its container is that of `container`, which does the work: the first of
     the template, found by its name, because meshes put theirs before it."""
 
@@ -118,7 +119,7 @@ class PodView:
     waiting_message: str
     running_since: datetime | None
     termination: Termination | None
-    others: tuple[ContainerView, ...]
+    others: tuple[ContainerSnapshot, ...]
     """Init containers in their order, then the containers beside the work."""
     deadline: int | None
     memory_limit: str | None
@@ -146,7 +147,7 @@ class PodView:
         return min((start for start in (*starts, self.work_started) if start is not None), default=None)
 
     @property
-    def preparing(self) -> ContainerView | None:
+    def preparing(self) -> ContainerSnapshot | None:
         """The init container that runs."""
         return next((each for each in self.of_kind("init") if each.running_since is not None), None)
 
@@ -162,7 +163,7 @@ class PodView:
         return max([self.created, *(end for end in ends if end is not None)])
 
     @property
-    def failed_init(self) -> ContainerView | None:
+    def failed_init(self) -> ContainerSnapshot | None:
         """The init container that failed, so that the work never started."""
         return next((each for each in self.of_kind("init") if each.termination and each.termination.exit_code), None)
 
@@ -186,7 +187,7 @@ class PodView:
             return self.termination is not None
         return self.termination.finished is not None and self.termination.finished < self.asked_to_go
 
-    def of_kind(self, kind: ContainerKind) -> list[ContainerView]:
+    def of_kind(self, kind: ContainerKind) -> list[ContainerSnapshot]:
         """Its other containers of that kind, in their order."""
         return [each for each in self.others if each.kind == kind]
 
@@ -211,12 +212,12 @@ class PodUsage:
     """Cores."""
 
 
-def job_view(document: Mapping[str, Any]) -> JobView:
+def job_snapshot(document: Mapping[str, Any]) -> JobSnapshot:
     """Read a batch/v1 Job."""
     metadata, spec, status = document["metadata"], document["spec"], document.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or [] if c["status"] == "True"}
     complete, failed, suspended = (conditions.get(kind) for kind in ("Complete", "Failed", "Suspended"))
-    return JobView(
+    return JobSnapshot(
         name=metadata["name"],
         uid=metadata["uid"],
         owner_uid=controller_uid(metadata, names.TASK_KIND),
@@ -238,7 +239,7 @@ def job_view(document: Mapping[str, Any]) -> JobView:
     )
 
 
-def pod_view(document: Mapping[str, Any], *, gone: bool = False) -> PodView:
+def pod_snapshot(document: Mapping[str, Any], *, gone: bool = False) -> PodSnapshot:
     """Read a core/v1 Pod."""
     metadata, spec, status = document["metadata"], document["spec"], document.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or []}
@@ -248,7 +249,7 @@ def pod_view(document: Mapping[str, Any], *, gone: bool = False) -> PodView:
     container = _named(status.get("containerStatuses"), work["name"])
     state = container.get("state") or {}
     waiting = state.get("waiting") or {}
-    return PodView(
+    return PodSnapshot(
         name=metadata["name"],
         uid=metadata["uid"],
         job_uid=job_of_pod(metadata),
@@ -289,7 +290,7 @@ def _work(metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> Mapping[str, 
     return next((each for each in containers if each["name"] == name), containers[0])
 
 
-def _others(spec: Mapping[str, Any], status: Mapping[str, Any], work: str) -> tuple[ContainerView, ...]:
+def _others(spec: Mapping[str, Any], status: Mapping[str, Any], work: str) -> tuple[ContainerSnapshot, ...]:
     init = [
         _container(
             each, status.get("initContainerStatuses"), "sidecar" if each.get("restartPolicy") == "Always" else "init"
@@ -306,11 +307,11 @@ def _others(spec: Mapping[str, Any], status: Mapping[str, Any], work: str) -> tu
 
 def _container(
     container: Mapping[str, Any], statuses: Iterable[Mapping[str, Any]] | None, kind: ContainerKind
-) -> ContainerView:
+) -> ContainerSnapshot:
     status = _named(statuses, container["name"])
     state = status.get("state") or {}
     waiting = state.get("waiting") or {}
-    return ContainerView(
+    return ContainerSnapshot(
         name=container["name"],
         kind=kind,
         waiting_reason=waiting.get("reason"),
@@ -345,7 +346,7 @@ def _asked_to_go(metadata: Mapping[str, Any], disrupted: Mapping[str, Any] | Non
     return min([*asked, *([told] if told is not None else [])], default=None)
 
 
-def remembering(pod: PodView, known: PodView | None) -> PodView:
+def with_earlier_facts(pod: PodSnapshot, known: PodSnapshot | None) -> PodSnapshot:
     """The pod with what its document does not tell any more: kubelet's deletion of a pod that has ended moves the time
     at which its deletion was asked for (k8s.io/apiserver, rest.BeforeDelete)."""
     asked = [each.asked_to_go for each in (pod, known) if each is not None and each.asked_to_go is not None]
@@ -366,46 +367,11 @@ def pod_event(document: Mapping[str, Any]) -> PodEvent:
     )
 
 
-def usage_view(document: Mapping[str, Any], container: str) -> PodUsage | None:
+def pod_usage(document: Mapping[str, Any], container: str) -> PodUsage | None:
     """Read a metrics.k8s.io/v1beta1 PodMetrics; None where it does not tell the container's CPU."""
     usage = _named(document.get("containers"), container).get("usage") or {}
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([num]?)", str(usage.get("cpu", "")))
-    return PodUsage(cpu=float(found[1]) * _CORES[found[2]]) if found else None
-
-
-_CORES = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
-"""https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/"""
-
-
-def working_pod(pods: Iterable[PodView]) -> PodView | None:
-    """The newest pod whose work goes on and that nobody has asked to go."""
-    working = [pod for pod in pods if pod.running_since is not None and not pod.ended and pod.deleted is None]
-    return max(working, key=_age, default=None)
-
-
-def newest(pods: Iterable[PodView]) -> PodView | None:
-    """The one that was created last."""
-    return max(pods, key=_age, default=None)
-
-
-def _age(pod: PodView) -> tuple[datetime, str]:
-    return pod.created, pod.name
-
-
-def end_is_seen(job: JobView, pods: Iterable[PodView]) -> bool:
-    """Whether the pods tell how a finished Job ended; the watch of pods may be behind that of Jobs.
-
-    A retried task has Failed pods long before the one that counts.
-    """
-    seen = list(pods)
-    if job.complete:
-        return any(pod.phase == "Succeeded" or (pod.ended and _left_with_0(pod)) for pod in seen)
-    counted = sum(pod.phase == "Failed" and pod.disruption is None for pod in seen)
-    return all(pod.ended for pod in seen) and counted >= max(1, job.failures)
-
-
-def _left_with_0(pod: PodView) -> bool:
-    return pod.termination is not None and pod.termination.exit_code == 0
+    cores = quantities.cpu_cores(str(usage.get("cpu", "")))
+    return PodUsage(cpu=cores) if cores is not None else None
 
 
 def controller_uid(metadata: Mapping[str, Any], kind: str) -> str:

@@ -16,10 +16,10 @@ Event = tuple[str, str, str]
 """(type, reason, message)."""
 
 
-def events(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[Event]:
+def for_change(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[Event]:
     """Each Event that the change of status is worth."""
     yield from _ended_attempts(before, after)
-    yield from _troubles(before, after)
+    yield from _problems(before, after)
     if before.phase != after.phase:
         yield from _turn(before, after)
 
@@ -31,7 +31,7 @@ def _ended_attempts(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[E
             yield "Warning", "AttemptEnded", f"attempt {attempt.number} ({attempt.pod_name}): {how_it_ended(attempt)}"
 
 
-def _troubles(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[Event]:
+def _problems(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[Event]:
     stalled = find(after.conditions, ConditionType.STALLED)
     if stalled is not None and stall.is_news(before, after):
         yield "Warning", "Stalled", stalled.message

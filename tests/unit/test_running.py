@@ -6,11 +6,11 @@ import pytest
 
 from longtask_api.conditions import find
 from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus, Phase
-from longtask_operator.planning import diagnosis
-from longtask_operator.planning.diagnosis import Refusal
-from longtask_operator.planning.observed import PodView, Termination
+from longtask_operator.planning import failure_reasons
+from longtask_operator.planning.failure_reasons import PodCreateFailure
 from longtask_operator.planning.plan import plan
-from longtask_operator.planning.world import World
+from longtask_operator.planning.snapshots import PodSnapshot, Termination
+from longtask_operator.planning.state import TaskState
 from tests.unit.given import (
     JOB_REF,
     JOB_UID,
@@ -27,10 +27,10 @@ from tests.unit.given import (
     job,
     pod,
     running_pod,
+    state,
     status,
     step,
     task,
-    world,
     written,
 )
 
@@ -49,9 +49,9 @@ QUOTA_TOLD = "Error creating: the pod is forbidden: exceeded quota: pods, limite
 SECURITY_TOLD = 'Error creating: the pod is forbidden: violates PodSecurity "restricted:latest"'
 
 
-def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) -> World:
+def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) -> TaskState:
     spec = {key: known.pop(key) for key in ("suspend", "cancel_requested") if key in known}
-    return world(task(before, **spec), now, **{"job": job()} | known)
+    return state(task(before, **spec), now, **{"job": job()} | known)
 
 
 @pytest.mark.parametrize(
@@ -68,25 +68,25 @@ def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) ->
             _given(1, pods=(pod(waiting_reason="ErrImagePull", waiting_message="no such tag"),)),
             Step(
                 "Pending",
-                f"ImagePullBackOff: the container cannot start: no such tag. {diagnosis.IMAGE_HINT}",
+                f"ImagePullBackOff: the container cannot start: no such tag. {failure_reasons.IMAGE_HINT}",
                 again=601,
             ),
             id="trouble-is-told-at-once",
         ),
         pytest.param(
-            _given(30, PENDING, refusals=(Refusal(at(20), QUOTA),)),
+            _given(30, PENDING, refusals=(PodCreateFailure(at(20), QUOTA),)),
             Step(
                 "Pending",
-                f"QuotaExceeded: the namespace refuses the pod: {QUOTA_TOLD}. {diagnosis.QUOTA_HINT}",
+                f"QuotaExceeded: the namespace refuses the pod: {QUOTA_TOLD}. {failure_reasons.QUOTA_HINT}",
                 again=40,
             ),
             id="quota-refuses-the-pod",
         ),
         pytest.param(
-            _given(599, PENDING, refusals=(Refusal(at(0), QUOTA),)),
+            _given(599, PENDING, refusals=(PodCreateFailure(at(0), QUOTA),)),
             Step(
                 "Pending",
-                f"QuotaExceeded: the namespace refuses the pod: {QUOTA_TOLD}. {diagnosis.QUOTA_HINT}",
+                f"QuotaExceeded: the namespace refuses the pod: {QUOTA_TOLD}. {failure_reasons.QUOTA_HINT}",
                 again=609,
             ),
             id="quota-refuses-the-pod-and-time-is-nearly-over",
@@ -161,7 +161,7 @@ def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) ->
         ),
     ],
 )
-def test_the_next_step_at_work(given: World, expected: Step) -> None:
+def test_the_next_step_at_work(given: TaskState, expected: Step) -> None:
     assert step(plan(given)) == expected
 
 
@@ -191,13 +191,13 @@ def test_the_next_step_at_work(given: World, expected: Step) -> None:
             id="config",
         ),
         pytest.param(
-            _given(600, PENDING, refusals=(Refusal(at(590), QUOTA), Refusal(at(10), SECURITY))),
+            _given(600, PENDING, refusals=(PodCreateFailure(at(590), QUOTA), PodCreateFailure(at(10), SECURITY))),
             "QuotaExceeded",
             f"gave up after 600 s: the namespace refuses the pod: {QUOTA_TOLD}",
             id="quota",
         ),
         pytest.param(
-            _given(600, PENDING, refusals=(Refusal(at(10), QUOTA), Refusal(at(590), SECURITY))),
+            _given(600, PENDING, refusals=(PodCreateFailure(at(10), QUOTA), PodCreateFailure(at(590), SECURITY))),
             "PodSecurityViolation",
             f"gave up after 600 s: the namespace refuses the pod: {SECURITY_TOLD}",
             id="pod-security",
@@ -210,7 +210,7 @@ def test_the_next_step_at_work(given: World, expected: Step) -> None:
         ),
     ],
 )
-def test_work_that_never_starts_ends(given: World, reason: str, message: str) -> None:
+def test_work_that_never_starts_ends(given: TaskState, reason: str, message: str) -> None:
     after = plan(given)
     assert after.status.phase is Phase.FAILED
     assert after.status.failure is not None
@@ -220,8 +220,8 @@ def test_work_that_never_starts_ends(given: World, reason: str, message: str) ->
 
 
 def test_a_very_long_trouble_is_cut_to_what_a_status_holds() -> None:
-    trouble = pod(waiting_reason="ErrImagePull", waiting_message="x" * 5000)
-    waiting, ended = (plan(_given(now, PENDING, pods=(trouble,))).status for now in (30, 601))
+    problem = pod(waiting_reason="ErrImagePull", waiting_message="x" * 5000)
+    waiting, ended = (plan(_given(now, PENDING, pods=(problem,))).status for now in (30, 601))
     assert 4000 < len(waiting.message or "") <= 4096
     assert ended.failure is not None
     assert 4000 < len(ended.failure.message) <= 4096
@@ -334,7 +334,7 @@ def test_more_disruptions_than_the_template_allows_end_the_task(disruptions: int
         ),
     ],
 )
-def test_the_next_step_of_a_task_that_is_held_or_let_go(given: World, expected: Step) -> None:
+def test_the_next_step_of_a_task_that_is_held_or_let_go(given: TaskState, expected: Step) -> None:
     assert step(plan(given)) == expected
 
 
@@ -343,8 +343,8 @@ def test_the_start_timeout_of_a_task_that_was_let_go_counts_from_then() -> None:
     resumed = find(let_go.status.conditions, ConditionType.SUSPENDED)
     assert resumed is not None
     assert (resumed.status, resumed.reason, resumed.last_transition_time) == ("False", "Resumed", at(900))
-    assert plan(world(let_go, 1499, job=job())).status.phase is Phase.PENDING
-    assert plan(world(let_go, 1500, job=job())).status.phase is Phase.FAILED
+    assert plan(state(let_go, 1499, job=job())).status.phase is Phase.PENDING
+    assert plan(state(let_go, 1500, job=job())).status.phase is Phase.FAILED
 
 
 def test_the_suspended_condition_says_since_when() -> None:
@@ -389,7 +389,7 @@ FETCHED = container("fetch", "init", exit_code=0)
             _given(60, at_work(), pods=(pod(others=(FETCHED,), waiting_reason="ErrImagePull"),)),
             Step(
                 "Pending",
-                f"ImagePullBackOff: the container cannot start: ErrImagePull. {diagnosis.IMAGE_HINT}",
+                f"ImagePullBackOff: the container cannot start: ErrImagePull. {failure_reasons.IMAGE_HINT}",
                 again=650,
             ),
             id="done-and-the-work-cannot-start",
@@ -406,7 +406,7 @@ FETCHED = container("fetch", "init", exit_code=0)
         ),
     ],
 )
-def test_the_next_step_of_a_pod_with_init_containers(given: World, expected: Step) -> None:
+def test_the_next_step_of_a_pod_with_init_containers(given: TaskState, expected: Step) -> None:
     assert step(plan(given)) == expected
 
 
@@ -435,10 +435,10 @@ def _seen_at_work_again(now: float, stored: LongTaskStatus) -> LongTask:
 )
 def test_an_attempt_whose_pod_cannot_be_created_tells_why_and_ends(stored: LongTaskStatus) -> None:
     waiting = _seen_at_work_again(100, stored)
-    refusals = (Refusal(at(150), QUOTA),)
-    told = plan(world(waiting, 200, job=job(), refusals=refusals)).status
+    refusals = (PodCreateFailure(at(150), QUOTA),)
+    told = plan(state(waiting, 200, job=job(), refusals=refusals)).status
     assert (told.message or "").startswith("QuotaExceeded")
-    ended = plan(world(waiting, 1500, job=job(), refusals=refusals)).status
+    ended = plan(state(waiting, 1500, job=job(), refusals=refusals)).status
     assert ended.failure is not None
     assert ended.failure.reason == "QuotaExceeded"
 
@@ -453,7 +453,7 @@ def test_what_keeps_work_from_starting_is_a_condition_with_its_reason_and_what_t
     succeeded = find(waiting.status.conditions, ConditionType.SUCCEEDED)
     assert succeeded is not None
     assert (succeeded.status, succeeded.reason) == ("Unknown", "Unschedulable")
-    assert succeeded.message == f"no node takes the pod: 0/3 nodes are available. {diagnosis.UNSCHEDULABLE_HINT}"
+    assert succeeded.message == f"no node takes the pod: 0/3 nodes are available. {failure_reasons.UNSCHEDULABLE_HINT}"
     running = plan(_given(21, waiting.status, pods=(running_pod(),)))
     succeeded = find(running.status.conditions, ConditionType.SUCCEEDED)
     assert succeeded is not None
@@ -462,7 +462,7 @@ def test_what_keeps_work_from_starting_is_a_condition_with_its_reason_and_what_t
 
 def test_a_refusal_from_before_the_last_attempt_says_nothing_of_the_next_one() -> None:
     failed = at_work(attempts=[attempt(end_time=at(80), reason="Error")])
-    after = plan(_given(90, failed, refusals=(Refusal(at(79), QUOTA),)))
+    after = plan(_given(90, failed, refusals=(PodCreateFailure(at(79), QUOTA),)))
     assert after.status.message == "attempt 1 ended (Error); starting the next one"
 
 
@@ -492,7 +492,7 @@ def test_a_node_whose_clock_is_ahead_does_not_hold_up_the_status() -> None:
 
 def test_each_refusal_of_the_next_try_is_told_in_the_same_words() -> None:
     told = {
-        plan(_given(30, PENDING, refusals=(Refusal(at(20), said),))).status.message
+        plan(_given(30, PENDING, refusals=(PodCreateFailure(at(20), said),))).status.message
         for said in (QUOTA, QUOTA.replace('"x"', '"y"'), QUOTA.replace("used: 2", "used: 1"))
     }
     assert len(told) == 1
@@ -506,5 +506,5 @@ def test_each_refusal_of_the_next_try_is_told_in_the_same_words() -> None:
     ],
     ids=["its init container runs", "its init container has ended"],
 )
-def test_what_a_node_tells_by_a_clock_that_is_minutes_ahead_is_written_at_once(given: PodView) -> None:
-    assert not plan(world(task(at_work()), 60, job=job(), pods=(given,))).defer_status
+def test_what_a_node_tells_by_a_clock_that_is_minutes_ahead_is_written_at_once(given: PodSnapshot) -> None:
+    assert not plan(state(task(at_work()), 60, job=job(), pods=(given,))).defer_status

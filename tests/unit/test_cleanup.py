@@ -8,8 +8,8 @@ import pytest
 from longtask_api.conditions import Condition
 from longtask_api.longtask import LongTaskSpec, LongTaskStatus, Phase
 from longtask_operator.planning.plan import plan
-from longtask_operator.planning.world import World
-from tests.unit.given import JOB_REF, JOB_UID, Step, at, job, running_pod, status, step, task, template, world
+from longtask_operator.planning.state import TaskState
+from tests.unit.given import JOB_REF, JOB_UID, Step, at, job, running_pod, state, status, step, task, template
 
 DELETE = f"delete {JOB_REF.name} {JOB_UID}"
 DONE = job(complete=True, finished_at=at(100))
@@ -18,8 +18,8 @@ RETAINED = 100 + 3600
 EXPIRES = 100 + 86400
 
 
-def _ended(now: float, ttl: int | None = None, /, **known: Any) -> World:
-    return world(task(status(Phase.SUCCEEDED, message="done"), ttl_seconds_after_finished=ttl), now, **known)
+def _ended(now: float, ttl: int | None = None, /, **known: Any) -> TaskState:
+    return state(task(status(Phase.SUCCEEDED, message="done"), ttl_seconds_after_finished=ttl), now, **known)
 
 
 @pytest.mark.parametrize(
@@ -43,28 +43,28 @@ def _ended(now: float, ttl: int | None = None, /, **known: Any) -> World:
         pytest.param(_ended(EXPIRES, job=DONE), (DELETE, "delete task"), None, id="all-goes"),
     ],
 )
-def test_what_is_removed_when(given: World, actions: tuple[str, ...], again: float | None) -> None:
+def test_what_is_removed_when(given: TaskState, actions: tuple[str, ...], again: float | None) -> None:
     assert step(plan(given)) == Step("Succeeded", "done", actions, again)
 
 
 @pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED])
 def test_nothing_that_happens_after_the_end_changes_the_status(phase: Phase) -> None:
     stored = task(status(phase), cancel_requested=True, suspend=True)
-    late = world(stored, 200, job=job(), pods=(running_pod(),), template=template(), parameters={})
+    late = state(stored, 200, job=job(), pods=(running_pod(),), template=template(), parameters={})
     assert plan(late).status is stored.status
 
 
 def test_a_task_that_never_had_a_template_is_kept_for_thirty_days() -> None:
     refused = LongTaskStatus(phase=Phase.FAILED, completion_time=at(60))
-    assert step(plan(world(task(refused), 61))).again == 60 + 30 * 86400
+    assert step(plan(state(task(refused), 61))).again == 60 + 30 * 86400
 
 
 def test_an_ended_task_without_its_end_is_kept_from_now_on() -> None:
-    assert step(plan(world(task(LongTaskStatus(phase=Phase.FAILED)), 61))).again == 61 + 30 * 86400
+    assert step(plan(state(task(LongTaskStatus(phase=Phase.FAILED)), 61))).again == 61 + 30 * 86400
 
 
 def test_a_task_that_is_being_deleted_is_left_alone() -> None:
-    given = world(task(status(Phase.SUCCEEDED), deleted=200), EXPIRES, job=DONE)
+    given = state(task(status(Phase.SUCCEEDED), deleted=200), EXPIRES, job=DONE)
     assert step(plan(given)) == Step("Succeeded", "")
 
 
@@ -73,13 +73,13 @@ ALICE = {"principal": "alice"}
 PATIENCE = 7 * 86400
 
 
-def _told(now: float, *conditions: tuple[str, str, str], archives_all: bool = False, **spec: Any) -> World:
+def _told(now: float, *conditions: tuple[str, str, str], archives_all: bool = False, **spec: Any) -> TaskState:
     """A task with a time to live of a minute, and what its conditions say."""
     made = [Condition(type=a, status=b, reason=c, last_transition_time=at(100)) for a, b, c in conditions]
     known = status(Phase.SUCCEEDED, message="done")
     ended = task(known.model_copy(update={"conditions": [*known.conditions, *made]}), ttl_seconds_after_finished=60)
     given = ended.model_copy(update={"spec": ended.spec.model_copy(update=_spec(spec))})
-    there = world(given, now, job=DONE)
+    there = state(given, now, job=DONE)
     return replace(there, policy=replace(there.policy, archives_all=archives_all))
 
 
@@ -108,7 +108,7 @@ KEPT: dict[str, Any] = {"memory": MEMORY, "requester": ALICE}
         pytest.param(_told(101, archives_all=True), 160, id="nobody-could-read-a-record"),
     ],
 )
-def test_the_record_waits_until_it_is_delivered_and_archived(given: World, again: float) -> None:
+def test_the_record_waits_until_it_is_delivered_and_archived(given: TaskState, again: float) -> None:
     assert step(plan(given)) == Step("Succeeded", "done", (), again)
 
 

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from longtask_api.longtask import LongTaskStatus
-from longtask_operator.planning import diagnosis
-from longtask_operator.planning.diagnosis import LOG_TAIL_LIMIT, Refusal, Trouble
+from longtask_operator.planning import failure_reasons
 from longtask_operator.planning.done import is_done
-from longtask_operator.planning.observed import PodEvent, PodView
+from longtask_operator.planning.failure_reasons import LOG_TAIL_LIMIT, PodCreateFailure, StartProblem
+from longtask_operator.planning.snapshots import PodEvent, PodSnapshot
 from tests.unit.given import at, container, ended_pod, failed_init, job, pod, running_pod
 
 NO_STATUS = LongTaskStatus()
-OVER = diagnosis.over_total_deadline(60, "activeDeadlineSeconds of the LongTaskTemplate")
+OVER = failure_reasons.over_total_deadline(60, "activeDeadlineSeconds of the LongTaskTemplate")
 FAILED = job(failed_reason="BackoffLimitExceeded", failed_message="Job has reached the specified backoff limit")
 
 
@@ -25,123 +25,135 @@ FAILED = job(failed_reason="BackoffLimitExceeded", failed_message="Job has reach
         (pod(waiting_reason="PodInitializing"), None),
         (
             pod(unschedulable="0/3 nodes"),
-            Trouble("Unschedulable", "no node takes the pod: 0/3 nodes", diagnosis.UNSCHEDULABLE_HINT),
+            StartProblem("Unschedulable", "no node takes the pod: 0/3 nodes", failure_reasons.UNSCHEDULABLE_HINT),
         ),
         (
             pod(waiting_reason="ErrImagePull", waiting_message="no such tag"),
-            Trouble("ImagePullBackOff", "the container cannot start: no such tag", diagnosis.IMAGE_HINT),
+            StartProblem("ImagePullBackOff", "the container cannot start: no such tag", failure_reasons.IMAGE_HINT),
         ),
         (
             pod(waiting_reason="ImagePullBackOff"),
-            Trouble("ImagePullBackOff", "the container cannot start: ImagePullBackOff", diagnosis.IMAGE_HINT),
+            StartProblem(
+                "ImagePullBackOff", "the container cannot start: ImagePullBackOff", failure_reasons.IMAGE_HINT
+            ),
         ),
         (
             pod(waiting_reason="ErrImageNeverPull"),
-            Trouble("ErrImageNeverPull", "the container cannot start: ErrImageNeverPull", diagnosis.IMAGE_NEVER_HINT),
+            StartProblem(
+                "ErrImageNeverPull", "the container cannot start: ErrImageNeverPull", failure_reasons.IMAGE_NEVER_HINT
+            ),
         ),
         (
             pod(waiting_reason="InvalidImageName"),
-            Trouble("InvalidImageName", "the container cannot start: InvalidImageName", diagnosis.IMAGE_HINT),
+            StartProblem(
+                "InvalidImageName", "the container cannot start: InvalidImageName", failure_reasons.IMAGE_HINT
+            ),
         ),
         (
             pod(waiting_reason="CreateContainerConfigError", waiting_message='secret "x" not found'),
-            Trouble(
+            StartProblem(
                 "CreateContainerConfigError",
                 'the container cannot start: secret "x" not found',
-                diagnosis.CONFIG_HINT,
+                failure_reasons.CONFIG_HINT,
             ),
         ),
     ],
 )
-def test_what_keeps_a_pod_from_starting(given: PodView, expected: Trouble | None) -> None:
-    assert diagnosis.not_starting(given) == expected
+def test_what_keeps_a_pod_from_starting(given: PodSnapshot, expected: StartProblem | None) -> None:
+    assert failure_reasons.not_starting(given) == expected
 
 
 @pytest.mark.parametrize(
     ("message", "hint"),
     [
-        ("failed to resolve reference: docker.io/x:1: not found", diagnosis.IMAGE_NOT_FOUND_HINT),
-        ("manifest unknown: manifest unknown", diagnosis.IMAGE_NOT_FOUND_HINT),
-        ("pull access denied, repository does not exist or may require authorization", diagnosis.IMAGE_DENIED_HINT),
-        ("unexpected status: 401 Unauthorized", diagnosis.IMAGE_DENIED_HINT),
-        ("unexpected status: 403 Forbidden", diagnosis.IMAGE_DENIED_HINT),
-        ("dial tcp: lookup r.example: no such host", diagnosis.REGISTRY_HINT),
-        ("dial tcp 10.0.0.1:443: connect: connection refused", diagnosis.REGISTRY_HINT),
-        ("net/http: TLS handshake timeout", diagnosis.REGISTRY_HINT),
-        ("something new", diagnosis.IMAGE_HINT),
+        ("failed to resolve reference: docker.io/x:1: not found", failure_reasons.IMAGE_NOT_FOUND_HINT),
+        ("manifest unknown: manifest unknown", failure_reasons.IMAGE_NOT_FOUND_HINT),
+        (
+            "pull access denied, repository does not exist or may require authorization",
+            failure_reasons.IMAGE_DENIED_HINT,
+        ),
+        ("unexpected status: 401 Unauthorized", failure_reasons.IMAGE_DENIED_HINT),
+        ("unexpected status: 403 Forbidden", failure_reasons.IMAGE_DENIED_HINT),
+        ("dial tcp: lookup r.example: no such host", failure_reasons.REGISTRY_HINT),
+        ("dial tcp 10.0.0.1:443: connect: connection refused", failure_reasons.REGISTRY_HINT),
+        ("net/http: TLS handshake timeout", failure_reasons.REGISTRY_HINT),
+        ("something new", failure_reasons.IMAGE_HINT),
     ],
 )
 def test_what_to_do_about_an_image_depends_on_why_it_cannot_be_pulled(message: str, hint: str) -> None:
-    trouble = diagnosis.not_starting(pod(waiting_reason="ErrImagePull", waiting_message=message))
-    assert trouble == Trouble("ImagePullBackOff", f"the container cannot start: {message}", hint)
+    problem = failure_reasons.not_starting(pod(waiting_reason="ErrImagePull", waiting_message=message))
+    assert problem == StartProblem("ImagePullBackOff", f"the container cannot start: {message}", hint)
 
 
 def test_a_failed_pull_and_the_wait_before_the_next_one_are_the_same_news() -> None:
     failed = pod(waiting_reason="ErrImagePull", waiting_message='pulling "x:1": not found')
     waits = 'Back-off pulling image "x:1": ErrImagePull: pulling "x:1": not found'
     waiting = pod(waiting_reason="ImagePullBackOff", waiting_message=waits)
-    assert diagnosis.not_starting(failed) == diagnosis.not_starting(waiting)
+    assert failure_reasons.not_starting(failed) == failure_reasons.not_starting(waiting)
 
 
 @pytest.mark.parametrize(
     ("message", "hint"),
     [
-        ("0/1 nodes are available: 1 Insufficient cpu.", diagnosis.UNSCHEDULABLE_HINT),
+        ("0/1 nodes are available: 1 Insufficient cpu.", failure_reasons.UNSCHEDULABLE_HINT),
         (
             "0/2 nodes are available: 1 Insufficient memory, 1 node(s) had untolerated taint",
-            diagnosis.UNSCHEDULABLE_HINT,
+            failure_reasons.UNSCHEDULABLE_HINT,
         ),
-        ("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.", diagnosis.PLACEMENT_HINT),
-        ("0/1 nodes are available: 1 node(s) had untolerated taint {gpu: true}.", diagnosis.PLACEMENT_HINT),
-        ('persistentvolumeclaim "data" not found', diagnosis.VOLUME_HINT),
-        ("pod has unbound immediate PersistentVolumeClaims", diagnosis.VOLUME_HINT),
-        ("something new", diagnosis.UNSCHEDULABLE_HINT),
+        (
+            "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+            failure_reasons.PLACEMENT_HINT,
+        ),
+        ("0/1 nodes are available: 1 node(s) had untolerated taint {gpu: true}.", failure_reasons.PLACEMENT_HINT),
+        ('persistentvolumeclaim "data" not found', failure_reasons.VOLUME_HINT),
+        ("pod has unbound immediate PersistentVolumeClaims", failure_reasons.VOLUME_HINT),
+        ("something new", failure_reasons.UNSCHEDULABLE_HINT),
     ],
 )
 def test_what_to_do_about_a_pod_without_a_node_depends_on_what_the_scheduler_says(message: str, hint: str) -> None:
-    trouble = diagnosis.not_starting(pod(unschedulable=message))
-    assert trouble == Trouble("Unschedulable", f"no node takes the pod: {message}", hint)
+    problem = failure_reasons.not_starting(pod(unschedulable=message))
+    assert problem == StartProblem("Unschedulable", f"no node takes the pod: {message}", hint)
 
 
 @pytest.mark.parametrize("reason", ["CreateContainerError", "RunContainerError"])
 def test_a_container_that_cannot_be_run_has_a_hint(reason: str) -> None:
-    trouble = diagnosis.not_starting(pod(waiting_reason=reason))
-    assert trouble is not None
-    assert trouble.reason == reason
-    assert trouble.hint.startswith("Check ")
+    problem = failure_reasons.not_starting(pod(waiting_reason=reason))
+    assert problem is not None
+    assert problem.reason == reason
+    assert problem.hint.startswith("Check ")
 
 
 @pytest.mark.parametrize(
     ("message", "reason", "hint"),
     [
-        ("violates PodSecurity restricted", "PodSecurityViolation", diagnosis.POD_SECURITY_HINT),
-        ("exceeded quota: pods", "QuotaExceeded", diagnosis.QUOTA_HINT),
-        ("failed quota: x: must specify limits.memory", "QuotaExceeded", diagnosis.NO_RESOURCES_HINT),
-        ("admission webhook denied the request", "PodRefused", diagnosis.TEMPLATE_HINT),
+        ("violates PodSecurity restricted", "PodSecurityViolation", failure_reasons.POD_SECURITY_HINT),
+        ("exceeded quota: pods", "QuotaExceeded", failure_reasons.QUOTA_HINT),
+        ("failed quota: x: must specify limits.memory", "QuotaExceeded", failure_reasons.NO_RESOURCES_HINT),
+        ("admission webhook denied the request", "PodRefused", failure_reasons.TEMPLATE_HINT),
     ],
 )
 def test_why_no_pod_was_created(message: str, reason: str, hint: str) -> None:
-    trouble = diagnosis.not_created([Refusal(at(10), message)], at(5))
-    assert trouble is not None
-    assert (trouble.reason, trouble.hint) == (reason, hint)
-    assert trouble.message.endswith(f": {message}")
+    problem = failure_reasons.not_created([PodCreateFailure(at(10), message)], at(5))
+    assert problem is not None
+    assert (problem.reason, problem.hint) == (reason, hint)
+    assert problem.message.endswith(f": {message}")
 
 
 @pytest.mark.parametrize(
     ("refusals", "expected"),
     [
         ([], None),
-        ([Refusal(at(9), "old")], None),
-        ([Refusal(at(10), "just now")], "the pod could not be created: just now"),
+        ([PodCreateFailure(at(9), "old")], None),
+        ([PodCreateFailure(at(10), "just now")], "the pod could not be created: just now"),
         (
-            [Refusal(at(30), "newest"), Refusal(at(20), "newer"), Refusal(at(9), "old")],
+            [PodCreateFailure(at(30), "newest"), PodCreateFailure(at(20), "newer"), PodCreateFailure(at(9), "old")],
             "the pod could not be created: newest",
         ),
     ],
 )
-def test_the_newest_refusal_that_is_not_too_old_counts(refusals: list[Refusal], expected: str | None) -> None:
-    trouble = diagnosis.not_created(refusals, at(10))
-    assert (trouble.message if trouble else None) == expected
+def test_the_newest_refusal_that_is_not_too_old_counts(refusals: list[PodCreateFailure], expected: str | None) -> None:
+    problem = failure_reasons.not_created(refusals, at(10))
+    assert (problem.message if problem else None) == expected
 
 
 BROKEN = container("fetch", "init", waiting_reason="ErrImagePull", waiting_message="no such tag")
@@ -159,7 +171,7 @@ PROBED = PodEvent(at(30), "Unhealthy", "Startup probe failed: no certificate yet
             (),
             "ImagePullBackOff",
             "init container fetch cannot start: no such tag",
-            diagnosis.IMAGE_HINT,
+            failure_reasons.IMAGE_HINT,
             id="init-container",
         ),
         pytest.param(
@@ -167,7 +179,7 @@ PROBED = PodEvent(at(30), "Unhealthy", "Startup probe failed: no certificate yet
             (),
             "CrashLoopBackOff",
             "sidecar proxy ends again and again: exit code 1: port in use",
-            diagnosis.SIDECAR_HINT,
+            failure_reasons.SIDECAR_HINT,
             id="sidecar",
         ),
         pytest.param(
@@ -175,7 +187,7 @@ PROBED = PodEvent(at(30), "Unhealthy", "Startup probe failed: no certificate yet
             (MOUNT,),
             "CrashLoopBackOff",
             "sidecar proxy ends again and again: exit code 1: port in use",
-            diagnosis.SIDECAR_HINT,
+            failure_reasons.SIDECAR_HINT,
             id="sidecar-that-runs-again-for-a-moment",
         ),
         pytest.param(
@@ -183,18 +195,23 @@ PROBED = PodEvent(at(30), "Unhealthy", "Startup probe failed: no certificate yet
             (),
             "SchedulingGated",
             "scheduling gates hold the pod back: a/b, c/d",
-            diagnosis.GATES_HINT,
+            failure_reasons.GATES_HINT,
             id="gates",
         ),
         pytest.param(
-            pod(), (MOUNT,), "FailedMount", f"the pod cannot start: {MOUNT.message}", diagnosis.CONFIG_HINT, id="volume"
+            pod(),
+            (MOUNT,),
+            "FailedMount",
+            f"the pod cannot start: {MOUNT.message}",
+            failure_reasons.CONFIG_HINT,
+            id="volume",
         ),
         pytest.param(
             pod(),
             (MOUNT, PROBED),
             "StartupProbeFailed",
             "proxy is not ready: Startup probe failed: no certificate yet",
-            diagnosis.PROBE_HINT,
+            failure_reasons.PROBE_HINT,
             id="the-newest-of-several",
         ),
         pytest.param(
@@ -202,15 +219,15 @@ PROBED = PodEvent(at(30), "Unhealthy", "Startup probe failed: no certificate yet
             (MOUNT,),
             "ErrImageNeverPull",
             "the container cannot start: ErrImageNeverPull",
-            diagnosis.IMAGE_NEVER_HINT,
+            failure_reasons.IMAGE_NEVER_HINT,
             id="the-status-before-events",
         ),
     ],
 )
 def test_what_keeps_a_pod_of_several_containers_from_starting(
-    given: PodView, events: tuple[PodEvent, ...], reason: str, message: str, hint: str
+    given: PodSnapshot, events: tuple[PodEvent, ...], reason: str, message: str, hint: str
 ) -> None:
-    assert diagnosis.not_starting(given, events) == Trouble(reason, message, hint)
+    assert failure_reasons.not_starting(given, events) == StartProblem(reason, message, hint)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +240,7 @@ def test_what_keeps_a_pod_of_several_containers_from_starting(
     ],
 )
 def test_events_that_say_nothing_of_why_a_pod_does_not_start(events: tuple[PodEvent, ...]) -> None:
-    assert diagnosis.not_starting(pod(), events) is None
+    assert failure_reasons.not_starting(pod(), events) is None
 
 
 KILLED = ended_pod(exit_code=137, signal=9, probed=True)
@@ -252,10 +269,10 @@ HOOK = PodEvent(at(3), "FailedPostStartHook", "PostStartHook failed", True, "mai
         (KILLED, (), None),
     ],
 )
-def test_for_what_kubelet_ended_the_work(given: PodView, events: tuple[PodEvent, ...], reason: str | None) -> None:
-    trouble = diagnosis.ended_by_kubelet(given, events)
-    assert (trouble.reason if trouble else None) == reason
-    assert trouble is None or trouble.message.startswith("kubelet ended the work: ")
+def test_for_what_kubelet_ended_the_work(given: PodSnapshot, events: tuple[PodEvent, ...], reason: str | None) -> None:
+    problem = failure_reasons.ended_by_kubelet(given, events)
+    assert (problem.reason if problem else None) == reason
+    assert problem is None or problem.message.startswith("kubelet ended the work: ")
 
 
 @pytest.mark.parametrize(
@@ -269,14 +286,16 @@ def test_for_what_kubelet_ended_the_work(given: PodView, events: tuple[PodEvent,
         (running_pod(probed=True), False),
     ],
 )
-def test_only_work_that_kubelet_may_have_ended_is_worth_a_look_at_its_events(given: PodView, expected: bool) -> None:
-    assert diagnosis.may_be_ended_by_kubelet(given) is expected
+def test_only_work_that_kubelet_may_have_ended_is_worth_a_look_at_its_events(
+    given: PodSnapshot, expected: bool
+) -> None:
+    assert failure_reasons.may_be_ended_by_kubelet(given) is expected
 
 
 @pytest.mark.parametrize("length", [0, 4096, 4097, 100_000])
 def test_a_text_is_made_to_fit_a_status_field(length: int) -> None:
     text = "a" * (length // 2) + "z" * (length - length // 2)
-    fitted = diagnosis.fitted(text)
+    fitted = failure_reasons.fitted(text)
     assert len(fitted) <= 4096
     assert (fitted[:1], fitted[-1:]) == (text[:1], text[-1:])
     assert (fitted == text) is (length <= 4096)
@@ -324,8 +343,8 @@ def test_a_text_is_made_to_fit_a_status_field(length: int) -> None:
         (pod(phase="Failed", reason="UnexpectedAdmissionError"), False, "UnexpectedAdmissionError"),
     ],
 )
-def test_why_an_attempt_ended(given: PodView, suspended: bool, expected: str | None) -> None:
-    assert diagnosis.attempt_reason(given, done=is_done(NO_STATUS, given), suspended=suspended) == expected
+def test_why_an_attempt_ended(given: PodSnapshot, suspended: bool, expected: str | None) -> None:
+    assert failure_reasons.attempt_reason(given, done=is_done(NO_STATUS, given), suspended=suspended) == expected
 
 
 @pytest.mark.parametrize(
@@ -339,10 +358,11 @@ def test_why_an_attempt_ended(given: PodView, suspended: bool, expected: str | N
     ],
 )
 def test_an_attempt_that_was_stopped_because_it_told_nothing(
-    given: PodView, suspended: bool, expected: str | None
+    given: PodSnapshot, suspended: bool, expected: str | None
 ) -> None:
     assert (
-        diagnosis.attempt_reason(given, done=is_done(NO_STATUS, given), suspended=suspended, stalled=True) == expected
+        failure_reasons.attempt_reason(given, done=is_done(NO_STATUS, given), suspended=suspended, stalled=True)
+        == expected
     )
 
 
@@ -362,8 +382,8 @@ STOPPED = ended_pod(exit_code=143, phase="Failed", reason="DeadlineExceeded", de
         (ended_pod(phase="Failed", reason="DeadlineExceeded", deadline=1, told="7"), "Completed"),
     ],
 )
-def test_why_an_attempt_of_a_cancelled_task_ended(given: PodView, expected: str) -> None:
-    assert diagnosis.attempt_reason(given, done=is_done(NO_STATUS, given), cancelled=True) == expected
+def test_why_an_attempt_of_a_cancelled_task_ended(given: PodSnapshot, expected: str) -> None:
+    assert failure_reasons.attempt_reason(given, done=is_done(NO_STATUS, given), cancelled=True) == expected
 
 
 @pytest.mark.parametrize(
@@ -374,8 +394,8 @@ def test_why_an_attempt_of_a_cancelled_task_ended(given: PodView, expected: str)
         (replace(STOPPED, termination=ended_pod().termination), "ended", "Give it less to do"),
     ],
 )
-def test_work_that_left_with_0_when_it_had_to_and_gave_no_result(given: PodView, why: str, hint: str) -> None:
-    failure = diagnosis.failure(FAILED, given, "saving")
+def test_work_that_left_with_0_when_it_had_to_and_gave_no_result(given: PodSnapshot, why: str, hint: str) -> None:
+    failure = failure_reasons.failure(FAILED, given, "saving")
     assert f"exit code 0 while its pod was being {why}, and no result" in failure.message
     assert (failure.exit_code, failure.log_tail) == (0, "saving")
     assert hint in (failure.hint or "")
@@ -398,8 +418,8 @@ def test_work_that_left_with_0_when_it_had_to_and_gave_no_result(given: PodView,
         ),
     ],
 )
-def test_what_became_of_containers_beside_work_that_is_done(given: PodView, expected: str | None) -> None:
-    assert diagnosis.failed_beside(given) == expected
+def test_what_became_of_containers_beside_work_that_is_done(given: PodSnapshot, expected: str | None) -> None:
+    assert failure_reasons.failed_beside(given) == expected
 
 
 @pytest.mark.parametrize(
@@ -465,8 +485,8 @@ def test_what_became_of_containers_beside_work_that_is_done(given: PodView, expe
         ),
     ],
 )
-def test_why_a_job_failed(given: PodView, message: str, hint: str) -> None:
-    failure = diagnosis.failure(FAILED, given, None)
+def test_why_a_job_failed(given: PodSnapshot, message: str, hint: str) -> None:
+    failure = failure_reasons.failure(FAILED, given, None)
     assert failure.message == message
     assert (failure.hint or "").startswith(hint)
 
@@ -489,22 +509,22 @@ def test_too_much_memory_is_told_with_the_limit_and_what_was_used_last(
     limit: str | None, memory: int | None, known: str
 ) -> None:
     killed = ended_pod(exit_code=137, why="OOMKilled", memory_limit=limit)
-    failure = diagnosis.failure(FAILED, killed, None, memory=memory)
+    failure = failure_reasons.failure(FAILED, killed, None, memory=memory)
     assert failure.message == f"the work used more memory than it may have{known}"
 
 
 def test_a_stop_because_nothing_was_told_says_what_was_known_then() -> None:
     stopped = ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1)
-    failure = diagnosis.failure(FAILED, stopped, "log", total_deadline=OVER, stalled="told nothing for 30 s")
+    failure = failure_reasons.failure(FAILED, stopped, "log", total_deadline=OVER, stalled="told nothing for 30 s")
     assert (failure.reason, failure.message, failure.log_tail) == ("Stalled", "told nothing for 30 s", "log")
     assert "stall.timeoutSeconds" in (failure.hint or "")
 
 
 def test_a_stop_because_nothing_was_told_does_not_point_to_a_log_that_is_empty() -> None:
     stopped = ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1)
-    failure = diagnosis.failure(FAILED, stopped, "\n", stalled="told nothing for 30 s")
+    failure = failure_reasons.failure(FAILED, stopped, "\n", stalled="told nothing for 30 s")
     assert failure.log_tail is None
-    assert failure.hint == diagnosis.STALLED_AND_SILENT_HINT
+    assert failure.hint == failure_reasons.STALLED_AND_SILENT_HINT
 
 
 @pytest.mark.parametrize(
@@ -525,25 +545,25 @@ def test_what_kubelet_says_of_a_container_is_not_given_as_the_log_of_the_work(
     evicted = ended_pod(
         exit_code=code, why=why, told="what kubelet says", reason=reason, message="too much on its disk"
     )
-    failure = diagnosis.failure(FAILED, evicted, None)
+    failure = failure_reasons.failure(FAILED, evicted, None)
     assert (failure.log_tail, failure.message) == (None, message)
-    assert diagnosis.failure(FAILED, evicted, "epoch 1").log_tail == "epoch 1"
+    assert failure_reasons.failure(FAILED, evicted, "epoch 1").log_tail == "epoch 1"
 
 
 def test_a_post_start_hook_that_failed_is_told_alike_before_and_after_the_end_of_the_task() -> None:
     told = PodEvent(at(20), "FailedPostStartHook", "PostStartHook failed", True, "main")
-    waiting = diagnosis.not_starting(pod(waiting_reason="PodInitializing"), [told])
+    waiting = failure_reasons.not_starting(pod(waiting_reason="PodInitializing"), [told])
     assert waiting is not None
-    assert waiting == diagnosis.ended_by_kubelet(ended_pod(exit_code=137), [told])
+    assert waiting == failure_reasons.ended_by_kubelet(ended_pod(exit_code=137), [told])
 
 
 def test_without_a_pod_the_job_itself_is_asked() -> None:
-    failure = diagnosis.failure(FAILED, None, None)
+    failure = failure_reasons.failure(FAILED, None, None)
     assert (failure.reason, failure.message) == (
         "BackoffLimitExceeded",
         "Job has reached the specified backoff limit",
     )
-    nameless = diagnosis.failure(job(failed_reason=""), None, None)
+    nameless = failure_reasons.failure(job(failed_reason=""), None, None)
     assert (nameless.reason, nameless.message) == (
         "JobFailed",
         "the Job failed and none of its pods is left to say why",
@@ -565,25 +585,25 @@ def test_without_a_pod_the_job_itself_is_asked() -> None:
 def test_the_last_words_are_the_works_own_else_the_last_line_of_its_log(
     log: str | None, told: str, tail: str | None, message: str
 ) -> None:
-    failure = diagnosis.failure(FAILED, ended_pod(exit_code=3, told=told), log)
+    failure = failure_reasons.failure(FAILED, ended_pod(exit_code=3, told=told), log)
     assert (failure.log_tail, failure.message, failure.exit_code) == (tail, message, 3)
 
 
 def test_a_stop_for_the_total_deadline_is_told_as_such() -> None:
     stopped = ended_pod(exit_code=137, reason="DeadlineExceeded", deadline=1)
-    failure = diagnosis.failure(FAILED, stopped, "log", total_deadline=OVER)
+    failure = failure_reasons.failure(FAILED, stopped, "log", total_deadline=OVER)
     assert failure.message == "the work was active for longer than its activeDeadlineSeconds (60 s)"
     assert failure.hint == "Give it less to do, or more time: activeDeadlineSeconds of the LongTaskTemplate."
     assert (failure.reason, failure.exit_code, failure.log_tail) == ("DeadlineExceeded", 137, "log")
 
 
 def test_a_failure_of_its_own_is_not_put_on_the_total_deadline() -> None:
-    failure = diagnosis.failure(FAILED, ended_pod(exit_code=3), None, total_deadline=OVER)
+    failure = failure_reasons.failure(FAILED, ended_pod(exit_code=3), None, total_deadline=OVER)
     assert (failure.reason, failure.message) == ("Error", "exit code 3")
 
 
 def test_a_very_long_message_is_cut() -> None:
-    failure = diagnosis.failure(FAILED, ended_pod(exit_code=3, told="x" * 5000), "log")
+    failure = failure_reasons.failure(FAILED, ended_pod(exit_code=3, told="x" * 5000), "log")
     assert 4000 < len(failure.message) <= 4096
 
 
@@ -602,20 +622,20 @@ def test_a_very_long_message_is_cut() -> None:
     ids=["none", "empty", "blank", "short", "just-fits", "one-long-line", "whole-lines", "last-line-just-fits"],
 )
 def test_the_tail_of_a_log_is_its_last_whole_lines(log: str | None, expected: str | None) -> None:
-    assert diagnosis.log_tail(log) == expected
+    assert failure_reasons.log_tail(log) == expected
 
 
 def test_the_tail_of_a_log_fits_a_shorter_field_too() -> None:
-    assert diagnosis.log_tail("one\ntwo\nthree\n", 9) == "two\nthree"
+    assert failure_reasons.log_tail("one\ntwo\nthree\n", 9) == "two\nthree"
 
 
 def test_a_lost_node_is_named_with_what_to_do() -> None:
-    trouble = diagnosis.lost_node(running_pod())
-    assert trouble.reason == "NodeLost"
-    assert "node-1" in trouble.message
-    assert "kubectl delete node node-1" in trouble.hint
+    problem = failure_reasons.lost_node(running_pod())
+    assert problem.reason == "NodeLost"
+    assert "node-1" in problem.message
+    assert "kubectl delete node node-1" in problem.hint
 
 
 @pytest.mark.parametrize("given", [running_pod(), ended_pod(exit_code=3), pod(phase="Failed")])
 def test_a_failure_always_has_a_hint(given: Any) -> None:
-    assert diagnosis.failure(FAILED, given, None).hint
+    assert failure_reasons.failure(FAILED, given, None).hint

@@ -1,0 +1,53 @@
+"""A task that has ended: its Job goes after a while, its record later. Both wait for delivery and archive."""
+
+from datetime import datetime, timedelta
+
+from longtask_api.longtask import ConditionType
+from longtask_operator.planning.actions import Action, DeleteJob, DeleteTask, Plan
+from longtask_operator.planning.policy import LOOK_AGAIN
+from longtask_operator.planning.state import TaskState
+from longtask_operator.planning.stopping import delete_pods
+
+
+def cleanup_plan(state: TaskState) -> Plan:
+    task, job = state.task, state.job
+    ended = task.status.completion_time or state.now
+    held_until = ended if _is_told_and_kept(state) else ended + state.policy.delivery_patience
+    actions: list[Action] = []
+    waiting: list[datetime] = []
+    at_work = [pod for pod in state.pods if not pod.ended]
+    if job is None and state.pods:
+        keep_until = max(held_until, ended + state.policy.job_retention)
+        actions += delete_pods(state.pods if state.now >= keep_until else at_work)
+        waiting.append(keep_until if state.now < keep_until else state.now + LOOK_AGAIN)
+    if job is not None and not job.deleting:
+        keep_until = max(held_until, ended + state.policy.job_retention) if job.finished else state.now
+        if state.now >= keep_until:
+            actions.append(DeleteJob(job))
+        else:
+            waiting.append(keep_until)
+    expires = max(held_until, ended + timedelta(seconds=_time_to_live(state)))
+    if state.now < expires:
+        waiting.append(expires)
+    elif at_work:
+        waiting.append(state.now + LOOK_AGAIN)
+    else:
+        actions.append(DeleteTask())
+    return Plan(task.status, tuple(actions), min(waiting, default=None))
+
+
+def _is_told_and_kept(state: TaskState) -> bool:
+    """Whether nothing outside of the object waits for it any more: neither the session of an agent nor the archive."""
+    task = state.task
+    if task.is_record or task.is_taken_back:
+        return True
+    told = task.spec.memory is None or task.is_settled(ConditionType.DELIVERED)
+    archives = task.spec.requester is not None and (state.policy.archives_all or task.spec.memory is not None)
+    return told and (not archives or task.is_settled(ConditionType.ARCHIVED))
+
+
+def _time_to_live(state: TaskState) -> int:
+    if state.task.spec.ttl_seconds_after_finished is not None:
+        return state.task.spec.ttl_seconds_after_finished
+    snapshot = state.task.status.template_snapshot
+    return snapshot.ttl_seconds_after_finished if snapshot else 2592000

@@ -1,0 +1,80 @@
+"""Work that goes on, with its Job or without."""
+
+from datetime import datetime
+
+from longtask_api.conditions import Condition
+from longtask_api.longtask import Attempt, ConditionType, LongTaskStatus, Phase, StallAction, StallPolicy
+from longtask_operator.planning import questions, stall, task_status
+from longtask_operator.planning.actions import Action, Plan
+from longtask_operator.planning.policy import LOOK_AGAIN, NEXT_STEP, QUIET
+from longtask_operator.planning.snapshots import PodSnapshot
+from longtask_operator.planning.state import TaskState
+
+
+def continue_work(
+    state: TaskState,
+    status: LongTaskStatus,
+    policy: StallPolicy | None,
+    message: str,
+    pod: PodSnapshot,
+    end: tuple[Action, ...],
+) -> Plan:
+    """The work in the pod runs, waits for an answer, or has stalled: then `end` ends the attempt, where the policy is
+    to act."""
+    stalled = stall.in_force(status, policy, pod) if policy is not None else None
+    if policy is not None and stalled is not None and stall.is_decided(stalled, policy, pod):
+        # The stored condition has decided it: the write of it would have met a report that was not seen yet.
+        stopping = task_status.in_progress(state, status, Phase.RUNNING, _ending(stalled.message))
+        return Plan(stopping, end, look_again=state.now + LOOK_AGAIN)
+    asked = questions.open_questions(state.task, state.now)
+    if asked:
+        if policy is not None:
+            status = task_status.with_condition(state, status, ConditionType.STALLED, "Unknown", "WaitingForInput", "")
+        waiting = task_status.in_progress(state, status, Phase.WAITING_FOR_INPUT, questions.in_words(asked))
+        return Plan(waiting, look_again=questions.first_expiry(asked))
+    if policy is None:
+        return Plan(task_status.in_progress(state, status, Phase.RUNNING, message))
+    if stalled is not None:
+        return _still_silent(state, status, policy, stalled, message)
+    return _watched(state, status, policy, pod, message)
+
+
+def _watched(state: TaskState, status: LongTaskStatus, policy: StallPolicy, pod: PodSnapshot, message: str) -> Plan:
+    """It must tell something from time to time."""
+    status = task_status.with_condition_if_set(state, status, ConditionType.STALLED, "False", "Reporting")
+    due = stall.due(status, policy, pod.running_since or state.now, state.attended)
+    if due is None or state.now < due:
+        return Plan(task_status.in_progress(state, status, Phase.RUNNING, message), look_again=due)
+    evidence = stall.evidence(status, pod, state.usage, state.now)
+    status = task_status.with_condition(state, status, ConditionType.STALLED, "True", stall.REASON, evidence)
+    message = f"{message}, but stalled: {evidence}"
+    return Plan(task_status.in_progress(state, status, Phase.RUNNING, message), look_again=state.now + NEXT_STEP)
+
+
+def _still_silent(
+    state: TaskState, status: LongTaskStatus, policy: StallPolicy, stalled: Condition, message: str
+) -> Plan:
+    """It is said; a report would refute it. Where the policy acts, the end is decided after a while, in a write of its
+    own, which meets a report that was not seen yet."""
+    message = f"{message}, but stalled: {stalled.message}"
+    if policy.action is StallAction.NOTHING:
+        return Plan(task_status.in_progress(state, status, Phase.RUNNING, message))
+    decision = stall.decision_due(stalled, state.attended)
+    if state.now < decision:
+        return Plan(task_status.in_progress(state, status, Phase.RUNNING, message), look_again=decision)
+    status = task_status.with_condition(state, status, ConditionType.STALLED, "True", stall.DECIDED, stalled.message)
+    decided = task_status.in_progress(state, status, Phase.RUNNING, _ending(stalled.message))
+    return Plan(decided, look_again=state.now + NEXT_STEP)
+
+
+def _ending(evidence: str) -> str:
+    return f"stalled: {evidence}; ending the attempt"
+
+
+def settle_until(state: TaskState, last: Attempt | None) -> datetime | None:
+    """Until when it may be left open what follows the end of the attempt's container; None when it is not."""
+    pod = next((pod for pod in state.pods if last is not None and pod.uid == last.pod_uid), None)
+    if pod is None or pod.termination is None or pod.termination.finished is None:
+        return None
+    finished = pod.termination.finished
+    return finished + QUIET if state.is_near(finished, QUIET) else None

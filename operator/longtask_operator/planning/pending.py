@@ -1,0 +1,173 @@
+"""A task that has no Job yet: it is refused, waits for its template, or gets its Job."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from longtask_api import names
+from longtask_api.conditions import Condition, find
+from longtask_api.longtask import ConditionType, Failure, JobRef, LongTaskStatus, Phase
+from longtask_api.template import LongTaskTemplate, TemplateConditionType
+from longtask_operator.planning import task_status
+from longtask_operator.planning.actions import CreateJob, Plan
+from longtask_operator.planning.build_job import build_job, take_snapshot
+from longtask_operator.planning.failure_reasons import StartProblem, fitted
+from longtask_operator.planning.pod_selection import newest
+from longtask_operator.planning.policy import LOOK_AGAIN, QUIET, ROOM_AGAIN, TEMPLATE_WAIT
+from longtask_operator.planning.snapshots import PodSnapshot
+from longtask_operator.planning.state import TaskState
+from longtask_operator.planning.stopping import delete_pods, silent_node
+from longtask_operator.planning.task_events import TEMPLATE_NOT_CHECKED
+
+
+def pending_plan(state: TaskState) -> Plan:
+    task, template = state.task, state.template
+    status = task_status.with_generation(state, task.status)
+    left_behind = [pod for pod in state.pods if not pod.ended]
+    if left_behind:
+        return _waits_for_the_end_of(state, status, left_behind)
+    if task.spec.cancel_requested:
+        return task_status.terminal(
+            state, status, Phase.CANCELLED, failure=task_status.cancelled("before it started"), at=state.now
+        )
+    if task.is_record:
+        return _record(state, status)
+    if template is None or not template.is_ready:
+        return _wait_for_template(state, status)
+    maximum = template.spec.max_active_deadline_seconds
+    wanted = task.spec.active_deadline_seconds
+    if maximum is not None and wanted is not None and wanted > maximum:
+        return _refused(
+            state,
+            status,
+            Failure(
+                reason="InvalidDeadline",
+                message=f"spec.activeDeadlineSeconds is {wanted}; the template allows {maximum} at most",
+                hint="Create the task again with less.",
+            ),
+        )
+    if isinstance(state.parameters, Failure):
+        return _refused(state, status, state.parameters)
+    if state.crowded:
+        return _crowded(state, status)
+    if state.parameters is None:
+        return Plan(task.status, look_again=state.now + LOOK_AGAIN)
+    if state.job_refused is not None:
+        return _job_refused(state, status, template, state.job_refused)
+    snapshot = take_snapshot(template)
+    job = build_job(task, template, snapshot, state.parameters, state.policy.report_url)
+    return Plan(task.status, (CreateJob(job),))
+
+
+def bound(state: TaskState) -> TaskState:
+    """With the task bound to the Job whose pod has started, where that was deleted before the status could say that it
+    was there: what has begun is not begun again. The terms went with the Job; those of the template come nearest."""
+    task, begun = state.task, newest(pod for pod in state.pods if pod.started is not None)
+    if begun is None or task.status.job_ref is not None:
+        return state
+    job = JobRef(name=names.job_name(task.metadata.name, task.metadata.uid), uid=begun.job_uid)
+    snapshot = take_snapshot(state.template) if state.template is not None else None
+    status = task.status.model_copy(update={"job_ref": job, "template_snapshot": snapshot})
+    status = task_status.with_condition(state, status, ConditionType.ACCEPTED, "True", "Accepted", "")
+    return replace(state, task=task.model_copy(update={"status": status}))
+
+
+def _waits_for_the_end_of(state: TaskState, status: LongTaskStatus, pods: list[PodSnapshot]) -> Plan:
+    """Of a Job that was deleted before the status could say that it was there: none of them has started, and no other
+    one works beside them."""
+    problem = silent_node(state.now, pods)
+    message = problem.in_words if problem else f"waiting for pod {pods[0].name} to end, which its Job has left behind"
+    status = task_status.in_progress(state, status, Phase.PENDING, message, problem)
+    return Plan(status, delete_pods(pods), look_again=state.now + LOOK_AGAIN)
+
+
+def _record(state: TaskState, status: LongTaskStatus) -> Plan:
+    problem = StartProblem(
+        "Record",
+        f"annotation {names.ANNOTATION_RECORD} says that it was restored from a backup: it is never started",
+        "Restore its status too, or remove the annotation to have the work done.",
+    )
+    status = task_status.with_condition(
+        state, status, ConditionType.ACCEPTED, "Unknown", problem.reason, problem.message
+    )
+    return Plan(task_status.in_progress(state, status, Phase.PENDING, problem.message, problem))
+
+
+def _crowded(state: TaskState, status: LongTaskStatus) -> Plan:
+    problem = StartProblem(
+        "TooManyTasks",
+        f"{state.policy.max_active} tasks of this requester are at work, and no more may be",
+        "It starts when one of them has ended; the limit is operator.maxActiveTasksPerRequester in the chart's values.",
+    )
+    status, _ = _not_accepted_yet(state, status, problem)
+    waiting = task_status.in_progress(state, status, Phase.QUEUED, f"waiting: {problem.message}", problem)
+    return Plan(waiting, look_again=state.now + ROOM_AGAIN)
+
+
+def _wait_for_template(state: TaskState, status: LongTaskStatus) -> Plan:
+    name, namespace = state.task.spec.template_ref.name, state.task.metadata.namespace
+    template = state.template
+    checked = _checked(template) if template is not None else None
+    if template is None:
+        hint = f"Apply the LongTaskTemplate, or choose one from `kubectl get longtasktemplates -n {namespace}`."
+        problem = StartProblem("TemplateNotFound", f"LongTaskTemplate {name} does not exist", hint)
+    elif checked is None:
+        problem = StartProblem(
+            TEMPLATE_NOT_CHECKED, f"LongTaskTemplate {name} is not Ready: not checked yet", "It is checked in a moment."
+        )
+    else:
+        hint = f"Correct it: kubectl describe longtasktemplate {name} -n {namespace}."
+        problem = StartProblem("TemplateNotReady", f"LongTaskTemplate {name} is not Ready: {checked.message}", hint)
+    waiting, since = _not_accepted_yet(state, status, problem)
+    if checked is not None:
+        since = max(task_status.created(state), checked.last_transition_time)
+    give_up = None if template is not None and checked is None else since + TEMPLATE_WAIT
+    if give_up is not None and state.now >= give_up:
+        return _given_up(state, status, problem)
+    waiting = task_status.in_progress(state, waiting, Phase.PENDING, f"waiting: {problem.message}", problem)
+    quiet_until = task_status.created(state) + QUIET
+    quiet = state.now < quiet_until
+    return Plan(waiting, look_again=quiet_until if quiet else give_up or state.now + LOOK_AGAIN, defer_status=quiet)
+
+
+def _checked(template: LongTaskTemplate) -> Condition | None:
+    """What was found of the template as it is now; None where that is still to be seen."""
+    if template.status.observed_generation != template.metadata.generation:
+        return None
+    return find(template.status.conditions, TemplateConditionType.READY)
+
+
+def _job_refused(state: TaskState, status: LongTaskStatus, template: LongTaskTemplate, problem: StartProblem) -> Plan:
+    waiting, since = _not_accepted_yet(state, status, problem)
+    give_up = since + timedelta(seconds=template.spec.start_timeout_seconds)
+    if state.job_refused_for_good or state.now >= give_up:
+        return _given_up(state, status, problem)
+    return Plan(
+        task_status.in_progress(state, waiting, Phase.PENDING, problem.in_words, problem),
+        look_again=min(give_up, state.now + LOOK_AGAIN),
+    )
+
+
+def _not_accepted_yet(
+    state: TaskState, status: LongTaskStatus, problem: StartProblem
+) -> tuple[LongTaskStatus, datetime]:
+    """The status that says what the task waits for, and since when it waits for just that.
+
+    It may have waited long for something else: another reason begins a condition anew, with a time of its own.
+    """
+    known = find(status.conditions, ConditionType.ACCEPTED)
+    if known is not None and known.reason != problem.reason:
+        others = [each for each in status.conditions if each.type != ConditionType.ACCEPTED]
+        status, known = status.model_copy(update={"conditions": others}), None
+    status = task_status.with_condition(
+        state, status, ConditionType.ACCEPTED, "Unknown", problem.reason, problem.message
+    )
+    return status, known.last_transition_time if known is not None else state.now
+
+
+def _given_up(state: TaskState, status: LongTaskStatus, problem: StartProblem) -> Plan:
+    return _refused(state, status, Failure(reason=problem.reason, message=fitted(problem.message), hint=problem.hint))
+
+
+def _refused(state: TaskState, status: LongTaskStatus, failure: Failure) -> Plan:
+    status = task_status.with_condition(state, status, ConditionType.ACCEPTED, "False", failure.reason, failure.message)
+    return task_status.terminal(state, status, Phase.FAILED, failure=failure, at=state.now)
