@@ -19,7 +19,7 @@ from bench.processes import cpu_seconds
 from bench.workload import BENCH_AGENT, namespace_of, say, tasks_path
 from longtask_api import names
 from longtask_api.base import rfc3339
-from longtask_operator.delivery.sessions import CALL_INTERVAL
+from longtask_operator.delivery.dispatcher import CALL_INTERVAL
 from tests.agentcore import MEMORY, REGION, AgentCoreMemory, agentcore_memory
 from tests.operator.process import OperatorProcess
 

@@ -13,7 +13,7 @@ from bench.cluster_api import ClusterApi, Document
 from bench.figures import SERVERS, servers_cpu_ms
 from bench.processes import cpu_by_name
 from bench.workload import tasks_path
-from longtask_operator.cluster import REPORT_MANAGER
+from longtask_operator.task_namespace import REPORT_MANAGER
 from tests.operator.process import REPOSITORY
 from tests.ports import free_port
 

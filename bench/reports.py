@@ -23,8 +23,8 @@ from bench.reporters import Call
 from bench.table import spread
 from bench.workload import BENCH_AGENT, ENDLESS, make_templates, namespace_of, run_tasks, say, tasks_path
 from longtask_api import names
-from longtask_operator.cluster import REPORT_MANAGER
 from longtask_operator.settings import Settings
+from longtask_operator.task_namespace import REPORT_MANAGER
 from tests.kube import Kube
 from tests.operator.process import OperatorProcess
 from tests.operator.reporting import pod_token

@@ -16,7 +16,7 @@ from longtask_api.longtask import (
 )
 from longtask_api.names import LABEL_TASK
 from longtask_api.reports import Artifact, Checkpoint, InputRequest, Progress, Reference, Result
-from longtask_operator.archive.terms import Caller
+from longtask_operator.archive.models import Caller
 from tests.unit import given
 
 PRINCIPAL: Final = "system:serviceaccount:agents:researcher"

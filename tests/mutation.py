@@ -26,7 +26,7 @@ MUTATED = (
     "longtask_operator/planning/*",
     "longtask_operator/delivery/*",
     "longtask_operator/archive/record.py",
-    "longtask_operator/agentcore/verdicts.py",
+    "longtask_operator/agentcore/error_classification.py",
     "longtask_operator/task_api/limits.py",
     "longtask_mcp/contract/*",
     "longtask_api/parameters.py",

@@ -4,7 +4,7 @@ import uvloop
 
 from longtask_mcp.app import run
 from longtask_mcp.settings import Settings
-from longtask_runtime import depth, environment, garbage, logs
+from longtask_runtime import environment, garbage, logs, recursion
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     settings = environment.read(Settings)
     logs.configure(settings.log_level)
     garbage.collect_seldom()
-    depth.make_room()
+    recursion.raise_limit()
     uvloop.run(run(settings))
 
 

@@ -19,9 +19,8 @@ from longtask_operator.agentcore.client import AgentCore
 from longtask_operator.archive.archive import Archive
 from longtask_operator.archive.archiver import Archiver
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import FIELD_MANAGER, Cluster
-from longtask_operator.delivery.sessions import Sessions
-from longtask_operator.leader import Lease
+from longtask_operator.delivery.dispatcher import DeliveryDispatcher
+from longtask_operator.leader_election import LeaderElector
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning.policy import Policy
 from longtask_operator.reconciler import Reconciler
@@ -30,14 +29,15 @@ from longtask_operator.store.config_maps import ConfigMaps
 from longtask_operator.store.s3 import S3, S3Settings
 from longtask_operator.store.store import Store
 from longtask_operator.task_api.app import REPORT_PATH, Parts, task_api
-from longtask_operator.task_api.callers import Pods, Readers
+from longtask_operator.task_api.auth import PodAuthenticator, ReaderAuthenticator
+from longtask_operator.task_api.blobs import TaskBlobs
 from longtask_operator.task_api.limits import Limits, Rate
-from longtask_operator.task_api.shelf import Shelf
-from longtask_operator.task_api.writes import Writes
-from longtask_operator.templates import TemplateReconciler
+from longtask_operator.task_api.report_buffer import ReportBuffer
+from longtask_operator.task_namespace import FIELD_MANAGER, TaskNamespace
+from longtask_operator.template_controller import TemplateController
 from longtask_operator.watches import Key, Watches
 from longtask_operator.workqueue import WorkQueue
-from longtask_runtime import clock, depth, environment, garbage, kube, logs
+from longtask_runtime import clock, environment, garbage, kube, logs, recursion
 from longtask_runtime.authentication import TokenReviewer
 from longtask_runtime.health import health_app
 from longtask_runtime.serving import serve
@@ -57,7 +57,7 @@ def main() -> None:
     settings = environment.read(Settings)
     logs.configure(settings.log_level)
     garbage.collect_seldom()
-    depth.make_room()
+    recursion.raise_limit()
     uvloop.run(Operator(settings).run())
 
 
@@ -78,7 +78,7 @@ class Operator:
         """Watch, serve and, while leading, decide. Returns after a clean stop; raises what should restart the pod."""
         settings = self._settings
         client = await kube.connect(FIELD_MANAGER)
-        lease = Lease(
+        elector = LeaderElector(
             client,
             settings.lease_namespace,
             settings.lease_name,
@@ -87,7 +87,7 @@ class Operator:
             unfit=self._deaf,
             lost=METRICS.lease_losses.inc,
         )
-        cluster = Cluster(client, settings.namespace, lease.term, lease.unanswered)
+        cluster = TaskNamespace(client, settings.namespace, elector.term, elector.unanswered)
         try:
             async with contextlib.AsyncExitStack() as stack:
                 validator = stack.enter_context(Validator())
@@ -96,23 +96,23 @@ class Operator:
                     self._cache,
                     validator,
                     _policy(settings),
-                    lambda: max(lease.unbroken_since, self._synced_at),
+                    lambda: max(elector.unbroken_since, self._synced_at),
                 )
-                templates = TemplateReconciler(cluster, self._cache, validator)
+                templates = TemplateController(cluster, self._cache, validator)
                 service = await stack.enter_async_context(_agentcore(settings))
                 store = await stack.enter_async_context(_store(client, settings))
                 archive = Archive(store, service, settings.memory_ids)
-                sessions = Sessions(
+                sessions = DeliveryDispatcher(
                     cluster,
                     self._cache,
                     service,
                     settings.memory_ids,
-                    timedelta(seconds=settings.turn_patience_seconds),
+                    timedelta(seconds=settings.open_turn_timeout_seconds),
                 )
                 archiver = Archiver(cluster, self._cache, archive)
                 queue = self._queue(reconciler, templates, sessions, archiver)
                 watches = Watches(client, settings.namespace, self._cache, queue.add)
-                writes = Writes(
+                writes = ReportBuffer(
                     cluster, self._cache, settings.report_interval_seconds, settings.report_writes_per_second
                 )
                 api = self._task_api(client, cluster, writes, store, validator, archive)
@@ -120,12 +120,12 @@ class Operator:
                     self._lead, sessions.run, archiver.run, lambda: _decide(queue, watches.keys(), reconciler)
                 )
                 stack.enter_context(METRICS.watchdog.watching())
-                await self._until_stopped(watches, lease, lead, api, writes)
+                await self._until_stopped(watches, elector, lead, api, writes)
         finally:
             await client.close()
 
     def _queue(
-        self, reconciler: Reconciler, templates: TemplateReconciler, sessions: Sessions, archiver: Archiver
+        self, reconciler: Reconciler, templates: TemplateController, sessions: DeliveryDispatcher, archiver: Archiver
     ) -> WorkQueue[Key]:
         async def work(key: Key) -> None:
             kind, name = key
@@ -154,8 +154,8 @@ class Operator:
     def _task_api(
         self,
         client: ApiClient,
-        cluster: Cluster,
-        writes: Writes,
+        cluster: TaskNamespace,
+        writes: ReportBuffer,
         store: Store,
         validator: Validator,
         archive: Archive,
@@ -166,23 +166,28 @@ class Operator:
             Parts(
                 cluster=cluster,
                 cache=self._cache,
-                pods=Pods(
+                pods=PodAuthenticator(
                     cluster,
                     self._cache,
                     pods,
                     settings.namespace,
                     Limits(Rate(settings.reports_per_second_per_task)),
                 ),
-                readers=Readers(TokenReviewer(client, AUDIENCE_TASK_API), settings.task_api_readers),
+                readers=ReaderAuthenticator(TokenReviewer(client, AUDIENCE_TASK_API), settings.task_api_readers),
                 writes=writes,
-                shelf=Shelf(store),
+                shelf=TaskBlobs(store),
                 archive=archive,
                 validator=validator,
             )
         )
 
     async def _until_stopped(
-        self, watches: Watches, lease: Lease, lead: Callable[[], Awaitable[None]], api: ASGIApp, writes: Writes
+        self,
+        watches: Watches,
+        elector: LeaderElector,
+        lead: Callable[[], Awaitable[None]],
+        api: ASGIApp,
+        writes: ReportBuffer,
     ) -> None:
         settings = self._settings
         stop, watching = asyncio.Event(), asyncio.Event()
@@ -194,7 +199,7 @@ class Operator:
                 "task-api": serve(api, settings.task_api_port),
                 "reports": writes.run(),
                 "resync": self._resyncs(watches),
-                "leader": lease.run(lead),
+                "leader": elector.run(lead),
             }.items()
         }
         self._silent = watches.silent
@@ -291,7 +296,7 @@ def _policy(settings: Settings) -> Policy:
     return Policy(
         job_retention=timedelta(seconds=settings.job_retention_seconds),
         report_url=_report_url(settings),
-        delivery_patience=timedelta(seconds=settings.delivery_patience_seconds),
+        delivery_timeout=timedelta(seconds=settings.delivery_timeout_seconds),
         archives_all=settings.store_s3_bucket is not None,
         max_active=settings.max_active_tasks_per_requester,
     )

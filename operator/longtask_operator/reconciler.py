@@ -17,7 +17,6 @@ from longtask_api.longtask import TERMINAL_PHASES, Failure, LongTask, LongTaskSt
 from longtask_api.parameters import InvalidParameters
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import Cluster, owned
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning import failure_reasons, stall, task_events
 from longtask_operator.planning.actions import CreateJob, Plan
@@ -34,6 +33,7 @@ from longtask_operator.planning.results import checkable, final_result, was_hand
 from longtask_operator.planning.snapshots import JobSnapshot, PodEvent, PodSnapshot
 from longtask_operator.planning.state import TaskState
 from longtask_operator.shares import Shares
+from longtask_operator.task_namespace import TaskNamespace, owned
 from longtask_runtime import clock
 from longtask_runtime.kube import KubeError, is_unanswered
 from longtask_runtime.logs import in_words
@@ -56,7 +56,7 @@ class Reconciler:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: TaskNamespace,
         cache: Cache,
         validator: Validator,
         policy: Policy,

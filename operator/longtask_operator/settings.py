@@ -62,13 +62,13 @@ class Settings(BaseSettings):
     memory_ids: list[MemoryId] = Field(
         default=[], max_length=100, description="The memories, by id or ARN, that are written to and read; no others."
     )
-    turn_patience_seconds: int = Field(
+    open_turn_timeout_seconds: int = Field(
         default=30,
         ge=0,
         le=3600,
         description="How long the news of an end waits for a turn of the agent that goes on then, in seconds.",
     )
-    delivery_patience_seconds: int = Field(
+    delivery_timeout_seconds: int = Field(
         default=7 * 86400,
         ge=0,
         description="How long a finished task and its Job are kept, whatever their time to live, while the session of "

@@ -17,8 +17,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from longtask_api import names
 from longtask_api.conditions import Condition
 from longtask_api.longtask import Archive, Delivery, LongTask, LongTaskStatus, Phase
-from longtask_operator.cluster import Cluster
-from longtask_operator.leader import NotLeading, Term
+from longtask_operator.leader_election import NotLeading, Term
 from longtask_operator.planning.actions import (
     CreateJob,
     DeleteJob,
@@ -29,6 +28,7 @@ from longtask_operator.planning.actions import (
     StopRetries,
 )
 from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
+from longtask_operator.task_namespace import TaskNamespace
 from longtask_runtime.kube import KubeError
 from tests.api.objects import task
 from tests.faults.proxy import Door, open_door
@@ -89,52 +89,52 @@ class World:
         return found
 
 
-Write = Callable[[Cluster, World], Awaitable[object]]
+Write = Callable[[TaskNamespace, World], Awaitable[object]]
 
 
-async def create(cluster: Cluster, world: World) -> None:
+async def create(cluster: TaskNamespace, world: World) -> None:
     await cluster.create_job(CreateJob(world.manifest))
 
 
-async def hold(cluster: Cluster, world: World) -> bool:
+async def hold(cluster: TaskNamespace, world: World) -> bool:
     return await cluster.act(world.task, SetSuspend(job_of(world), suspend=True))
 
 
-async def resume(cluster: Cluster, world: World) -> bool:
+async def resume(cluster: TaskNamespace, world: World) -> bool:
     return await cluster.act(world.task, SetSuspend(job_of(world), suspend=False))
 
 
-async def stop_retries(cluster: Cluster, world: World) -> bool:
+async def stop_retries(cluster: TaskNamespace, world: World) -> bool:
     return await cluster.act(world.task, StopRetries(job_of(world)))
 
 
-async def stop_pod(cluster: Cluster, world: World) -> bool:
+async def stop_pod(cluster: TaskNamespace, world: World) -> bool:
     assert world.pod is not None
     return await cluster.act(world.task, StopPod(world.pod))
 
 
-async def delete_job(cluster: Cluster, world: World) -> bool:
+async def delete_job(cluster: TaskNamespace, world: World) -> bool:
     return await cluster.act(world.task, DeleteJob(job_of(world)))
 
 
-async def delete_pod(cluster: Cluster, world: World) -> bool:
+async def delete_pod(cluster: TaskNamespace, world: World) -> bool:
     assert world.pod is not None
     return await cluster.act(world.task, DeletePod(world.pod))
 
 
-async def delete_task(cluster: Cluster, world: World) -> bool:
+async def delete_task(cluster: TaskNamespace, world: World) -> bool:
     return await cluster.act(world.task, DeleteTask())
 
 
-async def write_status(cluster: Cluster, world: World) -> None:
+async def write_status(cluster: TaskNamespace, world: World) -> None:
     await cluster.write_task_status(world.task, LongTaskStatus(phase=Phase.RUNNING, message="by the one before"))
 
 
-async def write_delivery(cluster: Cluster, world: World) -> None:
+async def write_delivery(cluster: TaskNamespace, world: World) -> None:
     await cluster.write_delivery(world.task, Delivery(failures=3), TOLD)
 
 
-async def write_archive(cluster: Cluster, world: World) -> None:
+async def write_archive(cluster: TaskNamespace, world: World) -> None:
     await cluster.write_archive(world.task, Archive(uri="s3://a/b", archived_time=datetime.now(UTC)), TOLD)
 
 
@@ -216,15 +216,17 @@ async def door() -> AsyncIterator[Door]:
 
 
 @pytest.fixture
-async def operator(door: Door, fenced: Kube) -> AsyncIterator[Callable[[Term], Cluster]]:
+async def operator(door: Door, fenced: Kube) -> AsyncIterator[Callable[[Term], TaskNamespace]]:
     """Makes what writes as the operator does, with that much of a term, through the door."""
     client = ApiClient(Configuration(host=f"http://127.0.0.1:{door.port}"))
-    yield lambda term: Cluster(client, fenced.namespace, lambda: term)
+    yield lambda term: TaskNamespace(client, fenced.namespace, lambda: term)
     await client.close()
 
 
 @pytest.fixture
-async def given(fenced: Kube, operator: Callable[[Term], Cluster], new_name: Callable[[], str]) -> Callable[..., Any]:
+async def given(
+    fenced: Kube, operator: Callable[[Term], TaskNamespace], new_name: Callable[[], str]
+) -> Callable[..., Any]:
     """Makes a task, for all writes but the first with a Job at work, or held where it is to be resumed. A pod that is
     to be deleted was left behind by its Job."""
 
@@ -261,7 +263,7 @@ async def given(fenced: Kube, operator: Callable[[Term], Cluster], new_name: Cal
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("write", WRITES)
 async def test_a_write_that_arrives_after_its_term_has_no_effect(
-    given: Callable[..., Any], operator: Callable[[Term], Cluster], door: Door, write: str, change: str
+    given: Callable[..., Any], operator: Callable[[Term], TaskNamespace], door: Door, write: str, change: str
 ) -> None:
     method, path, send = WRITES[write]
     world = await given(write)
@@ -291,7 +293,7 @@ async def test_a_write_that_arrives_after_its_term_has_no_effect(
 
 
 async def test_a_write_that_arrives_after_its_term_has_no_effect_where_that_term_had_written_before(
-    given: Callable[..., Any], operator: Callable[[Term], Cluster], door: Door
+    given: Callable[..., Any], operator: Callable[[Term], TaskNamespace], door: Door
 ) -> None:
     world = await given("hold the Job")
     over = datetime.now(UTC) + timedelta(seconds=10)
@@ -311,7 +313,7 @@ async def test_a_write_that_arrives_after_its_term_has_no_effect_where_that_term
 
 @pytest.mark.parametrize("write", [write for write in WRITES if write != "create the Job"])
 async def test_a_write_has_no_effect_on_what_has_changed_since_it_was_planned(
-    given: Callable[..., Any], operator: Callable[[Term], Cluster], write: str
+    given: Callable[..., Any], operator: Callable[[Term], TaskNamespace], write: str
 ) -> None:
     _, path, send = WRITES[write]
     world = await given(write)
@@ -328,7 +330,7 @@ async def test_a_write_has_no_effect_on_what_has_changed_since_it_was_planned(
 
 @pytest.mark.parametrize("write", WRITES)
 async def test_a_write_within_its_term_has_its_effect(
-    given: Callable[..., Any], operator: Callable[[Term], Cluster], write: str
+    given: Callable[..., Any], operator: Callable[[Term], TaskNamespace], write: str
 ) -> None:
     world = await given(write)
     before = world.seen()
@@ -349,14 +351,14 @@ async def test_nothing_is_sent_without_a_term(given: Callable[..., Any], door: D
     client = ApiClient(Configuration(host=f"http://127.0.0.1:{door.port}"))
     trap = door.trap(method, path, "before", never)
     with pytest.raises(NotLeading, match="another one leads"):
-        await send(Cluster(client, fenced.namespace, over), world)
+        await send(TaskNamespace(client, fenced.namespace, over), world)
     door.forget(trap)
     await client.close()
 
 
 @pytest.mark.parametrize("write", ["hold the Job", "stop the pod"])
 async def test_the_times_of_others_say_nothing_of_a_write_of_the_leader(
-    given: Callable[..., Any], operator: Callable[[Term], Cluster], write: str
+    given: Callable[..., Any], operator: Callable[[Term], TaskNamespace], write: str
 ) -> None:
     """Anybody who may change an object may give its field managers any time."""
     world = await given(write)

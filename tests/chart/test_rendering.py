@@ -265,10 +265,10 @@ def test_each_server_reads_its_memories(
 
 
 def test_patience_with_delivery_reaches_the_operator(render: Render) -> None:
-    assert operator_env(render())["DELIVERY_PATIENCE_SECONDS"] == "604800"
-    patient = operator_env(render({"operator": {"deliveryPatienceSeconds": 7776000}}))
-    assert patient["DELIVERY_PATIENCE_SECONDS"] == "7776000"
-    assert operator_env(render({"operator": {"turnPatienceSeconds": 7}}))["TURN_PATIENCE_SECONDS"] == "7"
+    assert operator_env(render())["DELIVERY_TIMEOUT_SECONDS"] == "604800"
+    patient = operator_env(render({"operator": {"deliveryTimeoutSeconds": 7776000}}))
+    assert patient["DELIVERY_TIMEOUT_SECONDS"] == "7776000"
+    assert operator_env(render({"operator": {"openTurnTimeoutSeconds": 7}}))["OPEN_TURN_TIMEOUT_SECONDS"] == "7"
 
 
 def test_only_the_operator_is_told_of_credentials_of_the_cloud(render: Render) -> None:

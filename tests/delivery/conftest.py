@@ -52,7 +52,7 @@ def replicas(
                 tmp_path / f"{identity}.log",
                 identity,
                 settings=SOON
-                | {"MEMORY_REGION": REGION, "MEMORY_IDS": json.dumps([MEMORY]), "TURN_PATIENCE_SECONDS": "4"},
+                | {"MEMORY_REGION": REGION, "MEMORY_IDS": json.dumps([MEMORY]), "OPEN_TURN_TIMEOUT_SECONDS": "4"},
                 environment=memory.environment,
                 kubeconfig=door.kubeconfig(tmp_path / f"{identity}.kubeconfig"),
             )

@@ -19,8 +19,8 @@ from botocore import xform_name
 
 from longtask_api import names
 from longtask_operator.agentcore import client
-from longtask_operator.agentcore.terms import Session
-from longtask_operator.delivery import sessions
+from longtask_operator.agentcore.models import Session
+from longtask_operator.delivery import dispatcher
 from tests.api.objects import MEMORY, TOLD, condition, task
 from tests.docs.pages import ROOT, Block, blocks
 from tests.kube import Kube
@@ -77,7 +77,7 @@ def test_a_condition_is_on_a_key_that_the_action_has(block: Block) -> None:
 
 def test_the_namespace_is_the_one_that_is_written_to() -> None:
     for actor_id in ("{actorId}", "<actorId>", "system:serviceaccount:agents:*"):
-        assert sessions.NAMESPACE.format(actor_id=actor_id) in TEXT
+        assert dispatcher.NAMESPACE.format(actor_id=actor_id) in TEXT
 
 
 def test_roles_trust_the_operator_s_account_alone(render: Callable[..., list[dict[str, Any]]]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from longtask_api.template import LongTaskTemplate
-from longtask_operator.templates import problems_of
+from longtask_operator.template_controller import problems_of
 from tests.docs.pages import ROOT, Block, blocks
 
 FILES = blocks("python", "desk")

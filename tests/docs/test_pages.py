@@ -14,7 +14,7 @@ from botocore.validate import ParamValidator
 
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.store import s3
-from longtask_operator.templates import problems_of
+from longtask_operator.template_controller import problems_of
 from tests.docs.pages import PAGES, ROOT, Block, blocks, headings
 from tests.kube import Kube
 

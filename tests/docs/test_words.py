@@ -12,7 +12,7 @@ import yaml
 from longtask_api import bounds, checking, longtask, names, reports, template
 from longtask_mcp.metrics import Metrics
 from longtask_operator import metrics
-from longtask_operator.agentcore import verdicts
+from longtask_operator.agentcore import error_classification
 from longtask_operator.planning import failure_reasons, task_events
 from longtask_operator.settings import Settings
 from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES
@@ -130,7 +130,7 @@ def test_every_message_of_a_task_that_goes_on_is_explained() -> None:
 
 def test_every_reason_why_a_session_was_not_told_or_a_record_not_kept_is_explained() -> None:
     sources = [path.read_text() for folder in DELIVERY for path in (OPERATOR / folder).glob("*.py")]
-    reasons = {reason for text in sources for reason in _reasons(text, "Verdict")} | verdicts.CONFIGURATION
+    reasons = {reason for text in sources for reason in _reasons(text, "Verdict")} | error_classification.CONFIGURATION
     assert {"AccessDenied", "NoCredentials", "Throttled"} <= reasons
     assert [reason for reason in {*reasons, longtask.REFUSED} if f"| `{reason}` |" not in ON_CALL] == []
 

@@ -228,7 +228,7 @@ async def _release(bucket: S3Server | None) -> None:
         "operator": {
             "replicas": 2,
             "resources": SMALL,
-            "turnPatienceSeconds": 4,
+            "openTurnTimeoutSeconds": 4,
             **(_store(bucket) if bucket else {"extraEnv": _variables(_keys())}),
         },
         # Another image may have come under the same tag: new pods, in any case.

@@ -20,8 +20,8 @@ from kubernetes.config import new_client_from_config
 from longtask_api import names
 from longtask_api.longtask import LongTask, LongTaskSpec, TemplateRef
 from longtask_api.template import LongTaskTemplate
-from longtask_operator.cluster import NO_LOG
 from longtask_operator.planning.build_job import build_job, take_snapshot
+from longtask_operator.task_namespace import NO_LOG
 from tests.kube import Kube
 from tests.matrix.cells import Cell, cells
 

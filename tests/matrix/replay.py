@@ -10,7 +10,6 @@ from typing import Any
 
 from longtask_api import names
 from longtask_api.longtask import LongTask, LongTaskSpec, LongTaskStatus, Phase, TemplateRef, TemplateSnapshot
-from longtask_operator.cluster import owned
 from longtask_operator.planning import lookups
 from longtask_operator.planning.actions import Plan
 from longtask_operator.planning.done import decisive_pod
@@ -27,6 +26,7 @@ from longtask_operator.planning.snapshots import (
     with_earlier_facts,
 )
 from longtask_operator.planning.state import TaskState
+from longtask_operator.task_namespace import owned
 from tests.matrix.cells import Cell
 
 SNAPSHOT = TemplateSnapshot(

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Reference
-from longtask_operator.archive.terms import Body, Caller, Entry, Listing
+from longtask_operator.archive.models import Body, Caller, Entry, Listing
 from longtask_operator.task_api.app import Parts, task_api
 from tests.mcp.world import eventually
 from tests.ports import free_port

@@ -9,9 +9,9 @@ from kubernetes.aio.client import ApiClient
 
 from longtask_api import names
 from longtask_operator.store.config_maps import ConfigMaps
+from longtask_operator.store.owner import Owner
 from longtask_operator.store.s3 import S3, S3Settings
 from longtask_operator.store.store import Store
-from longtask_operator.store.terms import Owner
 from longtask_runtime import kube as runtime
 from tests.api.objects import task
 from tests.kube import Kube

@@ -9,9 +9,9 @@ import sys
 from collections.abc import AsyncIterator
 
 from longtask_operator.store.config_maps import ConfigMaps
+from longtask_operator.store.owner import Owner
 from longtask_operator.store.s3 import S3, S3Settings
 from longtask_operator.store.store import Store
-from longtask_operator.store.terms import Owner
 from longtask_runtime import kube
 from tests.store.streams import KIB, MIB
 

@@ -4,8 +4,8 @@ import random
 from collections.abc import AsyncIterator
 
 from longtask_api.reports import Reference
+from longtask_operator.store.owner import Owner
 from longtask_operator.store.store import Store
-from longtask_operator.store.terms import Owner
 
 KIB = 1024
 MIB = 1024 * 1024

@@ -11,14 +11,15 @@ import pytest
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Result
 from longtask_api.tools import requester_label
-from longtask_operator.archive import in_bucket, record
+from longtask_operator.archive import record, s3_archive
 from longtask_operator.archive.archive import Archive
-from longtask_operator.archive.terms import Caller
+from longtask_operator.archive.models import Caller
 from longtask_operator.store import s3 as s3_module
 from longtask_operator.store.config_maps import ConfigMaps
+from longtask_operator.store.errors import NotStored, StoreUnavailable
+from longtask_operator.store.owner import Owner
 from longtask_operator.store.s3 import S3, S3Settings
 from longtask_operator.store.store import Store
-from longtask_operator.store.terms import NotStored, Owner, StoreUnavailable
 from tests.archived import CALLER, OTHERS, artifact, ended
 from tests.kube import Kube
 from tests.ports import free_port
@@ -195,7 +196,7 @@ async def test_a_record_under_another_callers_key_is_not_given_out(
     archive: Archive, given_task: Given, caller: Caller, s3: S3, owner: Owner, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As it would be if the short labels of two callers were the same."""
-    await s3.write(in_bucket._key(caller, owner.uid), "application/json", record.written(named(ended(), owner), {}))
+    await s3.write(s3_archive._key(caller, owner.uid), "application/json", record.written(named(ended(), owner), {}))
     assert await archive.get(caller, owner.uid) is None
     assert (await archive.page(caller, 10, None)).tasks == []
     assert "another caller's" in caplog.text
@@ -213,7 +214,7 @@ async def test_what_is_no_uid_of_a_record_is_not_found(archive: Archive, caller:
 async def test_what_is_no_record_is_told_in_the_log_and_not_found(
     archive: Archive, caller: Caller, s3: S3, owner: Owner, caplog: pytest.LogCaptureFixture, data: bytes
 ) -> None:
-    await s3.write(in_bucket._key(caller, owner.uid), "application/json", data)
+    await s3.write(s3_archive._key(caller, owner.uid), "application/json", data)
     assert await archive.get(caller, owner.uid) is None
     assert "no record can be read" in caplog.text
 
@@ -232,7 +233,7 @@ async def test_pages_have_every_record_once_the_newest_first(
 ) -> None:
     monkeypatch.setattr(s3_module, "PAGE", 3)
     uids = await archived(archive, caller, 7)
-    modified = {each.key: each.modified for each in (await s3.listed(in_bucket._folder(caller), 100))[0]}
+    modified = {each.key: each.modified for each in (await s3.listed(s3_archive._folder(caller), 100))[0]}
     seen: list[str] = []
     cursor: str | None = None
     while cursor is not None or not seen:
@@ -276,7 +277,7 @@ async def test_a_list_is_in_short(archive: Archive, given_task: Given, caller: C
 async def test_of_more_records_than_are_looked_at_it_is_told(
     archive: Archive, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_bucket, "MAX_KEYS", 3)
+    monkeypatch.setattr(s3_archive, "MAX_KEYS", 3)
     await archived(archive, caller, 3)
     assert (await archive.page(caller, 10, None)).notes == []
     await archived(archive, caller, 1)

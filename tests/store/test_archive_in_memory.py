@@ -8,13 +8,14 @@ import pytest
 from longtask_api.memory import archive_session
 from longtask_api.reports import Result
 from longtask_operator.agentcore.client import AgentCore
-from longtask_operator.agentcore.terms import ServiceError
+from longtask_operator.agentcore.models import ServiceError
 from longtask_operator.archive import record
 from longtask_operator.archive.archive import Archive
-from longtask_operator.archive.terms import MemoryNotAllowed
+from longtask_operator.archive.models import MemoryNotAllowed
 from longtask_operator.store.config_maps import ConfigMaps
+from longtask_operator.store.errors import NotStored
+from longtask_operator.store.owner import Owner
 from longtask_operator.store.store import Store
-from longtask_operator.store.terms import NotStored, Owner
 from tests.agentcore import REGION, AgentCoreMemory, agentcore_memory
 from tests.archived import CALLER, MEMORY_ID, OTHERS, artifact, ended
 from tests.store.conftest import LIMIT

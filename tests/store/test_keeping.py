@@ -7,9 +7,10 @@ import pytest
 
 from longtask_api import names
 from longtask_api.reports import Reference
+from longtask_operator.store.errors import NotStored
+from longtask_operator.store.owner import Owner
 from longtask_operator.store.s3 import PART
 from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES, Store
-from longtask_operator.store.terms import NotStored, Owner
 from tests.kube import Kube, eventually
 from tests.s3 import S3Server
 from tests.store.conftest import LIMIT, Kept

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from longtask_operator.store.config_maps import _name
-from longtask_operator.store.terms import Owner
+from longtask_operator.store.owner import Owner
 
 UID = "3f8f50c8-8c80-465a-ad9b-bb42bcf9c48a"
 SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"

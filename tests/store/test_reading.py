@@ -9,9 +9,10 @@ from kubernetes.aio.client import ApiClient
 from longtask_api.reports import Reference
 from longtask_operator.store import config_maps
 from longtask_operator.store.config_maps import ConfigMaps
+from longtask_operator.store.errors import NotStored
+from longtask_operator.store.owner import Owner
 from longtask_operator.store.s3 import CHUNK, S3
 from longtask_operator.store.store import Store
-from longtask_operator.store.terms import NotStored, Owner
 from longtask_runtime.kube import Verb, request
 from tests.kube import Kube
 from tests.s3 import S3Server

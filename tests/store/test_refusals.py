@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from longtask_operator.store.errors import DigestMismatch, TooLarge
+from longtask_operator.store.owner import Owner
 from longtask_operator.store.s3 import PART, S3
 from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES, Store
-from longtask_operator.store.terms import DigestMismatch, Owner, TooLarge
 from tests.patience import PATIENCE
 from tests.store.conftest import LIMIT, Kept
 from tests.store.streams import MIB, put, read, some_bytes, stream

@@ -8,9 +8,10 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from longtask_api.reports import Reference
 from longtask_operator.store.config_maps import ConfigMaps
+from longtask_operator.store.errors import StoreUnavailable
+from longtask_operator.store.owner import Owner
 from longtask_operator.store.s3 import S3, S3Settings
 from longtask_operator.store.store import Store
-from longtask_operator.store.terms import Owner, StoreUnavailable
 from tests.kube import Kube
 from tests.ports import free_port
 from tests.s3 import S3Server

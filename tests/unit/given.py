@@ -19,7 +19,6 @@ from longtask_api.longtask import (
     TemplateSnapshot,
 )
 from longtask_api.template import LongTaskTemplate
-from longtask_operator.cluster import owned
 from longtask_operator.planning.actions import (
     Action,
     CreateJob,
@@ -34,6 +33,7 @@ from longtask_operator.planning.actions import (
 from longtask_operator.planning.policy import Policy
 from longtask_operator.planning.snapshots import ContainerKind, ContainerSnapshot, JobSnapshot, PodSnapshot, Termination
 from longtask_operator.planning.state import TaskState
+from longtask_operator.task_namespace import owned
 
 TASK_UID: Final = "8f3c2a1b-1111-4222-8333-444444444444"
 JOB_UID: Final = "11111111-2222-4333-8444-555555555555"

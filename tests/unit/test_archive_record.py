@@ -9,7 +9,7 @@ from longtask_api.longtask import Delivery, Failure, LongTask, Phase
 from longtask_api.memory import actor_of
 from longtask_api.reports import Artifact, Reference, Result
 from longtask_operator.archive import record
-from longtask_operator.archive.terms import Caller, Entry
+from longtask_operator.archive.models import Caller, Entry
 from tests.archived import CALLER, EVENT, OTHERS, artifact, ended, reference
 from tests.unit import given
 
@@ -124,12 +124,12 @@ def test_in_short_says_how_it_ended_and_has_nothing_long() -> None:
     task = ended(
         Phase.FAILED, spec={"parameters": {"long": long}}, failure=failure, result=RESULT, log_tail=long[:4096]
     )
-    short = record.in_short(task)
+    short = record.summary(task)
     assert len(json.dumps(record.document(short))) < 4000
     assert short.status.failure == failure.model_copy(update={"log_tail": None})
     assert short.status.result == RESULT
     assert (short.metadata, short.status.completion_time) == (task.metadata, task.status.completion_time)
-    assert record.in_short(given.task()) == given.task()
+    assert record.summary(given.task()) == given.task()
 
 
 def test_entries_are_in_the_order_of_their_time_and_come_back_from_a_cursor() -> None:

@@ -8,13 +8,13 @@ from starlette.requests import Request
 from longtask_api.longtask import LongTask, LongTaskStatus
 from longtask_api.reports import MAX_INLINE_CHECKPOINT, Reference
 from longtask_operator.cache import Cache
-from longtask_operator.task_api.bodies import Saved
-from longtask_operator.task_api.callers import Attempt
+from longtask_operator.task_api.auth import ReportingPod
 from longtask_operator.task_api.checkpoints import router
-from longtask_operator.task_api.content import Begun, checked_digest
 from longtask_operator.task_api.errors import Refusal
+from longtask_operator.task_api.http_content import Begun, checked_digest
 from longtask_operator.task_api.limits import Room, Share
-from longtask_operator.task_api.writes import Writes
+from longtask_operator.task_api.report_buffer import ReportBuffer
+from longtask_operator.task_api.schemas import CheckpointAck
 from tests.unit.given import at_work, running_pod, task
 
 SMALL, LARGE = b"step 7", b"7" * (MAX_INLINE_CHECKPOINT + 1)
@@ -33,7 +33,7 @@ class ApiServer:
         return self.task
 
 
-class Shelf:
+class TaskBlobs:
     """Holds what is large."""
 
     def __init__(self) -> None:
@@ -57,18 +57,18 @@ class Pod:
     """Saves checkpoints of the first attempt."""
 
     def __init__(self) -> None:
-        self.server, self.shelf = ApiServer(), Shelf()
-        writes = Writes(self.server, Cache(), interval=1, per_second=1)  # type: ignore[arg-type]
+        self.server, self.shelf = ApiServer(), TaskBlobs()
+        writes = ReportBuffer(self.server, Cache(), interval=1, per_second=1)  # type: ignore[arg-type]
         routes = router(lambda: None, writes, self.shelf)  # type: ignore[arg-type, return-value]
         self._save = next(route.endpoint for route in routes.routes if "PUT" in route.methods)  # type: ignore[attr-defined]
 
-    async def save(self, body: bytes, sequence: int) -> Saved:
+    async def save(self, body: bytes, sequence: int) -> CheckpointAck:
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body, "more_body": False}
 
         request = Request({"type": "http", "method": "PUT", "headers": []}, receive)
-        caller = Attempt(self.server.task, 1, running_pod(), Share(Room(10**6, 10**6), "a"))
-        saved: Saved = await self._save(request, caller, None, sequence)
+        caller = ReportingPod(self.server.task, 1, running_pod(), Share(Room(10**6, 10**6), "a"))
+        saved: CheckpointAck = await self._save(request, caller, None, sequence)
         return saved
 
     @property

@@ -7,8 +7,8 @@ import pytest
 
 from longtask_api.longtask import Delivery, DeliveryPolicy, LongTask, Memory, Phase, SessionEvent
 from longtask_api.reports import Progress
-from longtask_operator.agentcore.terms import Session
-from longtask_operator.delivery.due import came_to_pass, due, session_of
+from longtask_operator.agentcore.models import Session
+from longtask_operator.delivery.due import due, event_time, session_of
 from longtask_operator.delivery.due import recorded as find_recorded
 from tests.unit import given
 
@@ -91,7 +91,7 @@ def test_what_is_due(task: LongTask, name: str | None) -> None:
     ],
 )
 def test_when_what_is_due_came_to_pass(task: LongTask, moment: datetime) -> None:
-    assert came_to_pass(task, given.at(99)) == moment
+    assert event_time(task, given.at(99)) == moment
 
 
 def test_the_session_is_that_of_the_tasks_memory() -> None:

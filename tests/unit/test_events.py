@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from kubernetes.aio.client import ApiClient
 
-from longtask_operator import cluster
-from longtask_operator.cluster import Cluster
+from longtask_operator import task_namespace
+from longtask_operator.task_namespace import TaskNamespace
 from longtask_runtime.kube import KubeError
 from tests.unit.given import task
 from tests.unit.virtual_time import until_idle
@@ -48,11 +48,13 @@ def test_an_event_is_tried_again_under_one_name_and_then_logged(
         if answer is not None:
             raise answer
 
-    monkeypatch.setattr(cluster, "request", request)
+    monkeypatch.setattr(task_namespace, "request", request)
     no_term = cast(Callable[[], Any], None)
     with caplog.at_level(logging.WARNING):
         until_idle(
-            lambda: Cluster(cast(ApiClient, None), "tasks", no_term).post_event(task(), "Warning", "Error", "disk full")
+            lambda: TaskNamespace(cast(ApiClient, None), "tasks", no_term).post_event(
+                task(), "Warning", "Error", "disk full"
+            )
         )
     assert len(sent) == tries
     assert len({event["metadata"]["name"] for event in sent}) == 1

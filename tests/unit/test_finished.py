@@ -8,11 +8,11 @@ import pytest
 from longtask_api.conditions import find
 from longtask_api.longtask import Failure, LongTaskStatus, Phase, StallAction, StallPolicy
 from longtask_api.reports import Artifact, InputRequest, Progress, Result
-from longtask_operator.cluster import owned
 from longtask_operator.planning.failure_reasons import STOPPED, lost_node
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.snapshots import PodEvent
 from longtask_operator.planning.state import TaskState
+from longtask_operator.task_namespace import owned
 from tests.unit.given import (
     JOB_REF,
     SNAPSHOT,

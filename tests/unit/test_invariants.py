@@ -10,7 +10,6 @@ import pytest
 from longtask_api.conditions import find
 from longtask_api.longtask import TERMINAL_PHASES, Failure, LongTask, LongTaskStatus, Phase, StallAction, StallPolicy
 from longtask_api.reports import InputRequest, Progress, Result
-from longtask_operator.cluster import owned
 from longtask_operator.planning.actions import (
     CreateJob,
     DeleteJob,
@@ -28,6 +27,7 @@ from longtask_operator.planning.questions import open_questions
 from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 from longtask_operator.planning.stall import DECIDED, is_news
 from longtask_operator.planning.state import TaskState
+from longtask_operator.task_namespace import owned
 from tests.unit.given import (
     JOB_REF,
     SNAPSHOT,

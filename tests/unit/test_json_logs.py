@@ -27,7 +27,7 @@ import logging
 
 import aiohttp
 
-from longtask_operator.leader import NotLeading
+from longtask_operator.leader_election import NotLeading
 from longtask_runtime import logs
 from longtask_runtime.kube import KubeError
 

@@ -8,10 +8,10 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from longtask_operator.task_api.bodies import ProgressBody
-from longtask_operator.task_api.content import FIRST_SECONDS, SLOWEST, begin, small_json
 from longtask_operator.task_api.errors import Refusal
+from longtask_operator.task_api.http_content import FIRST_SECONDS, SLOWEST, begin, small_json
 from longtask_operator.task_api.limits import Calls, Room, Share
+from longtask_operator.task_api.schemas import ProgressBody
 from tests.unit.virtual_time import until_idle
 
 Main = Callable[[], Coroutine[Any, Any, None]]

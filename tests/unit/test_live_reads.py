@@ -10,11 +10,11 @@ import pytest
 
 from longtask_api.longtask import LongTask, LongTaskStatus, Phase
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import Cluster
 from longtask_operator.planning.actions import Change
 from longtask_operator.planning.policy import Policy
 from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 from longtask_operator.reconciler import Reconciler
+from longtask_operator.task_namespace import TaskNamespace
 from longtask_runtime.validation import Validator
 from tests.unit.given import JOB_REF, job, pod, running_pod, status, task
 
@@ -66,7 +66,9 @@ def _reconciled(known: LongTask, seen: Mapping[str, Any], cluster: LateCluster) 
     for each in seen.get("pods", ()):
         cache.put_pod(each)
     policy = Policy(job_retention=timedelta(hours=1))
-    reconciler = Reconciler(cast(Cluster, cluster), cache, cast(Validator, None), policy, lambda: datetime.now(UTC))
+    reconciler = Reconciler(
+        cast(TaskNamespace, cluster), cache, cast(Validator, None), policy, lambda: datetime.now(UTC)
+    )
     asyncio.run(reconciler.reconcile(known.metadata.uid))
     return cluster.written[-1]
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.planning.build_job import build_job, take_snapshot
-from longtask_operator.templates import problems_of, status_of, trial_pod
+from longtask_operator.template_controller import dry_run_pod, problems_of, status_of
 from tests.unit.given import at, task, template
 
 TEXT = strategies.text(strategies.characters(codec="utf-8"), max_size=8)
@@ -62,7 +62,7 @@ def test_a_pod_is_told_wrong_or_can_be_built(pod: Any) -> None:
     problems = problems_of(given_)
     assert status_of(given_, "InvalidSpec", problems, at(0)).to_api()["conditions"]
     if not problems:
-        json.dumps(trial_pod(given_), allow_nan=False).encode()
+        json.dumps(dry_run_pod(given_), allow_nan=False).encode()
         json.dumps(build_job(task(), given_, take_snapshot(given_), {}, None), allow_nan=False).encode()
 
 

@@ -12,7 +12,6 @@ from aiohttp import ServerDisconnectedError
 from longtask_api.longtask import LongTask, LongTaskStatus, Phase
 from longtask_operator.__main__ import _decide
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import Cluster
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning.actions import Change, DeletePod, Plan, SetSuspend
 from longtask_operator.planning.build_job import take_snapshot
@@ -20,6 +19,7 @@ from longtask_operator.planning.logs import LogTail
 from longtask_operator.planning.policy import Policy
 from longtask_operator.planning.snapshots import JobSnapshot, PodEvent, PodSnapshot
 from longtask_operator.reconciler import Reconciler
+from longtask_operator.task_namespace import TaskNamespace
 from longtask_operator.watches import Key
 from longtask_operator.workqueue import WorkQueue
 from longtask_runtime.kube import KubeError
@@ -79,7 +79,7 @@ def reconciler(server: ApiServer, known: LongTask) -> tuple[Reconciler, Cache]:
     cache.put_job(given.job())
     cache.put_pod(given.running_pod())
     policy = Policy(job_retention=timedelta(hours=1))
-    return Reconciler(cast(Cluster, server), cache, cast(Validator, None), policy, lambda: given.at(0)), cache
+    return Reconciler(cast(TaskNamespace, server), cache, cast(Validator, None), policy, lambda: given.at(0)), cache
 
 
 async def test_no_log_is_read_again_of_attempts_that_are_no_longer_kept() -> None:

@@ -23,7 +23,13 @@ LIBRARIES = [
     "urllib3.connectionpool",
 ]
 CHATTY = ["kopf.objects", "mcp.server.streamable_http", "uvicorn.access"]
-OWN = ["__main__", "longtask_api.schema", "longtask_mcp.server", "longtask_operator.leader", "longtask_runtime.kube"]
+OWN = [
+    "__main__",
+    "longtask_api.schema",
+    "longtask_mcp.server",
+    "longtask_operator.leader_election",
+    "longtask_runtime.kube",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from longtask_operator.agentcore.terms import Event, ServiceError, Session, SessionSummary
-from longtask_operator.threads import InThreads
+from longtask_operator.agentcore.models import Event, ServiceError, Session, SessionSummary
+from longtask_operator.to_thread import ThreadedClient
 
 PAGE = 100
 """The most that the service lists at once."""
@@ -29,7 +29,7 @@ class AgentCore:
 
     def __init__(self, region: str) -> None:
         """boto3 finds credentials, and AWS_ENDPOINT_URL_BEDROCK_AGENTCORE, by itself. Nothing is called yet."""
-        self._client = InThreads(partial(_client, region), THREADS, "agentcore")
+        self._client = ThreadedClient(partial(_client, region), THREADS, "agentcore")
 
     async def prepare(self) -> None:
         """Make ready for the first call, which would take a second longer. Raises where region or endpoint are none."""

@@ -13,13 +13,14 @@ from longtask_api import longtask
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Reference
 from longtask_operator.agentcore.client import AgentCore
-from longtask_operator.agentcore.terms import ServiceError
+from longtask_operator.agentcore.models import ServiceError
 from longtask_operator.archive import record
-from longtask_operator.archive.in_bucket import InBucket
-from longtask_operator.archive.in_memory import InMemory
-from longtask_operator.archive.terms import Body, Caller, Entry, Listing, MemoryNotAllowed
+from longtask_operator.archive.agentcore_archive import AgentCoreArchive
+from longtask_operator.archive.models import Body, Caller, Entry, Listing, MemoryNotAllowed
+from longtask_operator.archive.s3_archive import S3Archive
+from longtask_operator.store.errors import NotStored
+from longtask_operator.store.owner import Owner
 from longtask_operator.store.store import Store
-from longtask_operator.store.terms import NotStored, Owner
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ LIST_LIFE = 60.0
 """How many lists of callers, of some megabytes each, are kept at most, and for how many seconds: further pages of a
 list are of what was there at its first."""
 
-_Place = InBucket | InMemory
+_Place = S3Archive | AgentCoreArchive
 _All = tuple[dict[Entry, _Place], list[str]]
 
 
@@ -44,7 +45,7 @@ class Archive:
         self._store = store
         self._service = service
         self._memory_ids = memory_ids
-        self._in_bucket = InBucket(store.bucket, store) if store.bucket is not None else None
+        self._in_bucket = S3Archive(store.bucket, store) if store.bucket is not None else None
         self._lists: dict[Caller, tuple[float, _All]] = {}
 
     def takes(self, task: LongTask) -> bool:
@@ -119,7 +120,7 @@ class Archive:
             some = shown[start : start + READS]
             tasks += await asyncio.gather(*(_read(known[entry], caller, entry.uid) for entry in some))
         return Listing(
-            tasks=[record.in_short(task) for task in tasks if task is not None],
+            tasks=[record.summary(task) for task in tasks if task is not None],
             cursor=shown[-1].cursor if len(following) > limit else None,
             notes=notes,
         )
@@ -160,16 +161,16 @@ class Archive:
         if self._service is None:
             return [*in_bucket]
         memories = list(dict.fromkeys([*own, *self._memory_ids]))[:MAX_MEMORIES]
-        return [*in_bucket, *(InMemory(self._service, each) for each in memories)]
+        return [*in_bucket, *(AgentCoreArchive(self._service, each) for each in memories)]
 
-    def _in_memory(self, memory_id: str) -> InMemory:
+    def _in_memory(self, memory_id: str) -> AgentCoreArchive:
         if self._service is None:
             text = "memory.region is not set in the chart's values"
             raise ServiceError("MemoryNotConfigured", HTTPStatus.FORBIDDEN, text)
         if memory_id not in self._memory_ids:
             text = f"memory {memory_id} is not in memory.memoryIds of the chart's values: add it, or leave it"
             raise ServiceError("MemoryNotAllowed", HTTPStatus.FORBIDDEN, text)
-        return InMemory(self._service, memory_id)
+        return AgentCoreArchive(self._service, memory_id)
 
 
 async def _read(place: _Place, caller: Caller, uid: str) -> LongTask | None:

@@ -7,13 +7,13 @@ from longtask_api import longtask
 from longtask_api.base import rfc3339
 from longtask_api.conditions import ConditionStatus, find, merged
 from longtask_api.longtask import ConditionType, LongTask
-from longtask_operator.agentcore.terms import ServiceError
-from longtask_operator.agentcore.verdicts import Kind, Verdict, backoff, verdict
+from longtask_operator.agentcore.error_classification import Classification, Retryability, backoff, classify
+from longtask_operator.agentcore.models import ServiceError
 from longtask_operator.archive.archive import Archive
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import Cluster
 from longtask_operator.metrics import METRICS
-from longtask_operator.store.terms import StoreUnavailable
+from longtask_operator.store.errors import StoreUnavailable
+from longtask_operator.task_namespace import TaskNamespace
 from longtask_operator.workqueue import WorkQueue
 from longtask_runtime import clock
 from longtask_runtime.kube import KubeError
@@ -21,7 +21,7 @@ from longtask_runtime.kube import KubeError
 logger = logging.getLogger(__name__)
 
 WORKERS = 8
-DELIVERY_PATIENCE = timedelta(minutes=5)
+DELIVERY_TIMEOUT = timedelta(minutes=5)
 """How long the record waits until it can say that the session of the agent knows."""
 LOOK_AGAIN = 5.0
 """Seconds."""
@@ -30,7 +30,7 @@ LOOK_AGAIN = 5.0
 class Archiver:
     """Puts each ended task into the archive once, and says where in its status."""
 
-    def __init__(self, cluster: Cluster, cache: Cache, archive: Archive) -> None:
+    def __init__(self, cluster: TaskNamespace, cache: Cache, archive: Archive) -> None:
         self._cluster = cluster
         self._cache = cache
         self._archive = archive
@@ -59,7 +59,7 @@ class Archiver:
         try:
             kept = await self._archive.put(task)
         except (ServiceError, StoreUnavailable) as error:
-            await self._not_archived(task, _verdict(error))
+            await self._not_archived(task, _classify(error))
             return
         if kept is not None:
             await self._write(task, kept, "True", "Archived", kept.uri)
@@ -70,18 +70,18 @@ class Archiver:
         self._failures.pop(uid, None)
         self._queue.forget(uid)
 
-    async def _not_archived(self, task: LongTask, wrong: Verdict) -> None:
+    async def _not_archived(self, task: LongTask, wrong: Classification) -> None:
         uid = task.metadata.uid
         METRICS.archive_failures.labels(wrong.reason).inc()
         logger.warning("not archived: %s", wrong.message, extra={"task": task.metadata.name, "task_uid": uid})
-        if wrong.kind is Kind.FINAL:
+        if wrong.kind is Retryability.FINAL:
             await self._write(task, None, "False", wrong.reason, f"{wrong.message}; it is not tried again")
             return
         failures = self._failures[uid] = self._failures.get(uid, 0) + 1
         wait = backoff(wrong.kind, failures)
         self._queue.add_later(uid, wait.total_seconds())
         then = f"{wrong.message}; next call at {rfc3339(clock.now() + wait)}"
-        status: ConditionStatus = "Unknown" if wrong.kind is Kind.TRANSIENT else "False"
+        status: ConditionStatus = "Unknown" if wrong.kind is Retryability.TRANSIENT else "False"
         old = find(task.status.conditions, ConditionType.ARCHIVED)
         await self._write(task, None, status, wrong.reason, then)
         if status == "False" and (old is None or old.reason != wrong.reason):
@@ -117,10 +117,10 @@ class Archiver:
 def _may_be_delivered(task: LongTask, now: datetime) -> bool:
     ended = task.status.completion_time
     waits = task.spec.memory is not None and not task.is_settled(ConditionType.DELIVERED)
-    return waits and ended is not None and now < ended + DELIVERY_PATIENCE
+    return waits and ended is not None and now < ended + DELIVERY_TIMEOUT
 
 
-def _verdict(error: ServiceError | StoreUnavailable) -> Verdict:
+def _classify(error: ServiceError | StoreUnavailable) -> Classification:
     if isinstance(error, ServiceError):
-        return verdict(error)
-    return Verdict(Kind.TRANSIENT, "StoreUnavailable", str(error))
+        return classify(error)
+    return Classification(Retryability.TRANSIENT, "StoreUnavailable", str(error))

@@ -14,7 +14,7 @@ from typing import Any
 
 from longtask_api.longtask import ConditionType, LongTask
 from longtask_api.reports import Artifact, Reference, Result
-from longtask_operator.archive.terms import Caller
+from longtask_operator.archive.models import Caller
 
 CONFIG_MAP = "configmap:"
 """How the URI of what goes with the object begins."""
@@ -97,7 +97,7 @@ def pieces(data: bytes) -> list[bytes]:
     return [data[start : start + PIECE] for start in range(0, len(data), PIECE)] or [b""]
 
 
-def in_short(task: LongTask) -> LongTask:
+def summary(task: LongTask) -> LongTask:
     """For lists: without what may be long. What is left says how the task ended and where its results are."""
     status, result, failure = task.status, task.status.result, task.status.failure
     short: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from longtask_api.longtask import ConditionType, LongTask, SessionEvent
-from longtask_operator.agentcore.terms import Session
+from longtask_operator.agentcore.models import Session
 
 RESULT = "result"
 MILESTONE = "progress-"
@@ -34,7 +34,7 @@ def percent_of(name: str) -> int | None:
     return int(name.removeprefix(MILESTONE)) if name.startswith(MILESTONE) else None
 
 
-def came_to_pass(task: LongTask, now: datetime) -> datetime:
+def event_time(task: LongTask, now: datetime) -> datetime:
     """When what is due happened."""
     progress = task.status.progress
     happened = task.status.completion_time if task.is_terminal else progress.updated_time if progress else None

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask, SessionEvent
-from longtask_operator.delivery.wording import WORDS, Pair, template_name
+from longtask_operator.delivery.messages import WORDS, Pair, template_name
 
 KEY_UID, KEY_EVENT = "longtaskUid", "longtaskEvent"
 

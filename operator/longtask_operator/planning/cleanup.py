@@ -12,7 +12,7 @@ from longtask_operator.planning.stopping import delete_pods
 def cleanup_plan(state: TaskState) -> Plan:
     task, job = state.task, state.job
     ended = task.status.completion_time or state.now
-    held_until = ended if _is_told_and_kept(state) else ended + state.policy.delivery_patience
+    held_until = ended if _is_told_and_kept(state) else ended + state.policy.delivery_timeout
     actions: list[Action] = []
     waiting: list[datetime] = []
     at_work = [pod for pod in state.pods if not pod.ended]

@@ -23,7 +23,7 @@ class Policy:
     """Settings of the operator that decisions depend on."""
 
     job_retention: timedelta
-    delivery_patience: timedelta = timedelta(days=7)
+    delivery_timeout: timedelta = timedelta(days=7)
     """How long after its end a task that is not delivered or archived is kept, whatever its time to live."""
     archives_all: bool = False
     """Whether every record is archived; else only those of tasks with a memory are."""

@@ -16,7 +16,8 @@ import aiohttp
 from kubernetes.aio.client import ApiClient
 
 from longtask_api import names
-from longtask_operator.store.terms import NotStored, Owner, StoreUnavailable
+from longtask_operator.store.errors import NotStored, StoreUnavailable
+from longtask_operator.store.owner import Owner
 from longtask_runtime.kube import KubeError, Verb, request
 
 CONFIG_MAP_SCHEME = "configmap:"

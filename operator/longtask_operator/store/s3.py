@@ -24,9 +24,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from longtask_operator.store.incoming import Incoming
-from longtask_operator.store.terms import NotStored, Owner, StoreUnavailable
-from longtask_operator.threads import InThreads
+from longtask_operator.store.errors import NotStored, StoreUnavailable
+from longtask_operator.store.hashing_stream import HashingStream
+from longtask_operator.store.owner import Owner
+from longtask_operator.to_thread import ThreadedClient
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -78,7 +79,7 @@ class S3:
     def __init__(self, settings: S3Settings, namespace: str) -> None:
         self._bucket = settings.bucket
         self._folder = f"{settings.prefix}/{namespace}"
-        self._client = InThreads(partial(_client, settings), THREADS, "s3")
+        self._client = ThreadedClient(partial(_client, settings), THREADS, "s3")
 
     async def prepare(self) -> None:
         """Make ready for the first call, which would take a second longer. Raises where the endpoint is none."""
@@ -88,7 +89,7 @@ class S3:
         """End threads and connections."""
         self._client.close()
 
-    async def put(self, owner: Owner, key: str, media_type: str, incoming: Incoming) -> str:
+    async def put(self, owner: Owner, key: str, media_type: str, incoming: HashingStream) -> str:
         """Store a stream in place of what was there under the key; the URI.
 
         The SHA-256 stands in the object's metadata where it is known before the first byte is sent: when the caller
@@ -173,7 +174,7 @@ class S3:
             raise ValueError(f"{key!r} is no key: parts of letters, digits, dots, underscores and dashes only")
         return f"{self._folder}/{key}"
 
-    async def _put_parts(self, path: str, media_type: str, incoming: Incoming) -> None:
+    async def _put_parts(self, path: str, media_type: str, incoming: HashingStream) -> None:
         creating = asyncio.ensure_future(
             self._call(
                 lambda s3: s3.create_multipart_upload(

@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from longtask_api.reports import Reference
 from longtask_operator.store.config_maps import CONFIG_MAP_SCHEME, ConfigMaps
-from longtask_operator.store.incoming import Incoming
+from longtask_operator.store.errors import NotStored, TooLarge
+from longtask_operator.store.hashing_stream import HashingStream
+from longtask_operator.store.owner import Owner
 from longtask_operator.store.s3 import KEY, S3, S3_SCHEME
-from longtask_operator.store.terms import NotStored, Owner, TooLarge
 
 MAX_CONFIG_MAP_BYTES = 900 * 1024
 """Kubernetes allows 1 MiB of data; etcd 1.5 MiB for all of an object."""
@@ -48,7 +49,7 @@ class Store:
         if not re.fullmatch(KEY, key):
             raise ValueError(f"{key!r} is no key: letters, digits, dots, underscores and dashes only")
         limit = self._max_bytes if self._s3 else min(self._max_bytes, MAX_CONFIG_MAP_BYTES)
-        incoming = Incoming(chunks, sha256, limit, self._too_large, let_go)
+        incoming = HashingStream(chunks, sha256, limit, self._too_large, let_go)
         small = await incoming.ahead(MAX_CONFIG_MAP_BYTES + 1) <= MAX_CONFIG_MAP_BYTES
         if self._s3 is None or small:
             data = await incoming.read(MAX_CONFIG_MAP_BYTES)

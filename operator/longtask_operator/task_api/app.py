@@ -15,12 +15,12 @@ from longtask import __version__
 from longtask_api.names import AUDIENCE_REPORT, AUDIENCE_TASK_API
 from longtask_operator.archive.archive import Archive
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import Cluster
-from longtask_operator.task_api import archive, checkpoints, questions, reading, reports, results
-from longtask_operator.task_api.callers import Attempt, Pods, Readers
+from longtask_operator.task_api import archive, checkpoints, questions, reports, results, task_reads
+from longtask_operator.task_api.auth import PodAuthenticator, ReaderAuthenticator, ReportingPod
+from longtask_operator.task_api.blobs import TaskBlobs
 from longtask_operator.task_api.errors import Problem, Refusal, malformed, refused, unavailable, unknown
-from longtask_operator.task_api.shelf import Shelf
-from longtask_operator.task_api.writes import Writes
+from longtask_operator.task_api.report_buffer import ReportBuffer
+from longtask_operator.task_namespace import TaskNamespace
 from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import Validator
 
@@ -70,12 +70,12 @@ _REFUSALS = {
 class Parts:
     """What the API works with."""
 
-    cluster: Cluster
+    cluster: TaskNamespace
     cache: Cache
-    pods: Pods
-    readers: Readers
-    writes: Writes
-    shelf: Shelf
+    pods: PodAuthenticator
+    readers: ReaderAuthenticator
+    writes: ReportBuffer
+    shelf: TaskBlobs
     archive: Archive
     validator: Validator
 
@@ -104,7 +104,7 @@ def task_api(parts: Parts) -> FastAPI:
         },
     )
 
-    async def attempt(token: Annotated[Credentials, Depends(POD_TOKEN)]) -> AsyncIterator[Attempt]:
+    async def attempt(token: Annotated[Credentials, Depends(POD_TOKEN)]) -> AsyncIterator[ReportingPod]:
         async with parts.pods.admitted(token.credentials if token is not None else "") as caller:
             yield caller
 
@@ -119,7 +119,7 @@ def task_api(parts: Parts) -> FastAPI:
     ):
         app.include_router(made, prefix=REPORT_PATH, tags=["pods"])
     app.include_router(
-        reading.router(reader, parts.cluster, parts.cache, parts.shelf), prefix=TASKS_PATH, tags=["readers"]
+        task_reads.router(reader, parts.cluster, parts.cache, parts.shelf), prefix=TASKS_PATH, tags=["readers"]
     )
     app.include_router(archive.router(reader, parts.archive), prefix=ARCHIVE_PATH, tags=["readers"])
     _prepare(app)

@@ -11,14 +11,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from longtask_api.memory import ActorId, MemoryId
-from longtask_operator.agentcore.terms import ServiceError
+from longtask_operator.agentcore.models import ServiceError
 from longtask_operator.archive import record
 from longtask_operator.archive.archive import Archive
-from longtask_operator.archive.terms import Body, Caller, MemoryNotAllowed
-from longtask_operator.store.terms import NotStored, StoreUnavailable
-from longtask_operator.task_api.bodies import ArchivedTask, ArchivedTasks
-from longtask_operator.task_api.content import BYTES, RangeHeader, begun, part
+from longtask_operator.archive.models import Body, Caller, MemoryNotAllowed
+from longtask_operator.store.errors import NotStored, StoreUnavailable
 from longtask_operator.task_api.errors import Refusal, later
+from longtask_operator.task_api.http_content import BYTES, RangeHeader, begun, part
+from longtask_operator.task_api.schemas import ArchivedTask, ArchivedTasks
 
 CURSOR = r"^\d{1,15}\.[0-9a-f-]{36}$"
 AGAIN_SECONDS = 5

@@ -9,9 +9,10 @@ from starlette.responses import StreamingResponse
 from longtask_api.longtask import LongTask
 from longtask_api.reports import MAX_INLINE_CHECKPOINT, Checkpoint, Reference
 from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES
-from longtask_operator.task_api.bodies import MAX_SEQUENCE, Saved, milliseconds
-from longtask_operator.task_api.callers import Admit, Attempt
-from longtask_operator.task_api.content import (
+from longtask_operator.task_api.auth import Admit, ReportingPod
+from longtask_operator.task_api.blobs import TaskBlobs
+from longtask_operator.task_api.errors import Refusal
+from longtask_operator.task_api.http_content import (
     BINARY,
     BINARY_MEDIA_TYPE,
     RAW_BODY,
@@ -23,9 +24,8 @@ from longtask_operator.task_api.content import (
     media_type_of,
     wanted_digest,
 )
-from longtask_operator.task_api.errors import Refusal
-from longtask_operator.task_api.shelf import Shelf
-from longtask_operator.task_api.writes import Operation, Writes
+from longtask_operator.task_api.report_buffer import Operation, ReportBuffer
+from longtask_operator.task_api.schemas import MAX_SEQUENCE, CheckpointAck, milliseconds
 from longtask_runtime import clock
 
 LAST: dict[int | str, dict[str, Any]] = {
@@ -42,17 +42,17 @@ LAST: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
+def router(admit: Admit, writes: ReportBuffer, shelf: TaskBlobs) -> APIRouter:
     """checkpoint."""
     routes = APIRouter()
 
     @routes.put("/checkpoint", openapi_extra=RAW_BODY)
     async def save_checkpoint(
         request: Request,
-        caller: Annotated[Attempt, Depends(admit)],
+        caller: Annotated[ReportingPod, Depends(admit)],
         content_digest: Digest = None,
         sequence: Annotated[int | None, Query(ge=0, le=MAX_SEQUENCE)] = None,
-    ) -> Saved:
+    ) -> CheckpointAck:
         """Keep the state from which the next attempt goes on. It is stored before the answer."""
         number = milliseconds() if sequence is None else sequence
         body = await begin(request, MAX_INLINE_CHECKPOINT, caller.share)
@@ -92,10 +92,10 @@ def router(admit: Admit, writes: Writes, shelf: Shelf) -> APIRouter:
             await shelf.drop(caller.task, reference)
             raise
         await shelf.drop(caller.task, *unneeded)
-        return Saved(sequence=number, size=size, sha256=sha256)
+        return CheckpointAck(sequence=number, size=size, sha256=sha256)
 
     @routes.get("/checkpoint", response_class=Response, responses=LAST)
-    async def read_checkpoint(caller: Annotated[Attempt, Depends(admit)]) -> Response:
+    async def read_checkpoint(caller: Annotated[ReportingPod, Depends(admit)]) -> Response:
         """The state that was kept last, by whichever attempt."""
         checkpoint = (await writes.live(caller)).status.checkpoint
         if checkpoint is None:

@@ -12,11 +12,11 @@ from longtask_api.checking import check_value_schema
 from longtask_api.longtask import LongTask
 from longtask_api.reports import MAX_QUESTIONS, InputRequest, json_or_text
 from longtask_operator.cache import Cache
-from longtask_operator.task_api.bodies import QuestionAnswer, QuestionBody, QuestionState
-from longtask_operator.task_api.callers import Admit, Attempt
-from longtask_operator.task_api.content import json_body, small_json
+from longtask_operator.task_api.auth import Admit, ReportingPod
 from longtask_operator.task_api.errors import Refusal
-from longtask_operator.task_api.writes import Operation, Writes
+from longtask_operator.task_api.http_content import json_body, small_json
+from longtask_operator.task_api.report_buffer import Operation, ReportBuffer
+from longtask_operator.task_api.schemas import QuestionAnswer, QuestionBody, QuestionState
 from longtask_runtime import clock
 from longtask_runtime.validation import Validator
 
@@ -28,12 +28,12 @@ MAX_DEFAULT = 4096
 LONGEST_WAIT = 50
 
 
-def router(admit: Admit, writes: Writes, cache: Cache, validator: Validator) -> APIRouter:
+def router(admit: Admit, writes: ReportBuffer, cache: Cache, validator: Validator) -> APIRouter:
     """questions."""
     routes = APIRouter()
 
     @routes.post("/questions", response_model_exclude_unset=True, openapi_extra=json_body(QuestionBody))
-    async def ask_question(request: Request, caller: Annotated[Attempt, Depends(admit)]) -> QuestionAnswer:
+    async def ask_question(request: Request, caller: Annotated[ReportingPod, Depends(admit)]) -> QuestionAnswer:
         """Ask; the same question asked again, also by a later attempt, is the first one and may have its answer."""
         body = await small_json(request, MAX_QUESTION_BODY, caller.share, QuestionBody)
         question = _question(body, clock.now())
@@ -45,7 +45,7 @@ def router(admit: Admit, writes: Writes, cache: Cache, validator: Validator) -> 
     @routes.get("/questions/{question_id}", response_model_exclude_unset=True)
     async def read_question(
         question_id: str,
-        caller: Annotated[Attempt, Depends(admit)],
+        caller: Annotated[ReportingPod, Depends(admit)],
         wait_seconds: Annotated[float, Query(alias="waitSeconds", ge=0, le=LONGEST_WAIT)] = 0,
     ) -> QuestionAnswer:
         """Where a question stands; while it is open, after at most `waitSeconds`."""

@@ -5,21 +5,21 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from longtask_operator.task_api.bodies import AttemptAnswer, ProgressBody, Told
-from longtask_operator.task_api.callers import Admit, Attempt
-from longtask_operator.task_api.content import json_body, small_json
-from longtask_operator.task_api.writes import Writes
+from longtask_operator.task_api.auth import Admit, ReportingPod
+from longtask_operator.task_api.http_content import json_body, small_json
+from longtask_operator.task_api.report_buffer import ReportBuffer
+from longtask_operator.task_api.schemas import AttemptAnswer, ProgressBody, ReportAck
 
 MAX_PROGRESS_BODY = 16 * 1024
 """Bytes."""
 
 
-def router(admit: Admit, writes: Writes) -> APIRouter:
+def router(admit: Admit, writes: ReportBuffer) -> APIRouter:
     """attempt, progress, heartbeat."""
     routes = APIRouter()
 
     @routes.get("/attempt")
-    async def read_attempt(caller: Annotated[Attempt, Depends(admit)]) -> AttemptAnswer:
+    async def read_attempt(caller: Annotated[ReportingPod, Depends(admit)]) -> AttemptAnswer:
         """Which attempt the caller is, and whether the end of the task was asked for."""
         return AttemptAnswer(
             task_id=caller.task.metadata.uid,
@@ -30,23 +30,25 @@ def router(admit: Admit, writes: Writes) -> APIRouter:
     @routes.post(
         "/progress",
         status_code=202,
-        responses={200: {"model": Told, "description": "Stored before the answer, or outdated."}},
+        responses={200: {"model": ReportAck, "description": "Stored before the answer, or outdated."}},
         openapi_extra=json_body(ProgressBody),
     )
-    async def report_progress(request: Request, response: Response, caller: Annotated[Attempt, Depends(admit)]) -> Told:
+    async def report_progress(
+        request: Request, response: Response, caller: Annotated[ReportingPod, Depends(admit)]
+    ) -> ReportAck:
         """Tell how far the work is. 202: held, and written within the interval; the newest report wins."""
         body = await small_json(request, MAX_PROGRESS_BODY, caller.share, ProgressBody)
         held = not body.final
         newest = writes.hold(caller, body.report()) if held else await writes.write(caller, body.report())
         if newest and held:
-            return Told(held=True)
+            return ReportAck(held=True)
         response.status_code = HTTPStatus.OK
-        return Told(held=False, outdated=not newest)
+        return ReportAck(held=False, outdated=not newest)
 
     @routes.post("/heartbeat", status_code=202)
-    async def report_heartbeat(caller: Annotated[Attempt, Depends(admit)]) -> Told:
+    async def report_heartbeat(caller: Annotated[ReportingPod, Depends(admit)]) -> ReportAck:
         """Tell that the work lives, without progress."""
         writes.hold(caller, None)
-        return Told(held=True)
+        return ReportAck(held=True)
 
     return routes

@@ -16,9 +16,10 @@ from longtask_api.reports import JSON_MEDIA_TYPE, MAX_ARTIFACTS, MAX_INLINE_RESU
 from longtask_operator.cache import Cache
 from longtask_operator.planning.build_job import result_schema
 from longtask_operator.planning.results import merged_artifacts, result_of
-from longtask_operator.task_api.bodies import ArtifactAnswer, HandedIn
-from longtask_operator.task_api.callers import Admit, Attempt
-from longtask_operator.task_api.content import (
+from longtask_operator.task_api.auth import Admit, ReportingPod
+from longtask_operator.task_api.blobs import TaskBlobs
+from longtask_operator.task_api.errors import Problem, Refusal
+from longtask_operator.task_api.http_content import (
     BINARY_MEDIA_TYPE,
     RAW_BODY,
     Begun,
@@ -28,9 +29,8 @@ from longtask_operator.task_api.content import (
     media_type_of,
     wanted_digest,
 )
-from longtask_operator.task_api.errors import Problem, Refusal
-from longtask_operator.task_api.shelf import Shelf
-from longtask_operator.task_api.writes import Operation, Writes
+from longtask_operator.task_api.report_buffer import Operation, ReportBuffer
+from longtask_operator.task_api.schemas import ArtifactAnswer, ResultAck
 from longtask_runtime.validation import Validator
 
 logger = logging.getLogger(__name__)
@@ -57,10 +57,10 @@ def router(admit: Admit, results: "Results") -> APIRouter:
     @routes.put("/result", openapi_extra=RESULT_BODY, response_model_exclude_none=True, responses=_NO_RESULT)
     async def hand_in_result(
         request: Request,
-        caller: Annotated[Attempt, Depends(admit)],
+        caller: Annotated[ReportingPod, Depends(admit)],
         content_digest: Digest = None,
         summary: Annotated[str | None, Query(max_length=1024)] = None,
-    ) -> HandedIn:
+    ) -> ResultAck:
         """Hand in the result. It counts when this attempt ends with exit code 0; handing in again replaces it."""
         media_type = media_type_of(request, JSON_MEDIA_TYPE).partition(";")[0].strip().lower()
         return await results.hand_in(caller, request, Offer(media_type, wanted_digest(content_digest), summary))
@@ -68,7 +68,7 @@ def router(admit: Admit, results: "Results") -> APIRouter:
     @routes.put("/artifacts/{name}", openapi_extra=RAW_BODY)
     async def keep_artifact(
         request: Request,
-        caller: Annotated[Attempt, Depends(admit)],
+        caller: Annotated[ReportingPod, Depends(admit)],
         name: Annotated[str, Path(pattern=ARTIFACT_NAME)],
         content_digest: Digest = None,
     ) -> ArtifactAnswer:
@@ -92,12 +92,12 @@ class Offer:
 class Results:
     """Stores what was handed in, then names it in status; what nothing names any more is dropped after that."""
 
-    writes: Writes
+    writes: ReportBuffer
     cache: Cache
-    shelf: Shelf
+    shelf: TaskBlobs
     validator: Validator
 
-    async def hand_in(self, caller: Attempt, request: Request, offer: Offer) -> HandedIn:
+    async def hand_in(self, caller: ReportingPod, request: Request, offer: Offer) -> ResultAck:
         """Take the body of the request as the result. Raises Refusal."""
         if offer.media_type != JSON_MEDIA_TYPE and not offer.media_type.startswith("text/"):
             detail = f"a result is application/json or text, not {offer.media_type}; other data is an artifact"
@@ -117,7 +117,7 @@ class Results:
         media_type, mismatch = await self.validator.run(_checked, schema, body.head, offer.media_type)
         return await self._take(caller, body, replace(offer, media_type=media_type), mismatch)
 
-    async def _take(self, caller: Attempt, body: Begun, offer: Offer, mismatch: str | None) -> HandedIn:
+    async def _take(self, caller: ReportingPod, body: Begun, offer: Offer, mismatch: str | None) -> ResultAck:
         if body.rest is None and len(body.head) <= MAX_INLINE_RESULT:
             size, sha256 = len(body.head), checked_digest(body.head, offer.digest)
             result = _inline(body.head, offer.media_type)
@@ -136,10 +136,10 @@ class Results:
             return result.model_copy(update={**told, "artifacts": artifacts})
 
         await self._store(caller, handed_in, result.reference)
-        return HandedIn(size=size, sha256=sha256, mismatch=mismatch)
+        return ResultAck(size=size, sha256=sha256, mismatch=mismatch)
 
     async def keep_artifact(
-        self, caller: Attempt, request: Request, name: str, media_type: str, digest: str | None
+        self, caller: ReportingPod, request: Request, name: str, media_type: str, digest: str | None
     ) -> ArtifactAnswer:
         """Keep the body of the request as an artifact. Raises Refusal."""
         _make_room(caller.task.status.result or Result(), name)
@@ -154,7 +154,7 @@ class Results:
         await self._store(caller, with_artifact, reference)
         return ArtifactAnswer(name=name, **reference.model_dump(by_alias=False))
 
-    async def _store(self, caller: Attempt, make: Callable[[Result], Result], reference: Reference | None) -> None:
+    async def _store(self, caller: ReportingPod, make: Callable[[Result], Result], reference: Reference | None) -> None:
         """Write the result that `make` gives for the one that stands, whose bytes are at `reference`.
 
         Those go again only where it is certain that nothing names them: not when an answer was lost.

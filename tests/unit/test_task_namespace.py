@@ -9,10 +9,10 @@ import pytest
 from kubernetes.aio.client import ApiClient
 
 from longtask_api import names
-from longtask_operator import cluster as module
-from longtask_operator.cluster import Cluster
-from longtask_operator.leader import NotLeading, Term
+from longtask_operator import task_namespace as module
+from longtask_operator.leader_election import NotLeading, Term
 from longtask_operator.planning.actions import StopPod
+from longtask_operator.task_namespace import TaskNamespace
 from longtask_runtime import clock, kube
 from longtask_runtime.kube import KubeError
 from tests.unit import given
@@ -30,7 +30,7 @@ async def test_the_clock_is_not_heard_of_a_metrics_server(monkeypatch: pytest.Mo
         return {}
 
     monkeypatch.setattr(module, "request", answer)
-    await Cluster(ApiClient(), "tasks", no_term).pod_usage(given.pod())
+    await TaskNamespace(ApiClient(), "tasks", no_term).pod_usage(given.pod())
     assert asked == [{"proxied": True}]
 
 
@@ -82,7 +82,7 @@ async def test_a_usage_that_cannot_be_had_fails_no_step(monkeypatch: pytest.Monk
         raise error
 
     monkeypatch.setattr(module, "request", fail)
-    assert await Cluster(ApiClient(), "tasks", no_term).pod_usage(given.pod()) is None
+    assert await TaskNamespace(ApiClient(), "tasks", no_term).pod_usage(given.pod()) is None
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ async def test_a_write_that_got_no_answer_is_noted_although_nobody_waits_for_it(
 
     monkeypatch.setattr(module, "request", fail)
     term = Term(10, given.at(10))
-    cluster = Cluster(ApiClient(), "tasks", lambda: term, lambda: noticed.append(1))
+    cluster = TaskNamespace(ApiClient(), "tasks", lambda: term, lambda: noticed.append(1))
     writing = asyncio.create_task(cluster.act(given.task(), StopPod(given.running_pod())))
     await sent.wait()
     if given_up:

@@ -47,7 +47,7 @@ class Term:
     """No other replica leads before this, by the clock of the API server."""
 
 
-class Lease:
+class LeaderElector:
     """Runs `lead` while this replica holds the Lease; cancels it when the Lease is lost.
 
     The time counts from the moment before a renewal was sent: whoever waits for the Lease to run out cannot have seen

@@ -3,10 +3,10 @@
 from typing import cast
 
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import Cluster
 from longtask_operator.planning.logs import LogTail
 from longtask_operator.planning.snapshots import PodSnapshot
-from longtask_operator.task_api.reading import _log
+from longtask_operator.task_api.task_reads import _log
+from longtask_operator.task_namespace import TaskNamespace
 from tests.unit import given
 
 
@@ -21,5 +21,5 @@ async def test_the_log_of_work_that_goes_on_without_its_job_is_read() -> None:
     cache.put_job(given.job())
     cache.put_pod(given.running_pod(orphaned=True))
     cache.drop_job(given.job())
-    log = await _log(cast(Cluster, Logs()), cache, given.TASK_UID, 100)
+    log = await _log(cast(TaskNamespace, Logs()), cache, given.TASK_UID, 100)
     assert (log.text, log.attempt, log.live) == ("the log of pod-a", 1, True)

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from longtask_api.longtask import Failure, LongTask, Phase, SessionEvent, TemplateRef
 from longtask_api.reports import Artifact, Progress, Reference, Result
-from longtask_operator.delivery.payload import event
-from longtask_operator.delivery.wording import (
+from longtask_operator.delivery.messages import (
     MAX_MILESTONE_BYTES,
     MAX_PAIR_BYTES,
     MAX_RECORD_CHARACTERS,
@@ -20,6 +19,7 @@ from longtask_operator.delivery.wording import (
     milestone,
     record,
 )
+from longtask_operator.delivery.payload import event
 from tests.unit import given
 
 SHA256 = "ab" * 32
@@ -202,7 +202,7 @@ def test_data_that_names_the_marker_does_not_end_it() -> None:
 
 def test_the_marker_is_never_in_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
     chain = {"a" * 12: "b" * 12, "b" * 12: "c" * 12}
-    monkeypatch.setattr("longtask_operator.delivery.wording._digest", lambda text: chain.get(text, "a" * 12))
+    monkeypatch.setattr("longtask_operator.delivery.messages._digest", lambda text: chain.get(text, "a" * 12))
     text = f"{'a' * 12} {'b' * 12}"
     assert f"----- end of task data {'c' * 12} -----" in ended(gave(text=text)).user
 

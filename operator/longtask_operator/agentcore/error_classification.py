@@ -6,10 +6,10 @@ from enum import Enum
 from http import HTTPStatus
 
 from longtask_api.longtask import REFUSED
-from longtask_operator.agentcore.terms import ServiceError
+from longtask_operator.agentcore.models import ServiceError
 
 
-class Kind(Enum):
+class Retryability(Enum):
     """What can be done about it."""
 
     TRANSIENT = "transient"
@@ -21,10 +21,10 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Classification:
     """`reason` is the reason of a condition; `message` says what to do."""
 
-    kind: Kind
+    kind: Retryability
     reason: str
     message: str
 
@@ -79,7 +79,7 @@ CONFIGURATION = frozenset({"MemoryNotAllowed", "MemoryNotConfigured"})
 PASSING = frozenset({HTTPStatus.CONFLICT, HTTPStatus.REQUEST_TIMEOUT})
 
 
-def verdict(error: ServiceError) -> Verdict:
+def classify(error: ServiceError) -> Classification:
     """What an error means.
 
     429, 5xx, conflicts and broken connections pass; 402, 403, 404 and credentials are for an administrator. Final is
@@ -87,38 +87,44 @@ def verdict(error: ServiceError) -> Verdict:
     """
     code, status, text = error.code, error.status, f"{error.code}: {error}"
     if code in CONFIGURATION:
-        return Verdict(Kind.FIXABLE, code, str(error))
+        return Classification(Retryability.FIXABLE, code, str(error))
     if code in CREDENTIALS or ROLE in text:
         advice = "the operator's AWS credentials are missing, wrong or expired: look at operator.serviceAccount"
-        return Verdict(Kind.FIXABLE, "NoCredentials", f"{text}; {advice} and operator.extraEnv in the chart's values")
+        return Classification(
+            Retryability.FIXABLE, "NoCredentials", f"{text}; {advice} and operator.extraEnv in the chart's values"
+        )
     if code in THROTTLED or status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Verdict(Kind.TRANSIENT, "Throttled", text)
+        return Classification(Retryability.TRANSIENT, "Throttled", text)
     if code in WRONG_CALLS and (status is None or status == HTTPStatus.BAD_REQUEST):
-        return Verdict(Kind.FINAL, REFUSED, text)
+        return Classification(Retryability.FINAL, REFUSED, text)
     if status is None or code == "IDPCommunicationError":
-        return Verdict(Kind.TRANSIENT, "Unreachable", text)
+        return Classification(Retryability.TRANSIENT, "Unreachable", text)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in PASSING:
-        return Verdict(Kind.TRANSIENT, "ServiceError", text)
+        return Classification(Retryability.TRANSIENT, "ServiceError", text)
     if status in (HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED):
         advice = "the operator's role needs bedrock-agentcore:CreateEvent, ListEvents, ListSessions and"
-        return Verdict(Kind.FIXABLE, "AccessDenied", f"{text}; {advice} BatchCreateMemoryRecords on the memory")
+        return Classification(
+            Retryability.FIXABLE, "AccessDenied", f"{text}; {advice} BatchCreateMemoryRecords on the memory"
+        )
     if status == HTTPStatus.NOT_FOUND:
         advice = "there is no such memory in memory.region of the chart's values, or it was deleted"
-        return Verdict(Kind.FIXABLE, "MemoryNotFound", f"{text}; {advice}")
+        return Classification(Retryability.FIXABLE, "MemoryNotFound", f"{text}; {advice}")
     if status == HTTPStatus.PAYMENT_REQUIRED:
-        return Verdict(Kind.FIXABLE, "QuotaExceeded", f"{text}; ask AWS for a higher quota")
+        return Classification(Retryability.FIXABLE, "QuotaExceeded", f"{text}; ask AWS for a higher quota")
     advice = f"status {status} is no answer of AgentCore Memory that is known: look at memory.region and"
-    return Verdict(Kind.FIXABLE, "UnexpectedAnswer", f"{text}; {advice} memory.endpointURL, and at proxies between")
+    return Classification(
+        Retryability.FIXABLE, "UnexpectedAnswer", f"{text}; {advice} memory.endpointURL, and at proxies between"
+    )
 
 
 _DELAYS = {
-    Kind.TRANSIENT: (timedelta(seconds=1), timedelta(minutes=5)),
-    Kind.FIXABLE: (timedelta(seconds=10), timedelta(minutes=10)),
+    Retryability.TRANSIENT: (timedelta(seconds=1), timedelta(minutes=5)),
+    Retryability.FIXABLE: (timedelta(seconds=10), timedelta(minutes=10)),
 }
 """The first delay, which doubles, and the longest."""
 
 
-def backoff(kind: Kind, failures: int) -> timedelta:
+def backoff(kind: Retryability, failures: int) -> timedelta:
     """How long to wait after that many failures in a row, 1 or more, of a kind that is tried again."""
     first, longest = _DELAYS[kind]
     doublings = min(failures - 1, 20)

@@ -13,11 +13,11 @@ from typing import Any, Final
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import Cluster
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning.progress import Report, progress
-from longtask_operator.task_api.callers import Attempt
+from longtask_operator.task_api.auth import ReportingPod
 from longtask_operator.task_api.errors import Refusal, later
+from longtask_operator.task_namespace import TaskNamespace
 from longtask_operator.workqueue import WorkQueue
 from longtask_runtime import clock
 from longtask_runtime.kube import KubeError
@@ -43,20 +43,20 @@ UNSTORED_SECONDS: Final = 10.0
 
 @dataclass(frozen=True)
 class _Held:
-    attempt: Attempt
+    attempt: ReportingPod
     report: Report | None
     """None for a heartbeat."""
     at: datetime
 
 
-class Writes:
+class ReportBuffer:
     """What is final goes through at once; progress is held, the newest wins, and one write a task and interval is made.
 
     Held progress is lost with the process: that costs freshness, and the next report brings it back. Methods that
     write raise KubeError and network errors too: then it is not known whether the write was made.
     """
 
-    def __init__(self, cluster: Cluster, cache: Cache, interval: float, per_second: float) -> None:
+    def __init__(self, cluster: TaskNamespace, cache: Cache, interval: float, per_second: float) -> None:
         """`interval` in seconds; `per_second` bounds the held writes of all tasks together. Where there are more tasks
         than that allows, each waits its turn, and the interval grows by itself."""
         self._cluster = cluster
@@ -88,7 +88,7 @@ class Writes:
         except TimeoutError:
             logger.warning("held reports are lost: the API server was too slow", extra={"at_most": len(held)})
 
-    def hold(self, attempt: Attempt, report: Report | None) -> bool:
+    def hold(self, attempt: ReportingPod, report: Report | None) -> bool:
         """Keep a report, or a heartbeat (None), until its write. False when something newer is known already.
 
         Raises Refusal where nothing could be written for a while, and ends the connection: another replica may do
@@ -110,7 +110,7 @@ class Writes:
             raise later("Unavailable", text, headers={"Connection": "close"})
         return True
 
-    async def write(self, attempt: Attempt, report: Report) -> bool:
+    async def write(self, attempt: ReportingPod, report: Report) -> bool:
         """Store a report now. False when something newer is known. Raises Refusal."""
         uid = attempt.task.metadata.uid
         held = self._held.get(uid)
@@ -122,7 +122,7 @@ class Writes:
             return False
         return True
 
-    async def change(self, attempt: Attempt, make: Callable[[LongTask], Iterable[Operation]]) -> LongTask:
+    async def change(self, attempt: ReportingPod, make: Callable[[LongTask], Iterable[Operation]]) -> LongTask:
         """Store the operations that `make` gives for the task as it is; nobody else's write comes between the look and
         the change. No operations: nothing is written. Raises Refusal, also from `make`.
         """
@@ -138,7 +138,7 @@ class Writes:
             task = await self.live(attempt)
         raise later("Busy", "the task is being written by many at once; try again in a second")
 
-    async def live(self, attempt: Attempt) -> LongTask:
+    async def live(self, attempt: ReportingPod) -> LongTask:
         """The task as it is now. Raises Refusal where it takes nothing from the attempt any more."""
         task = await self._cluster.get_task(attempt.task.metadata.name, attempt.task.metadata.uid)
         if task is None or task.is_terminal:
@@ -148,7 +148,7 @@ class Writes:
         self._cache.put_task(task)
         return task
 
-    def _is_newer(self, attempt: Attempt, report: Report, held: _Held | None) -> bool:
+    def _is_newer(self, attempt: ReportingPod, report: Report, held: _Held | None) -> bool:
         stored = self._current(attempt).status.progress
         if stored is not None and (stored.attempt, stored.sequence) >= (attempt.number, report.sequence):
             return False
@@ -156,14 +156,14 @@ class Writes:
             return True
         return (held.attempt.number, held.report.sequence) <= (attempt.number, report.sequence)
 
-    def _pause(self, attempt: Attempt, report: Report | None) -> float:
+    def _pause(self, attempt: ReportingPod, report: Report | None) -> float:
         """Seconds between two writes for the task: so few that work that lives never looks stalled."""
         pause = HEARTBEAT_SECONDS if report is None else self._interval
         snapshot = attempt.task.status.template_snapshot
         stall = snapshot.stall if snapshot is not None else None
         return pause if stall is None else min(pause, stall.timeout_seconds * STALL_SHARE)
 
-    def _urgent_in(self, attempt: Attempt) -> float | None:
+    def _urgent_in(self, attempt: ReportingPod) -> float | None:
         """Seconds until what the task told must not wait any more, however many others do: whether work is silent is
         told by what is in status. None where nobody asks.
         """
@@ -214,7 +214,7 @@ class Writes:
             operations.append(_add("progress", made.to_api()))
         return await self._send(attempt, operations)
 
-    async def _send(self, attempt: Attempt, operations: list[Operation]) -> LongTask | None:
+    async def _send(self, attempt: ReportingPod, operations: list[Operation]) -> LongTask | None:
         """The task as written; None when a test failed or something newer is stored. Raises Refusal."""
         uid = attempt.task.metadata.uid
         self._remember(uid)
@@ -239,7 +239,7 @@ class Writes:
         if self._failing_since is not None:
             self._failing_since, self._stores_since = None, clock.now()
 
-    def _current(self, attempt: Attempt) -> LongTask:
+    def _current(self, attempt: ReportingPod) -> LongTask:
         return self._cache.tasks.get(attempt.task.metadata.uid, attempt.task)
 
     def _remember(self, uid: str) -> None:

@@ -20,7 +20,7 @@ from longtask_api.base import rfc3339, rfc3339_microseconds
 from longtask_api.conditions import Condition
 from longtask_api.longtask import TERMINAL_PHASES, Archive, ConditionType, Delivery, LongTask, LongTaskStatus, Phase
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus
-from longtask_operator.leader import NotLeading, Term
+from longtask_operator.leader_election import NotLeading, Term
 from longtask_operator.planning.actions import (
     Change,
     CreateJob,
@@ -44,7 +44,7 @@ from longtask_operator.planning.snapshots import (
     pod_usage,
     task_of_job,
 )
-from longtask_operator.threads import to_its_end
+from longtask_operator.to_thread import run_to_completion
 from longtask_runtime import clock
 from longtask_runtime.kube import (
     APPLY_PATCH,
@@ -77,7 +77,7 @@ EVENT_PAUSES = (1.0, 5.0)
 logger = logging.getLogger(__name__)
 
 
-class Cluster:
+class TaskNamespace:
     """The task namespace."""
 
     def __init__(
@@ -343,7 +343,7 @@ class Cluster:
         timeout = min(term.seconds, REQUEST_TIMEOUT)
         sent = request(self._client, verb, path, query=query, body=body, content_type=content_type, timeout=timeout)
         try:
-            return await to_its_end(asyncio.ensure_future(self._noting(sent)))
+            return await run_to_completion(asyncio.ensure_future(self._noting(sent)))
         except KubeError as error:
             if error.status == 403 and names.ANNOTATION_NOT_AFTER in error.message:
                 raise NotLeading(error.message) from error
@@ -378,7 +378,7 @@ class Cluster:
             query["continue"] = token
 
 
-TOLD_BY_THE_WORK = frozenset({"progress", "last_report_time", "checkpoint", "input_requests"})
+REPORTED_FIELDS = frozenset({"progress", "last_report_time", "checkpoint", "input_requests"})
 """Fields of status that the task API writes; an apply that named them would take them over."""
 WRITTEN_APART = frozenset({"delivery", "archive"})
 CONDITIONS_APART = frozenset({ConditionType.DELIVERED, ConditionType.ARCHIVED})
@@ -388,7 +388,7 @@ CONDITIONS_APART = frozenset({ConditionType.DELIVERED, ConditionType.ARCHIVED})
 def owned(status: LongTaskStatus) -> dict[str, Any]:
     """The fields that the leader plans. The result is the work's too, until the task has ended, and so is the progress,
     until it has ended well: then it is shown as done."""
-    told = TOLD_BY_THE_WORK | WRITTEN_APART | ({"result"} if status.phase not in TERMINAL_PHASES else set())
+    told = REPORTED_FIELDS | WRITTEN_APART | ({"result"} if status.phase not in TERMINAL_PHASES else set())
     if status.phase is Phase.SUCCEEDED:
         told = told - {"progress"}
     fields = status.model_dump(mode="json", exclude_none=True, exclude=set(told))

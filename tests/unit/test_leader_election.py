@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from kubernetes.aio.client import ApiClient
 
-from longtask_operator import leader
-from longtask_operator.leader import Lease, NotLeading
+from longtask_operator import leader_election
+from longtask_operator.leader_election import LeaderElector, NotLeading
 from longtask_runtime.kube import KubeError
 from tests.unit.virtual_time import until_idle
 
@@ -76,7 +76,7 @@ class Replica:
     def __init__(self, name: str) -> None:
         self.unfit: str | None = None
         clock, unfit = lambda: asyncio.get_running_loop().time(), lambda: self.unfit
-        self.lease = Lease(ApiClient(), "ns", "lease", name, DURATION, clock, unfit)
+        self.lease = LeaderElector(ApiClient(), "ns", "lease", name, DURATION, clock, unfit)
         self.led: list[tuple[float, float]] = []
 
     async def lead(self) -> None:
@@ -98,7 +98,9 @@ class Replica:
 @pytest.mark.parametrize("lost", [0.0, 0.2])
 def test_no_two_replicas_lead_at_the_same_time(monkeypatch: pytest.MonkeyPatch, slowest: float, lost: float) -> None:
     replicas = [Replica("one"), Replica("two"), Replica("three")]
-    monkeypatch.setattr(leader, "request", ApiServer(random.Random(f"{slowest} {lost}"), slowest, lost).request)
+    monkeypatch.setattr(
+        leader_election, "request", ApiServer(random.Random(f"{slowest} {lost}"), slowest, lost).request
+    )
 
     async def for_a_while() -> None:
         running = [asyncio.create_task(replica.lease.run(replica.lead)) for replica in replicas]
@@ -122,7 +124,7 @@ def test_a_renewal_that_does_not_come_through_ends_the_term_in_time(
     monkeypatch: pytest.MonkeyPatch, verbs: tuple[str, ...], answer: str
 ) -> None:
     replica, server = Replica("one"), ApiServer(random.Random(0), 0.0, 0.0)
-    monkeypatch.setattr(leader, "request", server.request)
+    monkeypatch.setattr(leader_election, "request", server.request)
     ended_after = HOUR
 
     async def cut(client: object, verb: str, path: str, **more: Any) -> Any:
@@ -137,7 +139,7 @@ def test_a_renewal_that_does_not_come_through_ends_the_term_in_time(
         loop = asyncio.get_running_loop()
         running = asyncio.create_task(replica.lease.run(replica.lead))
         await asyncio.sleep(10)
-        monkeypatch.setattr(leader, "request", cut)
+        monkeypatch.setattr(leader_election, "request", cut)
         begun = loop.time()
         while not replica.led:  # noqa: ASYNC110 - on a clock that jumps
             await asyncio.sleep(LOOK)
@@ -153,11 +155,11 @@ def test_a_standby_and_one_whose_time_is_over_have_no_term(monkeypatch: pytest.M
         raise aiohttp.ClientConnectionError("no API server")
 
     async def stand_by() -> None:
-        lease = Lease(ApiClient(), "ns", "lease", "one", DURATION, lambda: asyncio.get_running_loop().time())
+        lease = LeaderElector(ApiClient(), "ns", "lease", "one", DURATION, lambda: asyncio.get_running_loop().time())
         with pytest.raises(NotLeading, match="one does not hold Lease lease"):
             lease.term()
 
-    monkeypatch.setattr(leader, "request", refused)
+    monkeypatch.setattr(leader_election, "request", refused)
     until_idle(stand_by)
 
 
@@ -181,8 +183,8 @@ def test_a_lease_that_does_not_say_when_it_was_written_is_led_from_when_that_was
         await asyncio.sleep(5)
         running.cancel()
 
-    lease = Lease(ApiClient(), "ns", "lease", "one", DURATION, lambda: asyncio.get_running_loop().time())
-    monkeypatch.setattr(leader, "request", request)
+    lease = LeaderElector(ApiClient(), "ns", "lease", "one", DURATION, lambda: asyncio.get_running_loop().time())
+    monkeypatch.setattr(leader_election, "request", request)
     until_idle(lead_for_a_while)
     assert found
     assert begun <= found[0]
@@ -203,21 +205,21 @@ def test_since_when_it_leads_without_a_break_is_told_anew_after_a_time_without_t
         await asyncio.sleep(HOUR)
 
     async def away_for_a_while() -> None:
-        lease = Lease(ApiClient(), "ns", "lease", "one", 60, lambda: asyncio.get_running_loop().time())
+        lease = LeaderElector(ApiClient(), "ns", "lease", "one", 60, lambda: asyncio.get_running_loop().time())
         running = asyncio.create_task(lease.run(lead))
         await asyncio.sleep(1)
         lease.unbroken_since = mark
         for away in (0, 25, 0):
-            monkeypatch.setattr(leader, "request", refused)
+            monkeypatch.setattr(leader_election, "request", refused)
             await asyncio.sleep(away)
-            monkeypatch.setattr(leader, "request", answers.request)
+            monkeypatch.setattr(leader_election, "request", answers.request)
             await asyncio.sleep(60)
             lease.term()
             seen.append(lease.unbroken_since is mark)
             lease.unbroken_since = mark
         running.cancel()
 
-    monkeypatch.setattr(leader, "request", answers.request)
+    monkeypatch.setattr(leader_election, "request", answers.request)
     until_idle(away_for_a_while)
     assert seen == [True, False, True]
 
@@ -246,7 +248,7 @@ def test_a_renewal_is_one_request_and_outlives_what_others_write_into_the_lease(
         replica.lease.term()
         running.cancel()
 
-    monkeypatch.setattr(leader, "request", request)
+    monkeypatch.setattr(leader_election, "request", request)
     until_idle(lead_for_a_while)
     assert len(replica.led) == 1, "it lost the Lease in between"
 
@@ -265,15 +267,15 @@ def test_why_the_lease_was_lost_is_logged_and_each_time_is_counted(
 
     async def away_for_long() -> None:
         clock = asyncio.get_running_loop().time
-        lease = Lease(ApiClient(), "ns", "lease", "one", DURATION, clock, lost=lambda: lost.append("one"))
+        lease = LeaderElector(ApiClient(), "ns", "lease", "one", DURATION, clock, lost=lambda: lost.append("one"))
         running = asyncio.create_task(lease.run(lead))
         await asyncio.sleep(1)
-        monkeypatch.setattr(leader, "request", refused)
+        monkeypatch.setattr(leader_election, "request", refused)
         await asyncio.sleep(2 * DURATION)
-        monkeypatch.setattr(leader, "request", answers.request)
+        monkeypatch.setattr(leader_election, "request", answers.request)
         running.cancel()
 
-    monkeypatch.setattr(leader, "request", answers.request)
+    monkeypatch.setattr(leader_election, "request", answers.request)
     until_idle(away_for_long)
     told = [each.getMessage() for each in caplog.records if "lost the lease" in each.getMessage()]
     assert told == ["lost the lease: reading it failed until its time was over: TimeoutError: no answer in time"]
@@ -283,7 +285,7 @@ def test_why_the_lease_was_lost_is_logged_and_each_time_is_counted(
 def test_a_leader_that_is_not_fit_any_more_gives_the_lease_to_one_that_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """And takes it again, once it is fit and the Lease is free."""
     one, two = Replica("one"), Replica("two")
-    monkeypatch.setattr(leader, "request", ApiServer(random.Random(0), 0.2, 0.0).request)
+    monkeypatch.setattr(leader_election, "request", ApiServer(random.Random(0), 0.2, 0.0).request)
     leads: list[list[bool]] = []
 
     def now() -> list[bool]:
@@ -315,7 +317,7 @@ def test_the_lease_is_not_given_back_while_a_write_that_got_no_answer_may_be_tak
     monkeypatch: pytest.MonkeyPatch, *, stops: bool, late: bool
 ) -> None:
     one, two = Replica("one"), Replica("two")
-    monkeypatch.setattr(leader, "request", ApiServer(random.Random(0), 0.2, 0.0).request)
+    monkeypatch.setattr(leader_election, "request", ApiServer(random.Random(0), 0.2, 0.0).request)
     open_until: list[float] = []
 
     async def for_a_while() -> None:

@@ -8,11 +8,11 @@ from http import HTTPStatus
 
 from longtask_api.longtask import LongTask
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import Cluster
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning.snapshots import PodSnapshot
 from longtask_operator.task_api.errors import Refusal, later
 from longtask_operator.task_api.limits import Limits, Share
+from longtask_operator.task_namespace import TaskNamespace
 from longtask_runtime.authentication import Identity, Memory, Refused, TokenReviewer, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ POD_UID = "authentication.kubernetes.io/pod-uid"
 
 
 @dataclass(frozen=True)
-class Attempt:
+class ReportingPod:
     """A pod that may report: the newest attempt of the task."""
 
     task: LongTask
@@ -33,11 +33,11 @@ class Attempt:
     """The memory that this call may take."""
 
 
-Admit = Callable[..., AsyncIterator[Attempt]]
+Admit = Callable[..., AsyncIterator[ReportingPod]]
 """A dependency of the routes for pods: gives the Attempt that the caller is, or raises Refusal."""
 
 
-class Readers:
+class ReaderAuthenticator:
     """Callers that may read any task's log and results."""
 
     def __init__(self, reviewer: TokenReviewer, usernames: list[str]) -> None:
@@ -54,11 +54,13 @@ class Readers:
             )
 
 
-class Pods:
+class PodAuthenticator:
     """Proves that a caller is the pod that works for a task now (a token alone does not: the API server takes one of
     a pod that has ended for good)."""
 
-    def __init__(self, cluster: Cluster, cache: Cache, reviewer: TokenReviewer, namespace: str, limits: Limits) -> None:
+    def __init__(
+        self, cluster: TaskNamespace, cache: Cache, reviewer: TokenReviewer, namespace: str, limits: Limits
+    ) -> None:
         self._cluster = cluster
         self._cache = cache
         self._reviewer = reviewer
@@ -67,13 +69,13 @@ class Pods:
         self._looked_up: Memory[str, PodSnapshot | None] = Memory()
 
     @asynccontextmanager
-    async def admitted(self, token: str) -> AsyncIterator[Attempt]:
+    async def admitted(self, token: str) -> AsyncIterator[ReportingPod]:
         """The attempt that the caller is, for one call, of which nothing but the headers was read. Raises Refusal."""
         task, number, pod = await self._known(token)
         uid = task.metadata.uid
         self._limits.rate.take(uid)
         with self._limits.calls.one(uid), self._limits.room.share(uid) as share:
-            yield Attempt(task, number, pod, share)
+            yield ReportingPod(task, number, pod, share)
 
     async def _known(self, token: str) -> tuple[LongTask, int, PodSnapshot]:
         identity = await _identity(self._reviewer, token)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longtask_operator.agentcore.terms import Event
+from longtask_operator.agentcore.models import Event
 from longtask_operator.delivery import payload
-from longtask_operator.delivery.placing import BEFORE_ALL, MILLISECOND, Placement, place, place_in_newest
-from longtask_operator.delivery.wording import Pair
+from longtask_operator.delivery.messages import Pair
+from longtask_operator.delivery.timeline import BEFORE_ALL, MILLISECOND, Placement, place, place_in_newest
 from tests.unit.given import at
 
 Payload = list[dict[str, Any]]

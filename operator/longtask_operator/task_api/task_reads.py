@@ -9,16 +9,16 @@ from fastapi import APIRouter, Depends, Query, Response
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Reference
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import Cluster
-from longtask_operator.task_api.bodies import TaskLog
-from longtask_operator.task_api.content import BYTES, RangeHeader, part
+from longtask_operator.task_api.blobs import TaskBlobs
 from longtask_operator.task_api.errors import Refusal
-from longtask_operator.task_api.shelf import Shelf
+from longtask_operator.task_api.http_content import BYTES, RangeHeader, part
+from longtask_operator.task_api.schemas import TaskLog
+from longtask_operator.task_namespace import TaskNamespace
 
 LOG_BYTES = 256 * 1024
 
 
-def router(admit: Callable[..., Awaitable[None]], cluster: Cluster, cache: Cache, shelf: Shelf) -> APIRouter:
+def router(admit: Callable[..., Awaitable[None]], cluster: TaskNamespace, cache: Cache, shelf: TaskBlobs) -> APIRouter:
     """logs, result, artifacts of any task."""
     routes = APIRouter(dependencies=[Depends(admit)])
 
@@ -57,7 +57,7 @@ def router(admit: Callable[..., Awaitable[None]], cluster: Cluster, cache: Cache
     return routes
 
 
-async def _log(cluster: Cluster, cache: Cache, uid: str, lines: int) -> TaskLog:
+async def _log(cluster: TaskNamespace, cache: Cache, uid: str, lines: int) -> TaskLog:
     job, task = cache.jobs.get(uid), cache.tasks.get(uid)
     # Pods may work on without their Job.
     known = job or (task.status.job_ref if task is not None else None)
@@ -79,7 +79,7 @@ async def _log(cluster: Cluster, cache: Cache, uid: str, lines: int) -> TaskLog:
 
 
 async def _part(
-    shelf: Shelf, task: LongTask, reference: Reference, media_type: str | None, byte_range: str | None
+    shelf: TaskBlobs, task: LongTask, reference: Reference, media_type: str | None, byte_range: str | None
 ) -> Response:
     return await part(reference, media_type, byte_range, lambda start, end: shelf.get(task, reference, start, end))
 

@@ -15,14 +15,14 @@ from longtask_api.base import rfc3339
 from longtask_api.conditions import ConditionStatus, find, merged
 from longtask_api.longtask import ConditionType, Delivery, LongTask, SessionEvent
 from longtask_operator.agentcore.client import AgentCore
-from longtask_operator.agentcore.terms import Event, ServiceError, Session
-from longtask_operator.agentcore.verdicts import Kind, Verdict, backoff, verdict
+from longtask_operator.agentcore.error_classification import Classification, Retryability, backoff, classify
+from longtask_operator.agentcore.models import Event, ServiceError, Session
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import Cluster
-from longtask_operator.delivery import payload, wording
-from longtask_operator.delivery.due import came_to_pass, due, percent_of, recorded, session_of
-from longtask_operator.delivery.placing import Placement, place, place_in_newest
+from longtask_operator.delivery import messages, payload
+from longtask_operator.delivery.due import due, event_time, percent_of, recorded, session_of
+from longtask_operator.delivery.timeline import Placement, place, place_in_newest
 from longtask_operator.metrics import METRICS
+from longtask_operator.task_namespace import TaskNamespace
 from longtask_operator.workqueue import WorkQueue
 from longtask_runtime import clock
 from longtask_runtime.kube import KubeError
@@ -44,25 +44,25 @@ NAMESPACE = "/longtasks/{actor_id}/"
 """Where long-term records go; an agent reads them with a retrieval_config for this namespace."""
 
 
-class Sessions:
+class DeliveryDispatcher:
     """What is told to sessions. Only the leader's `run` tells."""
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: TaskNamespace,
         cache: Cache,
         service: AgentCore | None,
         memory_ids: Collection[str],
-        turn_patience: timedelta,
+        open_turn_timeout: timedelta,
     ) -> None:
         """`service` is None where no region is set; `memory_ids` are the only memories that are written to.
-        `turn_patience` is how long a turn of the agent, that goes on when the task ends, is waited for.
+        `open_turn_timeout` is how long a turn of the agent, that goes on when the task ends, is waited for.
         """
         self._cluster = cluster
         self._cache = cache
         self._service = service
         self._memory_ids = frozenset(memory_ids)
-        self._turn_patience = turn_patience
+        self._open_turn_timeout = open_turn_timeout
         self._queue: WorkQueue[Session] = WorkQueue(self._work, self._failed, WORKERS)
         self._tasks: dict[Session, set[str]] = defaultdict(set)
         self._session_of: dict[str, Session] = {}
@@ -119,7 +119,7 @@ class Sessions:
         delivery = task.status.delivery
         if delivery is not None and delivery.next_retry_time is not None and delivery.next_retry_time > now:
             return (delivery.next_retry_time - now).total_seconds()
-        moment = came_to_pass(task, now)
+        moment = event_time(task, now)
         patient = task.is_terminal and now < moment + EARLIER_PATIENCE
         if patient and any(self._ended_before(each, moment) for each in tasks):
             return EARLIER_AGAIN
@@ -151,10 +151,10 @@ class Sessions:
     async def _deliver(self, session: Session, task: LongTask, name: str) -> float:
         if self._service is None:
             text = "memory.region is not set in the chart's values"
-            return await self._not_told(task, name, Verdict(Kind.FIXABLE, "MemoryNotConfigured", text))
+            return await self._not_told(task, name, Classification(Retryability.FIXABLE, "MemoryNotConfigured", text))
         if session.memory_id not in self._memory_ids:
             text = f"memory {session.memory_id} is not in memory.memoryIds of the chart's values"
-            return await self._not_told(task, name, Verdict(Kind.FIXABLE, "MemoryNotAllowed", text))
+            return await self._not_told(task, name, Classification(Retryability.FIXABLE, "MemoryNotAllowed", text))
         event, written = recorded(task, name), None
         try:
             if event is not None:
@@ -170,7 +170,7 @@ class Sessions:
             event = event.model_copy(update={"payload": None, "event_id": written})
             await self._told(task, event, *await self._long_term(self._service, session, task))
         except ServiceError as error:
-            return await self._not_told(task, name, verdict(error))
+            return await self._not_told(task, name, classify(error))
         return 0.0
 
     async def _place(self, service: AgentCore, session: Session, task: LongTask) -> datetime | None:
@@ -184,7 +184,7 @@ class Sessions:
             if found is not None:
                 break
         found = found or place(newest_first, taken, now)
-        if found.turn_open and now < came_to_pass(task, now) + self._turn_patience:
+        if found.turn_open and now < event_time(task, now) + self._open_turn_timeout:
             return None
         self._newest[session] = found.time
         return found.time
@@ -220,20 +220,20 @@ class Sessions:
         policy = snapshot.delivery if snapshot is not None else None
         if not task.is_terminal or policy is None or not policy.long_term_record:
             return None, ""
-        text = wording.record(task)
+        text = messages.record(task)
         try:
             made = await service.create_record(
                 session.memory_id,
                 NAMESPACE.format(actor_id=session.actor_id),
                 text,
-                came_to_pass(task, clock.now()),
+                event_time(task, clock.now()),
                 payload.metadata(task, "record"),
                 payload.client_token(task.metadata.uid, "record", text),
                 task.metadata.uid,
             )
         except ServiceError as error:
-            wrong = verdict(error)
-            if wrong.kind is not Kind.FINAL:
+            wrong = classify(error)
+            if wrong.kind is not Retryability.FINAL:
                 raise
             return None, f"; the long-term record is refused: {wrong.message}"
         return made, ""
@@ -253,17 +253,17 @@ class Sessions:
         METRICS.delivered(task, clock.now())
         logger.info("told the session", extra={**_names(task), "event": event.name, "event_id": event.event_id})
 
-    async def _not_told(self, task: LongTask, name: str, wrong: Verdict) -> float:
+    async def _not_told(self, task: LongTask, name: str, wrong: Classification) -> float:
         """Write down why not, and when the next call is made. What becomes of a milestone settles nothing."""
         METRICS.delivery_failures.labels(wrong.reason).inc()
         before = task.status.delivery or Delivery()
         failures = (before.failures or 0) + 1
         milestone = percent_of(name) is not None
-        kind = Kind.FIXABLE if milestone and wrong.kind is Kind.FINAL else wrong.kind
-        seconds = 0.0 if kind is Kind.FINAL else backoff(kind, failures).total_seconds()
-        again = None if kind is Kind.FINAL else clock.now() + timedelta(seconds=seconds)
+        kind = Retryability.FIXABLE if milestone and wrong.kind is Retryability.FINAL else wrong.kind
+        seconds = 0.0 if kind is Retryability.FINAL else backoff(kind, failures).total_seconds()
+        again = None if kind is Retryability.FINAL else clock.now() + timedelta(seconds=seconds)
         delivery = before.model_copy(update={"failures": failures, "next_retry_time": again})
-        status: ConditionStatus = "Unknown" if milestone or wrong.kind is Kind.TRANSIENT else "False"
+        status: ConditionStatus = "Unknown" if milestone or wrong.kind is Retryability.TRANSIENT else "False"
         then = f"next call at {rfc3339(again)}" if again is not None else "it is not tried again"
         logger.warning("session not told: %s", wrong.message, extra={**_names(task), "reason": wrong.reason})
         old = find(task.status.conditions, ConditionType.DELIVERED)
@@ -296,12 +296,12 @@ class Sessions:
 
 
 def _turn(task: LongTask, now: datetime) -> tuple[datetime, str]:
-    return came_to_pass(task, now), task.metadata.uid
+    return event_time(task, now), task.metadata.uid
 
 
 def _render(task: LongTask, name: str, placed: datetime) -> SessionEvent:
     percent = percent_of(name)
-    pair = wording.ended(task) if percent is None else wording.milestone(task, percent)
+    pair = messages.ended(task) if percent is None else messages.milestone(task, percent)
     return payload.event(task, name, pair, placed)
 
 

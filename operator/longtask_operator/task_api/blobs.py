@@ -8,15 +8,16 @@ from http import HTTPStatus
 
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Reference
+from longtask_operator.store.errors import DigestMismatch, NotStored, StoreUnavailable, TooLarge
+from longtask_operator.store.owner import Owner
 from longtask_operator.store.store import Store
-from longtask_operator.store.terms import DigestMismatch, NotStored, Owner, StoreUnavailable, TooLarge
-from longtask_operator.task_api.content import Begun, begun, digest_mismatch
 from longtask_operator.task_api.errors import Refusal, later
+from longtask_operator.task_api.http_content import Begun, begun, digest_mismatch
 
 logger = logging.getLogger(__name__)
 
 
-class Shelf:
+class TaskBlobs:
     """What a task has in the store. Every method raises Refusal where the store cannot do its part."""
 
     def __init__(self, store: Store) -> None:

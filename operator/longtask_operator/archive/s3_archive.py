@@ -10,10 +10,11 @@ from longtask_api.longtask import Archive, LongTask, Requester
 from longtask_api.reports import JSON_MEDIA_TYPE, Reference
 from longtask_api.tools import requester_label
 from longtask_operator.archive import record
-from longtask_operator.archive.terms import Caller, Entry, Found, Load
+from longtask_operator.archive.models import Caller, Entry, Found, Load
+from longtask_operator.store.errors import NotStored
+from longtask_operator.store.owner import Owner
 from longtask_operator.store.s3 import S3
 from longtask_operator.store.store import Store
-from longtask_operator.store.terms import NotStored, Owner
 from longtask_runtime import clock
 
 BINARY_MEDIA_TYPE = "application/octet-stream"
@@ -22,7 +23,7 @@ MAX_KEYS = 10_000
 SUFFIX = ".json"
 
 
-class InBucket:
+class S3Archive:
     """The records of all callers. Every method raises StoreUnavailable."""
 
     def __init__(self, bucket: S3, store: Store) -> None:

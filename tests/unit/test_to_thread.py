@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from botocore.exceptions import NoCredentialsError
 
-from longtask_operator.threads import InThreads
+from longtask_operator.to_thread import ThreadedClient
 
 
 class Client:
@@ -22,7 +22,7 @@ class Client:
 
 
 async def test_a_client_is_made_once_and_not_in_the_event_loops_thread() -> None:
-    clients = InThreads(Client, 8, "test")
+    clients = ThreadedClient(Client, 8, "test")
     together = threading.Barrier(8)
 
     def use(client: Client) -> Client:
@@ -40,7 +40,7 @@ async def test_nothing_is_made_before_the_first_call() -> None:
     def refuse() -> Client:
         raise AssertionError("it was made")
 
-    InThreads(refuse, 1, "test").close()
+    ThreadedClient(refuse, 1, "test").close()
 
 
 async def test_credentials_are_looked_for_again_once_by_all_who_found_none() -> None:
@@ -50,7 +50,7 @@ async def test_credentials_are_looked_for_again_once_by_all_who_found_none() -> 
         made.append(Client())
         return made[-1]
 
-    clients = InThreads(make, 4, "test")
+    clients = ThreadedClient(make, 4, "test")
     together = threading.Barrier(4)
 
     def find(client: Client) -> Client:
@@ -75,7 +75,7 @@ async def test_a_client_that_cannot_be_made_is_tried_anew() -> None:
             raise outcome
         return outcome
 
-    clients = InThreads(make, 1, "test")
+    clients = ThreadedClient(make, 1, "test")
     with pytest.raises(RuntimeError, match="no region"):
         await clients.call(lambda client: client)
     assert isinstance(await clients.call(lambda client: client), Client)

@@ -1,6 +1,4 @@
-"""What the store and its callers talk about: whose something is, and why the store cannot do its part."""
-
-from dataclasses import dataclass
+"""Why the store cannot keep or give something."""
 
 
 class TooLarge(Exception):
@@ -17,11 +15,3 @@ class StoreUnavailable(Exception):
 
 class NotStored(Exception):
     """The reference leads to nothing that is kept for this owner."""
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The LongTask that something is kept for."""
-
-    name: str
-    uid: str

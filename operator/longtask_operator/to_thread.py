@@ -12,7 +12,7 @@ C = TypeVar("C", bound=Any)
 T = TypeVar("T")
 
 
-class InThreads(Generic[C]):
+class ThreadedClient(Generic[C]):
     """A client of boto3, which takes a second to be made and blocks in each call: both happen in threads.
 
     It is made at the first call; and anew after one that found no credentials, as it never looks for them again.
@@ -26,7 +26,7 @@ class InThreads(Generic[C]):
 
     async def call(self, operation: Callable[[C], T]) -> T:
         """The result of what blocks; nothing can stop a thread. Raises what the operation raises."""
-        return await to_its_end(asyncio.get_running_loop().run_in_executor(self._threads, self._run, operation))
+        return await run_to_completion(asyncio.get_running_loop().run_in_executor(self._threads, self._run, operation))
 
     def close(self) -> None:
         """End threads and connections."""
@@ -48,7 +48,7 @@ class InThreads(Generic[C]):
             raise
 
 
-async def to_its_end(running: asyncio.Future[T]) -> T:
+async def run_to_completion(running: asyncio.Future[T]) -> T:
     """The result of what runs. Its end is awaited when the caller is cancelled too. Raises what it raises."""
     try:
         return await asyncio.shield(running)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from longtask_operator.agentcore.terms import Event
+from longtask_operator.agentcore.models import Event
 
 MILLISECOND = timedelta(milliseconds=1)
 """The resolution in which the service keeps and orders events."""

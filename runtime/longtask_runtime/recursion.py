@@ -10,6 +10,6 @@ LEVELS = 10_000
 FRAMES = 3 * LEVELS
 
 
-def make_room() -> None:
+def raise_limit() -> None:
     """Let this process read what the API server can hold."""
     sys.setrecursionlimit(FRAMES)

@@ -80,7 +80,7 @@ class QuestionBody(Body):
         return "default" in self.model_fields_set
 
 
-class Told(Answer):
+class ReportAck(Answer):
     """What became of a report."""
 
     held: bool = Field(description="It will be written within the interval, unless a newer one comes.")
@@ -95,7 +95,7 @@ class AttemptAnswer(Answer):
     cancel_requested: bool
 
 
-class Saved(Answer):
+class CheckpointAck(Answer):
     """What was stored."""
 
     sequence: int
@@ -103,7 +103,7 @@ class Saved(Answer):
     sha256: str
 
 
-class HandedIn(Answer):
+class ResultAck(Answer):
     """What became of a result."""
 
     size: int

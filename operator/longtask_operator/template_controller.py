@@ -12,9 +12,9 @@ from longtask_api.parameters import check_schema
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus, TemplateConditionType, spec_hash
 from longtask_api.tools import FIXED_TOOLS
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import Cluster
 from longtask_operator.planning.build_job import build_pod, environment
 from longtask_operator.planning.unquoted import unquoted
+from longtask_operator.task_namespace import TaskNamespace
 from longtask_runtime import clock
 from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import Validator
@@ -22,10 +22,10 @@ from longtask_runtime.validation import Validator
 LISTED = 5
 
 
-class TemplateReconciler:
+class TemplateController:
     """Keeps the Ready condition of templates true."""
 
-    def __init__(self, cluster: Cluster, cache: Cache, validator: Validator) -> None:
+    def __init__(self, cluster: TaskNamespace, cache: Cache, validator: Validator) -> None:
         self._cluster = cluster
         self._cache = cache
         self._validator = validator
@@ -42,8 +42,8 @@ class TemplateReconciler:
         if not problems:
             if template.is_ready:
                 return
-            refusal = await self._cluster.try_pod(trial_pod(template))
-            reason, problems = judge(refusal)
+            refusal = await self._cluster.try_pod(dry_run_pod(template))
+            reason, problems = ready_reason(refusal)
         status = status_of(template, reason, problems, clock.now())
         if status.to_api() == template.status.to_api():
             return
@@ -113,7 +113,7 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), type(value).__name__)
 
 
-def trial_pod(template: LongTaskTemplate) -> dict[str, object]:
+def dry_run_pod(template: LongTaskTemplate) -> dict[str, object]:
     """The pod as a task would have it, for a dry run; its name does not change, so neither do the words about it."""
     labels = {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_TEMPLATE: template.metadata.name}
     pod = build_pod(template, labels, environment("dry-run", template, {}), None)
@@ -121,7 +121,7 @@ def trial_pod(template: LongTaskTemplate) -> dict[str, object]:
     return pod
 
 
-def judge(refusal: KubeError | None) -> tuple[str, list[str]]:
+def ready_reason(refusal: KubeError | None) -> tuple[str, list[str]]:
     """(reason, problems). A quota that is used up is no fault of the template."""
     if refusal is None or (refusal.status == 403 and "exceeded quota" in refusal.message):
         return "Ready", []

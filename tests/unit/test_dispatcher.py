@@ -13,12 +13,12 @@ from longtask_api import longtask
 from longtask_api.conditions import Condition
 from longtask_api.longtask import ConditionType, Delivery, LongTask
 from longtask_operator.agentcore.client import AgentCore
-from longtask_operator.agentcore.terms import Event, Session
+from longtask_operator.agentcore.models import Event, Session
 from longtask_operator.archive.archive import Archive
 from longtask_operator.archive.archiver import LOOK_AGAIN, Archiver
 from longtask_operator.cache import Cache
-from longtask_operator.cluster import Cluster
-from longtask_operator.delivery.sessions import CALL_INTERVAL, WORKERS, Sessions
+from longtask_operator.delivery.dispatcher import CALL_INTERVAL, WORKERS, DeliveryDispatcher
+from longtask_operator.task_namespace import TaskNamespace
 from tests.archived import MEMORY, MEMORY_ID, ended
 from tests.unit.virtual_time import until_idle
 
@@ -76,7 +76,9 @@ def untold(session: str, ago: timedelta = timedelta(0)) -> LongTask:
 
 def test_sessions_do_not_wait_for_each_others_pace() -> None:
     server, memory, cache = ApiServer(), Memory(), Cache()
-    sessions = Sessions(cast(Cluster, server), cache, cast(AgentCore, memory), [MEMORY_ID], turn_patience=timedelta(0))
+    sessions = DeliveryDispatcher(
+        cast(TaskNamespace, server), cache, cast(AgentCore, memory), [MEMORY_ID], open_turn_timeout=timedelta(0)
+    )
     count, each = 4 * WORKERS, 3
 
     async def tell() -> None:
@@ -107,7 +109,9 @@ def test_what_ended_first_is_told_first_though_a_new_leader_looks_at_another_bef
             return await super().get_task(name, uid)
 
     server, memory, cache = Server(), Memory(), Cache()
-    sessions = Sessions(cast(Cluster, server), cache, cast(AgentCore, memory), [MEMORY_ID], turn_patience=timedelta(0))
+    sessions = DeliveryDispatcher(
+        cast(TaskNamespace, server), cache, cast(AgentCore, memory), [MEMORY_ID], open_turn_timeout=timedelta(0)
+    )
     first, second = untold("chat", ago=timedelta(minutes=1)), untold("chat")
     for task in (second, first):
         server.tasks[task.metadata.uid] = task
@@ -138,7 +142,7 @@ def test_a_record_that_waits_for_its_session_costs_no_request() -> None:
             kept.append(task.metadata.uid)
             return longtask.Archive(uri="s3://a/b", archived_time=datetime.now(UTC))
 
-    archiver = Archiver(cast(Cluster, server), cache, cast(Archive, Place()))
+    archiver = Archiver(cast(TaskNamespace, server), cache, cast(Archive, Place()))
 
     async def wait() -> None:
         server.tasks[uid] = task

@@ -18,10 +18,10 @@ from longtask_api.longtask import Archive, LongTask
 from longtask_api.memory import ARCHIVE_PREFIX, archive_session
 from longtask_api.reports import Reference
 from longtask_operator.agentcore.client import AgentCore
-from longtask_operator.agentcore.terms import Event, ServiceError, Session
+from longtask_operator.agentcore.models import Event, ServiceError, Session
 from longtask_operator.archive import record
-from longtask_operator.archive.terms import EPOCH, Caller, Entry, Found, Load
-from longtask_operator.store.terms import NotStored
+from longtask_operator.archive.models import EPOCH, Caller, Entry, Found, Load
+from longtask_operator.store.errors import NotStored
 from longtask_runtime import clock
 
 URI_SCHEME = "agentcore:"
@@ -35,7 +35,7 @@ TASK, KIND, WHOLE, NUMBER = "longtaskUid", "longtaskEvent", "longtaskSha256", "l
 """Keys of an event's metadata."""
 
 
-class InMemory:
+class AgentCoreArchive:
     """The records in one memory. Every method raises ServiceError."""
 
     def __init__(self, service: AgentCore, memory_id: str) -> None:

@@ -11,11 +11,11 @@ import pytest
 from longtask_api.longtask import LongTask, Phase, StallPolicy
 from longtask_operator.cache import Cache
 from longtask_operator.planning.progress import Report
-from longtask_operator.task_api import writes as module
-from longtask_operator.task_api.callers import Attempt
+from longtask_operator.task_api import report_buffer as module
+from longtask_operator.task_api.auth import ReportingPod
 from longtask_operator.task_api.errors import Refusal
 from longtask_operator.task_api.limits import Room, Share
-from longtask_operator.task_api.writes import Writes
+from longtask_operator.task_api.report_buffer import ReportBuffer
 from longtask_runtime import clock
 from longtask_runtime.kube import KubeError
 from tests.unit.given import SNAPSHOT, at_work, running_pod, task
@@ -46,8 +46,8 @@ async def test_reports_that_could_not_be_stored_for_a_while_are_refused_until_on
 ) -> None:
     monkeypatch.setattr(module, "UNSTORED_SECONDS", 0.0)
     line, given = Line(), task(at_work())
-    writes = Writes(line, Cache(), interval=0.01, per_second=1000)  # type: ignore[arg-type]
-    attempt = Attempt(given, 1, running_pod(), Share(Room(10, 10), "a"))
+    writes = ReportBuffer(line, Cache(), interval=0.01, per_second=1000)  # type: ignore[arg-type]
+    attempt = ReportingPod(given, 1, running_pod(), Share(Room(10, 10), "a"))
     running = asyncio.create_task(writes.run())
     await _until(lambda: writes._queue._runs and writes._urgent._runs)
 
@@ -76,7 +76,7 @@ class Statuses:
         return task
 
 
-def _attempt(uid: str, told_before: float, stall_timeout: int | None) -> Attempt:
+def _attempt(uid: str, told_before: float, stall_timeout: int | None) -> ReportingPod:
     """That of a task which last told something so many seconds ago, as far as it is in status."""
     stall = StallPolicy(timeout_seconds=stall_timeout) if stall_timeout is not None else None
     status = at_work(
@@ -85,12 +85,12 @@ def _attempt(uid: str, told_before: float, stall_timeout: int | None) -> Attempt
     )
     known = task(status)
     known = known.model_copy(update={"metadata": known.metadata.model_copy(update={"uid": uid})})
-    return Attempt(known, 1, running_pod(), Share(Room(10, 10), uid))
+    return ReportingPod(known, 1, running_pod(), Share(Room(10, 10), uid))
 
 
 async def test_what_work_has_told_waits_for_no_turn_once_its_silence_would_soon_count() -> None:
     line = Statuses()
-    writes = Writes(line, Cache(), interval=0.01, per_second=0.001)  # type: ignore[arg-type]
+    writes = ReportBuffer(line, Cache(), interval=0.01, per_second=0.001)  # type: ignore[arg-type]
     writes._stores_since -= timedelta(hours=1)
     running = asyncio.create_task(writes.run())
     await _until(lambda: writes._queue._runs and writes._urgent._runs)
@@ -107,7 +107,7 @@ async def test_what_work_has_told_waits_for_no_turn_once_its_silence_would_soon_
 
 async def test_after_a_time_in_which_nothing_could_be_stored_silence_counts_anew() -> None:
     line = Line()
-    writes = Writes(line, Cache(), interval=0.01, per_second=0.001)  # type: ignore[arg-type]
+    writes = ReportBuffer(line, Cache(), interval=0.01, per_second=0.001)  # type: ignore[arg-type]
     writes._stores_since -= timedelta(hours=1)
     running = asyncio.create_task(writes.run())
     await _until(lambda: writes._queue._runs and writes._urgent._runs)
@@ -136,8 +136,8 @@ class Refusing:
 
 async def test_a_final_report_that_status_refuses_is_outdated_only_while_the_task_takes_reports() -> None:
     for phase, told in ((Phase.RUNNING, "outdated"), (Phase.SUCCEEDED, "TaskEnded")):
-        writes = Writes(Refusing(phase), Cache(), interval=1, per_second=1)  # type: ignore[arg-type]
-        attempt = Attempt(task(at_work()), 1, running_pod(), Share(Room(10, 10), "a"))
+        writes = ReportBuffer(Refusing(phase), Cache(), interval=1, per_second=1)  # type: ignore[arg-type]
+        attempt = ReportingPod(task(at_work()), 1, running_pod(), Share(Room(10, 10), "a"))
         try:
             found = "stored" if await writes.write(attempt, Report(sequence=1)) else "outdated"
         except Refusal as refusal:
@@ -147,8 +147,8 @@ async def test_a_final_report_that_status_refuses_is_outdated_only_while_the_tas
 
 async def test_the_highest_sequence_stays_whether_it_is_held_or_final() -> None:
     line = Statuses()
-    writes = Writes(line, Cache(), interval=1, per_second=1)  # type: ignore[arg-type]
-    attempt = Attempt(task(at_work()), 1, running_pod(), Share(Room(10, 10), "a"))
+    writes = ReportBuffer(line, Cache(), interval=1, per_second=1)  # type: ignore[arg-type]
+    attempt = ReportingPod(task(at_work()), 1, running_pod(), Share(Room(10, 10), "a"))
     assert writes.hold(attempt, Report(sequence=5))
     assert not await writes.write(attempt, Report(sequence=4))
     assert not writes.hold(attempt, Report(sequence=3))

@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import AsyncIterator, Callable
 
-from longtask_operator.store.terms import DigestMismatch, TooLarge
+from longtask_operator.store.errors import DigestMismatch, TooLarge
 
 
-class Incoming:
+class HashingStream:
     """A stream, and what is known of the bytes that came so far."""
 
     def __init__(

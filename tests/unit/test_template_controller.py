@@ -6,7 +6,7 @@ import pytest
 
 from longtask_api import names
 from longtask_api.template import LongTaskTemplate, spec_hash
-from longtask_operator.templates import judge, problems_of, status_of, trial_pod
+from longtask_operator.template_controller import dry_run_pod, problems_of, ready_reason, status_of
 from longtask_runtime.kube import KubeError
 from tests.unit.given import at, condition, template
 
@@ -123,13 +123,13 @@ INVALID = KubeError(422, "Invalid", "spec.containers[0].image: Required value")
     ],
 )
 def test_what_the_dry_run_says(refusal: KubeError | None, expected: tuple[str, list[str]]) -> None:
-    assert judge(refusal) == expected
+    assert ready_reason(refusal) == expected
 
 
 @pytest.mark.parametrize("status", [401, 404, 409, 429, 500, 503])
 def test_an_answer_that_says_nothing_of_the_pod_is_raised(status: int) -> None:
     with pytest.raises(KubeError):
-        judge(KubeError(status, "Whatever", "not now"))
+        ready_reason(KubeError(status, "Whatever", "not now"))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_the_title_is_made_from_the_name_where_the_author_gave_none(spec: dict[s
 
 def test_the_trial_pod_is_the_pod_of_a_task_without_parameters() -> None:
     schema = {"type": "object", "properties": {"epochs": {"type": "integer"}}}
-    pod: Any = trial_pod(_template(parametersSchema=schema))
+    pod: Any = dry_run_pod(_template(parametersSchema=schema))
     assert pod["metadata"]["name"] == "training-trial"
     assert pod["metadata"]["labels"]["longtask.dev/template"] == "training"
     assert "longtask.dev/task-uid" not in pod["metadata"]["labels"]
