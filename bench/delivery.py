@@ -17,7 +17,7 @@ from bench.cluster_api import ClusterApi, Document, connect
 from bench.figures import percentiles
 from bench.processes import cpu_seconds
 from bench.workload import BENCH_AGENT, namespace_of, say, tasks_path
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.base import rfc3339
 from longtask_operator.delivery.dispatcher import CALL_INTERVAL
 from tests.agentcore import MEMORY, REGION, AgentCoreMemory, agentcore_memory
@@ -101,7 +101,7 @@ async def _floor(memory: AgentCoreMemory, tasks: int, sessions: int) -> dict[str
 def _task(name: str, session: str) -> Document:
     memory = {"memoryId": MEMORY, "actorId": ACTOR, "sessionId": session}
     spec = {"templateRef": {"name": "none"}, "requester": {"principal": ACTOR}, "memory": memory}
-    return {"apiVersion": names.API_VERSION, "kind": names.TASK_KIND, "metadata": {"name": name}, "spec": spec}
+    return {"apiVersion": constants.API_VERSION, "kind": constants.TASK_KIND, "metadata": {"name": name}, "spec": spec}
 
 
 def _end() -> Document:

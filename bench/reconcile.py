@@ -24,7 +24,7 @@ from bench.workload import (
     say,
     throughput,
 )
-from longtask_api import names
+from longtask_api import constants
 from tests.operator.process import OperatorProcess
 
 PACED, PACE = 60, 0.25
@@ -121,7 +121,9 @@ async def _cold_start(namespace: str, operator: OperatorProcess) -> dict[str, An
 
 def _create_to_job(requests: Sequence[Request]) -> Iterator[float]:
     """Milliseconds from the answer to the create of a LongTask to the answer to the create of its Job."""
-    created = {r.name: r.answered for r in requests if r.verb == "create" and r.resource == names.TASK_PLURAL and r.ok}
+    created = {
+        r.name: r.answered for r in requests if r.verb == "create" and r.resource == constants.TASK_PLURAL and r.ok
+    }
     for request in requests:
         if request.verb == "create" and request.resource == "jobs" and request.ok:
             task = request.name.rpartition("-")[0]
@@ -132,7 +134,7 @@ def _create_to_job(requests: Sequence[Request]) -> Iterator[float]:
 def _job_end_to_status(requests: Sequence[Request]) -> Iterator[float]:
     """Milliseconds from the last status write of the Job to the last status write of its LongTask."""
     ended = {r.name: r.answered for r in requests if r.resource == "jobs/status" and r.ok}
-    told = {r.name: r.answered for r in requests if r.resource == f"{names.TASK_PLURAL}/status" and r.ok}
+    told = {r.name: r.answered for r in requests if r.resource == f"{constants.TASK_PLURAL}/status" and r.ok}
     for job, moment in ended.items():
         task = job.rpartition("-")[0]
         if task in told:

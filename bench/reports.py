@@ -22,7 +22,7 @@ from bench.processes import cpu_by_name, cpu_seconds, rss_peak_megabytes
 from bench.reporters import Call
 from bench.table import spread
 from bench.workload import BENCH_AGENT, ENDLESS, make_templates, namespace_of, run_tasks, say, tasks_path
-from longtask_api import names
+from longtask_api import constants
 from longtask_operator.settings import Settings
 from longtask_operator.task_namespace import REPORT_MANAGER
 from tests.kube import Kube
@@ -73,7 +73,7 @@ async def _running(api: ClusterApi, namespace: str, pods: int, seconds: int) -> 
 
     def tokens() -> dict[str, str]:
         spare = seconds + SPARE_TOKEN_SECONDS
-        return {pod["metadata"]["labels"][names.LABEL_TASK]: pod_token(kube, pod, seconds=spare) for pod in found}
+        return {pod["metadata"]["labels"][constants.LABEL_TASK]: pod_token(kube, pod, seconds=spare) for pod in found}
 
     return await asyncio.to_thread(tokens)
 
@@ -157,7 +157,9 @@ def _staleness(calls: Iterable[Call], seen: Sightings) -> Iterator[float]:
 
 def _writes(requests: Sequence[Request], last_reports: datetime, seconds: int) -> dict[str, Any]:
     """The operator's status writes. Those before the last reports (each of which is a write of its own) are held."""
-    status = [request for request in requests if request.writes and request.resource == f"{names.TASK_PLURAL}/status"]
+    status = [
+        request for request in requests if request.writes and request.resource == f"{constants.TASK_PLURAL}/status"
+    ]
     told = [request for request in status if request.manager == REPORT_MANAGER]
     stored = [request for request in told if request.ok]
     per_task = Counter(request.name for request in stored)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from bench.cluster_api import ClusterApi, Document
-from longtask_api import crd, names
+from longtask_api import constants, crd
 
 BENCH_AGENT = "longtask-bench"
 POD: Document = {
@@ -39,12 +39,12 @@ async def namespace_of(api: ClusterApi) -> AsyncIterator[str]:
 
 def tasks_path(namespace: str) -> str:
     """Of the LongTasks of the namespace."""
-    return f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.TASK_PLURAL}"
+    return f"/apis/{constants.API_VERSION}/namespaces/{namespace}/{constants.TASK_PLURAL}"
 
 
 async def make_templates(api: ClusterApi, namespace: str) -> None:
     """QUICK and ENDLESS, and wait until a running operator has looked at them."""
-    path = f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.TEMPLATE_PLURAL}"
+    path = f"/apis/{constants.API_VERSION}/namespaces/{namespace}/{constants.TEMPLATE_PLURAL}"
     version = await api.version(path)
     labels: Mapping[str, Document] = {QUICK: {}, ENDLESS: {"longtask.dev/kwok": "running"}}
     for name in labels:
@@ -56,7 +56,12 @@ async def make_templates(api: ClusterApi, namespace: str) -> None:
             },
             "podTemplate": {"metadata": {"labels": labels[name]}, "spec": POD},
         }
-        body = {"apiVersion": names.API_VERSION, "kind": names.TEMPLATE_KIND, "metadata": {"name": name}, "spec": spec}
+        body = {
+            "apiVersion": constants.API_VERSION,
+            "kind": constants.TEMPLATE_KIND,
+            "metadata": {"name": name},
+            "spec": spec,
+        }
         await api.request("POST", path, body)
     await api.until_all(path, len(labels), lambda template: "conditions" in template.get("status", {}), version)
 
@@ -67,8 +72,8 @@ async def run_tasks(
     """Create a task of each name, with so many seconds between two; how many a second have come to the phase."""
     bodies = [
         {
-            "apiVersion": names.API_VERSION,
-            "kind": names.TASK_KIND,
+            "apiVersion": constants.API_VERSION,
+            "kind": constants.TASK_KIND,
             "metadata": {"name": name},
             "spec": {"templateRef": {"name": template}, "parameters": {"model_name": name}},
         }

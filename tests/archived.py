@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any, Final
 
+from longtask_api.constants import LABEL_TASK
 from longtask_api.longtask import (
     Archive,
     ConditionType,
@@ -14,7 +15,6 @@ from longtask_api.longtask import (
     Requester,
     SessionEvent,
 )
-from longtask_api.names import LABEL_TASK
 from longtask_api.reports import Artifact, Checkpoint, InputRequest, Progress, Reference, Result
 from longtask_operator.archive.models import Caller
 from tests.unit import given

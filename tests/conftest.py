@@ -15,7 +15,7 @@ import pytest
 from kubernetes.client import ApiClient
 from kubernetes.config import new_client_from_config
 
-from longtask_api import crd, names
+from longtask_api import constants, crd
 from longtask_runtime.watchdog import Blocked, watching
 from tests import blocked
 from tests.kube import CRDS, Kube, eventually
@@ -101,7 +101,7 @@ def kubectl() -> Callable[..., str]:
 
 
 def _delete_with_all_in_it(kube: Kube) -> None:
-    for plural in (names.TASK_PLURAL, names.TEMPLATE_PLURAL):
+    for plural in (constants.TASK_PLURAL, constants.TEMPLATE_PLURAL):
         kube.request("DELETE", kube.path(plural)).done()
     kube.request("DELETE", f"/api/v1/namespaces/{kube.namespace}").done()
 
@@ -133,10 +133,10 @@ def _established(kube: Kube, document: dict[str, Any]) -> str:
     else:
         kube.apply(f"{CRDS}/{name}", document, MANAGER).done()
     schema = document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    key = ".".join([*reversed(names.GROUP.split(".")), names.VERSION, document["spec"]["names"]["kind"]])
+    key = ".".join([*reversed(constants.GROUP.split(".")), constants.VERSION, document["spec"]["names"]["kind"]])
 
     def served() -> Any:
-        published = kube.get(f"/openapi/v3/apis/{names.API_VERSION}")
+        published = kube.get(f"/openapi/v3/apis/{constants.API_VERSION}")
         schemas = published.body["components"]["schemas"] if published.code == 200 else {}
         return schemas.get(key, {}).get("x-kubernetes-validations")
 
@@ -151,6 +151,6 @@ def _delete_if_ours_and_unused(kube: Kube, name: str) -> None:
         for entry in kube.get(f"{CRDS}/{name}").done()["metadata"]["managedFields"]
         if "subresource" not in entry
     }
-    if written_by == {MANAGER} and not kube.get(f"/apis/{names.API_VERSION}/{plural}").done()["items"]:
+    if written_by == {MANAGER} and not kube.get(f"/apis/{constants.API_VERSION}/{plural}").done()["items"]:
         kube.request("DELETE", f"{CRDS}/{name}").done()
         eventually(lambda: kube.get(f"{CRDS}/{name}").code, lambda code: code == 404)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from kubernetes.client import ApiClient
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_runtime.kube import yaml_text
 from tests.patience import PATIENCE
 
@@ -49,7 +49,7 @@ class Kube:
 
     def path(self, plural: str, *more: str) -> str:
         """The path of our resources in the namespace."""
-        return "/".join([f"/apis/{names.API_VERSION}/namespaces/{self.namespace}/{plural}", *more])
+        return "/".join([f"/apis/{constants.API_VERSION}/namespaces/{self.namespace}/{plural}", *more])
 
     def request(
         self,

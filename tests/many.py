@@ -16,17 +16,17 @@ from typing import Any
 
 from aiohttp import web
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.base import rfc3339, rfc3339_milliseconds
 from tests import kubeconfigs
 
 NAMESPACE = "many"
 REQUESTER = "anonymous"
 """Who asked for all tasks: everybody, to an MCP server that asks nobody who they are."""
-GROUP = f"/apis/{names.API_VERSION}"
+GROUP = f"/apis/{constants.API_VERSION}"
 PATHS = {
-    "tasks": f"{GROUP}/namespaces/{NAMESPACE}/{names.TASK_PLURAL}",
-    "templates": f"{GROUP}/namespaces/{NAMESPACE}/{names.TEMPLATE_PLURAL}",
+    "tasks": f"{GROUP}/namespaces/{NAMESPACE}/{constants.TASK_PLURAL}",
+    "templates": f"{GROUP}/namespaces/{NAMESPACE}/{constants.TEMPLATE_PLURAL}",
     "jobs": f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs",
     "pods": f"/api/v1/namespaces/{NAMESPACE}/pods",
 }
@@ -37,7 +37,7 @@ MANAGED = [{"manager": manager, "operation": "Apply", "fieldsV1": FIELDS} for ma
 
 def _metadata(kind: str, number: int, version: int, owner: dict[str, Any] | None = None) -> dict[str, Any]:
     uid = f"{number:08x}-{kind}-4222-8333-{version % 10**12:012d}"
-    label = {names.LABEL_TASK_UID: f"{number:08x}-1111-4222-8333-{version % 10**12:012d}"}
+    label = {constants.LABEL_TASK_UID: f"{number:08x}-1111-4222-8333-{version % 10**12:012d}"}
     metadata = {
         "name": f"model-training-{number}",
         "namespace": NAMESPACE,
@@ -56,8 +56,8 @@ def task(number: int, version: int) -> dict[str, Any]:
     condition = {"status": "True", "reason": "Completed", "message": "completed " * 10, "lastTransitionTime": ENDED}
     attempt = {"number": 1, "podName": "a-pod", "podUID": "a" * 36, "startTime": ENDED, "endTime": ENDED}
     return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.TASK_KIND,
+        "apiVersion": constants.API_VERSION,
+        "kind": constants.TASK_KIND,
         "metadata": _metadata("1111", number, version),
         "spec": {
             "templateRef": {"name": "model-training"},
@@ -85,7 +85,7 @@ def _uid(kind: str, number: int, version: int) -> str:
 
 def job(number: int, version: int) -> dict[str, Any]:
     """About 5 KB."""
-    owner = {"kind": names.TASK_KIND, "uid": _uid("1111", number, version), "controller": True, "name": "x"}
+    owner = {"kind": constants.TASK_KIND, "uid": _uid("1111", number, version), "controller": True, "name": "x"}
     done = {"type": "Complete", "status": "True", "lastTransitionTime": ENDED}
     return {
         "metadata": _metadata("2222", number, version, owner),
@@ -207,12 +207,12 @@ class Many:
 
 
 def _discovery(path: str) -> Any:
-    version = {"groupVersion": names.API_VERSION, "version": names.VERSION}
+    version = {"groupVersion": constants.API_VERSION, "version": constants.VERSION}
     if path == "/apis":
-        return {"groups": [{"name": names.GROUP, "preferredVersion": version, "versions": [version]}]}
+        return {"groups": [{"name": constants.GROUP, "preferredVersion": version, "versions": [version]}]}
     kinds: dict[str, str] = {}
     if path == GROUP:
-        kinds = {names.TASK_PLURAL: names.TASK_KIND, names.TEMPLATE_PLURAL: names.TEMPLATE_KIND}
+        kinds = {constants.TASK_PLURAL: constants.TASK_KIND, constants.TEMPLATE_PLURAL: constants.TEMPLATE_KIND}
     elif path == "/api/v1":
         kinds = {"namespaces": "Namespace", "events": "Event"}
     common = {"singularName": "", "namespaced": True, "verbs": ["get", "list", "watch", "patch"]}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.base import rfc3339
 from tests.kube import Kube, eventually
 
@@ -30,7 +30,7 @@ def leader_policy(kube: Kube) -> Iterator[None]:
         "kind": "Job",
         "metadata": {
             "name": "late",
-            "annotations": {names.ANNOTATION_NOT_AFTER: rfc3339(datetime.now(UTC) - timedelta(seconds=5))},
+            "annotations": {constants.ANNOTATION_NOT_AFTER: rfc3339(datetime.now(UTC) - timedelta(seconds=5))},
         },
         "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "none"}]}}},
     }

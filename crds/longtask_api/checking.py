@@ -12,7 +12,7 @@ from typing import Any, Final, Never
 
 from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ValidationError
 
-from longtask_api import names, survey
+from longtask_api import constants, survey
 from longtask_api.bounds import MAX_DEPTH, depth_of
 from longtask_api.survey import Size, Survey, place, size_of
 
@@ -50,8 +50,8 @@ def check_value_schema(schema: Mapping[str, Any]) -> list[str]:
         return [f"is nested deeper than {MAX_DEPTH} levels"]
     text = _text(schema)
     size = len(text.encode("utf-8", "replace"))
-    if size > names.MAX_SCHEMA_BYTES:
-        return [f"has {size} bytes as JSON; {names.MAX_SCHEMA_BYTES} are allowed"]
+    if size > constants.MAX_SCHEMA_BYTES:
+        return [f"has {size} bytes as JSON; {constants.MAX_SCHEMA_BYTES} are allowed"]
     try:
         _schema_of_schemas().validate(schema)
         problems = list(_survey(text).problems) or list(_pattern_problems(_survey(text)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from inspect import getdoc
 from typing import Any
 
-from longtask_api import names, rules
+from longtask_api import constants, rules
 from longtask_api.base import ApiModel
 from longtask_api.longtask import LongTask
 from longtask_api.schema import structural
@@ -37,7 +37,7 @@ def task_crd() -> dict[str, Any]:
     """CustomResourceDefinition of LongTask."""
     return _crd(
         LongTask,
-        names.TASK_PLURAL,
+        constants.TASK_PLURAL,
         ["lt"],
         rules.TASK_RULES,
         [
@@ -58,7 +58,7 @@ def template_crd() -> dict[str, Any]:
     """CustomResourceDefinition of LongTaskTemplate."""
     return _crd(
         LongTaskTemplate,
-        names.TEMPLATE_PLURAL,
+        constants.TEMPLATE_PLURAL,
         ["ltt"],
         rules.TEMPLATE_RULES,
         [
@@ -87,7 +87,7 @@ def _crd(
         "type": "object",
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"type": "string", "description": f"Version of the API: {names.API_VERSION}."},
+            "apiVersion": {"type": "string", "description": f"Version of the API: {constants.API_VERSION}."},
             "kind": {"type": "string", "description": f"Type of the object: {kind}."},
             # the API server refuses more here; the name is what the name rule's fieldPath points to
             "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
@@ -97,7 +97,7 @@ def _crd(
         "x-kubernetes-validations": [rule.to_api() for rule in validations],
     }
     version: dict[str, Any] = {
-        "name": names.VERSION,
+        "name": constants.VERSION,
         "served": True,
         "storage": True,
         "subresources": {"status": {}},
@@ -109,9 +109,9 @@ def _crd(
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{names.GROUP}"},
+        "metadata": {"name": f"{plural}.{constants.GROUP}"},
         "spec": {
-            "group": names.GROUP,
+            "group": constants.GROUP,
             "scope": "Namespaced",
             "names": {
                 "kind": kind,

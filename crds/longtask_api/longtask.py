@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from longtask_api import names
+from longtask_api import constants
+from longtask_api.agentcore_ids import ActorId, MemoryId, SessionId
 from longtask_api.base import ApiModel, MilliTime, ObjectMeta, Time
 from longtask_api.bounds import cut
 from longtask_api.conditions import Condition, find
-from longtask_api.memory import ActorId, MemoryId, SessionId
 from longtask_api.reports import MAX_QUESTIONS, Checkpoint, InputRequest, Progress, Result
 
 
@@ -55,7 +55,7 @@ class TemplateRef(ApiModel):
     """A LongTaskTemplate in the task's own namespace."""
 
     name: Annotated[
-        str, Field(min_length=1, max_length=names.MAX_TEMPLATE_NAME, description="Name of the LongTaskTemplate.")
+        str, Field(min_length=1, max_length=constants.MAX_TEMPLATE_NAME, description="Name of the LongTaskTemplate.")
     ]
 
 
@@ -432,8 +432,8 @@ class LongTaskStatus(ApiModel):
 class LongTask(ApiModel):
     """One piece of durable work: it goes on when whoever asked for it has gone."""
 
-    api_version: Literal["longtask.dev/v1alpha1"] = names.API_VERSION
-    kind: Literal["LongTask"] = names.TASK_KIND
+    api_version: Literal["longtask.dev/v1alpha1"] = constants.API_VERSION
+    kind: Literal["LongTask"] = constants.TASK_KIND
     metadata: ObjectMeta
     spec: Annotated[LongTaskSpec, Field(description="What should be done.")]
     status: Annotated[LongTaskStatus, Field(description="What came of it so far.")] = LongTaskStatus()
@@ -446,12 +446,12 @@ class LongTask(ApiModel):
     @property
     def is_record(self) -> bool:
         """Whether it only says what was, where it has no Job yet: it came from a backup, to whose status it waits."""
-        return self.metadata.annotations.get(names.ANNOTATION_RECORD) == "true"
+        return self.metadata.annotations.get(constants.ANNOTATION_RECORD) == "true"
 
     @property
     def is_taken_back(self) -> bool:
         """Whether its start went beyond the caller's limit, so that it counts as never made."""
-        return names.ANNOTATION_TAKEN_BACK in self.metadata.annotations
+        return constants.ANNOTATION_TAKEN_BACK in self.metadata.annotations
 
     def answer_to(self, question_id: str) -> str | None:
         """The answer that was given to a question, as JSON text."""

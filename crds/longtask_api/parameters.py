@@ -8,10 +8,10 @@ from copy import deepcopy
 from itertools import islice
 from typing import Any, Final
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.checking import MAX_ERRORS, Mismatch, check_value_schema, joined, mismatches, unwritable
+from longtask_api.mcp_names import RESERVED_ARGUMENTS
 from longtask_api.survey import target_of
-from longtask_api.tools import RESERVED_ARGUMENTS
 
 PROPERTY_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")
 MAX_SOUGHT: Final = 1000
@@ -64,14 +64,14 @@ def complete(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[s
 def check_size(parameters: Mapping[str, Any]) -> None:
     """Raises InvalidParameters for more than a task may have; what JSON cannot say is found by `complete`."""
     size = len(json.dumps(parameters, ensure_ascii=False).encode(errors="surrogatepass"))
-    if size > names.MAX_PARAMETERS_BYTES:
-        message = f"the parameters have {size} bytes, {names.MAX_PARAMETERS_BYTES} are allowed: pass a reference"
+    if size > constants.MAX_PARAMETERS_BYTES:
+        message = f"the parameters have {size} bytes, {constants.MAX_PARAMETERS_BYTES} are allowed: pass a reference"
         raise InvalidParameters([Mismatch("", message)])
 
 
 def environment_name(parameter: str) -> str:
     """The environment variable that carries a scalar parameter: `model-name` comes as LONGTASK_PARAM_MODEL_NAME."""
-    return names.ENV_PARAMETER_PREFIX + parameter.upper().replace("-", "_")
+    return constants.ENV_PARAMETER_PREFIX + parameter.upper().replace("-", "_")
 
 
 def _name_problems(properties: Mapping[str, Any]) -> Iterator[str]:

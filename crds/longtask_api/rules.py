@@ -6,7 +6,7 @@ All of them stand at the schema's root: a rule on a field is skipped in an updat
 
 from dataclasses import dataclass
 
-from longtask_api import names, template
+from longtask_api import constants, template
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ FROZEN = (
 """What tells how a task went: it never changes once the task has ended, nor does its phase."""
 
 TASK_RULES = (
-    _name_fits(names.MAX_TASK_NAME, "LongTask"),
+    _name_fits(constants.MAX_TASK_NAME, "LongTask"),
     _immutable("templateRef"),
     _immutable("parameters"),
     _immutable("idempotencyKey"),
@@ -172,7 +172,7 @@ TASK_RULES = (
 )
 
 TEMPLATE_RULES = (
-    _name_fits(names.MAX_TEMPLATE_NAME, "LongTaskTemplate"),
+    _name_fits(constants.MAX_TEMPLATE_NAME, "LongTaskTemplate"),
     Rule(
         "!has(self.spec.maxActiveDeadlineSeconds) || "
         "self.spec.activeDeadlineSeconds <= self.spec.maxActiveDeadlineSeconds",

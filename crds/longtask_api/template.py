@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.base import ApiModel, ObjectMeta
 from longtask_api.bounds import cut
 from longtask_api.conditions import Condition, is_true
@@ -186,8 +186,8 @@ class LongTaskTemplateStatus(ApiModel):
 class LongTaskTemplate(ApiModel):
     """One kind of long-running work. Every Ready template is a tool of the MCP server."""
 
-    api_version: Literal["longtask.dev/v1alpha1"] = names.API_VERSION
-    kind: Literal["LongTaskTemplate"] = names.TEMPLATE_KIND
+    api_version: Literal["longtask.dev/v1alpha1"] = constants.API_VERSION
+    kind: Literal["LongTaskTemplate"] = constants.TEMPLATE_KIND
     metadata: ObjectMeta
     spec: Annotated[LongTaskTemplateSpec, Field(description="What the work is.")]
     status: Annotated[LongTaskTemplateStatus, Field(description="Whether tasks can be started.")] = (

@@ -12,25 +12,25 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp
 
 from longtask import __version__
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.template import LongTaskTemplate
-from longtask_mcp.answering import Answering
+from longtask_mcp.answer_task import InputAnswers
 from longtask_mcp.cache import Cache
-from longtask_mcp.calls import Calls
 from longtask_mcp.contract.known import known
+from longtask_mcp.delegation import Delegation
 from longtask_mcp.feed import Feed
-from longtask_mcp.gate import Budget, Door, Gate
 from longtask_mcp.identity import SCOPE_KEY, Identified, KubernetesIdentity, anonymous
 from longtask_mcp.leading import Leading
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
+from longtask_mcp.request_limits import Budget, Door, RequestLimits
 from longtask_mcp.server import LongTaskServer
 from longtask_mcp.settings import LOOPBACK_HOSTS, Settings
-from longtask_mcp.speaking import Speaking
-from longtask_mcp.starting import Starter
+from longtask_mcp.start_task import TaskStarter
 from longtask_mcp.task_api import TaskApi
-from longtask_mcp.tasks import Tasks, collection_path
-from longtask_mcp.waiting import Waiting
+from longtask_mcp.task_client import TaskClient, collection_path
+from longtask_mcp.tool_handlers import ToolHandlers
+from longtask_mcp.wait_task import TaskWaiter
 from longtask_runtime import kube
 from longtask_runtime.health import health_app
 from longtask_runtime.reflector import Reflector, silent
@@ -51,10 +51,10 @@ log = logging.getLogger(__name__)
 class Server:
     """The parts that start and stop together."""
 
-    tasks: Tasks
+    tasks: TaskClient
     reflectors: dict[str, Reflector]
     """By the plural of what they follow."""
-    starter: Starter
+    starter: TaskStarter
     metrics: Metrics
     mcp: ASGIApp
     stopping: asyncio.Event
@@ -109,23 +109,23 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
                 TaskApi(str(settings.task_api_url), settings.task_api_token_file)
             )
         stopping = asyncio.Event()
-        tasks = Tasks(client, settings.namespace)
+        tasks = TaskClient(client, settings.namespace)
         templates = Cache[LongTaskTemplate]()
         reflectors = {
             plural: Reflector(client, collection_path(settings.namespace, plural), store)
             for plural, store in (
-                (names.TASK_PLURAL, Feed(known, tasks.cache)),
-                (names.TEMPLATE_PLURAL, Feed(LongTaskTemplate.from_api, templates)),
+                (constants.TASK_PLURAL, Feed(known, tasks.cache)),
+                (constants.TEMPLATE_PLURAL, Feed(LongTaskTemplate.from_api, templates)),
             )
         }
         metrics = Metrics(lambda: len(tasks.cache), {plural: each.pulse.age for plural, each in reflectors.items()})
         stack.enter_context(metrics.watchdog.watching())
         published = Published(templates)
-        limit, follows = settings.max_active_tasks_per_caller, reflectors[names.TASK_PLURAL].follows
-        starter = Starter(tasks, templates, published, validator, metrics, limit, follows)
-        answering, waiting = Answering(tasks, validator), Waiting(tasks.cache, stopping)
+        limit, follows = settings.max_active_tasks_per_caller, reflectors[constants.TASK_PLURAL].follows
+        starter = TaskStarter(tasks, templates, published, validator, metrics, limit, follows)
+        answering, waiting = InputAnswers(tasks, validator), TaskWaiter(tasks.cache, stopping)
         leading = Leading(client, settings.lease_namespace, settings.lease_name)
-        calls = Calls(
+        calls = ToolHandlers(
             tasks,
             templates,
             starter,
@@ -173,9 +173,11 @@ def _endpoint(
     identify = (
         anonymous if settings.auth == "none" else KubernetesIdentity(client, settings.audience, settings.namespace)
     )
-    speaking = Speaking(settings.trusted_principals, settings.memory_ids, settings.default_memory_id)
-    gate = Gate(application, settings.max_request_bytes, Budget(BYTES_IN_ALL, BYTES_OF_ONE), SCOPE_KEY, listed)
-    identified = Identified(gate, identify, speaking, metrics)
+    speaking = Delegation(settings.trusted_principals, settings.memory_ids, settings.default_memory_id)
+    request_limits = RequestLimits(
+        application, settings.max_request_bytes, Budget(BYTES_IN_ALL, BYTES_OF_ONE), SCOPE_KEY, listed
+    )
+    identified = Identified(request_limits, identify, speaking, metrics)
     allowed = settings.allowed_hosts or tuple(f"{host}:*" for host in LOOPBACK_HOSTS)
     any_host = not settings.allowed_hosts and settings.auth != "none"
     return Door(identified, MCP_PATH, allowed, any_host)

@@ -10,7 +10,7 @@ from longtask_api.conditions import is_true
 from longtask_api.longtask import ConditionType, LongTask
 from longtask_mcp.contract.callers import Caller, Owner, owner
 from longtask_mcp.contract.errors import ArchiveUnavailable
-from longtask_mcp.contract.listing import bad_cursor
+from longtask_mcp.contract.task_list import bad_cursor
 from longtask_mcp.task_api import LIST_SECONDS, READ_SECONDS, Absent, Malformed, TaskApi, Unavailable
 
 NOT_CONNECTED = "this server is not connected to the operator's task API"

@@ -9,11 +9,11 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_mcp.contract.callers import Caller
-from longtask_mcp.gate import refusal
+from longtask_mcp.delegation import BadHeaders, Delegation, Forbidden
 from longtask_mcp.metrics import Metrics
-from longtask_mcp.speaking import BadHeaders, Forbidden, Speaking
+from longtask_mcp.request_limits import refusal
 from longtask_runtime.authentication import Identity, Memory, Refused, TokenReviewer, Unavailable, submit_review
 
 MAX_PRINCIPAL = 512
@@ -60,16 +60,16 @@ class KubernetesIdentity:
                     "resourceAttributes": {
                         "namespace": self._namespace,
                         "verb": "create",
-                        "group": names.GROUP,
-                        "version": names.VERSION,
-                        "resource": names.TASK_PLURAL,
+                        "group": constants.GROUP,
+                        "version": constants.VERSION,
+                        "resource": constants.TASK_PLURAL,
                     },
                 },
             },
         )
         if not status.get("allowed"):
             raise Forbidden(
-                f"{identity.username} may not create {names.TASK_PLURAL}.{names.GROUP} in namespace "
+                f"{identity.username} may not create {constants.TASK_PLURAL}.{constants.GROUP} in namespace "
                 f"{self._namespace}; a RoleBinding there would allow it"
             )
         if not 0 < len(identity.username) <= MAX_PRINCIPAL:
@@ -80,7 +80,7 @@ class KubernetesIdentity:
 class Identified:
     """Puts the Caller into the request's scope, or refuses with 400, 401, 403 or 503: logged and counted."""
 
-    def __init__(self, app: ASGIApp, identify: Identify, speaking: Speaking, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, identify: Identify, speaking: Delegation, metrics: Metrics) -> None:
         self._app = app
         self._identify = identify
         self._speaking = speaking
@@ -123,4 +123,4 @@ def caller_of(request: Any) -> Caller:
 def _challenge(error: str, text: str) -> dict[str, str]:
     """RFC 6750, section 3."""
     description = "".join(char if char.isascii() and char.isprintable() and char not in '"\\' else " " for char in text)
-    return {"WWW-Authenticate": f'Bearer realm="{names.GROUP}", error="{error}", error_description="{description}"'}
+    return {"WWW-Authenticate": f'Bearer realm="{constants.GROUP}", error="{error}", error_description="{description}"'}

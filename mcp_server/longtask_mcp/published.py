@@ -5,11 +5,11 @@ import logging
 
 from mcp_types import Tool
 
-from longtask_api import names
+from longtask_api import constants
+from longtask_api.mcp_names import FIXED_TOOLS
 from longtask_api.template import LongTaskTemplate
-from longtask_api.tools import FIXED_TOOLS
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract import catalogue
+from longtask_mcp.contract import tool_definitions
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Published:
         ready = sorted((each for each in self._templates.all() if each.is_ready), key=lambda each: each.metadata.name)
         made = {each.metadata.uid: self.tool(each) for each in ready}
         self._made = {uid: kept for uid, kept in self._made.items() if uid in made}
-        return [*catalogue.FIXED, *(tool for tool in made.values() if tool is not None)]
+        return [*tool_definitions.FIXED, *(tool for tool in made.values() if tool is not None)]
 
     def tool(self, template: LongTaskTemplate) -> Tool | None:
         """The tool of a template; None where it has none."""
@@ -39,10 +39,10 @@ class Published:
 
 
 def _made(template: LongTaskTemplate) -> Tool | None:
-    if names.tool_name(template.metadata.name) in FIXED_TOOLS:
+    if constants.tool_name(template.metadata.name) in FIXED_TOOLS:
         return None
     try:
-        tool = catalogue.template_tool(template)
+        tool = tool_definitions.template_tool(template)
         json.dumps(tool.model_dump(mode="json"), allow_nan=False, ensure_ascii=False).encode()
     except Exception:
         log.exception("template %s cannot be shown as a tool; start_task starts it", template.metadata.name)

@@ -13,12 +13,12 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp_types import CallToolResult, CancelledNotificationParams, InputRequiredResult, Resource, TextContent, Tool
 from pydantic import AnyUrl
 
-from longtask_mcp.calls import Call, Calls
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.errors import AgentError, Crashed
 from longtask_mcp.identity import caller_of
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
+from longtask_mcp.tool_handlers import Call, ToolHandlers
 
 INSTRUCTIONS = (
     "Starts long-running work and keeps it: a start answers with a task ID at once, and the work goes on when you "
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 class LongTaskServer(MCPServer[dict[str, Any]]):
     """An MCPServer whose tools are the fixed ones and the Ready templates."""
 
-    def __init__(self, calls: Calls, published: Published, metrics: Metrics, version: str) -> None:
+    def __init__(self, calls: ToolHandlers, published: Published, metrics: Metrics, version: str) -> None:
         super().__init__("longtask", title="LongTask", instructions=INSTRUCTIONS, version=version, subscriptions=False)
         for method in ("prompts/list", "prompts/get"):
             del self._lowlevel_server._request_handlers[method]

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AnyHttpUrl, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from longtask_api import names
-from longtask_api.memory import MemoryId
+from longtask_api import constants
+from longtask_api.agentcore_ids import MemoryId
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
@@ -29,7 +29,7 @@ class Settings(BaseSettings):
         Field(description="kubernetes: bearer tokens, by TokenReview. none: everybody is one caller; loopback only."),
     ] = "kubernetes"
     audience: Annotated[str, Field(min_length=1, description="The audience that a caller's token must be for.")] = (
-        names.AUDIENCE_MCP
+        constants.AUDIENCE_MCP
     )
     allowed_hosts: Annotated[
         tuple[str, ...],

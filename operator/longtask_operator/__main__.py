@@ -14,7 +14,7 @@ import uvloop
 from kubernetes.aio.client import ApiClient
 from starlette.types import ASGIApp
 
-from longtask_api.names import AUDIENCE_REPORT, AUDIENCE_TASK_API
+from longtask_api.constants import AUDIENCE_REPORT, AUDIENCE_TASK_API
 from longtask_operator.agentcore.client import AgentCore
 from longtask_operator.archive.archive import Archive
 from longtask_operator.archive.archiver import Archiver

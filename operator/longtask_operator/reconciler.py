@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.checking import unusable
 from longtask_api.longtask import TERMINAL_PHASES, Failure, LongTask, LongTaskStatus, Phase
 from longtask_api.parameters import InvalidParameters
@@ -296,7 +296,9 @@ class Reconciler:
         """Read the Job and the pods of a task live, also a Job that no watch has told of yet."""
         uid, reference = task.metadata.uid, task.status.job_ref
         known = self._cache.jobs.get(uid)
-        job = await self._cluster.get_job(names.job_name(task.metadata.name, uid), reference.uid if reference else None)
+        job = await self._cluster.get_job(
+            constants.job_name(task.metadata.name, uid), reference.uid if reference else None
+        )
         if job is not None and job.owner_uid == uid:
             self._cache.put_job(job)
         elif known is not None:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import AnyHttpUrl, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from longtask_api.memory import MemoryId
+from longtask_api.agentcore_ids import MemoryId
 
 
 class Settings(BaseSettings):

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.base import rfc3339, rfc3339_microseconds
 from longtask_api.conditions import Condition
 from longtask_api.longtask import TERMINAL_PHASES, Archive, ConditionType, Delivery, LongTask, LongTaskStatus, Phase
@@ -95,13 +95,13 @@ class TaskNamespace:
         self._core = f"/api/v1/namespaces/{namespace}"
         self._metrics = f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}"
         self._jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
-        group = f"/apis/{names.API_VERSION}/namespaces/{namespace}"
-        self._tasks = f"{group}/{names.TASK_PLURAL}"
-        self._templates = f"{group}/{names.TEMPLATE_PLURAL}"
+        group = f"/apis/{constants.API_VERSION}/namespaces/{namespace}"
+        self._tasks = f"{group}/{constants.TASK_PLURAL}"
+        self._templates = f"{group}/{constants.TEMPLATE_PLURAL}"
 
     async def list_pods(self, task_uid: str) -> list[PodSnapshot]:
         """The pods of a task."""
-        found = await self._list(f"{self._core}/pods", {"labelSelector": f"{names.LABEL_TASK_UID}={task_uid}"})
+        found = await self._list(f"{self._core}/pods", {"labelSelector": f"{constants.LABEL_TASK_UID}={task_uid}"})
         return [pod_snapshot(document) for document in found]
 
     async def get_task(self, name: str, uid: str) -> LongTask | None:
@@ -179,7 +179,7 @@ class TaskNamespace:
         """Make one change; False where its object is not as it was when that was planned. Raises KubeError."""
         match change:
             case SetSuspend(job, suspend):
-                held = {names.ANNOTATION_HELD: "true" if suspend else "false"}
+                held = {constants.ANNOTATION_HELD: "true" if suspend else "false"}
                 return await self._patch(f"{self._jobs}/{job.name}", job, {"suspend": suspend}, held)
             case StopRetries(job):
                 return await self._patch(f"{self._jobs}/{job.name}", job, {"backoffLimit": 0})
@@ -238,8 +238,8 @@ class TaskNamespace:
     async def write_template_status(self, template: LongTaskTemplate, status: LongTaskTemplateStatus) -> None:
         """Store whether the template is Ready. Raises KubeError 409 when it has changed meanwhile."""
         body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.TEMPLATE_KIND,
+            "apiVersion": constants.API_VERSION,
+            "kind": constants.TEMPLATE_KIND,
             "metadata": {"name": template.metadata.name, "resourceVersion": template.metadata.resource_version},
             "status": status.to_api(),
         }
@@ -284,8 +284,8 @@ class TaskNamespace:
 
     async def _apply_task_status(self, task: LongTask, status: Mapping[str, Any], manager: str) -> LongTask:
         body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.TASK_KIND,
+            "apiVersion": constants.API_VERSION,
+            "kind": constants.TASK_KIND,
             "metadata": {"name": task.metadata.name, "resourceVersion": task.metadata.resource_version},
             "status": status,
         }
@@ -345,7 +345,7 @@ class TaskNamespace:
         try:
             return await run_to_completion(asyncio.ensure_future(self._noting(sent)))
         except KubeError as error:
-            if error.status == 403 and names.ANNOTATION_NOT_AFTER in error.message:
+            if error.status == 403 and constants.ANNOTATION_NOT_AFTER in error.message:
                 raise NotLeading(error.message) from error
             raise
 
@@ -404,8 +404,8 @@ def _event(task: LongTask, kind: str, reason: str, message: str, now: datetime) 
         "kind": "Event",
         "metadata": {"name": f"{task.metadata.name[:200]}.{int(now.timestamp() * 1e6):x}"},
         "involvedObject": {
-            "apiVersion": names.API_VERSION,
-            "kind": names.TASK_KIND,
+            "apiVersion": constants.API_VERSION,
+            "kind": constants.TASK_KIND,
             "namespace": task.metadata.namespace,
             "name": task.metadata.name,
             "uid": task.metadata.uid,
@@ -430,7 +430,7 @@ def _not_after(term: Term) -> dict[str, str]:
     same to the API server's times, in whole seconds.
     """
     moment = term.not_after.replace(microsecond=0) - timedelta(microseconds=secrets.randbelow(1_000_000))
-    return {names.ANNOTATION_NOT_AFTER: rfc3339_microseconds(moment)}
+    return {constants.ANNOTATION_NOT_AFTER: rfc3339_microseconds(moment)}
 
 
 def _deletion(uid: str, resource_version: str, propagation: str) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.bounds import MAX_DEPTH, depth_of
 from longtask_api.checking import check_value_schema
 from longtask_api.conditions import ConditionStatus, merged
+from longtask_api.mcp_names import FIXED_TOOLS
 from longtask_api.parameters import check_schema
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus, TemplateConditionType, spec_hash
-from longtask_api.tools import FIXED_TOOLS
 from longtask_operator.cache import Cache
 from longtask_operator.planning.build_job import build_pod, environment
 from longtask_operator.planning.unquoted import unquoted
@@ -58,7 +58,7 @@ def problems_of(template: LongTaskTemplate) -> list[str]:
     """What is wrong with the template in itself, one sentence each."""
     problems = list(unquoted(template.spec.parameters_schema)) or check_schema(template.spec.parameters_schema)
     problems += [f"resultSchema: {problem}" for problem in check_value_schema(template.spec.result_schema or {})]
-    if names.tool_name(template.metadata.name) in FIXED_TOOLS:
+    if constants.tool_name(template.metadata.name) in FIXED_TOOLS:
         problems.append(f"the name {template.metadata.name!r} is that of one of LongTask's own tools; choose another")
     pod = template.spec.pod_template.spec.to_api()
     misshapen = list(_misshapen(pod))
@@ -67,12 +67,12 @@ def problems_of(template: LongTaskTemplate) -> list[str]:
     for container in [*(pod.get("initContainers") or []), *pod["containers"]]:
         for variable in container.get("env") or []:
             name = str(variable.get("name", ""))
-            if name.startswith("LONGTASK_") and name not in names.ENV_SETTINGS:
+            if name.startswith("LONGTASK_") and name not in constants.ENV_SETTINGS:
                 problems.append(f"container {container.get('name')!r}: variable {name} is LongTask's own; rename it")
     if pod.get("restartPolicy", "Never") != "Never":
         problems.append("podTemplate.spec.restartPolicy must be Never or absent: retries are the Job's")
-    if any(volume.get("name") == names.REPORT_TOKEN_VOLUME for volume in pod.get("volumes") or []):
-        problems.append(f"volume {names.REPORT_TOKEN_VOLUME!r} is LongTask's own; rename it")
+    if any(volume.get("name") == constants.REPORT_TOKEN_VOLUME for volume in pod.get("volumes") or []):
+        problems.append(f"volume {constants.REPORT_TOKEN_VOLUME!r} is LongTask's own; rename it")
     return problems
 
 
@@ -115,7 +115,7 @@ def _kind(value: Any) -> str:
 
 def dry_run_pod(template: LongTaskTemplate) -> dict[str, object]:
     """The pod as a task would have it, for a dry run; its name does not change, so neither do the words about it."""
-    labels = {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_TEMPLATE: template.metadata.name}
+    labels = {constants.LABEL_MANAGED_BY: constants.MANAGED_BY, constants.LABEL_TEMPLATE: template.metadata.name}
     pod = build_pod(template, labels, environment("dry-run", template, {}), None)
     pod["metadata"]["name"] = f"{template.metadata.name}-trial"
     return pod

@@ -10,7 +10,7 @@ import kopf
 from kubernetes.aio.client import ApiClient
 from pydantic import ValidationError
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.cache import Cache
@@ -32,16 +32,18 @@ class Watches:
     which there is more, through reflectors of our own."""
 
     def __init__(self, client: ApiClient, namespace: str, cache: Cache, enqueue: Enqueue) -> None:
-        group = f"/apis/{names.API_VERSION}/namespaces/{namespace}"
-        ours = {"labelSelector": names.LABEL_TASK_UID}
+        group = f"/apis/{constants.API_VERSION}/namespaces/{namespace}"
+        ours = {"labelSelector": constants.LABEL_TASK_UID}
         self._server: str = client.configuration.host
         self._namespace = namespace
         self._cache = cache
         self._enqueue = enqueue
         cache.told = lambda uid: enqueue(("task", uid))
         self._subscriptions = {
-            names.TEMPLATE_PLURAL: Subscription(client, f"{group}/{names.TEMPLATE_PLURAL}", _Templates(cache, enqueue)),
-            names.TASK_PLURAL: Subscription(client, f"{group}/{names.TASK_PLURAL}", _Tasks(cache)),
+            constants.TEMPLATE_PLURAL: Subscription(
+                client, f"{group}/{constants.TEMPLATE_PLURAL}", _Templates(cache, enqueue)
+            ),
+            constants.TASK_PLURAL: Subscription(client, f"{group}/{constants.TASK_PLURAL}", _Tasks(cache)),
         }
         self._sources: dict[str, Subscription | Reflector] = {
             **self._subscriptions,
@@ -103,7 +105,9 @@ class Watches:
 
         # Only on.event: every other kind of kopf handler writes to the objects that it handles.
         for plural, subscription in self._subscriptions.items():
-            kopf.on.event(names.GROUP, names.VERSION, plural, registry=registry, id=plural)(_handler(subscription))
+            kopf.on.event(constants.GROUP, constants.VERSION, plural, registry=registry, id=plural)(
+                _handler(subscription)
+            )
         await kopf.operator(
             registry=registry,
             settings=kopf_settings(),
@@ -182,7 +186,7 @@ class _Jobs:
         self._cache = cache
 
     def knows(self, metadata: Mapping[str, Any]) -> bool:
-        owner = controller_uid(metadata, names.TASK_KIND)
+        owner = controller_uid(metadata, constants.TASK_KIND)
         known = self._cache.jobs.get(owner)
         if known is None or known.uid != metadata["uid"]:
             return not owner

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from tests.api.objects import task, template
 from tests.api.writes import Stored
 from tests.kube import Kube
@@ -33,7 +33,7 @@ def a_task(kube: Kube, new_name: Callable[[], str]) -> MakeTask:
 
     def make(spec: dict[str, Any] | None = None, status: dict[str, Any] | None = None) -> Stored:
         body = task(new_name(), spec)
-        return _applied(kube, names.TASK_PLURAL, body, status)
+        return _applied(kube, constants.TASK_PLURAL, body, status)
 
     return make
 
@@ -43,7 +43,7 @@ def a_template(kube: Kube, new_name: Callable[[], str]) -> MakeTask:
     """Makes a LongTaskTemplate with more in its spec, and a status if one is given."""
 
     def make(spec: dict[str, Any] | None = None, status: dict[str, Any] | None = None) -> Stored:
-        return _applied(kube, names.TEMPLATE_PLURAL, template(new_name(), spec), status)
+        return _applied(kube, constants.TEMPLATE_PLURAL, template(new_name(), spec), status)
 
     return make
 

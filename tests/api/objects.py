@@ -2,14 +2,14 @@
 
 from typing import Any, Final
 
-from longtask_api import names
+from longtask_api import constants
 
 LATER: Final = "2026-03-01T11:00:00Z"
 
 
 def task(name: str, spec: dict[str, Any] | None = None, **metadata: str) -> dict[str, Any]:
     """A LongTask of the template `training`."""
-    return _object(names.TASK_KIND, name, {"templateRef": {"name": "training"}} | (spec or {}), metadata)
+    return _object(constants.TASK_KIND, name, {"templateRef": {"name": "training"}} | (spec or {}), metadata)
 
 
 def template(name: str, spec: dict[str, Any] | None = None, **metadata: str) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def template(name: str, spec: dict[str, Any] | None = None, **metadata: str) -> 
         "description": "Trains a model.",
         "podTemplate": {"spec": {"containers": [{"name": "main", "image": "training:1"}]}},
     }
-    return _object(names.TEMPLATE_KIND, name, least | (spec or {}), metadata)
+    return _object(constants.TEMPLATE_KIND, name, least | (spec or {}), metadata)
 
 
 def condition(type_: str, status: str = "True", reason: str = "BecauseSo", message: str = "") -> dict[str, Any]:
@@ -181,7 +181,7 @@ CANCELLED_AT_ONCE: Final[dict[str, Any]] = {
 
 def _object(kind: str, name: str, spec: dict[str, Any], metadata: dict[str, str]) -> dict[str, Any]:
     return {
-        "apiVersion": names.API_VERSION,
+        "apiVersion": constants.API_VERSION,
         "kind": kind,
         "metadata": ({"name": name} if name else {}) | metadata,
         "spec": spec,

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from longtask_api import crd, generate, names
+from longtask_api import constants, crd, generate
 from tests.api.conftest import MakeTask
 from tests.api.objects import MEMORY, RUNNING, SUCCEEDED, TOLD, task, template
 from tests.api.writes import Change
 from tests.kube import CRDS, Kube
 
-NAMES = [f"{names.TASK_PLURAL}.{names.GROUP}", f"{names.TEMPLATE_PLURAL}.{names.GROUP}"]
+NAMES = [f"{constants.TASK_PLURAL}.{constants.GROUP}", f"{constants.TEMPLATE_PLURAL}.{constants.GROUP}"]
 
 
 def test_the_written_files_are_what_the_models_say() -> None:
@@ -57,7 +57,7 @@ def test_the_cluster_stores_the_schema_as_it_was_written(cluster: Kube) -> None:
 )
 def test_an_unknown_field_is_refused_when_asked_to_be_strict(kube: Kube, body: dict[str, Any], unknown: str) -> None:
     """kubectl asks so by default."""
-    plural = names.TASK_PLURAL if body["kind"] == names.TASK_KIND else names.TEMPLATE_PLURAL
+    plural = constants.TASK_PLURAL if body["kind"] == constants.TASK_KIND else constants.TEMPLATE_PLURAL
 
     answer = kube.create(kube.path(plural), body, fieldValidation="Strict")
 
@@ -74,7 +74,7 @@ def test_an_unknown_field_is_dropped_otherwise(a_task: MakeTask) -> None:
 
 
 def test_an_unknown_field_fails_a_server_side_apply(kube: Kube) -> None:
-    answer = kube.apply(kube.path(names.TASK_PLURAL, "typo"), task("typo", {"surprise": 1}))
+    answer = kube.apply(kube.path(constants.TASK_PLURAL, "typo"), task("typo", {"surprise": 1}))
 
     assert answer.code == 500
     assert ".spec.surprise: field not declared in schema" in answer.body["message"]

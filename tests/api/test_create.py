@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from tests.api.conftest import MakeTask
 from tests.api.objects import task, template
 from tests.kube import Answer, Kube
@@ -195,17 +195,17 @@ def test_name_allowed(kube: Kube, verb: str, name: str, make: Callable[[str], di
 
 
 def test_a_task_may_have_a_name_of_52(kube: Kube) -> None:
-    kube.create(kube.path(names.TASK_PLURAL), task("a" * 52)).done()
+    kube.create(kube.path(constants.TASK_PLURAL), task("a" * 52)).done()
 
 
 def test_a_name_can_be_generated(kube: Kube) -> None:
-    created = kube.create(kube.path(names.TASK_PLURAL), task("", generateName="model-training-")).done()
+    created = kube.create(kube.path(constants.TASK_PLURAL), task("", generateName="model-training-")).done()
 
     assert created["metadata"]["name"].startswith("model-training-")
 
 
 def test_a_put_creates_nothing(kube: Kube) -> None:
-    path = kube.path(names.TASK_PLURAL, "nobody")
+    path = kube.path(constants.TASK_PLURAL, "nobody")
 
     assert kube.request("PUT", path, task("nobody")).code == 404
 
@@ -223,7 +223,7 @@ def test_two_containers_of_one_name_are_refused(kube: Kube) -> None:
     twice = [{"name": "main", "image": "a:1"}, {"name": "main", "image": "b:1"}]
 
     answer = kube.create(
-        kube.path(names.TEMPLATE_PLURAL), template("twice", {"podTemplate": {"spec": {"containers": twice}}})
+        kube.path(constants.TEMPLATE_PLURAL), template("twice", {"podTemplate": {"spec": {"containers": twice}}})
     )
 
     assert answer.refusals == {'Duplicate value: {"name":"main"}': "spec.podTemplate.spec.containers[1]"}
@@ -275,7 +275,7 @@ def test_a_half_given_delivery_is_completed(a_template: MakeTask) -> None:
 def test_a_null_is_a_field_that_was_not_given(kube: Kube) -> None:
     nothing = dict.fromkeys(["parameters", "suspend", "cancelRequested", "idempotencyKey", "requester", "memory"])
 
-    created = kube.create(kube.path(names.TASK_PLURAL), task("nulls", nothing)).done()
+    created = kube.create(kube.path(constants.TASK_PLURAL), task("nulls", nothing)).done()
 
     assert created["spec"] == {
         "templateRef": {"name": "training"},
@@ -296,4 +296,4 @@ def test_the_pod_keeps_what_the_models_do_not_name(a_template: MakeTask) -> None
 
 
 def _plural(body: dict[str, Any]) -> str:
-    return names.TASK_PLURAL if body["kind"] == names.TASK_KIND else names.TEMPLATE_PLURAL
+    return constants.TASK_PLURAL if body["kind"] == constants.TASK_KIND else constants.TEMPLATE_PLURAL

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.conditions import Condition
 from longtask_api.longtask import Archive, Delivery, LongTask, LongTaskStatus, Phase
 from longtask_operator.leader_election import NotLeading, Term
@@ -56,7 +56,7 @@ class World:
 
     @property
     def path(self) -> str:
-        return self.kube.path(names.TASK_PLURAL, self.task.metadata.name)
+        return self.kube.path(constants.TASK_PLURAL, self.task.metadata.name)
 
     @property
     def jobs(self) -> str:
@@ -75,7 +75,7 @@ class World:
 
     def seen(self) -> dict[str, Any]:
         """What the leader's writes could have changed, by what it is."""
-        selector = f"{names.LABEL_TASK_UID}={self.task.metadata.uid}"
+        selector = f"{constants.LABEL_TASK_UID}={self.task.metadata.uid}"
         found: dict[str, Any] = {}
         for job in self.kube.get(self.jobs, labelSelector=selector).done()["items"]:
             if "deletionTimestamp" not in job["metadata"]:
@@ -184,7 +184,7 @@ def deleted(world: World) -> None:
 
 def made_again(world: World) -> None:
     deleted(world)
-    world.kube.create(world.kube.path(names.TASK_PLURAL), task(world.task.metadata.name)).done()
+    world.kube.create(world.kube.path(constants.TASK_PLURAL), task(world.task.metadata.name)).done()
 
 
 CHANGES: Final = {
@@ -232,7 +232,7 @@ async def given(
 
     async def make(write: str) -> World:
         cluster = operator(long_term())
-        made = fenced.create(fenced.path(names.TASK_PLURAL), task(f"fenced-{new_name()}")).done()
+        made = fenced.create(fenced.path(constants.TASK_PLURAL), task(f"fenced-{new_name()}")).done()
         manifest = job_manifest(made, suspend=write == "resume the Job")
         world = World(fenced, LongTask.from_api(made), manifest)
         if write == "create the Job":
@@ -399,8 +399,8 @@ def long_term() -> Term:
 
 def job_manifest(owner: dict[str, Any], *, suspend: bool) -> dict[str, Any]:
     name, uid = owner["metadata"]["name"], owner["metadata"]["uid"]
-    labels = {names.LABEL_TASK: name, names.LABEL_TASK_UID: uid}
-    reference = {"apiVersion": names.API_VERSION, "kind": names.TASK_KIND, "name": name, "uid": uid}
+    labels = {constants.LABEL_TASK: name, constants.LABEL_TASK_UID: uid}
+    reference = {"apiVersion": constants.API_VERSION, "kind": constants.TASK_KIND, "name": name, "uid": uid}
     pod = {
         "restartPolicy": "Never",
         "nodeSelector": {"api-test": "nowhere"},
@@ -410,7 +410,7 @@ def job_manifest(owner: dict[str, Any], *, suspend: bool) -> dict[str, Any]:
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": names.job_name(name, uid),
+            "name": constants.job_name(name, uid),
             "labels": labels,
             "ownerReferences": [{**reference, "controller": True, "blockOwnerDeletion": True}],
         },

@@ -11,7 +11,7 @@ import botocore.session
 import pytest
 from pydantic import ValidationError
 
-from longtask_api import memory, names
+from longtask_api import agentcore_ids, constants
 from longtask_api.longtask import LongTask
 from tests.api.conftest import MakeTask
 from tests.api.objects import EVENT, MEMORY, TOLD, task
@@ -39,7 +39,7 @@ GOOD: Final[dict[str, list[str]]] = {
         "system:serviceaccount:agents:researcher",
         "a:-:_:/",
         "a" * 255,
-        memory.actor_of("jane@example.com"),
+        agentcore_ids.actor_of("jane@example.com"),
     ],
     "sessionId": ["a", "7", "monday-1", "s_1-", "8f3c2a1b-2222-4333-8444-555555555555", "s" * 100],
 }
@@ -107,9 +107,9 @@ BAD: Final[dict[str, list[str]]] = {
     ],
 }
 SHAPES: Final = {
-    "memoryId": (memory.MEMORY_ID_PATTERN, memory.MAX_MEMORY_ID),
-    "actorId": (memory.ACTOR_ID_PATTERN, memory.MAX_ACTOR_ID),
-    "sessionId": (memory.SESSION_ID_PATTERN, memory.MAX_SESSION_ID),
+    "memoryId": (agentcore_ids.MEMORY_ID_PATTERN, agentcore_ids.MAX_MEMORY_ID),
+    "actorId": (agentcore_ids.ACTOR_ID_PATTERN, agentcore_ids.MAX_ACTOR_ID),
+    "sessionId": (agentcore_ids.SESSION_ID_PATTERN, agentcore_ids.MAX_SESSION_ID),
 }
 
 
@@ -140,9 +140,11 @@ def judged_by_the_model(field: str, value: str) -> bool:
 def test_an_id_that_the_service_has_is_taken(kube: Kube, new_name: Callable[[], str], field: str, value: str) -> None:
     assert judged_by_the_service(field, value)
     assert judged_by_the_model(field, value)
-    assert memory.fits(value, *SHAPES[field])
+    assert agentcore_ids.fits(value, *SHAPES[field])
 
-    created = kube.create(kube.path(names.TASK_PLURAL), task(new_name(), {"memory": MEMORY | {field: value}})).done()
+    created = kube.create(
+        kube.path(constants.TASK_PLURAL), task(new_name(), {"memory": MEMORY | {field: value}})
+    ).done()
 
     assert created["spec"]["memory"][field] == value
 
@@ -153,9 +155,9 @@ def test_an_id_that_the_service_has_not_is_refused(
 ) -> None:
     assert not judged_by_the_service(field, value)
     assert not judged_by_the_model(field, value)
-    assert not memory.fits(value, *SHAPES[field])
+    assert not agentcore_ids.fits(value, *SHAPES[field])
 
-    answer = kube.create(kube.path(names.TASK_PLURAL), task(new_name(), {"memory": MEMORY | {field: value}}))
+    answer = kube.create(kube.path(constants.TASK_PLURAL), task(new_name(), {"memory": MEMORY | {field: value}}))
 
     assert answer.code == 422, answer.body
     assert _refused(answer) == {f"spec.memory.{field}"}
@@ -165,7 +167,7 @@ def test_an_id_that_the_service_has_not_is_refused(
 def test_a_requester_has_the_same_ids(kube: Kube, new_name: Callable[[], str], field: str, value: str) -> None:
     requester = {"principal": "system:serviceaccount:agents:assistant", field: value}
 
-    answer = kube.create(kube.path(names.TASK_PLURAL), task(new_name(), {"requester": requester}))
+    answer = kube.create(kube.path(constants.TASK_PLURAL), task(new_name(), {"requester": requester}))
 
     assert _refused(answer) == {f"spec.requester.{field}"}
 
@@ -175,7 +177,7 @@ def test_an_arn_longer_than_any_is_refused_though_it_has_the_form(kube: Kube) ->
     long = f"arn:aws:bedrock-agentcore:{'x' * 142}:111122223333:memory/a-a1b2c3d4e5"
     assert judged_by_the_service("memoryId", long)
 
-    answer = kube.create(kube.path(names.TASK_PLURAL), task("long-arn", {"memory": MEMORY | {"memoryId": long}}))
+    answer = kube.create(kube.path(constants.TASK_PLURAL), task("long-arn", {"memory": MEMORY | {"memoryId": long}}))
 
     assert _refused(answer) == {"spec.memory.memoryId"}
     assert "Too long: may not be more than 200 bytes" in answer.refusals
@@ -185,7 +187,7 @@ def test_an_arn_longer_than_any_is_refused_though_it_has_the_form(kube: Kube) ->
 def test_a_session_is_named_by_all_three(kube: Kube, field: str) -> None:
     least = {key: value for key, value in MEMORY.items() if key != field}
 
-    answer = kube.create(kube.path(names.TASK_PLURAL), task("x", {"memory": least}))
+    answer = kube.create(kube.path(constants.TASK_PLURAL), task("x", {"memory": least}))
 
     assert answer.refusals.get("Required value") == f"spec.memory.{field}", answer.body
 
@@ -209,7 +211,7 @@ IDENTITIES: Final = [
     "a" * 257,
     "a" * 512,
     "longtask:jane-example-com:" + "0" * 32,
-    memory.actor_of("jane@example.com"),
+    agentcore_ids.actor_of("jane@example.com"),
     "|",
     "#",
     "\n",
@@ -219,27 +221,27 @@ IDENTITIES: Final = [
 
 @pytest.mark.parametrize("principal", IDENTITIES, ids=lambda principal: ascii(principal)[:60])
 def test_every_identity_has_an_actor_that_the_service_has(principal: str) -> None:
-    assert judged_by_the_service("actorId", memory.actor_of(principal))
-    assert memory.fits(memory.actor_of(principal), *SHAPES["actorId"])
+    assert judged_by_the_service("actorId", agentcore_ids.actor_of(principal))
+    assert agentcore_ids.fits(agentcore_ids.actor_of(principal), *SHAPES["actorId"])
 
 
 def test_no_two_identities_have_one_actor() -> None:
-    assert len({memory.actor_of(principal) for principal in IDENTITIES}) == len(IDENTITIES)
+    assert len({agentcore_ids.actor_of(principal) for principal in IDENTITIES}) == len(IDENTITIES)
 
 
 def test_an_identity_that_is_an_actor_id_is_its_own_actor() -> None:
-    assert memory.actor_of(IDENTITIES[0]) == IDENTITIES[0]
+    assert agentcore_ids.actor_of(IDENTITIES[0]) == IDENTITIES[0]
 
 
 def test_an_actor_is_what_the_published_rule_gives() -> None:
     """Whoever opens the memory derives it too, in any language."""
-    assert memory.actor_of("jane@example.com") == "longtask:jane-example-com:8c87b489ce35cf2e2f39f80e282cb2e8"
+    assert agentcore_ids.actor_of("jane@example.com") == "longtask:jane-example-com:8c87b489ce35cf2e2f39f80e282cb2e8"
 
 
 def test_the_record_of_a_task_has_a_session_that_the_service_has() -> None:
-    assert judged_by_the_service("sessionId", memory.archive_session("8f3c2a1b-2222-4333-8444-555555555555"))
-    assert judged_by_the_service("sessionId", memory.DEFAULT_SESSION_ID)
-    assert not memory.DEFAULT_SESSION_ID.startswith(memory.ARCHIVE_PREFIX)
+    assert judged_by_the_service("sessionId", agentcore_ids.archive_session("8f3c2a1b-2222-4333-8444-555555555555"))
+    assert judged_by_the_service("sessionId", agentcore_ids.DEFAULT_SESSION_ID)
+    assert not agentcore_ids.DEFAULT_SESSION_ID.startswith(agentcore_ids.ARCHIVE_PREFIX)
 
 
 def _events(count: int) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api import crd, names
+from longtask_api import constants, crd
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from tests.api.conftest import MakeTask
@@ -45,13 +45,13 @@ def test_a_stored_template_reads_as_the_model(a_template: MakeTask) -> None:
     ],
 )
 def test_tasks_are_selected_by_template_and_phase(shelf: Kube, selector: str, found: list[str]) -> None:
-    items = shelf.get(shelf.path(names.TASK_PLURAL), fieldSelector=selector).done()["items"]
+    items = shelf.get(shelf.path(constants.TASK_PLURAL), fieldSelector=selector).done()["items"]
 
     assert [item["metadata"]["name"] for item in items] == found
 
 
 def test_other_fields_cannot_be_selected_by(shelf: Kube) -> None:
-    answer = shelf.get(shelf.path(names.TASK_PLURAL), fieldSelector="spec.suspend=true")
+    answer = shelf.get(shelf.path(constants.TASK_PLURAL), fieldSelector="spec.suspend=true")
 
     assert answer.code == 400
 
@@ -61,7 +61,7 @@ def test_other_fields_cannot_be_selected_by(shelf: Kube) -> None:
     [("longtasks", "LongTask", "lt"), ("longtasktemplates", "LongTaskTemplate", "ltt")],
 )
 def test_discovery_tells_short_name_and_category(cluster: Kube, plural: str, kind: str, short: str) -> None:
-    resources = cluster.get(f"/apis/{names.API_VERSION}").done()["resources"]
+    resources = cluster.get(f"/apis/{constants.API_VERSION}").done()["resources"]
 
     (resource,) = [resource for resource in resources if resource["name"] == plural]
     assert (resource["kind"], resource["shortNames"], resource["categories"]) == (kind, [short], ["mcp"])
@@ -70,7 +70,7 @@ def test_discovery_tells_short_name_and_category(cluster: Kube, plural: str, kin
 
 
 def test_columns_of_tasks(shelf: Kube) -> None:
-    table = shelf.request("GET", shelf.path(names.TASK_PLURAL), accept=TABLE).done()
+    table = shelf.request("GET", shelf.path(constants.TASK_PLURAL), accept=TABLE).done()
 
     columns = [column["name"] for column in table["columnDefinitions"]]
     assert columns == ["Name", "Template", "Phase", "Progress", "Age", "Attempts", "Job", "Requester", "Message"]
@@ -84,7 +84,7 @@ def test_columns_of_tasks(shelf: Kube) -> None:
 
 
 def test_columns_of_templates(shelf: Kube) -> None:
-    table = shelf.request("GET", shelf.path(names.TEMPLATE_PLURAL), accept=TABLE).done()
+    table = shelf.request("GET", shelf.path(constants.TEMPLATE_PLURAL), accept=TABLE).done()
 
     columns = [column["name"] for column in table["columnDefinitions"]]
     assert columns == ["Name", "Title", "Ready", "Reason", "Age", "Message"]
@@ -176,8 +176,8 @@ def test_every_field_is_described_where_the_cluster_publishes_it(
     cluster: Kube, model: type[LongTask] | type[LongTaskTemplate], document: dict[str, Any]
 ) -> None:
     def published() -> Any:
-        schemas = cluster.get(f"/openapi/v3/apis/{names.API_VERSION}").done()["components"]["schemas"]
-        return schemas[f"dev.longtask.{names.VERSION}.{model.__name__}"]
+        schemas = cluster.get(f"/openapi/v3/apis/{constants.API_VERSION}").done()["components"]["schemas"]
+        return schemas[f"dev.longtask.{constants.VERSION}.{model.__name__}"]
 
     fields = dict(_fields(eventually(published, lambda schema: "properties" in schema)))
 
@@ -195,7 +195,7 @@ def shelf(new_namespace: Callable[[], Kube]) -> Kube:
         (task("new", {"templateRef": {"name": "other"}}), None),
         (template("model-training", {"title": "Model Training"}), NOT_READY),
     ]:
-        plural = names.TASK_PLURAL if wanted["kind"] == names.TASK_KIND else names.TEMPLATE_PLURAL
+        plural = constants.TASK_PLURAL if wanted["kind"] == constants.TASK_KIND else constants.TEMPLATE_PLURAL
         created = shelf.create(shelf.path(plural), wanted).done()
         if status is not None:
             path = shelf.path(plural, created["metadata"]["name"], "status")

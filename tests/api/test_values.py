@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from tests.api.conftest import MakeTask
 from tests.api.objects import SUCCEEDED, task
 from tests.api.writes import Change, Stored
@@ -18,12 +18,12 @@ from tests.kube import Kube
 
 
 def _posted(kube: Kube, name: str, value: Any) -> Any:
-    kube.create(kube.path(names.TASK_PLURAL), task(name, {"parameters": {"x": value}})).done()
-    return kube.get(kube.path(names.TASK_PLURAL, name)).done()["spec"]["parameters"]["x"]
+    kube.create(kube.path(constants.TASK_PLURAL), task(name, {"parameters": {"x": value}})).done()
+    return kube.get(kube.path(constants.TASK_PLURAL, name)).done()["spec"]["parameters"]["x"]
 
 
 def _applied(kube: Kube, name: str, value: Any) -> Any:
-    stored = Stored(kube, kube.path(names.TASK_PLURAL, name))
+    stored = Stored(kube, kube.path(constants.TASK_PLURAL, name))
     kube.apply(stored.path, task(name)).done()
     stored.write("server-side apply", Change("status", {"result": {"value": {"x": value}}})).done()
     return stored.read()["status"]["result"]["value"]["x"]
@@ -159,11 +159,11 @@ def test_a_mebibyte_of_parameters_is_stored(kube: Kube) -> None:
     """The API server's limit is no guard: longtask's own, 64 KiB, is the operator's and the MCP server's to hold."""
     body = task("mebibyte", {"parameters": {"x": "a" * 2**20}})
 
-    assert kube.create(kube.path(names.TASK_PLURAL), body).code == 201
+    assert kube.create(kube.path(constants.TASK_PLURAL), body).code == 201
 
 
 def test_two_mebibytes_are_refused(kube: Kube) -> None:
-    answer = kube.create(kube.path(names.TASK_PLURAL), task("large", {"parameters": {"x": "a" * 2**21}}))
+    answer = kube.create(kube.path(constants.TASK_PLURAL), task("large", {"parameters": {"x": "a" * 2**21}}))
 
     assert answer.code in (413, 500), answer.body
     assert re.search("too large|larger than max", answer.body["message"])

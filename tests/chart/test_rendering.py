@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from longtask_api import crd, names
+from longtask_api import constants, crd
 from longtask_mcp.settings import Settings as MCPSettings
 from longtask_operator.settings import Settings as OperatorSettings
 from tests.chart.conftest import CHART, Document, Run
@@ -313,7 +313,7 @@ def test_the_task_api_is_open_to_the_mcp_server_and_the_pods_of_tasks(render: Re
     assert mcp["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "mcp"
     assert tasks == {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "longtask-tasks"}},
-        "podSelector": {"matchLabels": {names.LABEL_MANAGED_BY: names.MANAGED_BY}},
+        "podSelector": {"matchLabels": {constants.LABEL_MANAGED_BY: constants.MANAGED_BY}},
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from longtask_api import names
+from longtask_api import constants
 from tests.chart.conftest import MCP, MEMORY, RESTORE, SYSTEM, TASKS, VALUES, Document, Run
 from tests.patience import PATIENCE
 
@@ -41,8 +41,8 @@ def told(memory_id: str) -> Document:
 
 def task(spec: Document, name: str = "chart-whose") -> Document:
     return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.TASK_KIND,
+        "apiVersion": constants.API_VERSION,
+        "kind": constants.TASK_KIND,
         "metadata": {"name": name},
         "spec": {"templateRef": {"name": "anything"}} | spec,
     }
@@ -65,7 +65,7 @@ def create(kubectl: Run, account: str, spec: Document, verb: str = "POST", names
     return kubectl(*command, stdin=yaml.safe_dump(task(spec))).stdout.strip()
 
 
-TAKEN: Final = f"longtask.{names.GROUP}/chart-whose"
+TAKEN: Final = f"longtask.{constants.GROUP}/chart-whose"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -181,7 +181,7 @@ def test_who_is_told_is_nobodys_to_change(
 def test_other_changes_of_a_task_that_names_them_go_through(
     kubectl: Run, stored: dict[str, str], spec: Document, account: str
 ) -> None:
-    assert change(kubectl, account, stored["told"], spec) == f"longtask.{names.GROUP}/{stored['told']}"
+    assert change(kubectl, account, stored["told"], spec) == f"longtask.{constants.GROUP}/{stored['told']}"
 
 
 def test_the_accounts_and_memories_under_test_are_those_of_the_values() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from longtask_api import names
+from longtask_api import constants
 from tests.chart.conftest import Document, Run
 from tests.kube import Kube
 from tests.patience import PATIENCE
@@ -32,12 +32,12 @@ def create(kubectl: Run, render: Callable[..., list[Document]], cluster: Kube) -
 
     def attempt(parameters: Any) -> str:
         task = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.TASK_KIND,
+            "apiVersion": constants.API_VERSION,
+            "kind": constants.TASK_KIND,
             "metadata": {"name": "large"},
             "spec": {"templateRef": {"name": "anything"}, "parameters": parameters},
         }
-        path = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.TASK_PLURAL}?dryRun=All"
+        path = f"/apis/{constants.API_VERSION}/namespaces/{NAMESPACE}/{constants.TASK_PLURAL}?dryRun=All"
         return kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(task)).stdout
 
     deadline = time.monotonic() + PATIENCE
@@ -61,7 +61,7 @@ def test_parameters_far_beyond_the_limit_are_refused(create: Callable[[Any], str
     "parameters",
     [
         {},
-        {"x": "y" * (names.MAX_PARAMETERS_BYTES - 9)},
+        {"x": "y" * (constants.MAX_PARAMETERS_BYTES - 9)},
         {"x": [[]] * 16_000},
         {"x": [None, True, 1.5, "é", {"a": []}] * 2000},
         {"x": "\0" * 10_000},

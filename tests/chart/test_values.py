@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from longtask_api import memory
+from longtask_api import agentcore_ids
 from tests.chart.conftest import CHART, KUBERNETES, SYSTEM, Run
 
 TEXT = (CHART / "values.yaml").read_text()
@@ -162,13 +162,13 @@ def test_memories_that_cannot_be_used_are_refused_in_a_sentence(helm: Run, setti
 
 @pytest.mark.parametrize(
     ("value", "pattern"),
-    [("memoryIds", memory.MEMORY_ID_PATTERN), ("defaultMemoryId", f"^$|{memory.MEMORY_ID_PATTERN}")],
+    [("memoryIds", agentcore_ids.MEMORY_ID_PATTERN), ("defaultMemoryId", f"^$|{agentcore_ids.MEMORY_ID_PATTERN}")],
 )
 def test_a_memory_is_named_as_tasks_name_it(value: str, pattern: str) -> None:
     schema = SCHEMA["properties"]["memory"]["properties"][value]
     schema = schema.get("items", schema)
     assert schema["pattern"] == pattern
-    assert schema["maxLength"] == memory.MAX_MEMORY_ID
+    assert schema["maxLength"] == agentcore_ids.MAX_MEMORY_ID
 
 
 def test_the_release_may_not_live_where_tasks_do(helm: Run) -> None:

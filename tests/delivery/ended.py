@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.base import rfc3339
 from tests.agentcore import MEMORY, AgentCoreMemory
 from tests.kube import Kube, eventually
@@ -24,16 +24,18 @@ class Ended:
 
     @property
     def status(self) -> dict[str, Any]:
-        status: dict[str, Any] = self.kube.get(self.kube.path(names.TASK_PLURAL, self.name)).done().get("status", {})
+        status: dict[str, Any] = (
+            self.kube.get(self.kube.path(constants.TASK_PLURAL, self.name)).done().get("status", {})
+        )
         return status
 
     @property
     def exists(self) -> bool:
-        return self.kube.get(self.kube.path(names.TASK_PLURAL, self.name)).code == 200
+        return self.kube.get(self.kube.path(constants.TASK_PLURAL, self.name)).code == 200
 
     def write(self, status: dict[str, Any]) -> None:
         """Put the fields into its status, as the operator would."""
-        path = f"{self.kube.path(names.TASK_PLURAL, self.name)}/status"
+        path = f"{self.kube.path(constants.TASK_PLURAL, self.name)}/status"
         self.kube.request("PATCH", path, {"status": status}, content="application/merge-patch+json").done()
 
     def ends(self, seconds_ago: float = 0, **status: Any) -> None:
@@ -98,8 +100,8 @@ def _made(kube: Kube, name: str, session: str, memory_id: str, ttl_seconds: int)
         "requester": {"principal": ACTOR},
         "memory": {"memoryId": memory_id, "actorId": ACTOR, "sessionId": session},
     }
-    body = {"apiVersion": names.API_VERSION, "kind": names.TASK_KIND, "metadata": {"name": name}, "spec": spec}
-    made = kube.create(kube.path(names.TASK_PLURAL), body).done()
+    body = {"apiVersion": constants.API_VERSION, "kind": constants.TASK_KIND, "metadata": {"name": name}, "spec": spec}
+    made = kube.create(kube.path(constants.TASK_PLURAL), body).done()
     return Ended(kube, name, made["metadata"]["uid"], session)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from longtask_api.names import AUDIENCE_REPORT, AUDIENCE_TASK_API
+from longtask_api.constants import AUDIENCE_REPORT, AUDIENCE_TASK_API
 from tests.agentcore import MEMORY, AgentCoreMemory
 from tests.delivery.ended import ACTOR, SNAPSHOT, end
 from tests.kube import Kube

@@ -14,8 +14,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 from longtask_api.longtask import Memory
 from longtask_mcp.contract import answers
-from longtask_mcp.contract.brief import MAX_CHARACTERS
-from longtask_mcp.contract.running import briefly
+from longtask_mcp.contract.progress_text import briefly
+from longtask_mcp.contract.resume_brief import MAX_CHARACTERS
 from tests.docs.pages import ROOT, blocks
 from tests.mcp.objects import NOW, ago, task
 from tests.mcp.replica import Replica, agent, running

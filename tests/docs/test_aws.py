@@ -17,7 +17,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_operator.agentcore import client
 from longtask_operator.agentcore.models import Session
 from longtask_operator.delivery import dispatcher
@@ -217,8 +217,8 @@ async def test_the_operator_uses_what_irsa_puts_into_its_pod(
 def test_who_is_on_call_sees_why_a_session_was_not_told(namespace: Kube) -> None:
     denied = condition("Delivered", "False", "AccessDenied", "not authorized; next call at 2026-03-01T10:22:05Z")
     status = TOLD | {"conditions": [denied], "delivery": TOLD["delivery"] | {"failures": 7}}
-    created = namespace.create(namespace.path(names.TASK_PLURAL), task("untold", {"memory": MEMORY})).done()
-    path = namespace.path(names.TASK_PLURAL, "untold", "status")
+    created = namespace.create(namespace.path(constants.TASK_PLURAL), task("untold", {"memory": MEMORY})).done()
+    path = namespace.path(constants.TASK_PLURAL, "untold", "status")
     namespace.request("PUT", path, created | {"status": status}).done()
     (block,) = [each for each in blocks("sh", "cluster", "docs/troubleshooting.md") if "Delivered" in each.text]
     commands = block.text.replace("longtask-tasks", namespace.namespace).replace("NAME", "untold")

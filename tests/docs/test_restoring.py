@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from tests.delivery.ended import ACTOR, condition
 from tests.docs.pages import blocks
 from tests.kube import Kube, eventually
@@ -65,7 +65,7 @@ def test_what_had_ended_is_restored_and_nothing_runs(tasks: Tasks, tmp_path: Pat
     run(BACKUP.text)
     [before] = json.loads((tmp_path / "longtasks.json").read_text())["items"]
     tasks.delete("done")
-    eventually(lambda: tasks.kube.get(tasks.kube.path(names.TASK_PLURAL, "done")).code, lambda code: code == 404)
+    eventually(lambda: tasks.kube.get(tasks.kube.path(constants.TASK_PLURAL, "done")).code, lambda code: code == 404)
 
     run(RESTORE.text)
 
@@ -80,5 +80,5 @@ def test_what_had_ended_is_restored_and_nothing_runs(tasks: Tasks, tmp_path: Pat
 
 
 def end(kube: Kube, name: str) -> None:
-    path = f"{kube.path(names.TASK_PLURAL, name)}/status"
+    path = f"{kube.path(constants.TASK_PLURAL, name)}/status"
     kube.request("PATCH", path, {"status": ENDED}, content="application/merge-patch+json").done()

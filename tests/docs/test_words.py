@@ -9,7 +9,7 @@ import prometheus_client
 import pytest
 import yaml
 
-from longtask_api import bounds, checking, longtask, names, reports, template
+from longtask_api import bounds, checking, constants, longtask, reports, template
 from longtask_mcp.metrics import Metrics
 from longtask_operator import metrics
 from longtask_operator.agentcore import error_classification
@@ -39,14 +39,14 @@ def limit(model: Any, field: str) -> int:
 @pytest.mark.parametrize(
     ("what", "value"),
     [
-        ("parameters, as JSON", f"{names.MAX_PARAMETERS_BYTES // KIB} KiB"),
-        ("a template", f"name {names.MAX_TEMPLATE_NAME} of"),
+        ("parameters, as JSON", f"{constants.MAX_PARAMETERS_BYTES // KIB} KiB"),
+        ("a template", f"name {constants.MAX_TEMPLATE_NAME} of"),
         ("a template", f"title {limit(template.LongTaskTemplateSpec, 'title')} characters"),
         ("a template", f"description {limit(template.LongTaskTemplateSpec, 'description'):,} characters"),
-        ("termination message", f"{names.MAX_RESULT_BYTES - 1:,} bytes"),
+        ("termination message", f"{constants.MAX_RESULT_BYTES - 1:,} bytes"),
         ("result in status", f"{reports.MAX_INLINE_RESULT // KIB} KiB"),
         ("result where there is", f"{results.MAX_CHECKED_RESULT // KIB // KIB} MiB"),
-        ("`parametersSchema`, `resultSchema`", f"{names.MAX_SCHEMA_BYTES // KIB} KiB"),
+        ("`parametersSchema`, `resultSchema`", f"{constants.MAX_SCHEMA_BYTES // KIB} KiB"),
         ("`parametersSchema`, `resultSchema`", f"{checking.MAX_PATTERNS} different patterns"),
         ("JSON that is looked into", f"{bounds.MAX_DEPTH} levels of lists and objects"),
         ("JSON that is looked into", f"{bounds.MAX_VALUES:,} values and names"),

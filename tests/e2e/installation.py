@@ -13,7 +13,7 @@ from typing import Any
 
 import boto3
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_runtime import kube
 from tests.agentcore import MEMORY
 from tests.e2e.programs import kubectl, run
@@ -191,7 +191,7 @@ async def _install(installation: Installation, bucket: S3Server | None) -> None:
     (await kubectl("wait", "-n", TASKS, "--for=condition=Ready", *ready, f"--timeout={PATIENCE}s")).done()
     world = World(installation.world.client, AGENTS)
     installation.tokens |= {account: await world.token(account) for account in (*CALLERS, SERVICE, OUTSIDER)}
-    wanted = {names.tool_name(name) for name in TEMPLATES}
+    wanted = {constants.tool_name(name) for name in TEMPLATES}
     for pod in await installation.all_ready("mcp"):
         async with installation.session("alice", pod=pod) as session:
 
@@ -265,7 +265,7 @@ def _variables(values: Mapping[str, str]) -> list[Document]:
 
 
 async def _remove_leftovers() -> None:
-    chosen = f"{names.LABEL_TEMPLATE} in ({','.join(TEMPLATES)})"
+    chosen = f"{constants.LABEL_TEMPLATE} in ({','.join(TEMPLATES)})"
     for command in (
         ("-n", TASKS, "longtasks", "-l", chosen),
         ("-n", TASKS, "longtasktemplates", *TEMPLATES),
@@ -290,4 +290,4 @@ def _document(api_version: str, kind: str, name: str, **metadata: str) -> Docume
 
 
 def _selector(labels: dict[str, str]) -> str:
-    return ",".join(f"{names.GROUP}/{key.replace('_', '-')}={value}" for key, value in labels.items())
+    return ",".join(f"{constants.GROUP}/{key.replace('_', '-')}={value}" for key, value in labels.items())

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 import longtask
-from longtask_api import names
+from longtask_api import constants
 from tests.e2e import works
 from tests.operator.tasks import container, template_spec
 
@@ -26,7 +26,12 @@ def work(pod: dict[str, Any] | None = None, main: dict[str, Any] | None = None, 
 
 def document(name: str, spec: dict[str, Any]) -> dict[str, Any]:
     """A LongTaskTemplate."""
-    return {"apiVersion": names.API_VERSION, "kind": names.TEMPLATE_KIND, "metadata": {"name": name}, "spec": spec}
+    return {
+        "apiVersion": constants.API_VERSION,
+        "kind": constants.TEMPLATE_KIND,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
 
 
 def through_sdk(task: longtask.Task[..., Any], **more: Any) -> dict[str, Any]:

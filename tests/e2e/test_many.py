@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from longtask_api import names
+from longtask_api import constants
 from tests.e2e.conftest import Session
 from tests.e2e.installation import Installation
 from tests.mcp.replica import Agent
@@ -37,7 +37,7 @@ async def test_a_hundred_tasks_at_once_all_end_each_with_one_job_and_one_pod(
     assert [reply.envelope.get("result") for reply in results] == list(range(COUNT))
     assert {reply.envelope["attempts"] for reply in results} == {1}
     for documents in (await installation.jobs(template="e2e-number"), await installation.pods(template="e2e-number")):
-        owners = Counter(each["metadata"]["labels"][names.LABEL_TASK_UID] for each in documents)
+        owners = Counter(each["metadata"]["labels"][constants.LABEL_TASK_UID] for each in documents)
         assert {task_id: owners[task_id] for task_id in started} == dict.fromkeys(started, 1)
 
 

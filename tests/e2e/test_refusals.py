@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from tests.e2e.conftest import Session
 from tests.e2e.following import FOR_LONG, in_phase
 from tests.e2e.installation import AGENTS, TASKS, Installation
@@ -27,7 +27,7 @@ BAD_CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
         "template: there is no template 'e2e-pyton'. Available: ",
     ),
     "an unknown tool": ("e2e_pyton", {"code": "pass"}, "There is no tool 'e2e_pyton' (any more). list_templates"),
-    "300 KiB of parameters": ("e2e_python", {"code": LARGE}, f"{names.MAX_PARAMETERS_BYTES} are allowed"),
+    "300 KiB of parameters": ("e2e_python", {"code": LARGE}, f"{constants.MAX_PARAMETERS_BYTES} are allowed"),
     "a template with ../": ("start_task", {"template": "../e2e-python"}, "template: there is no template '../e2e-py"),
     "a task id with ../": ("get_task_logs", {"task_id": "../../pods/x"}, "task not found: ../../pods/x. Ids are"),
 }
@@ -66,13 +66,13 @@ async def test_the_refusal_of_an_unknown_template_lists_those_that_there_are(as_
 
 BAD_OBJECTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "template without image": (
-        names.TEMPLATE_KIND,
+        constants.TEMPLATE_KIND,
         template_spec({"containers": [{"name": "main"}]}),
         "spec.podTemplate.spec.containers[0].image: Required value",
     ),
-    "task without template": (names.TASK_KIND, {}, "spec.templateRef: Required value"),
+    "task without template": (constants.TASK_KIND, {}, "spec.templateRef: Required value"),
     "task with an unknown field": (
-        names.TASK_KIND,
+        constants.TASK_KIND,
         {"templateRef": {"name": "e2e-number"}, "parametres": {}},
         'unknown field "spec.parametres"',
     ),
@@ -83,7 +83,7 @@ BAD_OBJECTS: dict[str, tuple[str, dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", BAD_OBJECTS)
 async def test_kubectl_refuses_a(name: str) -> None:
     kind, spec, told = BAD_OBJECTS[name]
-    document = {"apiVersion": names.API_VERSION, "kind": kind, "metadata": {"name": "e2e-bad"}, "spec": spec}
+    document = {"apiVersion": constants.API_VERSION, "kind": kind, "metadata": {"name": "e2e-bad"}, "spec": spec}
     ran = await kubectl("apply", "-n", TASKS, "-f", "-", stdin=json.dumps(document))
     assert ran.code != 0
     assert told in ran.text
@@ -94,7 +94,7 @@ async def test_kubectl_refuses_a(name: str) -> None:
 async def test_kubectl_refuses_a_task_whose_name_leaves_its_place() -> None:
     metadata = {"name": "../e2e-bad"}
     spec = {"templateRef": {"name": "e2e-number"}}
-    document = {"apiVersion": names.API_VERSION, "kind": names.TASK_KIND, "metadata": metadata, "spec": spec}
+    document = {"apiVersion": constants.API_VERSION, "kind": constants.TASK_KIND, "metadata": metadata, "spec": spec}
     ran = await kubectl("create", "-n", TASKS, "-f", "-", stdin=json.dumps(document))
     assert ran.code != 0
     assert 'metadata.name: Invalid value: "../e2e-bad"' in ran.text

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from longtask_api import names
+from longtask_api import constants
 
 
 class Runs:
@@ -24,7 +24,7 @@ class Runs:
     def _see(self, pod: dict[str, dict[str, object]]) -> None:
         labels = pod["metadata"].get("labels") or {}
         assert isinstance(labels, dict)
-        self.pods[labels[names.LABEL_TASK_UID]].add(str(pod["metadata"]["uid"]))
+        self.pods[labels[constants.LABEL_TASK_UID]].add(str(pod["metadata"]["uid"]))
 
 
 @contextlib.asynccontextmanager
@@ -32,7 +32,7 @@ async def counted(port: int, namespace: str) -> AsyncIterator[Runs]:
     """Watch the pods of the namespace through the door at `port`."""
     runs = Runs()
     started = asyncio.Event()
-    url = f"http://127.0.0.1:{port}/api/v1/namespaces/{namespace}/pods?labelSelector={names.LABEL_TASK_UID}"
+    url = f"http://127.0.0.1:{port}/api/v1/namespaces/{namespace}/pods?labelSelector={constants.LABEL_TASK_UID}"
 
     async def watch() -> None:
         timeout = aiohttp.ClientTimeout(total=None)

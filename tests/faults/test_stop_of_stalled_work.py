@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.base import rfc3339
 from tests.faults.proxy import Door, Moment
 from tests.faults.runs import Runs
@@ -56,5 +56,5 @@ async def test_a_stop_that_was_decided_is_carried_out_even_if_the_work_tells_som
 def tell(tasks: Tasks, name: str) -> None:
     """Store a heartbeat, as the task API does."""
     patch = [{"op": "add", "path": "/status/lastReportTime", "value": rfc3339(datetime.now(UTC))}]
-    path = f"{tasks.kube.path(names.TASK_PLURAL, name)}/status"
+    path = f"{tasks.kube.path(constants.TASK_PLURAL, name)}/status"
     tasks.kube.request("PATCH", path, patch, content="application/json-patch+json").done()

@@ -17,7 +17,7 @@ from typing import Any
 
 from kubernetes.config import new_client_from_config
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.longtask import LongTask, LongTaskSpec, TemplateRef
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.planning.build_job import build_job, take_snapshot
@@ -80,7 +80,7 @@ class Recorder:
     def _cell_of(self, kind: str, document: Mapping[str, Any]) -> str:
         if kind == "Event":
             return self._pods.get(document["involvedObject"]["uid"], "")
-        uid = str((document["metadata"].get("labels") or {}).get(names.LABEL_TASK_UID, ""))
+        uid = str((document["metadata"].get("labels") or {}).get(constants.LABEL_TASK_UID, ""))
         self._pods[document["metadata"]["uid"]] = uid
         return uid
 
@@ -148,7 +148,7 @@ def _go_through(recorder: Recorder, cell: Cell, uid: str, job: str, pods: str) -
         _until(lambda: _held(recorder, uid), "no pod is left")
 
 
-HELD = f"/metadata/annotations/{names.ANNOTATION_HELD.replace('/', '~1')}"
+HELD = f"/metadata/annotations/{constants.ANNOTATION_HELD.replace('/', '~1')}"
 """As a JSON pointer."""
 KINDS = (("/apis/batch/v1", "jobs"), ("/api/v1", "pods"))
 

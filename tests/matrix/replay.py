@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.longtask import LongTask, LongTaskSpec, LongTaskStatus, Phase, TemplateRef, TemplateSnapshot
 from longtask_operator.planning import lookups
 from longtask_operator.planning.actions import Plan
@@ -151,10 +151,10 @@ def _with_spec(task: LongTask, **spec: Any) -> LongTask:
 
 
 def _owned_job(document: Mapping[str, Any]) -> dict[str, Any]:
-    owner = {"kind": names.TASK_KIND, "uid": "cell", "controller": True}
+    owner = {"kind": constants.TASK_KIND, "uid": "cell", "controller": True}
     annotations = document["metadata"]["annotations"] | {
-        names.ANNOTATION_SNAPSHOT: SNAPSHOT.model_dump_json(exclude_none=True),
-        names.ANNOTATION_NOT_AFTER: document["metadata"]["creationTimestamp"],
+        constants.ANNOTATION_SNAPSHOT: SNAPSHOT.model_dump_json(exclude_none=True),
+        constants.ANNOTATION_NOT_AFTER: document["metadata"]["creationTimestamp"],
     }
     metadata = document["metadata"] | {"ownerReferences": [owner], "annotations": annotations}
     return {**document, "metadata": metadata}

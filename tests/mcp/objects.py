@@ -6,7 +6,7 @@ from typing import Any
 
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
-from longtask_mcp.contract import listing
+from longtask_mcp.contract import task_list
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.arguments import ListTasks
 from longtask_mcp.contract.own import OwnTasks
@@ -77,6 +77,6 @@ def template(name: str = "model-training", *, ready: bool = True, **spec: Any) -
     )
 
 
-def task_list(tasks: Iterable[LongTask], wanted: ListTasks, now: datetime) -> Answer:
+def task_page(tasks: Iterable[LongTask], wanted: ListTasks, now: datetime) -> Answer:
     """A page of the tasks of one caller."""
-    return listing.answer(listing.in_cluster(OwnTasks(tasks), wanted), wanted, now)
+    return task_list.answer(task_list.in_cluster(OwnTasks(tasks), wanted), wanted, now)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from longtask_api.longtask import Memory, Requester
-from longtask_api.tools import LABEL_REQUESTER, requester_label
+from longtask_api.mcp_names import LABEL_REQUESTER, requester_label
 from tests.mcp.replica import ERAS, Agent, Replica, agent, running
 from tests.mcp.test_identity import post
 from tests.mcp.world import World, eventually

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from longtask_api.longtask import LongTask
-from longtask_mcp.answering import Answering, Given
+from longtask_mcp.answer_task import Given, InputAnswers
 from longtask_mcp.contract.errors import AnswerRefused, KubernetesRefused
-from longtask_mcp.tasks import Tasks
+from longtask_mcp.task_client import TaskClient
 from longtask_runtime.validation import Validator
 from tests.mcp.replica import ERAS, Agent, Replica, agent
 from tests.mcp.world import NOW, World, eventually
@@ -278,11 +278,11 @@ def validator() -> Iterator[Validator]:
 
 
 @pytest.fixture
-def tasks(world: World) -> Tasks:
-    return Tasks(world.client, world.namespace)
+def tasks(world: World) -> TaskClient:
+    return TaskClient(world.client, world.namespace)
 
 
-async def made(world: World, tasks: Tasks, name: str, *asked: dict[str, Any]) -> LongTask:
+async def made(world: World, tasks: TaskClient, name: str, *asked: dict[str, Any]) -> LongTask:
     uid = await world.make_task(name)
     await world.set_status(uid, **WAITING, inputRequests=list(asked))
     task = await tasks.read(name)
@@ -291,11 +291,11 @@ async def made(world: World, tasks: Tasks, name: str, *asked: dict[str, Any]) ->
 
 
 async def test_an_answer_never_reaches_another_task_of_the_same_name(
-    world: World, tasks: Tasks, validator: Validator
+    world: World, tasks: TaskClient, validator: Validator
 ) -> None:
     old = await made(world, tasks, "answer-reborn", FREE)
     await world.delete(f"{world.tasks_path}/{old.metadata.name}")
-    answering = Answering(tasks, validator)
+    answering = InputAnswers(tasks, validator)
     assert await answering.answer(old, None, "x") is None
     reborn = await made(world, tasks, "answer-reborn", FREE)
     assert await answering.answer(old, None, "x") is None
@@ -305,7 +305,7 @@ async def test_an_answer_never_reaches_another_task_of_the_same_name(
 
 
 async def test_a_write_that_comes_in_between_does_not_lose_an_answer(
-    world: World, tasks: Tasks, validator: Validator, monkeypatch: pytest.MonkeyPatch
+    world: World, tasks: TaskClient, validator: Validator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = await made(world, tasks, "answer-between", FREE, FREE | {"id": "other"})
     really = tasks.respond
@@ -316,7 +316,7 @@ async def test_a_write_that_comes_in_between_does_not_lose_an_answer(
         return await really(current, question_id, answer)
 
     monkeypatch.setattr(tasks, "respond", late)
-    answer = await Answering(tasks, validator).answer(task, "free", "mine")
+    answer = await InputAnswers(tasks, validator).answer(task, "free", "mine")
     assert isinstance(answer, Given)
     assert {each.request_id: each.value for each in answer.task.spec.input_responses} == {
         "other": '"first"',
@@ -325,7 +325,7 @@ async def test_a_write_that_comes_in_between_does_not_lose_an_answer(
 
 
 async def test_the_refusal_of_the_api_server_is_told_in_the_end(
-    world: World, tasks: Tasks, validator: Validator, monkeypatch: pytest.MonkeyPatch
+    world: World, tasks: TaskClient, validator: Validator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = await made(world, tasks, "answer-refused", FREE)
     tried: list[str] = []
@@ -336,15 +336,15 @@ async def test_the_refusal_of_the_api_server_is_told_in_the_end(
 
     monkeypatch.setattr(tasks, "respond", refuse)
     with pytest.raises(KubernetesRefused):
-        await Answering(tasks, validator).answer(task, "free", "mine")
+        await InputAnswers(tasks, validator).answer(task, "free", "mine")
     assert len(tried) == 4
 
 
 async def test_a_pattern_that_would_backtrack_for_ever_decides_at_once(
-    world: World, tasks: Tasks, validator: Validator
+    world: World, tasks: TaskClient, validator: Validator
 ) -> None:
     slow = FREE | {"answerSchema": '{"pattern": "^(a+)+$"}'}
     task = await made(world, tasks, "answer-slow", slow)
     with pytest.raises(AnswerRefused, match=r'"a+!" does not match "\^\(a\+\)\+\$"'):
-        await Answering(tasks, validator).answer(task, None, "a" * 40 + "!")
+        await InputAnswers(tasks, validator).answer(task, None, "a" * 40 + "!")
     assert await given(world, task.metadata.uid) == {}

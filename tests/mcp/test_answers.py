@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api.names import ANNOTATION_TAKEN_BACK
+from longtask_api.constants import ANNOTATION_TAKEN_BACK
 from longtask_mcp.contract import answers
 from tests.mcp.objects import NOW, UID, ago, task
 

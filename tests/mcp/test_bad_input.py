@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from mcp import MCPError
 
-from longtask_api import names
+from longtask_api import constants
 from tests.mcp.replica import ERAS, Agent, Replica
 from tests.mcp.test_starting_once import raw_start
 from tests.mcp.world import World, eventually
@@ -53,7 +53,7 @@ def nested(levels: int) -> Any:
         ("model_training", {"model_name": "a\0b"}, "model_name"),
         ("model_training", {"model_name": "digits", "epochs": 10**400}, "epochs: is an integer beyond 63 bits"),
         ("model_training", {"model_name": nested(150)}, "model_name"),
-        ("model_training", {"model_name": LARGE}, f"{names.MAX_PARAMETERS_BYTES} are allowed"),
+        ("model_training", {"model_name": LARGE}, f"{constants.MAX_PARAMETERS_BYTES} are allowed"),
         ("model_training", {"model_name": "digits", "wait_seconds": 600}, "wait_seconds: must be at most 50, not 600"),
         ("start_task", {"template": "model-trainig"}, "template: there is no template 'model-trainig'. Available: "),
         ("start_task", {"template": "../model-training"}, "template: there is no template '../model-training'"),

@@ -9,9 +9,9 @@ from mcp import MCPError
 from mcp_types import TextResourceContents
 
 from longtask_api.longtask import LongTask
-from longtask_mcp.contract.brief import DATA_NOTE, MAX_CHARACTERS, brief
 from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.own import OwnTasks
+from longtask_mcp.contract.resume_brief import DATA_NOTE, MAX_CHARACTERS, brief
 from tests.mcp.objects import NOW, ago, task, uid
 from tests.mcp.replica import ERAS, Replica, agent
 from tests.mcp.world import World, eventually

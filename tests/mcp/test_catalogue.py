@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 from mcp_types import Tool
 
+from longtask_api.mcp_names import FIXED_TOOLS, RESERVED_ARGUMENTS
 from longtask_api.template import LongTaskTemplate
-from longtask_api.tools import FIXED_TOOLS, RESERVED_ARGUMENTS
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract import arguments, catalogue
+from longtask_mcp.contract import arguments, tool_definitions
 from longtask_mcp.contract.arguments import Reserved
 from longtask_mcp.contract.shown import ANY
 from longtask_mcp.published import Published
 from tests.mcp.objects import template
 from tests.mcp.schemas import BY_HAND, untyped
 
-RESERVED = catalogue.start_schema({"type": "object"})["properties"]
+RESERVED = tool_definitions.start_schema({"type": "object"})["properties"]
 
 
 def published(*templates: LongTaskTemplate) -> Published:
@@ -27,7 +27,7 @@ def published(*templates: LongTaskTemplate) -> Published:
 
 
 def test_the_fixed_tools_are_the_ones_that_templates_may_not_be_named_after() -> None:
-    assert {tool.name for tool in catalogue.FIXED} == FIXED_TOOLS
+    assert {tool.name for tool in tool_definitions.FIXED} == FIXED_TOOLS
 
 
 def test_the_reserved_arguments_are_the_ones_that_parameters_may_not_be_named_after() -> None:
@@ -45,7 +45,7 @@ def test_a_template_never_takes_the_place_of_a_fixed_tool() -> None:
 
 
 def test_the_tool_of_a_template_tells_what_the_author_wrote_and_what_a_start_gives() -> None:
-    tool = catalogue.template_tool(template(title="Model Training", description="Trains a model."))
+    tool = tool_definitions.template_tool(template(title="Model Training", description="Trains a model."))
     assert tool.title == "Model Training"
     assert tool.description is not None
     assert tool.description.startswith("Trains a model.\n\n")
@@ -53,7 +53,7 @@ def test_the_tool_of_a_template_tells_what_the_author_wrote_and_what_a_start_giv
 
 
 def test_annotations_say_which_tools_only_read() -> None:
-    reading = {tool.name for tool in catalogue.FIXED if tool.annotations and tool.annotations.read_only_hint}
+    reading = {tool.name for tool in tool_definitions.FIXED if tool.annotations and tool.annotations.read_only_hint}
     assert reading == FIXED_TOOLS - {"start_task", "cancel_task", "answer_task"}
 
 
@@ -61,7 +61,9 @@ def test_no_tool_has_an_output_schema_that_could_make_a_client_drop_the_answer()
     assert all(tool.output_schema is None for tool in published(template()).tools())
 
 
-@pytest.mark.parametrize("tool", [*catalogue.FIXED, catalogue.template_tool(template())], ids=lambda tool: tool.name)
+@pytest.mark.parametrize(
+    "tool", [*tool_definitions.FIXED, tool_definitions.template_tool(template())], ids=lambda tool: tool.name
+)
 def test_every_tool_fits_what_model_apis_accept(tool: Tool) -> None:
     schema = tool.input_schema
     assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", tool.name)
@@ -74,7 +76,7 @@ def test_every_tool_fits_what_model_apis_accept(tool: Tool) -> None:
 
 @pytest.mark.parametrize("schema", BY_HAND.values(), ids=BY_HAND)
 def test_every_schema_is_shown_in_single_types(schema: dict[str, Any]) -> None:
-    assert untyped(catalogue.start_schema(schema)) == []
+    assert untyped(tool_definitions.start_schema(schema)) == []
 
 
 def test_a_tool_is_made_once_for_each_version_of_its_template() -> None:
@@ -205,7 +207,7 @@ def test_a_template_that_cannot_be_shown_leaves_the_others_their_tools(caplog: p
 )
 def test_schemas_are_shown_flat_with_the_reserved_arguments(schema: dict[str, Any], shown: dict[str, Any]) -> None:
     expected = {"type": "object", **shown, "properties": {**shown["properties"], **RESERVED}}
-    assert catalogue.start_schema(schema) == expected
+    assert tool_definitions.start_schema(schema) == expected
 
 
 def _doubling(levels: int) -> dict[str, Any]:
@@ -233,7 +235,11 @@ def _nested(levels: int) -> dict[str, Any]:
     ids=["recursive", "missing", "remote", "not a schema", "explodes", "deep"],
 )
 def test_a_schema_that_cannot_be_written_out_is_shown_open(schema: dict[str, Any]) -> None:
-    assert catalogue.start_schema(schema) == {"type": "object", "additionalProperties": True, "properties": RESERVED}
+    assert tool_definitions.start_schema(schema) == {
+        "type": "object",
+        "additionalProperties": True,
+        "properties": RESERVED,
+    }
 
 
 @pytest.mark.parametrize(
@@ -243,9 +249,4 @@ def test_a_schema_that_cannot_be_written_out_is_shown_open(schema: dict[str, Any
 def test_a_template_that_is_not_ready_says_why(ready: bool, generation: int, reason: str) -> None:
     made = template(ready=ready)
     changed = made.model_copy(update={"metadata": made.metadata.model_copy(update={"generation": generation})})
-    assert reason in catalogue.not_ready_reason(changed)
-
-
-def test_no_template_waits_for_the_schema_of_what_all_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(arguments, "schema")
-    assert catalogue.template_tool(template()).input_schema["properties"].keys() >= RESERVED.keys()
+    assert reason in tool_definitions.not_ready_reason(changed)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from longtask_api.tools import FIXED_TOOLS, LABEL_REQUESTER, requester_label
-from longtask_mcp.contract.catalogue import FIXED
+from longtask_api.mcp_names import FIXED_TOOLS, LABEL_REQUESTER, requester_label
+from longtask_mcp.contract.tool_definitions import FIXED
 from tests.mcp.replica import ERAS, Agent, Replica, agent
 from tests.mcp.world import NOW, World, eventually
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
-from longtask_api.tools import FIXED_TOOLS
+from longtask_api import constants
+from longtask_api.mcp_names import FIXED_TOOLS
 from tests.mcp.replica import ROOT, Replica, running
 from tests.mcp.schemas import BY_HAND
 from tests.mcp.world import NOW, World, eventually, new_world
@@ -95,7 +95,9 @@ async def test_a_framework_loads_every_tool_and_lives_a_task_from_start_to_resul
 ) -> None:
     world, replica, token = apart
     async with loaded(name, replica, token) as framework:
-        assert set(framework.tools) == FIXED_TOOLS | {names.tool_name(each) for each in (*TEMPLATES, "model-training")}
+        assert set(framework.tools) == FIXED_TOOLS | {
+            constants.tool_name(each) for each in (*TEMPLATES, "model-training")
+        }
         started = await framework.call("model_training", epochs=3, idempotency_key=name)
         assert "has been initiated" in started or '"status": "started"' in started
         [task] = await world.tasks(name)

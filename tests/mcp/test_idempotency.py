@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
-from longtask_api.names import ANNOTATION_TAKEN_BACK
+from longtask_api import constants
+from longtask_api.constants import ANNOTATION_TAKEN_BACK
 from longtask_mcp.contract.callers import Caller
-from longtask_mcp.contract.facts import age
 from longtask_mcp.contract.idempotency import ALPHABET, SUFFIX_LENGTH, Relation, Start
 from longtask_mcp.contract.known import canonical
+from longtask_mcp.contract.task_status import age
 from tests.mcp.objects import NOW, ago, task
 
 KEYED = Start(Caller("alice"), "model-training", {"epochs": 10}, "nightly")
@@ -127,7 +127,9 @@ def test_names_differ_by_caller_session_template_key_parameters_and_number() -> 
 
 
 def test_the_longest_template_name_makes_a_name_that_fits() -> None:
-    assert len(Start(Caller("a"), "t" * names.MAX_TEMPLATE_NAME, {}, None).task_name(10**6)) <= names.MAX_TASK_NAME
+    assert (
+        len(Start(Caller("a"), "t" * constants.MAX_TEMPLATE_NAME, {}, None).task_name(10**6)) <= constants.MAX_TASK_NAME
+    )
 
 
 @pytest.mark.parametrize(

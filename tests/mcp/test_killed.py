@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from tests.faults.proxy import Door, Moment, open_door
 from tests.mcp.conftest import TRAINING
 from tests.mcp.replica import Replica, Reply, agent, running
 from tests.mcp.world import World, new_world
 
-CREATE = ("POST", rf"/{names.TASK_PLURAL}(\?|$)")
-TAKE_BACK = ("PATCH", rf"/{names.TASK_PLURAL}/")
+CREATE = ("POST", rf"/{constants.TASK_PLURAL}(\?|$)")
+TAKE_BACK = ("PATCH", rf"/{constants.TASK_PLURAL}/")
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api.names import ANNOTATION_TAKEN_BACK
+from longtask_api.constants import ANNOTATION_TAKEN_BACK
 from longtask_mcp.contract import answers, results
 from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.idempotency import Relation, Start

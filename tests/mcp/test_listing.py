@@ -5,8 +5,8 @@ import pytest
 from longtask_api.longtask import LongTask
 from longtask_mcp.contract.arguments import ListTasks
 from longtask_mcp.contract.errors import BadArguments
-from longtask_mcp.contract.listing import template_list
-from tests.mcp.objects import NOW, ago, task, task_list, template, uid
+from longtask_mcp.contract.task_list import template_list
+from tests.mcp.objects import NOW, ago, task, task_page, template, uid
 
 RUNNING = {"phase": "Running"}
 FAILED = {"phase": "Failed", "failure": {"reason": "OOMKilled", "message": "x"}}
@@ -28,15 +28,15 @@ def test_newest_first_on_short_lines() -> None:
         task(uid=uid(1), creationTimestamp=ago(hours=3), status=FAILED),
         task(uid=uid(2), creationTimestamp=ago(minutes=5), status=RUNNING),
     ]
-    assert task_list(listed, ListTasks(), NOW).text.splitlines() == [
+    assert task_page(listed, ListTasks(), NOW).text.splitlines() == [
         f"{uid(2)} model-training: running; created 5 min ago",
         f"{uid(1)} model-training: failed: OOMKilled; created 3 h ago",
     ]
 
 
 def test_nothing_to_show_is_said() -> None:
-    assert task_list([], ListTasks(), NOW).text == "You have no tasks."
-    assert task_list(tasks(1), ListTasks(status="failed"), NOW).text == "You have no tasks like that."
+    assert task_page([], ListTasks(), NOW).text == "You have no tasks."
+    assert task_page(tasks(1), ListTasks(status="failed"), NOW).text == "You have no tasks like that."
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_filters(wanted: ListTasks, numbers: list[int]) -> None:
         task(uid=uid(2), creationTimestamp=ago(minutes=2), status=FAILED),
         task({"templateRef": {"name": "other"}}, uid=uid(3), creationTimestamp=ago(minutes=1), status=RUNNING),
     ]
-    assert shown(task_list(listed, wanted, NOW).envelope) == [uid(number) for number in numbers]
+    assert shown(task_page(listed, wanted, NOW).envelope) == [uid(number) for number in numbers]
 
 
 def test_following_the_cursor_shows_every_task_once() -> None:
     cursor, seen, rounds = None, list[str](), 0
     while rounds == 0 or cursor:
-        answer = task_list(tasks(25), ListTasks(limit=7, cursor=cursor), NOW)
+        answer = task_page(tasks(25), ListTasks(limit=7, cursor=cursor), NOW)
         seen += shown(answer.envelope)
         cursor, rounds = answer.envelope.get("cursor"), rounds + 1
     assert rounds == 4
@@ -68,7 +68,7 @@ def test_following_the_cursor_shows_every_task_once() -> None:
 
 
 def test_the_last_line_says_how_many_more_there_are() -> None:
-    answer = task_list(tasks(25), ListTasks(), NOW)
+    answer = task_page(tasks(25), ListTasks(), NOW)
     assert len(shown(answer.envelope)) == 20
     assert answer.text.splitlines()[-1].startswith("5 more: call list_tasks with cursor=")
     assert answer.envelope["more"] == 5
@@ -77,10 +77,10 @@ def test_the_last_line_says_how_many_more_there_are() -> None:
 @pytest.mark.parametrize("cursor", ["x", "1.2.x", "99999999999999999999.x"])
 def test_a_cursor_of_ones_own_making_is_an_error(cursor: str) -> None:
     if cursor == "1.2.x":
-        assert shown(task_list(tasks(3), ListTasks(cursor=cursor), NOW).envelope) == []
+        assert shown(task_page(tasks(3), ListTasks(cursor=cursor), NOW).envelope) == []
         return
     with pytest.raises(BadArguments, match="cursor: not one that list_tasks gave"):
-        task_list(tasks(3), ListTasks(cursor=cursor), NOW)
+        task_page(tasks(3), ListTasks(cursor=cursor), NOW)
 
 
 def test_templates_are_told_with_all_one_needs_to_start_them() -> None:

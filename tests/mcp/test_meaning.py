@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from longtask_api.parameters import complete
-from longtask_mcp.contract.catalogue import start_schema
 from longtask_mcp.contract.meaning import meant
+from longtask_mcp.contract.tool_definitions import start_schema
 
 SCHEMA = start_schema(
     {

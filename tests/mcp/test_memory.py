@@ -6,7 +6,7 @@ import pytest
 
 from longtask_mcp.contract import answers, results
 from longtask_mcp.contract.arguments import ListTasks
-from tests.mcp.objects import NOW, UID, ago, task, task_list, uid
+from tests.mcp.objects import NOW, UID, ago, task, task_page, uid
 
 MEMORY = {"memoryId": "team-0123456789", "actorId": "user-1", "sessionId": "conv-1"}
 SPEC = {"requester": {"principal": "alice", "actorId": "user-1", "sessionId": "conv-1"}, "memory": MEMORY}
@@ -80,7 +80,7 @@ def test_status_and_results_say_whether_the_session_knows(
     [({}, "at_end"), (SUCCEEDED, "being_written"), (WRITTEN, "written"), (REFUSED, "not_written")],
 )
 def test_a_list_says_whether_the_session_knows(status: dict[str, Any], state: str) -> None:
-    [entry, other] = task_list([task(SPEC, status, uid=uid(2)), task(status=status)], ListTasks(), NOW).envelope[
+    [entry, other] = task_page([task(SPEC, status, uid=uid(2)), task(status=status)], ListTasks(), NOW).envelope[
         "tasks"
     ]
     assert entry["memory_state"] == state

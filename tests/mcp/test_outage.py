@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from tests.faults.proxy import open_door
 from tests.mcp.line import Line
 from tests.mcp.replica import Agent, agent, running
@@ -79,7 +79,7 @@ async def test_a_server_that_has_not_listed_yet_says_so_instead_of_that_there_is
         AsyncExitStack() as stack,
         httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False) as http,
     ):
-        door.trap("GET", rf"/{names.TASK_PLURAL}\?", "before", hold)
+        door.trap("GET", rf"/{constants.TASK_PLURAL}\?", "before", hold)
         server = running(Path(door.kubeconfig(tmp_path / "kubeconfig")), world.namespace, tmp_path, port=str(port))
         starting = asyncio.create_task(stack.enter_async_context(server))
 

@@ -9,7 +9,7 @@ from longtask_api.longtask import LongTask
 from longtask_mcp.contract import answers, questions, results
 from longtask_mcp.contract.arguments import ListTasks
 from longtask_mcp.contract.errors import AnswerRefused, BadArguments
-from tests.mcp.objects import NOW, UID, ago, task, task_list
+from tests.mcp.objects import NOW, UID, ago, task, task_page
 
 SCHEMA = {"type": "boolean"}
 DEPLOY = {
@@ -138,7 +138,7 @@ def test_a_question_of_broken_text_does_not_break_the_answer(text: str) -> None:
 
 def test_lists_show_the_question_in_short() -> None:
     long = REGION | {"message": "Which? " * 100}
-    answer = task_list([asking(long)], ListTasks(), NOW)
+    answer = task_page([asking(long)], ListTasks(), NOW)
     [line] = answer.text.splitlines()
     assert "running, waiting for input: Which? Which? " in line
     assert "... (700 characters); created 60 min ago" in line
@@ -147,7 +147,7 @@ def test_lists_show_the_question_in_short() -> None:
     assert shown["id"] == "region"
     assert shown["message"].endswith("... (700 characters)")
     assert len(shown["message"]) < 250
-    assert "questions" not in task_list([task()], ListTasks(), NOW).envelope["tasks"][0]
+    assert "questions" not in task_page([task()], ListTasks(), NOW).envelope["tasks"][0]
 
 
 def many(count: int, characters: int) -> LongTask:
@@ -158,7 +158,7 @@ def many(count: int, characters: int) -> LongTask:
 
 
 def test_a_list_is_short_however_much_is_asked() -> None:
-    [entry] = task_list([many(32, 4000)], ListTasks(), NOW).envelope["tasks"]
+    [entry] = task_page([many(32, 4000)], ListTasks(), NOW).envelope["tasks"]
     assert [each["id"] for each in entry["questions"]] == ["q0", "q1", "q2"]
     assert entry["more_questions"] == 29
     assert len(json.dumps(entry)) < 2000

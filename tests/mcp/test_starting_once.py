@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from longtask_api.names import ANNOTATION_TAKEN_BACK
+from longtask_api.constants import ANNOTATION_TAKEN_BACK
 from longtask_runtime import kube
 from tests.mcp.line import Line
 from tests.mcp.replica import ERAS, Agent, Replica, Reply, agent, running

@@ -6,26 +6,26 @@ import time
 import pytest
 
 from longtask_api.longtask import LongTask
-from longtask_api.tools import LABEL_REQUESTER, requester_label
-from longtask_mcp import tasks as tasks_module
+from longtask_api.mcp_names import LABEL_REQUESTER, requester_label
+from longtask_mcp import task_client as tasks_module
 from longtask_mcp.contract.callers import Caller, Owner
 from longtask_mcp.contract.errors import KubernetesRefused
 from longtask_mcp.contract.idempotency import Start
-from longtask_mcp.starting import document
-from longtask_mcp.tasks import AlreadyExists, Tasks
+from longtask_mcp.start_task import document
+from longtask_mcp.task_client import AlreadyExists, TaskClient
 from longtask_runtime import reflector
 from tests.mcp.objects import uid
 from tests.mcp.world import World
 
 
 @pytest.fixture
-def blind(world: World) -> Tasks:
+def blind(world: World) -> TaskClient:
     """Tasks whose cache no watch fills."""
-    return Tasks(world.client, world.namespace)
+    return TaskClient(world.client, world.namespace)
 
 
 @pytest.fixture
-def lists(blind: Tasks, monkeypatch: pytest.MonkeyPatch) -> list[Owner]:
+def lists(blind: TaskClient, monkeypatch: pytest.MonkeyPatch) -> list[Owner]:
     """The callers whose tasks were listed."""
     listed: list[Owner] = []
     really = blind._list
@@ -43,7 +43,7 @@ async def started(world: World, key: str, principal: str = "carol", actor_id: st
     return LongTask.from_api(await world.post(world.tasks_path, document(start, start.task_name(0))))
 
 
-async def test_a_task_that_the_cache_does_not_have_is_found_at_the_api_server(world: World, blind: Tasks) -> None:
+async def test_a_task_that_the_cache_does_not_have_is_found_at_the_api_server(world: World, blind: TaskClient) -> None:
     task = await started(world, "find")
     found = await blind.find(Owner("carol"), task.metadata.uid)
     assert found is not None
@@ -52,7 +52,7 @@ async def test_a_task_that_the_cache_does_not_have_is_found_at_the_api_server(wo
     assert await blind.whole(found) == found
 
 
-async def test_an_actor_s_task_is_found_for_this_actor_alone(world: World, blind: Tasks) -> None:
+async def test_an_actor_s_task_is_found_for_this_actor_alone(world: World, blind: TaskClient) -> None:
     task = await started(world, "actor", "carol", "user-1")
     assert await blind.find(Owner("carol"), task.metadata.uid) is None
     assert await blind.find(Owner("carol", "user-2"), task.metadata.uid) is None
@@ -61,14 +61,14 @@ async def test_an_actor_s_task_is_found_for_this_actor_alone(world: World, blind
     assert found.metadata.uid == task.metadata.uid
 
 
-async def test_what_is_known_to_be_gone_costs_no_list(world: World, blind: Tasks, lists: list[Owner]) -> None:
+async def test_what_is_known_to_be_gone_costs_no_list(world: World, blind: TaskClient, lists: list[Owner]) -> None:
     blind.cache.remove(uid(7))
     assert await blind.find(Owner("carol"), uid(7)) is None
     assert lists == []
 
 
 async def test_callers_that_asked_long_ago_are_forgotten(
-    blind: Tasks, lists: list[Owner], monkeypatch: pytest.MonkeyPatch
+    blind: TaskClient, lists: list[Owner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tasks_module, "REMEMBERED_LOOKS", 3)
     monkeypatch.setattr(tasks_module, "LOOK_AGAIN_SECONDS", 0.0)
@@ -78,13 +78,13 @@ async def test_callers_that_asked_long_ago_are_forgotten(
     assert len(blind._looks) <= 3
 
 
-async def test_the_tasks_of_others_are_not_found_and_not_even_read(world: World, blind: Tasks) -> None:
+async def test_the_tasks_of_others_are_not_found_and_not_even_read(world: World, blind: TaskClient) -> None:
     task = await started(world, "foreign")
     assert await blind.find(Owner("dave"), task.metadata.uid) is None
     assert blind.cache.get(task.metadata.uid) is None
 
 
-async def test_a_long_list_is_read_to_its_end(world: World, blind: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_list_is_read_to_its_end(world: World, blind: TaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reflector, "FIRST_PAGE", 2)
     monkeypatch.setattr(reflector, "LARGEST_PAGE", 2)
     made = [await started(world, f"many-{number}", "erin") for number in range(5)]
@@ -92,7 +92,7 @@ async def test_a_long_list_is_read_to_its_end(world: World, blind: Tasks, monkey
     assert {task.metadata.uid for task in blind.own(Owner("erin"))} == {task.metadata.uid for task in made}
 
 
-async def test_guessing_ids_costs_one_list_a_second(world: World, blind: Tasks, lists: list[Owner]) -> None:
+async def test_guessing_ids_costs_one_list_a_second(world: World, blind: TaskClient, lists: list[Owner]) -> None:
     began = time.monotonic()
     found = await asyncio.gather(*(blind.find(Owner("carol"), uid(number)) for number in range(50)))
     found += [await blind.find(Owner("carol"), uid(99))]
@@ -100,13 +100,13 @@ async def test_guessing_ids_costs_one_list_a_second(world: World, blind: Tasks, 
     assert len(lists) <= 1 + (time.monotonic() - began) / tasks_module.LOOK_AGAIN_SECONDS
 
 
-async def test_what_is_no_id_costs_nothing(blind: Tasks, lists: list[Owner]) -> None:
+async def test_what_is_no_id_costs_nothing(blind: TaskClient, lists: list[Owner]) -> None:
     for guess in ("model-training-7x2k9", "../longtasks", "", "8F3C0000-0000-4000-8000-000000000001"):
         assert await blind.find(Owner("carol"), guess) is None
     assert lists == []
 
 
-async def test_one_caller_s_guesses_do_not_delay_another(world: World, blind: Tasks) -> None:
+async def test_one_caller_s_guesses_do_not_delay_another(world: World, blind: TaskClient) -> None:
     task = await started(world, "undelayed", "frank")
     await blind.find(Owner("carol"), uid(1))
     guessing = asyncio.create_task(blind.find(Owner("carol"), uid(2)))
@@ -117,7 +117,7 @@ async def test_one_caller_s_guesses_do_not_delay_another(world: World, blind: Ta
     await guessing
 
 
-async def test_a_second_create_of_a_name_is_told_apart(world: World, blind: Tasks) -> None:
+async def test_a_second_create_of_a_name_is_told_apart(world: World, blind: TaskClient) -> None:
     task = await started(world, "twice")
     start = Start(Caller("carol"), "model-training", {"model_name": "digits"}, "twice")
     with pytest.raises(AlreadyExists):
@@ -126,7 +126,7 @@ async def test_a_second_create_of_a_name_is_told_apart(world: World, blind: Task
     assert await blind.read("nobody-has-this-name") is None
 
 
-async def test_a_cancel_never_reaches_another_task_of_the_same_name(world: World, blind: Tasks) -> None:
+async def test_a_cancel_never_reaches_another_task_of_the_same_name(world: World, blind: TaskClient) -> None:
     old = await started(world, "reborn")
     blind.cache.put(old)
     await world.delete(f"{world.tasks_path}/{old.metadata.name}")

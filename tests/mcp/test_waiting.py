@@ -6,7 +6,7 @@ import pytest
 
 from longtask_api.longtask import LongTask
 from longtask_mcp.cache import Cache
-from longtask_mcp.waiting import Series, Waiting
+from longtask_mcp.wait_task import Series, TaskWaiter
 from tests.mcp.objects import UID, ago, task
 
 Told = list[tuple[float, float | None, str]]
@@ -48,7 +48,7 @@ async def test_a_wait_tells_every_change_and_ends_with_the_task(cache: Cache[Lon
         told.append((value, total, message))
         cache.put(next(updates))
 
-    waited = await Waiting(cache, asyncio.Event()).until_news("call", at(1), 30, report)
+    waited = await TaskWaiter(cache, asyncio.Event()).until_news("call", at(1), 30, report)
     assert waited.task == at(3, "Succeeded")
     assert not waited.interrupted
     assert [message for _, _, message in told] == [f"task ID {UID}: running", "running 50%"]
@@ -56,7 +56,7 @@ async def test_a_wait_tells_every_change_and_ends_with_the_task(cache: Cache[Lon
 
 async def test_a_wait_that_is_over_gives_the_task_as_it_is(cache: Cache[LongTask]) -> None:
     cache.put(at(1))
-    waited = await Waiting(cache, asyncio.Event()).until_news("call", at(1), 0, _silent)
+    waited = await TaskWaiter(cache, asyncio.Event()).until_news("call", at(1), 0, _silent)
     assert waited.task == at(1)
     assert not waited.interrupted
 
@@ -79,7 +79,7 @@ async def test_a_question_ends_the_wait_when_it_is_asked(
     async def report(*_: object) -> None:
         cache.put(next(coming))
 
-    assert (await Waiting(cache, asyncio.Event()).until_news("call", before, 30, report)).task == end
+    assert (await TaskWaiter(cache, asyncio.Event()).until_news("call", before, 30, report)).task == end
 
 
 async def test_a_stopping_server_ends_its_waits(cache: Cache[LongTask]) -> None:
@@ -90,7 +90,7 @@ async def test_a_stopping_server_ends_its_waits(cache: Cache[LongTask]) -> None:
         stopping.set()
         asyncio.get_running_loop().call_soon(cache.wake)
 
-    waited = await asyncio.wait_for(Waiting(cache, stopping).until_news("call", at(1), 30, stop), 60)
+    waited = await asyncio.wait_for(TaskWaiter(cache, stopping).until_news("call", at(1), 30, stop), 60)
     assert waited.interrupted
     assert waited.task == at(1)
 
@@ -101,7 +101,7 @@ async def test_a_task_that_is_deleted_ends_the_wait(cache: Cache[LongTask]) -> N
     async def delete(*_: object) -> None:
         cache.remove(UID)
 
-    waited = await asyncio.wait_for(Waiting(cache, asyncio.Event()).until_news("call", at(1), 30, delete), 60)
+    waited = await asyncio.wait_for(TaskWaiter(cache, asyncio.Event()).until_news("call", at(1), 30, delete), 60)
     assert waited.task is None
 
 
@@ -111,7 +111,7 @@ async def _silent(*_: object) -> None:
 
 async def test_a_wait_that_is_given_up_ends_and_no_other_one(cache: Cache[LongTask]) -> None:
     cache.put(at(1))
-    waiting = Waiting(cache, asyncio.Event())
+    waiting = TaskWaiter(cache, asyncio.Event())
     given_up, other = (asyncio.create_task(waiting.until_news(call, at(1), 30, _silent)) for call in ("one", "two"))
     await asyncio.sleep(0)
     waiting.give_up("three")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from kubernetes.aio.client import ApiClient
 
-from longtask_api import crd, names
+from longtask_api import constants, crd
 from longtask_api.longtask import LongTask
 from longtask_runtime import kube
 from tests import kubeconfigs
@@ -21,17 +21,17 @@ V = TypeVar("V")
 NOW = "2026-11-22T10:00:00Z"
 SERVER_RULES = [
     {
-        "apiGroups": [names.GROUP],
-        "resources": [names.TASK_PLURAL],
+        "apiGroups": [constants.GROUP],
+        "resources": [constants.TASK_PLURAL],
         "verbs": ["get", "list", "watch", "create", "patch"],
     },
-    {"apiGroups": [names.GROUP], "resources": [names.TEMPLATE_PLURAL], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [constants.GROUP], "resources": [constants.TEMPLATE_PLURAL], "verbs": ["get", "list", "watch"]},
 ]
 REVIEW_RULES = [
     {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
     {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
 ]
-AGENT_RULES = [{"apiGroups": [names.GROUP], "resources": [names.TASK_PLURAL], "verbs": ["create"]}]
+AGENT_RULES = [{"apiGroups": [constants.GROUP], "resources": [constants.TASK_PLURAL], "verbs": ["create"]}]
 
 
 async def eventually(look: Callable[[], Awaitable[V]], what: str, seconds: float = PATIENCE) -> V:
@@ -56,11 +56,11 @@ class World:
 
     @property
     def tasks_path(self) -> str:
-        return f"/apis/{names.API_VERSION}/namespaces/{self.namespace}/{names.TASK_PLURAL}"
+        return f"/apis/{constants.API_VERSION}/namespaces/{self.namespace}/{constants.TASK_PLURAL}"
 
     @property
     def templates_path(self) -> str:
-        return f"/apis/{names.API_VERSION}/namespaces/{self.namespace}/{names.TEMPLATE_PLURAL}"
+        return f"/apis/{constants.API_VERSION}/namespaces/{self.namespace}/{constants.TEMPLATE_PLURAL}"
 
     async def get(self, path: str) -> Any:
         return await kube.request(self.client, "GET", path)
@@ -82,8 +82,8 @@ class World:
     async def make_task(self, name: str, **spec: Any) -> str:
         """Make a LongTask as a person with kubectl would; its uid."""
         body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.TASK_KIND,
+            "apiVersion": constants.API_VERSION,
+            "kind": constants.TASK_KIND,
             "metadata": {"name": name},
             "spec": {"templateRef": {"name": "model-training"}, **spec},
         }
@@ -97,8 +97,8 @@ class World:
     async def template(self, name: str, *, ready: bool = True, **spec: Any) -> None:
         """Make or change a template and judge it."""
         body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.TEMPLATE_KIND,
+            "apiVersion": constants.API_VERSION,
+            "kind": constants.TEMPLATE_KIND,
             "metadata": {"name": name},
             "spec": {
                 "description": f"Does {name}.",
@@ -121,7 +121,7 @@ class World:
             self.client, "PATCH", f"{path}/status", body={"status": status}, content_type=kube.MERGE_PATCH
         )
 
-    async def token(self, account: str, audience: str = names.AUDIENCE_MCP) -> str:
+    async def token(self, account: str, audience: str = constants.AUDIENCE_MCP) -> str:
         """A token of a service account of the namespace."""
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": [audience]}}
         path = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/{account}/token"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from longtask_api.names import AUDIENCE_REPORT
+from longtask_api.constants import AUDIENCE_REPORT
 from tests.kube import Kube
 from tests.operator.process import OperatorProcess
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from longtask_api import names
+from longtask_api import constants
 from tests.kube import Kube, eventually
 from tests.operator.tasks import IMAGE
 
@@ -48,7 +48,7 @@ def bring(kube: Kube, code: Path, document: dict[str, Any]) -> None:
 
 def apply(kube: Kube, document: dict[str, Any]) -> None:
     """Apply a template and wait until the operator has taken it."""
-    path = kube.path(names.TEMPLATE_PLURAL, document["metadata"]["name"])
+    path = kube.path(constants.TEMPLATE_PLURAL, document["metadata"]["name"])
     kube.apply(path, document).done()
 
     def ready() -> list[tuple[str, str]]:

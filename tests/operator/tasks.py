@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
-from longtask_api import names
+from longtask_api import constants
 from tests.kube import Kube, eventually
 from tests.patience import PATIENCE
 
@@ -68,8 +68,13 @@ class Tasks:
 
     def template(self, name: str, spec: dict[str, Any], *, ready: bool = True) -> None:
         """Apply it and wait until the operator has judged it."""
-        body = {"apiVersion": names.API_VERSION, "kind": names.TEMPLATE_KIND, "metadata": {"name": name}, "spec": spec}
-        path = self.kube.path(names.TEMPLATE_PLURAL, name)
+        body = {
+            "apiVersion": constants.API_VERSION,
+            "kind": constants.TEMPLATE_KIND,
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        path = self.kube.path(constants.TEMPLATE_PLURAL, name)
         generation = self.kube.apply(path, body).done()["metadata"]["generation"]
 
         def verdict() -> tuple[int, str]:
@@ -82,12 +87,12 @@ class Tasks:
     def start(self, name: str, template: str, parameters: dict[str, Any] | None = None, **spec: Any) -> str:
         """Create a task; its uid."""
         body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.TASK_KIND,
+            "apiVersion": constants.API_VERSION,
+            "kind": constants.TASK_KIND,
             "metadata": {"name": name},
             "spec": {"templateRef": {"name": template}, "parameters": parameters or {}, **spec},
         }
-        return str(self.kube.create(self.kube.path(names.TASK_PLURAL), body).done()["metadata"]["uid"])
+        return str(self.kube.create(self.kube.path(constants.TASK_PLURAL), body).done()["metadata"]["uid"])
 
     def run(self, name: str, template: str, code: str, **spec: Any) -> str:
         """Create a task that runs code; its uid."""
@@ -95,17 +100,17 @@ class Tasks:
 
     def get(self, name: str) -> dict[str, Any]:
         """The task as it is now."""
-        document: dict[str, Any] = self.kube.get(self.kube.path(names.TASK_PLURAL, name)).done()
+        document: dict[str, Any] = self.kube.get(self.kube.path(constants.TASK_PLURAL, name)).done()
         return document
 
     def patch(self, name: str, **spec: Any) -> None:
         """Change its spec."""
-        path = self.kube.path(names.TASK_PLURAL, name)
+        path = self.kube.path(constants.TASK_PLURAL, name)
         self.kube.request("PATCH", path, {"spec": spec}, content="application/merge-patch+json").done()
 
     def delete(self, name: str) -> None:
         """Delete it."""
-        self.kube.request("DELETE", self.kube.path(names.TASK_PLURAL, name)).done()
+        self.kube.request("DELETE", self.kube.path(constants.TASK_PLURAL, name)).done()
 
     def delete_job(self, name: str, propagation: str) -> None:
         """Delete its Job as `kubectl delete job --cascade` does: Background, Foreground or Orphan."""
@@ -156,13 +161,17 @@ class Tasks:
     def jobs(self, uid: str) -> list[dict[str, Any]]:
         """The Jobs of a task."""
         path = f"/apis/batch/v1/namespaces/{self.kube.namespace}/jobs"
-        items: list[dict[str, Any]] = self.kube.get(path, labelSelector=f"{names.LABEL_TASK_UID}={uid}").done()["items"]
+        items: list[dict[str, Any]] = self.kube.get(path, labelSelector=f"{constants.LABEL_TASK_UID}={uid}").done()[
+            "items"
+        ]
         return items
 
     def pods(self, uid: str) -> list[dict[str, Any]]:
         """The pods of a task."""
         path = f"/api/v1/namespaces/{self.kube.namespace}/pods"
-        items: list[dict[str, Any]] = self.kube.get(path, labelSelector=f"{names.LABEL_TASK_UID}={uid}").done()["items"]
+        items: list[dict[str, Any]] = self.kube.get(path, labelSelector=f"{constants.LABEL_TASK_UID}={uid}").done()[
+            "items"
+        ]
         return items
 
     def events(self, uid: str) -> list[tuple[str, str]]:
@@ -173,5 +182,12 @@ class Tasks:
 
     def log(self, uid: str) -> str:
         """What the task's pod has written so far."""
-        command = ["kubectl", "logs", "--namespace", self.kube.namespace, "--selector", f"{names.LABEL_TASK_UID}={uid}"]
+        command = [
+            "kubectl",
+            "logs",
+            "--namespace",
+            self.kube.namespace,
+            "--selector",
+            f"{constants.LABEL_TASK_UID}={uid}",
+        ]
         return subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE).stdout

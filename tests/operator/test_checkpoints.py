@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from tests.kube import eventually
 from tests.operator.process import OperatorProcess
 from tests.operator.reporting import Caller, reporter
@@ -41,7 +41,7 @@ def stored(tasks: Tasks, name: str) -> list[str]:
     """Names of the ConfigMaps that belong to the task."""
     path = f"/api/v1/namespaces/{tasks.kube.namespace}/configmaps"
     uid = tasks.get(name)["metadata"]["uid"]
-    items = tasks.kube.get(path, labelSelector=f"{names.LABEL_TASK_UID}={uid}").done()["items"]
+    items = tasks.kube.get(path, labelSelector=f"{constants.LABEL_TASK_UID}={uid}").done()["items"]
     return [item["metadata"]["name"] for item in items]
 
 

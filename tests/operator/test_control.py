@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from tests.kube import Kube, eventually
 from tests.operator.process import OperatorProcess
 from tests.operator.tasks import WHEN_TOLD, Tasks, container, template_spec
@@ -135,7 +135,7 @@ def test_a_name_that_is_deleted_and_created_again_at_once_is_another_task(
     first = tasks.run(name, "job", LONG)
     tasks.wait(name, "Running")
     tasks.delete(name)
-    eventually(lambda: tasks.kube.get(tasks.kube.path(names.TASK_PLURAL, name)).code, lambda code: code == 404)
+    eventually(lambda: tasks.kube.get(tasks.kube.path(constants.TASK_PLURAL, name)).code, lambda code: code == 404)
     second = tasks.run(name, "job", "open('/dev/termination-log', 'w').write('second')")
     status = tasks.wait(name, "Succeeded")
     assert status["result"]["text"] == "second"
@@ -269,7 +269,7 @@ def test_what_happened_to_left_behind_pods_while_no_operator_ran_reaches_them_on
         eventually(partial(tasks.jobs, uid), lambda left: not left)
     tasks.patch("cancelled", cancelRequested=True)
     tasks.delete("deleted")
-    eventually(lambda: kube.get(kube.path(names.TASK_PLURAL, "deleted")).code, lambda code: code == 404)
+    eventually(lambda: kube.get(kube.path(constants.TASK_PLURAL, "deleted")).code, lambda code: code == 404)
     after = OperatorProcess(kube.namespace, tmp_path / "after").start()
     try:
         tasks.wait("cancelled", "Cancelled")
@@ -283,7 +283,7 @@ def test_the_record_goes_when_its_time_is_over(tasks: Tasks, unique: Callable[[s
     name = unique("brief")
     uid = tasks.run(name, "brief-record", QUICK)
     tasks.wait(name, "Succeeded")
-    eventually(lambda: tasks.kube.get(tasks.kube.path(names.TASK_PLURAL, name)).code, lambda code: code == 404)
+    eventually(lambda: tasks.kube.get(tasks.kube.path(constants.TASK_PLURAL, name)).code, lambda code: code == 404)
     eventually(lambda: tasks.jobs(uid) + tasks.pods(uid), lambda left: not left)
 
 
@@ -353,7 +353,7 @@ BAD_TEMPLATES: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_a_template_that_cannot_work_is_not_ready_and_says_why(tasks: Tasks, name: str) -> None:
     change, reason, message = BAD_TEMPLATES[name]
     tasks.template(name, {**template_spec(), **change}, ready=False)
-    status = tasks.kube.get(tasks.kube.path(names.TEMPLATE_PLURAL, name)).done()["status"]
+    status = tasks.kube.get(tasks.kube.path(constants.TEMPLATE_PLURAL, name)).done()["status"]
     ready = status["conditions"][0]
     assert ready["reason"] == reason
     assert message in ready["message"]
@@ -392,10 +392,10 @@ def test_parameters_nested_deeper_than_anybody_reads_are_refused_and_harm_nobody
     name, other = unique("deep"), unique("beside-deep")
     nested = "[" * 9000 + "]" * 9000
     spec = f'{{"templateRef": {{"name": "job"}}, "parameters": {{"code": {nested}}}}}'
-    head = f'"apiVersion": "{names.API_VERSION}", "kind": "{names.TASK_KIND}", "metadata": {{"name": "{name}"}}'
+    head = f'"apiVersion": "{constants.API_VERSION}", "kind": "{constants.TASK_KIND}", "metadata": {{"name": "{name}"}}'
     body = f'{{{head}, "spec": {spec}}}'
     created = subprocess.run(
-        ["kubectl", "create", "--raw", tasks.kube.path(names.TASK_PLURAL), "-f", "-"],
+        ["kubectl", "create", "--raw", tasks.kube.path(constants.TASK_PLURAL), "-f", "-"],
         input=body,
         capture_output=True,
         text=True,

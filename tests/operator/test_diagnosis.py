@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api.names import AUDIENCE_TASK_API
+from longtask_api.constants import AUDIENCE_TASK_API
 from tests.kube import eventually
 from tests.operator.conftest import READER
 from tests.operator.process import OperatorProcess

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from tests.kube import Kube, eventually
 from tests.operator.process import OperatorProcess
 from tests.operator.reporting import Caller, reporter
@@ -31,8 +31,8 @@ def process(new_namespace: Callable[[], Kube], tmp_path_factory: pytest.TempPath
     assert operator.process.poll() is None, log.read_text()[-3000:]
     assert operator.stop() == 0
     # Not by the client of the other tests: its reader of JSON ends at a thousand levels.
-    for plural in (names.TASK_PLURAL, names.TEMPLATE_PLURAL):
-        command = ["kubectl", "delete", f"{plural}.{names.GROUP}", "--all", "-n", kube.namespace]
+    for plural in (constants.TASK_PLURAL, constants.TEMPLATE_PLURAL):
+        command = ["kubectl", "delete", f"{plural}.{constants.GROUP}", "--all", "-n", kube.namespace]
         subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE)
     assert "Traceback" not in log.read_text()
 
@@ -56,8 +56,8 @@ def deep(levels: int, inner: str = "1") -> str:
 
 def create(kube: Kube, kind: str, name: str, spec: str) -> str:
     """Create an object whose spec is that text; what kubectl says where it is refused."""
-    plural = names.TASK_PLURAL if kind == names.TASK_KIND else names.TEMPLATE_PLURAL
-    head = f'"apiVersion": "{names.API_VERSION}", "kind": "{kind}", "metadata": {{"name": "{name}"}}'
+    plural = constants.TASK_PLURAL if kind == constants.TASK_KIND else constants.TEMPLATE_PLURAL
+    head = f'"apiVersion": "{constants.API_VERSION}", "kind": "{kind}", "metadata": {{"name": "{name}"}}'
     made = subprocess.run(
         ["kubectl", "create", "--raw", kube.path(plural), "-f", "-"],
         input=f'{{{head}, "spec": {spec}}}',
@@ -70,7 +70,7 @@ def create(kube: Kube, kind: str, name: str, spec: str) -> str:
 
 def field(kube: Kube, plural: str, name: str, path: str) -> str:
     """One field by kubectl, which reads any depth."""
-    command = ["kubectl", "get", f"{plural}.{names.GROUP}", name, "-n", kube.namespace, "-o", f"jsonpath={path}"]
+    command = ["kubectl", "get", f"{plural}.{constants.GROUP}", name, "-n", kube.namespace, "-o", f"jsonpath={path}"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
@@ -96,14 +96,14 @@ PARAMETERS: dict[str, tuple[str, str]] = {
 def test_parameters_by_kubectl_are_refused_in_words(kube: Kube, tasks: Tasks, case: str) -> None:
     parameters, told = PARAMETERS[case]
     refused = create(
-        kube, names.TASK_KIND, f"p-{case}", f'{{"templateRef": {{"name": "open"}}, "parameters": {parameters}}}'
+        kube, constants.TASK_KIND, f"p-{case}", f'{{"templateRef": {{"name": "open"}}, "parameters": {parameters}}}'
     )
     if told is REFUSED_BY_THE_API_SERVER:
         assert refused
         return
     assert not refused
     path = "{.status.failure.reason} {.status.failure.message}"
-    seen = eventually(lambda: field(kube, names.TASK_PLURAL, f"p-{case}", path).strip(), bool)
+    seen = eventually(lambda: field(kube, constants.TASK_PLURAL, f"p-{case}", path).strip(), bool)
     assert seen.startswith("InvalidParameters ")
     assert told in seen
 
@@ -163,7 +163,7 @@ CONTAINERS: dict[str, tuple[dict[str, Any], str]] = {
 
 def verdict(kube: Kube, name: str) -> str:
     path = "{.status.conditions[0].status} {.status.conditions[0].message}"
-    return eventually(lambda: field(kube, names.TEMPLATE_PLURAL, name, path).strip(), bool)
+    return eventually(lambda: field(kube, constants.TEMPLATE_PLURAL, name, path).strip(), bool)
 
 
 @pytest.mark.parametrize("place", ["parametersSchema", "resultSchema"])
@@ -175,7 +175,7 @@ def test_a_schema_that_nobody_can_use_is_not_ready(kube: Kube, tasks: Tasks, pla
     name = f"{place[0]}-{case}"
     pod = json.dumps(template_spec()["podTemplate"])
     assert not create(
-        kube, names.TEMPLATE_KIND, name, f'{{"description": "x", "podTemplate": {pod}, "{place}": {schema}}}'
+        kube, constants.TEMPLATE_KIND, name, f'{{"description": "x", "podTemplate": {pod}, "{place}": {schema}}}'
     )
     seen = verdict(kube, name)
     assert seen.startswith("False")
@@ -187,7 +187,7 @@ def test_a_pod_that_is_none_is_not_ready(kube: Kube, tasks: Tasks, case: str) ->
     more, told = PODS[case]
     pod = f'{{"containers": [{json.dumps(container())}], {more}}}'
     spec = f'{{"description": "x", "parametersSchema": {json.dumps(CODE)}, "podTemplate": {{"spec": {pod}}}}}'
-    assert not create(kube, names.TEMPLATE_KIND, f"pod-{case}", spec)
+    assert not create(kube, constants.TEMPLATE_KIND, f"pod-{case}", spec)
     seen = verdict(kube, f"pod-{case}")
     assert seen.startswith("False")
     assert told in seen
@@ -197,7 +197,7 @@ def test_a_pod_that_is_none_is_not_ready(kube: Kube, tasks: Tasks, case: str) ->
 def test_a_container_that_is_none_is_not_ready(kube: Kube, tasks: Tasks, case: str) -> None:
     more, told = CONTAINERS[case]
     spec = json.dumps(template_spec({"containers": [container(**more)]}))
-    assert not create(kube, names.TEMPLATE_KIND, f"container-{case}", spec)
+    assert not create(kube, constants.TEMPLATE_KIND, f"container-{case}", spec)
     seen = verdict(kube, f"container-{case}")
     assert seen.startswith("False")
     assert told in seen

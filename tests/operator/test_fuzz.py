@@ -9,7 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings, strategies
 from schemathesis.checks import CHECKS, load_all_checks
 
-from longtask_api.names import AUDIENCE_TASK_API
+from longtask_api.constants import AUDIENCE_TASK_API
 from longtask_operator.task_api.document import document
 from tests.kube import Kube
 from tests.operator.conftest import READER

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api.names import AUDIENCE_TASK_API
+from longtask_api.constants import AUDIENCE_TASK_API
 from tests.operator.conftest import READER
 from tests.operator.process import OperatorProcess
 from tests.operator.reporting import Caller, reporter

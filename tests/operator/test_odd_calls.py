@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from longtask_api.names import AUDIENCE_TASK_API
+from longtask_api.constants import AUDIENCE_TASK_API
 from longtask_operator.task_api.document import document
 from longtask_operator.task_api.limits import CALLS_AT_ONCE
 from tests.kube import Kube, eventually

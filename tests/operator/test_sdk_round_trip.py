@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from tests.operator import described
 from tests.operator.sdk import apply, bring, made
 from tests.operator.tasks import Tasks
@@ -86,4 +86,4 @@ def test_the_templates_hash_reaches_the_pod(tasks: Tasks, template: str, unique:
     tasks.wait(name, "Succeeded", "Failed")
     (pod,) = tasks.pods(uid)
     variables = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
-    assert variables[names.ENV_SCHEMA_HASH] == described.described.signature.schema_hash()
+    assert variables[constants.ENV_SCHEMA_HASH] == described.described.signature.schema_hash()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
-from longtask_api.names import AUDIENCE_TASK_API
+from longtask_api import constants
+from longtask_api.constants import AUDIENCE_TASK_API
 from tests.kube import Kube, eventually
 from tests.operator.process import OperatorProcess
 from tests.operator.reporting import Caller, pod_token, reporter
@@ -92,7 +92,7 @@ def test_a_service_account_of_another_namespace_is_refused(
         lambda: other.get(f"/api/v1/namespaces/{other.namespace}/serviceaccounts/default").code, lambda c: c == 200
     )
     path = f"/api/v1/namespaces/{other.namespace}/serviceaccounts/default/token"
-    spec = {"audiences": [names.AUDIENCE_REPORT], "expirationSeconds": 600}
+    spec = {"audiences": [constants.AUDIENCE_REPORT], "expirationSeconds": 600}
     token = other.create(path, {"spec": spec}).done()["status"]["token"]
     assert Caller(operator.task_api_port, token).get("attempt").refused == (403, "NotATaskPod")
 
@@ -154,14 +154,14 @@ def test_a_pod_that_was_deleted_is_refused(operator: OperatorProcess, tasks: Tas
     caller = reporter(operator, tasks.kube, pod)
     assert caller.get("attempt").code == 200
     tasks.delete(name)
-    eventually(lambda: tasks.pods(pod["metadata"]["labels"][names.LABEL_TASK_UID]), lambda pods: not pods)
+    eventually(lambda: tasks.pods(pod["metadata"]["labels"][constants.LABEL_TASK_UID]), lambda pods: not pods)
     assert eventually(lambda: caller.get("attempt").code, lambda code: code in (401, 403, 409))
 
 
 def test_a_pod_without_the_right_owner_is_refused_whatever_its_labels_say(
     operator: OperatorProcess, tasks: Tasks, running: tuple[str, Any], kube_pod: Any
 ) -> None:
-    labels = {names.LABEL_TASK_UID: running[1]["metadata"]["labels"][names.LABEL_TASK_UID]}
+    labels = {constants.LABEL_TASK_UID: running[1]["metadata"]["labels"][constants.LABEL_TASK_UID]}
     pod = kube_pod(labels)
     answer = eventually(lambda: reporter(operator, tasks.kube, pod).get("attempt"), lambda a: a.code != 503)
     assert answer.refused == (403, "NotItsJob")

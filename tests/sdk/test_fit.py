@@ -16,7 +16,7 @@ from longtask.desk import Desk
 from longtask.fit import LARGEST_INTEGER, MAX_DEPTH, MAX_PARAMETERS, given, misfit
 from longtask.run import _Told, _Work
 from longtask.stop import Stop
-from longtask_api import bounds, names, parameters
+from longtask_api import bounds, constants, parameters
 from longtask_api.checking import mismatches
 from longtask_api.parameters import InvalidParameters, complete
 from tests.sdk.test_signature import Optimizer, Point, returning
@@ -206,7 +206,7 @@ def test_a_desk_fills_in_the_defaults_as_a_cluster_does() -> None:
 
 def test_limits_of_parameters_are_those_of_the_api() -> None:
     assert (MAX_PARAMETERS, MAX_DEPTH, LARGEST_INTEGER) == (
-        names.MAX_PARAMETERS_BYTES,
+        constants.MAX_PARAMETERS_BYTES,
         bounds.MAX_DEPTH,
         parameters.LARGEST_INTEGER,
     )

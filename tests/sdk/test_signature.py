@@ -23,8 +23,8 @@ from typing_extensions import TypeAliasType
 import longtask
 from longtask.signature import RESERVED, Signature, SignatureError, read
 from longtask.values import decode
+from longtask_api.mcp_names import RESERVED_ARGUMENTS
 from longtask_api.parameters import check_schema
-from longtask_api.tools import RESERVED_ARGUMENTS
 from tests.sdk import samples
 from tests.spread import named
 

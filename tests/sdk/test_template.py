@@ -14,7 +14,7 @@ import yaml
 
 import longtask
 from longtask.template import MAX_DESCRIPTION, MAX_NAME, MAX_RETRIES, MAX_TITLE, SCHEMA_HASH, TEXT_HASH, main
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.parameters import check_schema
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateSpec, RetryPolicy
 
@@ -820,7 +820,7 @@ def test_limits_are_those_of_the_api() -> None:
         notes = model.model_fields[field].metadata
         return int(next(getattr(note, limit) for note in notes if hasattr(note, limit)))
 
-    assert names.MAX_TEMPLATE_NAME == MAX_NAME
+    assert constants.MAX_TEMPLATE_NAME == MAX_NAME
     assert most(LongTaskTemplateSpec, "title", "max_length") == MAX_TITLE
     assert most(LongTaskTemplateSpec, "description", "max_length") == MAX_DESCRIPTION
     assert most(RetryPolicy, "limit", "le") == MAX_RETRIES

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from kubernetes.aio.client import ApiClient
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_operator.store.config_maps import ConfigMaps
 from longtask_operator.store.owner import Owner
 from longtask_operator.store.s3 import S3, S3Settings
@@ -38,7 +38,7 @@ class Kept:
 
     def of(self, owner: Owner) -> list[str]:
         """Names of the task's ConfigMaps, keys of its objects, and of its unfinished uploads."""
-        selector = f"{names.LABEL_TASK_UID}={owner.uid}"
+        selector = f"{constants.LABEL_TASK_UID}={owner.uid}"
         found = self.kube.get(f"/api/v1/namespaces/{self.kube.namespace}/configmaps", labelSelector=selector).done()
         in_bucket = [key for key in [*self.server.object_keys(), *self.server.unfinished()] if owner.uid in key]
         return [each["metadata"]["name"] for each in found["items"]] + in_bucket
@@ -66,7 +66,7 @@ def new_owner(kube: Kube) -> NewOwner:
 
     def make() -> Owner:
         name = f"training-{next(numbers)}"
-        made = kube.create(kube.path(names.TASK_PLURAL), task(name)).done()
+        made = kube.create(kube.path(constants.TASK_PLURAL), task(name)).done()
         return Owner(name, made["metadata"]["uid"])
 
     return make

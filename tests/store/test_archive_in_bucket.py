@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from longtask_api.longtask import LongTask
+from longtask_api.mcp_names import requester_label
 from longtask_api.reports import Result
-from longtask_api.tools import requester_label
 from longtask_operator.archive import record, s3_archive
 from longtask_operator.archive.archive import Archive
 from longtask_operator.archive.models import Caller

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from longtask_api.memory import archive_session
+from longtask_api.agentcore_ids import archive_session
 from longtask_api.reports import Result
 from longtask_operator.agentcore.client import AgentCore
 from longtask_operator.agentcore.models import ServiceError

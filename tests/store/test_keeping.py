@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.reports import Reference
 from longtask_operator.store.errors import NotStored
 from longtask_operator.store.owner import Owner
@@ -111,7 +111,7 @@ async def test_a_config_map_says_what_it_holds_and_whose_it_is(store: Store, kub
 async def test_a_config_map_goes_with_its_task(store: Store, kube: Kube, owner: Owner) -> None:
     path = _path(kube, await put(store, owner, b"1"))
     assert kube.get(path).code == 200
-    kube.request("DELETE", kube.path(names.TASK_PLURAL, owner.name)).done()
+    kube.request("DELETE", kube.path(constants.TASK_PLURAL, owner.name)).done()
     eventually(lambda: kube.get(path).code, lambda code: code == 404)
 
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from longtask_api.agentcore_ids import actor_of
 from longtask_api.longtask import Delivery, Failure, LongTask, Phase
-from longtask_api.memory import actor_of
 from longtask_api.reports import Artifact, Reference, Result
 from longtask_operator.archive import record
 from longtask_operator.archive.models import Caller, Entry

@@ -33,7 +33,7 @@ def test_a_server_that_blocked_its_loop_for_long_is_told_once(tmp_path: Path) ->
     ("files", "ours"),
     [
         (("/wt/runtime/longtask_runtime/kube.py",), True),
-        (("/site-packages/starlette/routing.py", "/wt/mcp_server/longtask_mcp/gate.py"), True),
+        (("/site-packages/starlette/routing.py", "/wt/mcp_server/longtask_mcp/request_limits.py"), True),
         (("/wt/tests/mcp/world.py", "/wt/runtime/longtask_runtime/kube.py"), False),
         (("/wt/tests/mcp/world.py",), False),
         (("/site-packages/uvicorn/server.py",), False),

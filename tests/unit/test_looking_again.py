@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 
 from longtask_api.longtask import LongTask
-from longtask_mcp import tasks as tasks_module
+from longtask_mcp import task_client as tasks_module
 from longtask_mcp.contract.callers import Owner
 from longtask_mcp.contract.errors import KubernetesUnavailable, TaskUnreadable
 from longtask_mcp.contract.known import known
-from longtask_mcp.tasks import Tasks
+from longtask_mcp.task_client import TaskClient
 from longtask_runtime import kube
 
 ALICE = Owner("alice")
@@ -69,11 +69,13 @@ def history(monkeypatch: pytest.MonkeyPatch) -> History:
 
 
 @pytest.fixture
-def tasks() -> Tasks:
-    return Tasks(cast(Any, None), "x")
+def tasks() -> TaskClient:
+    return TaskClient(cast(Any, None), "x")
 
 
-async def test_a_long_history_comes_in_pages_as_short_as_its_tasks_are_large(history: History, tasks: Tasks) -> None:
+async def test_a_long_history_comes_in_pages_as_short_as_its_tasks_are_large(
+    history: History, tasks: TaskClient
+) -> None:
     for number in range(1, 60):
         history.add(number, 100_000)
     assert await tasks.find(ALICE, uid(59)) is not None
@@ -82,7 +84,7 @@ async def test_a_long_history_comes_in_pages_as_short_as_its_tasks_are_large(his
 
 
 async def test_what_the_cache_has_in_that_version_is_not_read_again(
-    history: History, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+    history: History, tasks: TaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = list[str]()
     for number in range(1, 10):
@@ -98,7 +100,9 @@ async def test_what_the_cache_has_in_that_version_is_not_read_again(
     assert read == [uid(10)]
 
 
-async def test_a_list_of_one_caller_takes_nothing_of_others_out_of_the_cache(history: History, tasks: Tasks) -> None:
+async def test_a_list_of_one_caller_takes_nothing_of_others_out_of_the_cache(
+    history: History, tasks: TaskClient
+) -> None:
     other = history.add(1)
     history.documents.clear()
     tasks.cache.put(known(other))
@@ -106,13 +110,13 @@ async def test_a_list_of_one_caller_takes_nothing_of_others_out_of_the_cache(his
     assert tasks.cache.get(uid(1)) is not None
 
 
-async def test_what_is_another_s_costs_no_list(history: History, tasks: Tasks) -> None:
+async def test_what_is_another_s_costs_no_list(history: History, tasks: TaskClient) -> None:
     tasks.cache.put(known(history.add(1)))
     assert await tasks.find(Owner("bob"), uid(1)) is None
     assert history.lists == 0
 
 
-async def test_an_id_that_is_not_there_is_looked_for_once(history: History, tasks: Tasks) -> None:
+async def test_an_id_that_is_not_there_is_looked_for_once(history: History, tasks: TaskClient) -> None:
     history.add(1)
     assert [await tasks.find(ALICE, uid(2)) for _ in range(3)] == [None, None, None]
     assert history.lists == 1
@@ -120,7 +124,7 @@ async def test_an_id_that_is_not_there_is_looked_for_once(history: History, task
     assert history.lists == 2
 
 
-async def test_a_list_that_failed_says_nothing_of_an_id(history: History, tasks: Tasks) -> None:
+async def test_a_list_that_failed_says_nothing_of_an_id(history: History, tasks: TaskClient) -> None:
     history.add(1)
     history.failing = kube.KubeError(500, "InternalError", "no leader")
     with pytest.raises(KubernetesUnavailable):
@@ -133,7 +137,7 @@ async def test_a_list_that_failed_says_nothing_of_an_id(history: History, tasks:
 
 
 async def test_a_list_that_failed_does_not_count_for_those_who_waited_for_it(
-    history: History, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+    history: History, tasks: TaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tasks_module, "LOOK_AGAIN_SECONDS", 0.2)
     await tasks.find(ALICE, uid(9))
@@ -147,7 +151,7 @@ async def test_a_list_that_failed_does_not_count_for_those_who_waited_for_it(
 
 
 async def test_ids_that_are_not_there_are_not_remembered_for_ever(
-    history: History, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+    history: History, tasks: TaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tasks_module, "REMEMBERED_LOOKS", 3)
     for number in range(10):
@@ -155,7 +159,7 @@ async def test_ids_that_are_not_there_are_not_remembered_for_ever(
     assert len(tasks._absent) == 3
 
 
-async def test_a_task_that_cannot_be_read_hides_no_other(history: History, tasks: Tasks) -> None:
+async def test_a_task_that_cannot_be_read_hides_no_other(history: History, tasks: TaskClient) -> None:
     history.add(1, phase="Paused")
     history.add(2)
     assert await tasks.find(ALICE, uid(2)) is not None
@@ -164,7 +168,7 @@ async def test_a_task_that_cannot_be_read_hides_no_other(history: History, tasks
 
 @pytest.mark.parametrize("verb", ["GET", "POST", "PATCH"])
 async def test_a_task_that_cannot_be_read_is_told_in_words(
-    history: History, tasks: Tasks, monkeypatch: pytest.MonkeyPatch, verb: str
+    history: History, tasks: TaskClient, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     unreadable, readable = history.add(1, phase="Paused"), LongTask.from_api(history.add(2))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.checking import Mismatch, mismatches
 from longtask_api.parameters import InvalidParameters, check_schema, complete
 
@@ -361,7 +361,7 @@ def test_parameters_are_nested_in_at_most_a_hundred_levels(levels: int, fits: bo
 
 
 @pytest.mark.parametrize(
-    ("length", "fits"), [(names.MAX_PARAMETERS_BYTES - 9, True), (names.MAX_PARAMETERS_BYTES - 8, False)]
+    ("length", "fits"), [(constants.MAX_PARAMETERS_BYTES - 9, True), (constants.MAX_PARAMETERS_BYTES - 8, False)]
 )
 def test_parameters_have_at_most_64_kib(length: int, fits: bool) -> None:
     given = {"x": "v" * length}
@@ -373,7 +373,7 @@ def test_parameters_have_at_most_64_kib(length: int, fits: bool) -> None:
 
 
 def test_the_size_is_that_of_the_text_in_utf_8_with_the_defaults() -> None:
-    half = names.MAX_PARAMETERS_BYTES // 4
+    half = constants.MAX_PARAMETERS_BYTES // 4
     schema = _schema({"x": {}, "y": {"default": "é" * half}})
     assert complete(_schema({"x": {}}), {"x": "é" * half})
     assert "are allowed" in str(_errors(schema, {"x": "é" * half})[0])

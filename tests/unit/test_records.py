@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.conditions import ConditionStatus, find
 from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus, Memory, Phase, Requester
 from longtask_operator.archive.archive import Archive
@@ -20,7 +20,7 @@ REQUESTER = Requester(principal="system:serviceaccount:agents:researcher")
 
 def record(state: LongTaskStatus | None = None, value: str = "true", **spec: Any) -> LongTask:
     plain = task(state, **spec)
-    annotated = plain.metadata.model_copy(update={"annotations": {names.ANNOTATION_RECORD: value}})
+    annotated = plain.metadata.model_copy(update={"annotations": {constants.ANNOTATION_RECORD: value}})
     return plain.model_copy(update={"metadata": annotated})
 
 
@@ -74,7 +74,7 @@ def test_it_goes_when_its_time_is_over_and_waits_for_nobody(delivered: Condition
 def test_what_was_taken_back_is_told_to_nobody_and_kept_for_nobody() -> None:
     ended = status(Phase.CANCELLED, message="done")
     kept = task(ended, memory=MEMORY, requester=REQUESTER, ttl_seconds_after_finished=60)
-    annotated = kept.metadata.model_copy(update={"annotations": {names.ANNOTATION_TAKEN_BACK: ""}})
+    annotated = kept.metadata.model_copy(update={"annotations": {constants.ANNOTATION_TAKEN_BACK: ""}})
     back = kept.model_copy(update={"metadata": annotated})
     archive = Archive(cast(Store, SimpleNamespace(bucket=None)), None, [])
     assert archive.takes(kept)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.longtask import LongTaskStatus
 from longtask_operator.planning.done import decisive_pod
 from longtask_operator.planning.pod_selection import end_is_seen, working_pod
@@ -42,7 +42,7 @@ JOB: dict[str, Any] = {
         "generation": 1,
         "creationTimestamp": "2026-03-01T10:00:00Z",
         "labels": LABELS,
-        "annotations": {names.ANNOTATION_SNAPSHOT: SNAPSHOT.model_dump_json(exclude_none=True)},
+        "annotations": {constants.ANNOTATION_SNAPSHOT: SNAPSHOT.model_dump_json(exclude_none=True)},
         "ownerReferences": [
             {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "not-the-controller"},
             {
@@ -418,10 +418,12 @@ def test_only_jobs_and_pods_with_our_label_are_ours(metadata: dict[str, Any], ex
 @pytest.mark.parametrize(
     ("annotations", "suspend", "held"),
     [
-        pytest.param({names.ANNOTATION_HELD: "true"}, True, True, id="noted"),
-        pytest.param({names.ANNOTATION_HELD: "true"}, False, True, id="noted-and-let-go-by-others"),
-        pytest.param({names.ANNOTATION_HELD: "false", names.ANNOTATION_NOT_AFTER: "x"}, True, False, id="by-others"),
-        pytest.param({names.ANNOTATION_NOT_AFTER: "x"}, True, False, id="by-others-from-the-start"),
+        pytest.param({constants.ANNOTATION_HELD: "true"}, True, True, id="noted"),
+        pytest.param({constants.ANNOTATION_HELD: "true"}, False, True, id="noted-and-let-go-by-others"),
+        pytest.param(
+            {constants.ANNOTATION_HELD: "false", constants.ANNOTATION_NOT_AFTER: "x"}, True, False, id="by-others"
+        ),
+        pytest.param({constants.ANNOTATION_NOT_AFTER: "x"}, True, False, id="by-others-from-the-start"),
         pytest.param({}, True, True, id="by-a-version-that-noted-nothing"),
         pytest.param({}, False, False, id="not-suspended"),
     ],
@@ -472,14 +474,14 @@ def test_what_an_event_tells_of_a_pod(more: dict[str, Any], expected: PodEvent) 
 
 @pytest.mark.parametrize("text", ["{}", "not JSON", '{"generation": 3}', "null"])
 def test_a_snapshot_that_cannot_be_read_is_none(text: str) -> None:
-    assert _job("metadata", annotations={names.ANNOTATION_SNAPSHOT: text}).snapshot is None
+    assert _job("metadata", annotations={constants.ANNOTATION_SNAPSHOT: text}).snapshot is None
 
 
 @pytest.mark.parametrize(
     ("text", "expected"), [('{"type": "number"}', '{"type": "number"}'), ("not JSON", None), ("7", None), ("", None)]
 )
 def test_a_result_schema_that_cannot_be_read_is_none(text: str, expected: str | None) -> None:
-    assert _job("metadata", annotations={names.ANNOTATION_RESULT_SCHEMA: text}).result_schema == expected
+    assert _job("metadata", annotations={constants.ANNOTATION_RESULT_SCHEMA: text}).result_schema == expected
 
 
 @pytest.mark.parametrize(

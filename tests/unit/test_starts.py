@@ -9,11 +9,11 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
-from longtask_mcp import starting
+from longtask_mcp import start_task
 from longtask_mcp.cache import Cache
 from longtask_mcp.contract.callers import Caller, Owner
 from longtask_mcp.contract.errors import StartRefused
@@ -22,8 +22,8 @@ from longtask_mcp.contract.known import known
 from longtask_mcp.contract.own import Owners, OwnTasks
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
-from longtask_mcp.starting import Starter, document
-from longtask_mcp.tasks import Tasks
+from longtask_mcp.start_task import TaskStarter, document
+from longtask_mcp.task_client import TaskClient
 from longtask_runtime import kube
 from longtask_runtime.validation import Validator
 from tests.unit.given import at, template
@@ -60,7 +60,7 @@ class Cluster:
 
     async def take_back(self, task: LongTask) -> None:
         document = task.to_api()
-        document["metadata"]["annotations"] = {names.ANNOTATION_TAKEN_BACK: ""}
+        document["metadata"]["annotations"] = {constants.ANNOTATION_TAKEN_BACK: ""}
         self._put(document, 40)
 
     def put_another(self, age: float, version: int, **status: Any) -> LongTask:
@@ -94,26 +94,28 @@ def templates() -> Cache[LongTaskTemplate]:
 
 
 @pytest.fixture
-def starter(made: Cluster, templates: Cache[LongTaskTemplate]) -> Iterator[Starter]:
+def starter(made: Cluster, templates: Cache[LongTaskTemplate]) -> Iterator[TaskStarter]:
     with Validator() as validator:
         published = Published(templates)
-        tasks = cast(Tasks, made)
-        yield Starter(tasks, templates, published, validator, Metrics(lambda: 0, {}), 1, made.follows, lambda: at(0))
+        tasks = cast(TaskClient, made)
+        yield TaskStarter(
+            tasks, templates, published, validator, Metrics(lambda: 0, {}), 1, made.follows, lambda: at(0)
+        )
 
 
 async def test_parameters_beyond_the_limit_are_refused_before_anything_is_read_into_them(
-    starter: Starter, monkeypatch: pytest.MonkeyPatch
+    starter: TaskStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = list[object]()
-    monkeypatch.setattr(starting, "meant", lambda *given: read.append(given))
+    monkeypatch.setattr(start_task, "meant", lambda *given: read.append(given))
     with pytest.raises(StartRefused, match="65536 are allowed"):
-        await starter.start(ALICE, "training", {"x": "y" * names.MAX_PARAMETERS_BYTES}, None)
+        await starter.start(ALICE, "training", {"x": "y" * constants.MAX_PARAMETERS_BYTES}, None)
     assert read == []
 
 
 @pytest.mark.parametrize("count", [1, 5000])
 async def test_what_is_not_small_is_read_beside_the_event_loop(
-    starter: Starter, monkeypatch: pytest.MonkeyPatch, count: int
+    starter: TaskStarter, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     threads = list[int]()
 
@@ -121,13 +123,13 @@ async def test_what_is_not_small_is_read_beside_the_event_loop(
         threads.append(threading.get_ident())
         return values
 
-    monkeypatch.setattr(starting, "meant", meant)
+    monkeypatch.setattr(start_task, "meant", meant)
     with pytest.raises(StartRefused, match="unknown"):
         await starter.start(ALICE, "training", {"unknown": [0] * count}, None)
     assert [each == threading.get_ident() for each in threads] == [count == 1]
 
 
-async def test_a_repeated_start_is_told_what_was_decided_about_the_first(starter: Starter, made: Cluster) -> None:
+async def test_a_repeated_start_is_told_what_was_decided_about_the_first(starter: TaskStarter, made: Cluster) -> None:
     first = asyncio.create_task(starter.start(ALICE, "training", {}, "key"))
     await made.creating.wait()
     again = asyncio.create_task(starter.start(ALICE, "training", {}, "key"))
@@ -140,7 +142,7 @@ async def test_a_repeated_start_is_told_what_was_decided_about_the_first(starter
     assert made.created == 1
 
 
-async def _begun(starter: Starter, made: Cluster) -> asyncio.Task[starting.Started]:
+async def _begun(starter: TaskStarter, made: Cluster) -> asyncio.Task[start_task.Started]:
     """The same start as another replica's, once it knows what was created before."""
     again = asyncio.create_task(starter.start(ALICE, "training", {}, "key"))
     made.decide.set()
@@ -150,7 +152,7 @@ async def _begun(starter: Starter, made: Cluster) -> asyncio.Task[starting.Start
 
 
 async def test_a_repeated_start_whose_task_another_replica_takes_back_is_refused_too(
-    starter: Starter, made: Cluster
+    starter: TaskStarter, made: Cluster
 ) -> None:
     task = made.put_another(2, 20)
     again = await _begun(starter, made)
@@ -162,7 +164,7 @@ async def test_a_repeated_start_whose_task_another_replica_takes_back_is_refused
 
 
 async def test_a_repeated_start_whose_task_is_taken_back_starts_another_once_there_is_room(
-    starter: Starter, made: Cluster
+    starter: TaskStarter, made: Cluster
 ) -> None:
     task = made.put_another(2, 20)
     again = await _begun(starter, made)
@@ -173,7 +175,9 @@ async def test_a_repeated_start_whose_task_is_taken_back_starts_another_once_the
     assert started.task.metadata.name != task.metadata.name
 
 
-async def test_a_repeated_start_whose_task_goes_on_meanwhile_answers_with_it(starter: Starter, made: Cluster) -> None:
+async def test_a_repeated_start_whose_task_goes_on_meanwhile_answers_with_it(
+    starter: TaskStarter, made: Cluster
+) -> None:
     task = made.put_another(2, 20)
     again = await _begun(starter, made)
     made.put_another(2, 40, phase="Running")
@@ -192,7 +196,7 @@ async def test_a_repeated_start_whose_task_goes_on_meanwhile_answers_with_it(sta
     ],
 )
 async def test_a_repeated_start_whose_task_is_surely_kept_is_answered_at_once(
-    starter: Starter, made: Cluster, age: float, other: dict[str, Any]
+    starter: TaskStarter, made: Cluster, age: float, other: dict[str, Any]
 ) -> None:
     made.put_another(age, 20)
     made.put_other(11, **other)
@@ -217,7 +221,7 @@ LATER = [
 
 @pytest.mark.parametrize("later", LATER)
 async def test_a_keyed_start_meets_its_task_whatever_becomes_of_the_template(
-    starter: Starter, made: Cluster, templates: Cache[LongTaskTemplate], later: LongTaskTemplate | None
+    starter: TaskStarter, made: Cluster, templates: Cache[LongTaskTemplate], later: LongTaskTemplate | None
 ) -> None:
     made.put_other(phase="Succeeded", completionTime=rfc3339(at(-60)))
     made.decide.set()
@@ -236,7 +240,7 @@ async def test_a_keyed_start_meets_its_task_whatever_becomes_of_the_template(
 
 @pytest.mark.parametrize("given", [{}, {"epochs": 3}], ids=["as it came", "as it was completed"])
 async def test_a_task_of_an_earlier_release_is_met_by_its_complete_parameters(
-    starter: Starter, made: Cluster, templates: Cache[LongTaskTemplate], given: dict[str, Any]
+    starter: TaskStarter, made: Cluster, templates: Cache[LongTaskTemplate], given: dict[str, Any]
 ) -> None:
     made.decide.set()
     templates.put(with_epochs(3, 2))
@@ -250,7 +254,7 @@ async def test_a_task_of_an_earlier_release_is_met_by_its_complete_parameters(
 
 @pytest.mark.parametrize(("ready", "again"), [(None, 10), (False, 60)], ids=["not checked yet", "refused"])
 async def test_a_template_that_is_not_ready_is_told_with_when_to_call_again(
-    starter: Starter, templates: Cache[LongTaskTemplate], ready: bool | None, again: int
+    starter: TaskStarter, templates: Cache[LongTaskTemplate], ready: bool | None, again: int
 ) -> None:
     templates.put(template(ready=ready, version=2))
     with pytest.raises(StartRefused) as refused:
@@ -287,7 +291,7 @@ async def test_a_create_whose_answer_is_lost_makes_a_new_task(
 ) -> None:
     server = LosingAnswers(stores)
     monkeypatch.setattr(kube, "request", server.request)
-    tasks, decided = Tasks(cast(Any, None), "x"), list[int]()
+    tasks, decided = TaskClient(cast(Any, None), "x"), list[int]()
 
     async def follows(version: int, at_most: float) -> bool:
         decided.append(version)
@@ -295,7 +299,7 @@ async def test_a_create_whose_answer_is_lost_makes_a_new_task(
 
     with Validator() as validator:
         published, metrics = Published(templates), Metrics(lambda: 0, {})
-        starter = Starter(tasks, templates, published, validator, metrics, 1, follows, lambda: at(1))
+        starter = TaskStarter(tasks, templates, published, validator, metrics, 1, follows, lambda: at(1))
         started = await starter.start(ALICE, "training", {}, "a key")
     assert not started.repeated
     assert decided == [20], "it is held against the limit as every new task"
@@ -313,7 +317,7 @@ async def test_a_create_whose_answer_is_lost_makes_a_new_task(
     ids=["nan", "huge", "half", "half in a name"],
 )
 async def test_a_value_that_cannot_be_kept_is_told_by_its_name(
-    starter: Starter, templates: Cache[LongTaskTemplate], value: object, told: str
+    starter: TaskStarter, templates: Cache[LongTaskTemplate], value: object, told: str
 ) -> None:
     templates.put(with_epochs(3, 2))
     for key in (None, "a key"):

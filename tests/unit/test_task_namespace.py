@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from kubernetes.aio.client import ApiClient
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_operator import task_namespace as module
 from longtask_operator.leader_election import NotLeading, Term
 from longtask_operator.planning.actions import StopPod
@@ -124,7 +124,9 @@ def test_each_write_of_a_term_says_another_moment_of_its_last_second(part: int) 
     """To the API server, whose times are whole seconds, they are one: what is earlier than all is in time."""
     over = given.at(60)
     said = {
-        datetime.fromisoformat(module._not_after(Term(5, over.replace(microsecond=part)))[names.ANNOTATION_NOT_AFTER])
+        datetime.fromisoformat(
+            module._not_after(Term(5, over.replace(microsecond=part)))[constants.ANNOTATION_NOT_AFTER]
+        )
         for _ in range(100)
     }
     assert len(said) > 90

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.template import LongTaskTemplate, spec_hash
 from longtask_operator.template_controller import dry_run_pod, problems_of, ready_reason, status_of
 from longtask_runtime.kube import KubeError
@@ -78,10 +78,12 @@ def _with_env(*variables: str) -> dict[str, Any]:
             ],
             id="a-remote-result-schema",
         ),
-        pytest.param(_template(resultSchema={"description": "x" * (names.MAX_SCHEMA_BYTES - 18)}), [], id="just-fits"),
         pytest.param(
-            _template(resultSchema={"description": "x" * (names.MAX_SCHEMA_BYTES - 17)}),
-            [f"resultSchema: has {names.MAX_SCHEMA_BYTES + 1} bytes as JSON; 65536 are allowed"],
+            _template(resultSchema={"description": "x" * (constants.MAX_SCHEMA_BYTES - 18)}), [], id="just-fits"
+        ),
+        pytest.param(
+            _template(resultSchema={"description": "x" * (constants.MAX_SCHEMA_BYTES - 17)}),
+            [f"resultSchema: has {constants.MAX_SCHEMA_BYTES + 1} bytes as JSON; 65536 are allowed"],
             id="a-result-schema-that-is-too-large",
         ),
         pytest.param(

@@ -5,11 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from longtask_api.base import rfc3339
+from longtask_api.durations import duration
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Artifact, Reference, json_or_text
-from longtask_api.words import duration
-from longtask_mcp.contract.envelope import envelope, step
-from longtask_mcp.contract.facts import (
+from longtask_mcp.contract.memory import promise, told
+from longtask_mcp.contract.progress_text import briefly, going_on
+from longtask_mcp.contract.questions import open_questions
+from longtask_mcp.contract.structured_content import envelope, step
+from longtask_mcp.contract.task_status import (
     CHECK_SECONDS,
     MIN_CHECK_SECONDS,
     age,
@@ -17,9 +20,6 @@ from longtask_mcp.contract.facts import (
     has_result,
     status_word,
 )
-from longtask_mcp.contract.memory import promise, told
-from longtask_mcp.contract.questions import open_questions
-from longtask_mcp.contract.running import briefly, going_on
 
 TAKEN_BACK = (
     "It was one too many beside your tasks that had not ended, and counts as never started: start it again once one of "

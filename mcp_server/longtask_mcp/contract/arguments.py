@@ -9,8 +9,8 @@ from pydantic_core import ErrorDetails
 
 from longtask_api.reports import json_or_text
 from longtask_mcp.contract.errors import BadArguments
-from longtask_mcp.contract.facts import shortened
 from longtask_mcp.contract.shown import ANY
+from longtask_mcp.contract.task_status import shortened
 
 MAX_WAIT_SECONDS = 50
 """Clients give up on a call after 60 seconds."""

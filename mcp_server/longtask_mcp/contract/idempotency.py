@@ -8,11 +8,11 @@ from enum import Enum
 from functools import cached_property
 from typing import Any
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.longtask import LongTask
 from longtask_mcp.contract.callers import Caller, owner, session
-from longtask_mcp.contract.facts import age
 from longtask_mcp.contract.known import canonical, digest, digest_of
+from longtask_mcp.contract.task_status import age
 
 KEYED_WINDOW = timedelta(hours=24)
 UNKEYED_WINDOW = timedelta(seconds=120)
@@ -73,7 +73,7 @@ class Start:
         """
         if self.key is None or self.given is None or not self._is_of_the_same(task, now):
             return False
-        return self.given in (task.metadata.annotations.get(names.ANNOTATION_GIVEN), digest(task))
+        return self.given in (task.metadata.annotations.get(constants.ANNOTATION_GIVEN), digest(task))
 
     def _is_of_the_same(self, task: LongTask, now: datetime) -> bool:
         """Caller, session, template and key, in the time in which these are one."""

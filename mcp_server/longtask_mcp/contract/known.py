@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.longtask import TERMINAL_PHASES, ConditionType, LongTask
 
 SMALL = 1024
@@ -20,7 +20,7 @@ MAX_COMPARED = 256 * 1024
 """Bytes of parameters that are compared with those of a start; no start makes larger ones."""
 MAX_ANNOTATION = 64
 """Characters of one."""
-ANNOTATIONS = (names.ANNOTATION_TAKEN_BACK, names.ANNOTATION_GIVEN)
+ANNOTATIONS = (constants.ANNOTATION_TAKEN_BACK, constants.ANNOTATION_GIVEN)
 CONDITIONS = frozenset({ConditionType.STALLED, ConditionType.DELIVERED})
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from longtask_api.longtask import LongTask
 from longtask_mcp.contract.answers import Answer
-from longtask_mcp.contract.facts import status_word
+from longtask_mcp.contract.task_status import status_word
 
 MAX_LOG_CHARACTERS = 40_000
 

@@ -6,7 +6,7 @@ from longtask_api.base import rfc3339
 from longtask_api.conditions import find
 from longtask_api.longtask import ConditionType, LongTask
 from longtask_mcp.contract.callers import session
-from longtask_mcp.contract.facts import shortened
+from longtask_mcp.contract.task_status import shortened
 
 SHOWN_REASON = 300
 STATES = {"True": "written", "False": "not_written", "Unknown": "being_written"}

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from longtask_api.base import rfc3339
+from longtask_api.durations import duration
 from longtask_api.longtask import LongTask
 from longtask_api.reports import InputRequest, json_or_text
-from longtask_api.words import duration
 from longtask_mcp.contract.errors import AnswerRefused, BadArguments
-from longtask_mcp.contract.facts import shortened, status_word
+from longtask_mcp.contract.task_status import shortened, status_word
 
 MAX_ANSWER = 4096
 """Characters of the JSON text, as spec.inputResponses[].value takes them."""

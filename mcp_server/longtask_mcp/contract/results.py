@@ -9,12 +9,12 @@ from typing import Any
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Artifact, Reference
 from longtask_mcp.contract.answers import Answer, describe, ended, sentence, status
-from longtask_mcp.contract.envelope import envelope, step
 from longtask_mcp.contract.errors import BadArguments
-from longtask_mcp.contract.facts import check_seconds, has_result, status_word
 from longtask_mcp.contract.paging import Page, page_of
+from longtask_mcp.contract.progress_text import going_on
 from longtask_mcp.contract.questions import open_questions, quoted
-from longtask_mcp.contract.running import going_on
+from longtask_mcp.contract.structured_content import envelope, step
+from longtask_mcp.contract.task_status import check_seconds, has_result, status_word
 
 AGAIN_SECONDS = 30
 ARTIFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
+from longtask_api.agentcore_ids import ARCHIVE_PREFIX, archive_session
 from longtask_api.longtask import Archive, LongTask
-from longtask_api.memory import ARCHIVE_PREFIX, archive_session
 from longtask_api.reports import Reference
 from longtask_operator.agentcore.client import AgentCore
 from longtask_operator.agentcore.models import Event, ServiceError, Session

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from longtask_api.agentcore_ids import actor_of
 from longtask_api.longtask import LongTask
-from longtask_api.memory import actor_of
 from longtask_api.reports import Reference
 
 EPOCH = datetime.fromtimestamp(0, UTC)

@@ -7,8 +7,8 @@ They stay until the bucket's lifecycle rule removes them; LongTask never does. B
 from collections.abc import AsyncIterator
 
 from longtask_api.longtask import Archive, LongTask, Requester
+from longtask_api.mcp_names import requester_label
 from longtask_api.reports import JSON_MEDIA_TYPE, Reference
-from longtask_api.tools import requester_label
 from longtask_operator.archive import record
 from longtask_operator.archive.models import Caller, Entry, Found, Load
 from longtask_operator.store.errors import NotStored

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from longtask_api.durations import duration
 from longtask_api.longtask import Failure, LongTask, Phase
 from longtask_api.reports import Artifact, Progress, Result
-from longtask_api.words import duration
 
 MAX_PAIR_BYTES: Final = 4096
 """Of both messages of an end, as UTF-8: what one task may take of a conversation. As JSON within JSON, of the worst

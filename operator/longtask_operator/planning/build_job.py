@@ -4,21 +4,21 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.longtask import LongTask, TemplateSnapshot
 from longtask_api.parameters import environment_name
 from longtask_api.template import LongTaskTemplate, spec_hash
 from longtask_operator.planning.snapshots import JobSnapshot
 
 TOKEN_VOLUME = {
-    "name": names.REPORT_TOKEN_VOLUME,
+    "name": constants.REPORT_TOKEN_VOLUME,
     "projected": {
         "sources": [
-            {"serviceAccountToken": {"path": "token", "audience": names.AUDIENCE_REPORT, "expirationSeconds": 3600}}
+            {"serviceAccountToken": {"path": "token", "audience": constants.AUDIENCE_REPORT, "expirationSeconds": 3600}}
         ]
     },
 }
-TOKEN_MOUNT = {"name": names.REPORT_TOKEN_VOLUME, "mountPath": names.REPORT_TOKEN_FOLDER, "readOnly": True}
+TOKEN_MOUNT = {"name": constants.REPORT_TOKEN_VOLUME, "mountPath": constants.REPORT_TOKEN_FOLDER, "readOnly": True}
 
 
 def take_snapshot(template: LongTaskTemplate) -> TemplateSnapshot:
@@ -62,14 +62,14 @@ def build_job(
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": names.job_name(task.metadata.name, task.metadata.uid),
+            "name": constants.job_name(task.metadata.name, task.metadata.uid),
             "namespace": task.metadata.namespace,
             "labels": labels,
             "annotations": _annotations(task, template, snapshot),
             "ownerReferences": [
                 {
-                    "apiVersion": names.API_VERSION,
-                    "kind": names.TASK_KIND,
+                    "apiVersion": constants.API_VERSION,
+                    "kind": constants.TASK_KIND,
                     "name": task.metadata.name,
                     "uid": task.metadata.uid,
                     "controller": True,
@@ -114,7 +114,7 @@ def build_pod(
             "labels": {**source.metadata.labels, **labels},
             "annotations": {
                 **source.metadata.annotations,
-                names.ANNOTATION_CONTAINER: spec["containers"][0]["name"],
+                constants.ANNOTATION_CONTAINER: spec["containers"][0]["name"],
             },
         },
         "spec": spec,
@@ -128,10 +128,10 @@ def environment(task_uid: str, template: LongTaskTemplate, parameters: Mapping[s
     variables, secrets among them. A scalar parameter that was not given comes as the empty string, because an
     unknown $(NAME) would stay in args as it is written.
     """
-    variables = {names.ENV_ID: task_uid, names.ENV_PARAMETERS: compact_json(parameters)}
-    schema_hash = template.metadata.annotations.get(names.ANNOTATION_SCHEMA_HASH)
+    variables = {constants.ENV_ID: task_uid, constants.ENV_PARAMETERS: compact_json(parameters)}
+    schema_hash = template.metadata.annotations.get(constants.ANNOTATION_SCHEMA_HASH)
     if schema_hash is not None:
-        variables[names.ENV_SCHEMA_HASH] = schema_hash
+        variables[constants.ENV_SCHEMA_HASH] = schema_hash
     declared: Mapping[str, Any] = template.spec.parameters_schema.get("properties") or {}
     for name in declared:
         value = parameters.get(name)
@@ -143,7 +143,9 @@ def environment(task_uid: str, template: LongTaskTemplate, parameters: Mapping[s
 def _reporting(report_url: str | None) -> list[dict[str, str]]:
     if report_url is None:
         return []
-    return _listed({names.ENV_REPORT_URL: report_url, names.ENV_TOKEN_FILE: f"{names.REPORT_TOKEN_FOLDER}/token"})
+    return _listed(
+        {constants.ENV_REPORT_URL: report_url, constants.ENV_TOKEN_FILE: f"{constants.REPORT_TOKEN_FOLDER}/token"}
+    )
 
 
 def _listed(variables: Mapping[str, str]) -> list[dict[str, str]]:
@@ -151,11 +153,11 @@ def _listed(variables: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _annotations(task: LongTask, template: LongTaskTemplate, snapshot: TemplateSnapshot) -> dict[str, str]:
-    annotations = {names.ANNOTATION_SNAPSHOT: snapshot.model_dump_json(exclude_none=True)}
+    annotations = {constants.ANNOTATION_SNAPSHOT: snapshot.model_dump_json(exclude_none=True)}
     if template.spec.result_schema is not None:
-        annotations[names.ANNOTATION_RESULT_SCHEMA] = compact_json(template.spec.result_schema)
+        annotations[constants.ANNOTATION_RESULT_SCHEMA] = compact_json(template.spec.result_schema)
     if task.spec.suspend:
-        annotations[names.ANNOTATION_HELD] = "true"
+        annotations[constants.ANNOTATION_HELD] = "true"
     return annotations
 
 
@@ -172,8 +174,8 @@ def _scalar(value: Any) -> str:
 
 def _labels(task: LongTask, template: LongTaskTemplate) -> dict[str, str]:
     return {
-        names.LABEL_MANAGED_BY: names.MANAGED_BY,
-        names.LABEL_TASK: task.metadata.name,
-        names.LABEL_TASK_UID: task.metadata.uid,
-        names.LABEL_TEMPLATE: template.metadata.name,
+        constants.LABEL_MANAGED_BY: constants.MANAGED_BY,
+        constants.LABEL_TASK: task.metadata.name,
+        constants.LABEL_TASK_UID: task.metadata.uid,
+        constants.LABEL_TEMPLATE: template.metadata.name,
     }

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.conditions import Condition, find
 from longtask_api.longtask import ConditionType, Failure, JobRef, LongTaskStatus, Phase
 from longtask_api.template import LongTaskTemplate, TemplateConditionType
@@ -64,7 +64,7 @@ def bound(state: TaskState) -> TaskState:
     task, begun = state.task, newest(pod for pod in state.pods if pod.started is not None)
     if begun is None or task.status.job_ref is not None:
         return state
-    job = JobRef(name=names.job_name(task.metadata.name, task.metadata.uid), uid=begun.job_uid)
+    job = JobRef(name=constants.job_name(task.metadata.name, task.metadata.uid), uid=begun.job_uid)
     snapshot = take_snapshot(state.template) if state.template is not None else None
     status = task.status.model_copy(update={"job_ref": job, "template_snapshot": snapshot})
     status = task_status.with_condition(state, status, ConditionType.ACCEPTED, "True", "Accepted", "")
@@ -83,7 +83,7 @@ def _waits_for_the_end_of(state: TaskState, status: LongTaskStatus, pods: list[P
 def _record(state: TaskState, status: LongTaskStatus) -> Plan:
     problem = StartProblem(
         "Record",
-        f"annotation {names.ANNOTATION_RECORD} says that it was restored from a backup: it is never started",
+        f"annotation {constants.ANNOTATION_RECORD} says that it was restored from a backup: it is never started",
         "Restore its status too, or remove the annotation to have the work done.",
     )
     status = task_status.with_condition(

@@ -1,6 +1,6 @@
 """The next step for a task."""
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.conditions import is_true
 from longtask_api.longtask import ConditionType, JobRef, Phase
 from longtask_operator.planning import active_time, cleanup, finished, pending, running, task_status
@@ -48,6 +48,6 @@ def _with_job(state: TaskState, job: JobSnapshot) -> Plan:
 def _without_terms(job: JobSnapshot) -> str:
     """Of a Job whose annotation was made unreadable before status had it too."""
     return (
-        f"the terms of Job {job.name} are not known: its annotation {names.ANNOTATION_SNAPSHOT} cannot be read. Put it "
-        "back as it was, or delete this task and start another one."
+        f"the terms of Job {job.name} are not known: its annotation {constants.ANNOTATION_SNAPSHOT} cannot be read. "
+        "Put it back as it was, or delete this task and start another one."
     )

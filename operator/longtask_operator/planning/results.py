@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.bounds import excess
 from longtask_api.longtask import Failure, LongTaskStatus
 from longtask_api.reports import JSON_MEDIA_TYPE, MAX_ARTIFACTS, Artifact, Result
@@ -51,14 +51,14 @@ def _number(status: LongTaskStatus, pod: PodSnapshot | None) -> int | None:
     return last.number if last is not None and last.exit_code in (None, 0) else None
 
 
-def read_result(message: str, limit: int = names.MAX_RESULT_BYTES) -> Result | Failure:
+def read_result(message: str, limit: int = constants.MAX_RESULT_BYTES) -> Result | Failure:
     """JSON gives a value, other text a text, nothing an empty result; a message that was cut gives a Failure.
 
     kubelet cuts a longer message to `limit` bytes, so one of just that length may have lost its beginning or its end.
     """
     size = len(message.encode())
     if size >= limit:
-        shared = "" if limit == names.MAX_RESULT_BYTES else ", in a pod of so many containers"
+        shared = "" if limit == constants.MAX_RESULT_BYTES else ", in a pod of so many containers"
         return Failure(
             reason="ResultTooLarge",
             message=f"the work succeeded but its result has {size} bytes or more on /dev/termination-log, where "

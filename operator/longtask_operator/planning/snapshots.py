@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.bounds import excess
 from longtask_api.longtask import TemplateSnapshot
 from longtask_operator.planning import quantities
@@ -220,7 +220,7 @@ def job_snapshot(document: Mapping[str, Any]) -> JobSnapshot:
     return JobSnapshot(
         name=metadata["name"],
         uid=metadata["uid"],
-        owner_uid=controller_uid(metadata, names.TASK_KIND),
+        owner_uid=controller_uid(metadata, constants.TASK_KIND),
         resource_version=int(metadata["resourceVersion"]),
         created=_required_time(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
@@ -253,8 +253,8 @@ def pod_snapshot(document: Mapping[str, Any], *, gone: bool = False) -> PodSnaps
         name=metadata["name"],
         uid=metadata["uid"],
         job_uid=job_of_pod(metadata),
-        task_uid=(metadata.get("labels") or {}).get(names.LABEL_TASK_UID, ""),
-        task_name=(metadata.get("labels") or {}).get(names.LABEL_TASK, ""),
+        task_uid=(metadata.get("labels") or {}).get(constants.LABEL_TASK_UID, ""),
+        task_name=(metadata.get("labels") or {}).get(constants.LABEL_TASK, ""),
         orphaned=bool(job_of_pod(metadata)) and not controller_uid(metadata, "Job"),
         resource_version=int(metadata["resourceVersion"]),
         created=_required_time(metadata["creationTimestamp"]),
@@ -285,7 +285,7 @@ def pod_snapshot(document: Mapping[str, Any], *, gone: bool = False) -> PodSnaps
 
 def _work(metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """The container that does the work; the first one in pods of Jobs that were made before it was noted."""
-    name = (metadata.get("annotations") or {}).get(names.ANNOTATION_CONTAINER)
+    name = (metadata.get("annotations") or {}).get(constants.ANNOTATION_CONTAINER)
     containers: list[Mapping[str, Any]] = spec["containers"]
     return next((each for each in containers if each["name"] == name), containers[0])
 
@@ -335,7 +335,7 @@ POD_MESSAGE_BYTES = 12 * 1024
 def _message_limit(spec: Mapping[str, Any]) -> int:
     """Of each container's termination message, in bytes; those that were injected count."""
     kinds = ("containers", "initContainers", "ephemeralContainers")
-    return min(names.MAX_RESULT_BYTES, POD_MESSAGE_BYTES // sum(len(spec.get(kind) or []) for kind in kinds))
+    return min(constants.MAX_RESULT_BYTES, POD_MESSAGE_BYTES // sum(len(spec.get(kind) or []) for kind in kinds))
 
 
 def _asked_to_go(metadata: Mapping[str, Any], disrupted: Mapping[str, Any] | None) -> datetime | None:
@@ -383,31 +383,31 @@ def controller_uid(metadata: Mapping[str, Any], kind: str) -> str:
 def job_of_pod(metadata: Mapping[str, Any]) -> str:
     """The uid of the pod's Job, also of one that left it behind: then the Job controller's label still tells. Empty
     where it never had one."""
-    return controller_uid(metadata, "Job") or (metadata.get("labels") or {}).get(names.LABEL_JOB_UID, "")
+    return controller_uid(metadata, "Job") or (metadata.get("labels") or {}).get(constants.LABEL_JOB_UID, "")
 
 
 def task_of_job(metadata: Mapping[str, Any]) -> bool:
     """Whether a Job or pod carries our label; others in the namespace are none of our business."""
-    return names.LABEL_TASK_UID in (metadata.get("labels") or {})
+    return constants.LABEL_TASK_UID in (metadata.get("labels") or {})
 
 
 def _held(annotations: Mapping[str, str], suspended: bool) -> bool:
     """Versions that noted nothing at their Jobs let nobody else hold them."""
-    noted = annotations.get(names.ANNOTATION_HELD)
-    return noted == "true" or (suspended and noted is None and names.ANNOTATION_NOT_AFTER not in annotations)
+    noted = annotations.get(constants.ANNOTATION_HELD)
+    return noted == "true" or (suspended and noted is None and constants.ANNOTATION_NOT_AFTER not in annotations)
 
 
 def _snapshot(annotations: Mapping[str, str]) -> TemplateSnapshot | None:
     """None also where it cannot be read, edited by hand perhaps: status has it too, once the first write was made."""
     try:
-        return TemplateSnapshot.model_validate_json(annotations.get(names.ANNOTATION_SNAPSHOT, ""))
+        return TemplateSnapshot.model_validate_json(annotations.get(constants.ANNOTATION_SNAPSHOT, ""))
     except ValidationError:
         return None
 
 
 def _schema(annotations: Mapping[str, str]) -> str | None:
     """None also where it is no JSON object, edited by hand perhaps."""
-    text = annotations.get(names.ANNOTATION_RESULT_SCHEMA, "")
+    text = annotations.get(constants.ANNOTATION_RESULT_SCHEMA, "")
     try:
         return text if not excess(text) and isinstance(json.loads(text), dict) else None
     except ValueError:

@@ -15,14 +15,14 @@ from typing import Any
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_operator.store.errors import NotStored, StoreUnavailable
 from longtask_operator.store.owner import Owner
 from longtask_runtime.kube import KubeError, Verb, request
 
 CONFIG_MAP_SCHEME = "configmap:"
-ANNOTATION_MEDIA_TYPE = f"{names.GROUP}/media-type"
-ANNOTATION_SHA256 = f"{names.GROUP}/sha256"
+ANNOTATION_MEDIA_TYPE = f"{constants.GROUP}/media-type"
+ANNOTATION_SHA256 = f"{constants.GROUP}/sha256"
 CONTENT = "content"
 AT_ONCE = 4
 """Requests, each of which takes a multiple of the bytes in memory: as base64, as JSON."""
@@ -123,15 +123,15 @@ def _config_map(name: str, owner: Owner, media_type: str, data: bytes, sha256: s
         "metadata": {
             "name": name,
             "labels": {
-                names.LABEL_MANAGED_BY: names.MANAGED_BY,
-                names.LABEL_TASK: owner.name,
-                names.LABEL_TASK_UID: owner.uid,
+                constants.LABEL_MANAGED_BY: constants.MANAGED_BY,
+                constants.LABEL_TASK: owner.name,
+                constants.LABEL_TASK_UID: owner.uid,
             },
             "annotations": {ANNOTATION_MEDIA_TYPE: media_type, ANNOTATION_SHA256: sha256},
             "ownerReferences": [
                 {
-                    "apiVersion": names.API_VERSION,
-                    "kind": names.TASK_KIND,
+                    "apiVersion": constants.API_VERSION,
+                    "kind": constants.TASK_KIND,
                     "name": owner.name,
                     "uid": owner.uid,
                     "controller": False,

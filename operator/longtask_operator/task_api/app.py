@@ -12,7 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from longtask import __version__
-from longtask_api.names import AUDIENCE_REPORT, AUDIENCE_TASK_API
+from longtask_api.constants import AUDIENCE_REPORT, AUDIENCE_TASK_API
 from longtask_operator.archive.archive import Archive
 from longtask_operator.cache import Cache
 from longtask_operator.task_api import archive, checkpoints, questions, reports, results, task_reads

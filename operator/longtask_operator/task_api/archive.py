@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from longtask_api.memory import ActorId, MemoryId
+from longtask_api.agentcore_ids import ActorId, MemoryId
 from longtask_operator.agentcore.models import ServiceError
 from longtask_operator.archive import record
 from longtask_operator.archive.archive import Archive

@@ -5,7 +5,7 @@ from typing import Any
 
 from mcp_types import Tool, ToolAnnotations
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.conditions import find
 from longtask_api.template import LongTaskTemplate, TemplateConditionType
 from longtask_mcp.contract import arguments, shown
@@ -120,7 +120,7 @@ _RESERVED: Mapping[str, Any] = arguments.schema(arguments.Reserved)["properties"
 def template_tool(template: LongTaskTemplate) -> Tool:
     """The tool that starts a template's tasks."""
     return Tool(
-        name=names.tool_name(template.metadata.name),
+        name=constants.tool_name(template.metadata.name),
         title=template.title,
         description=f"{template.spec.description.rstrip()}\n\n{START_NOTE}",
         input_schema=start_schema(template.spec.parameters_schema),

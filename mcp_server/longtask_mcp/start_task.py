@@ -12,23 +12,23 @@ from itertools import takewhile
 from typing import Any
 from weakref import WeakValueDictionary
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.bounds import is_small
 from longtask_api.longtask import LongTask, Requester
+from longtask_api.mcp_names import LABEL_REQUESTER, requester_label
 from longtask_api.parameters import InvalidParameters, check_size, complete
 from longtask_api.template import LongTaskTemplate
-from longtask_api.tools import LABEL_REQUESTER, requester_label
 from longtask_mcp.cache import Cache, version
 from longtask_mcp.contract.callers import Caller, Owner
-from longtask_mcp.contract.catalogue import is_checked, not_ready_reason
 from longtask_mcp.contract.errors import AgentError, StartRefused
-from longtask_mcp.contract.facts import CHECK_SECONDS, MIN_CHECK_SECONDS, created, shortened
 from longtask_mcp.contract.idempotency import Relation, Start
 from longtask_mcp.contract.known import digest_of
 from longtask_mcp.contract.meaning import meant
+from longtask_mcp.contract.task_status import CHECK_SECONDS, MIN_CHECK_SECONDS, created, shortened
+from longtask_mcp.contract.tool_definitions import is_checked, not_ready_reason
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
-from longtask_mcp.tasks import AlreadyExists, Tasks
+from longtask_mcp.task_client import AlreadyExists, TaskClient
 from longtask_runtime import clock
 from longtask_runtime.validation import Validator
 
@@ -53,12 +53,12 @@ class Started:
     repeated: bool
 
 
-class Starter:
+class TaskStarter:
     """Creates tasks. A start that has begun goes on when the caller disconnects."""
 
     def __init__(
         self,
-        tasks: Tasks,
+        tasks: TaskClient,
         templates: Cache[LongTaskTemplate],
         published: Published,
         validator: Validator,
@@ -331,13 +331,13 @@ def document(start: Start, name: str) -> dict[str, Any]:
         spec["idempotencyKey"] = start.key
     labels = {
         LABEL_REQUESTER: requester_label(*caller.owner),
-        names.LABEL_TEMPLATE: start.template,
-        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+        constants.LABEL_TEMPLATE: start.template,
+        constants.LABEL_MANAGED_BY: constants.MANAGED_BY,
     }
-    annotations = {"annotations": {names.ANNOTATION_GIVEN: start.given}} if start.given is not None else {}
+    annotations = {"annotations": {constants.ANNOTATION_GIVEN: start.given}} if start.given is not None else {}
     return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.TASK_KIND,
+        "apiVersion": constants.API_VERSION,
+        "kind": constants.TASK_KIND,
         "metadata": {"name": name, "labels": labels, **annotations},
         "spec": spec,
     }

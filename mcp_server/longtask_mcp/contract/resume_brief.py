@@ -8,14 +8,14 @@ from itertools import chain, islice
 from typing import Any
 
 from longtask_api.base import rfc3339
+from longtask_api.durations import duration
 from longtask_api.longtask import LongTask
-from longtask_api.words import duration
 from longtask_mcp.contract.answers import Answer, going
 from longtask_mcp.contract.callers import Caller, session
-from longtask_mcp.contract.envelope import next_step
-from longtask_mcp.contract.facts import age, check_seconds, created, shortened
 from longtask_mcp.contract.own import OwnTasks
 from longtask_mcp.contract.questions import open_questions, quoted
+from longtask_mcp.contract.structured_content import next_step
+from longtask_mcp.contract.task_status import age, check_seconds, created, shortened
 
 MAX_CHARACTERS = 6000
 """Of the text, and of the tasks in the JSON object: about 1,500 tokens."""

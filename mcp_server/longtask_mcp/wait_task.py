@@ -26,7 +26,7 @@ class Waited:
     interrupted: bool = False
 
 
-class Waiting:
+class TaskWaiter:
     """Waits over one cache until the task ends or asks something, the time is up, or `stopping` is set (and the cache
     woken).
     """

@@ -7,7 +7,7 @@ from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Progress
 from longtask_mcp.contract import memory, questions
-from longtask_mcp.contract.facts import check_seconds, has_result, message, stall, status_word
+from longtask_mcp.contract.task_status import check_seconds, has_result, message, stall, status_word
 
 
 def envelope(task: LongTask, now: datetime) -> dict[str, Any]:

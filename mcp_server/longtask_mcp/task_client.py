@@ -13,9 +13,9 @@ import aiohttp
 from kubernetes.aio.client import ApiClient
 from pydantic import ValidationError
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.longtask import LongTask
-from longtask_api.tools import LABEL_REQUESTER, requester_label
+from longtask_api.mcp_names import LABEL_REQUESTER, requester_label
 from longtask_mcp.cache import Cache
 from longtask_mcp.contract.callers import Owner, owner
 from longtask_mcp.contract.errors import KubernetesRefused, KubernetesUnavailable, TaskUnreadable
@@ -48,7 +48,7 @@ class AlreadyExists(Exception):
 
 def collection_path(namespace: str, plural: str) -> str:
     """The API path of our objects of one kind in a namespace."""
-    return f"/apis/{names.API_VERSION}/namespaces/{namespace}/{plural}"
+    return f"/apis/{constants.API_VERSION}/namespaces/{namespace}/{plural}"
 
 
 @dataclass
@@ -66,7 +66,7 @@ class _Some(Feed[LongTask]):
         """What such a list does not have may be others'."""
 
 
-class Tasks:
+class TaskClient:
     """Reads through the cache and writes to the API server; every answer goes into the cache.
 
     Every method raises KubernetesUnavailable or KubernetesRefused when the API server does not do its part, and
@@ -75,7 +75,7 @@ class Tasks:
 
     def __init__(self, client: ApiClient, namespace: str) -> None:
         self._client = client
-        self._path = collection_path(namespace, names.TASK_PLURAL)
+        self._path = collection_path(namespace, constants.TASK_PLURAL)
         self._owners = Owners()
         self.cache = Cache[LongTask](self._owners)
         self._some = _Some(known, self.cache)
@@ -155,7 +155,7 @@ class Tasks:
     async def take_back(self, task: LongTask) -> None:
         """End a task that its start should not have made; it counts as never made."""
         patch = {
-            "metadata": {"uid": task.metadata.uid, "annotations": {names.ANNOTATION_TAKEN_BACK: ""}},
+            "metadata": {"uid": task.metadata.uid, "annotations": {constants.ANNOTATION_TAKEN_BACK: ""}},
             "spec": {"cancelRequested": True},
         }
         path = f"{self._path}/{task.metadata.name}"

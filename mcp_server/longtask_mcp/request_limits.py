@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.bounds import MAX_DEPTH, Meter
 from longtask_mcp.contract.errors import BadRequest
 
@@ -93,7 +93,7 @@ class Door:
         return host.lower() in self._allowed or f"{name if port.isdecimal() else host.lower()}:*" in self._allowed
 
 
-class Gate:
+class RequestLimits:
     """Reads the body of an identified caller, within limits of size, depth, time and memory, and hands it on whole."""
 
     def __init__(
@@ -160,8 +160,8 @@ class Gate:
         return Why(
             413,
             f"the request is too large: at most {self._max_bytes} bytes are read, and parameters may have "
-            f"{names.MAX_PARAMETERS_BYTES} as JSON. Nothing was started. Put what is large where the work can read it "
-            "(a bucket, a volume, a URL), and pass where it is.",
+            f"{constants.MAX_PARAMETERS_BYTES} as JSON. Nothing was started. Put what is large where the work can "
+            "read it (a bucket, a volume, a URL), and pass where it is.",
         )
 
 

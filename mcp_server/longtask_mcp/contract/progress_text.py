@@ -3,10 +3,11 @@
 from datetime import datetime
 
 from longtask_api.base import rfc3339
+from longtask_api.durations import duration
 from longtask_api.longtask import LongTask, Phase
 from longtask_api.reports import Progress
-from longtask_api.words import duration
-from longtask_mcp.contract.facts import (
+from longtask_mcp.contract.questions import SHOWN_IN_LISTS, how_to_answer, open_questions, told
+from longtask_mcp.contract.task_status import (
     from_earlier_attempt,
     message,
     shortened,
@@ -15,7 +16,6 @@ from longtask_mcp.contract.facts import (
     time_left,
     unattended,
 )
-from longtask_mcp.contract.questions import SHOWN_IN_LISTS, how_to_answer, open_questions, told
 
 SHOWN_METRICS = 3
 

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.base import rfc3339
+from longtask_api.durations import duration
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
-from longtask_api.words import duration
 from longtask_mcp.contract import arguments, memory
 from longtask_mcp.contract.answers import Answer, going
-from longtask_mcp.contract.catalogue import not_ready_reason
 from longtask_mcp.contract.errors import BadArguments
-from longtask_mcp.contract.facts import age, created, status_word
 from longtask_mcp.contract.own import OwnTasks, Position
 from longtask_mcp.contract.questions import listed
+from longtask_mcp.contract.task_status import age, created, status_word
+from longtask_mcp.contract.tool_definitions import not_ready_reason
 
 AGAIN_SECONDS = 30
 ARCHIVED = "archived:"
@@ -104,7 +104,7 @@ def template_list(templates: Iterable[LongTaskTemplate]) -> Answer:
 def _template_entry(template: LongTaskTemplate) -> dict[str, Any]:
     return {
         "template": template.metadata.name,
-        "tool": names.tool_name(template.metadata.name),
+        "tool": constants.tool_name(template.metadata.name),
         "title": template.title,
         "description": template.spec.description,
         "parameters_schema": dict(template.spec.parameters_schema),

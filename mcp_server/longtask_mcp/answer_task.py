@@ -7,7 +7,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.reports import InputRequest
 from longtask_mcp.contract import questions
 from longtask_mcp.contract.errors import AnswerRefused, KubernetesRefused
-from longtask_mcp.tasks import Tasks
+from longtask_mcp.task_client import TaskClient
 from longtask_runtime.validation import Validator
 
 ATTEMPTS = 4
@@ -23,10 +23,10 @@ class Given:
     text: str
 
 
-class Answering:
+class InputAnswers:
     """Gives answers. The same answer may be given again: it is met, not repeated."""
 
-    def __init__(self, tasks: Tasks, validator: Validator) -> None:
+    def __init__(self, tasks: TaskClient, validator: Validator) -> None:
         self._tasks = tasks
         self._validator = validator
 

@@ -7,24 +7,24 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from longtask_api import names
+from longtask_api import constants
 from longtask_api.longtask import LongTask
+from longtask_api.mcp_names import RESERVED_ARGUMENTS
 from longtask_api.template import LongTaskTemplate
-from longtask_api.tools import RESERVED_ARGUMENTS
-from longtask_mcp.answering import Answering
+from longtask_mcp.answer_task import InputAnswers
 from longtask_mcp.archive import NOT_CONNECTED, Archive
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract import answers, arguments, listing, logs, paging, questions, results
+from longtask_mcp.contract import answers, arguments, logs, paging, questions, results, task_list
 from longtask_mcp.contract.answers import Answer
-from longtask_mcp.contract.brief import brief
 from longtask_mcp.contract.callers import Caller, owner
 from longtask_mcp.contract.errors import AgentError, KubernetesUnavailable, TaskNotFound, ToolNotFound
-from longtask_mcp.contract.facts import UNFINISHED
+from longtask_mcp.contract.resume_brief import brief
+from longtask_mcp.contract.task_status import UNFINISHED
 from longtask_mcp.leading import Leading
-from longtask_mcp.starting import Starter
+from longtask_mcp.start_task import TaskStarter
 from longtask_mcp.task_api import Absent, TaskApi, Unavailable
-from longtask_mcp.tasks import UID, Tasks
-from longtask_mcp.waiting import Report, Waiting
+from longtask_mcp.task_client import UID, TaskClient
+from longtask_mcp.wait_task import Report, TaskWaiter
 from longtask_runtime import clock
 
 OF_MANY = frozenset({"list_tasks", "resume_brief"})
@@ -67,16 +67,16 @@ class Found:
         return Answer(answer.text, answer.envelope | {"archived": True}) if self.archived else answer
 
 
-class Calls:
+class ToolHandlers:
     """Answers tool calls. Raises AgentError for everything that the agent should be told as an error."""
 
     def __init__(
         self,
-        tasks: Tasks,
+        tasks: TaskClient,
         templates: Cache[LongTaskTemplate],
-        starter: Starter,
-        answering: Answering,
-        waiting: Waiting,
+        starter: TaskStarter,
+        answering: InputAnswers,
+        waiting: TaskWaiter,
         leading: Leading,
         task_api: TaskApi | None,
         now: Callable[[], datetime] = clock.now,
@@ -146,7 +146,7 @@ class Calls:
 
     async def _list_templates(self, call: Call) -> Answer:
         arguments.read(arguments.Nothing, call.arguments)
-        return listing.template_list(self._templates.all())
+        return task_list.template_list(self._templates.all())
 
     async def _start_task(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.StartTask, call.arguments)
@@ -184,26 +184,28 @@ class Calls:
 
     async def _list_tasks(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.ListTasks, call.arguments)
-        begin = listing.archive_cursor(wanted.cursor)
-        shown = listing.in_cluster(self._tasks.own(call.caller.owner), wanted) if begin is None else listing.Shown([])
+        begin = task_list.archive_cursor(wanted.cursor)
+        shown = (
+            task_list.in_cluster(self._tasks.own(call.caller.owner), wanted) if begin is None else task_list.Shown([])
+        )
         if not shown.more and (begin is not None or wanted.include_archived):
             shown = await self._with_archived(call, shown, wanted, begin or "")
-        return listing.answer(shown, wanted, self._now())
+        return task_list.answer(shown, wanted, self._now())
 
     async def _with_archived(
-        self, call: Call, shown: listing.Shown, wanted: arguments.ListTasks, begin: str
-    ) -> listing.Shown:
+        self, call: Call, shown: task_list.Shown, wanted: arguments.ListTasks, begin: str
+    ) -> task_list.Shown:
         """The page, filled up with archived tasks from `begin` on."""
         room = wanted.limit - len(shown.tasks)
         if not room:
-            return replace(shown, cursor=listing.ARCHIVED)
+            return replace(shown, cursor=task_list.ARCHIVED)
         listed = await self._archive.listed(
             call.caller,
-            lambda task: self._tasks.cache.get(task.metadata.uid) is None and listing.is_wanted(task, wanted),
+            lambda task: self._tasks.cache.get(task.metadata.uid) is None and task_list.is_wanted(task, wanted),
             room,
             begin,
         )
-        cursor = f"{listing.ARCHIVED}{listed.cursor}" if listed.cursor is not None else None
+        cursor = f"{task_list.ARCHIVED}{listed.cursor}" if listed.cursor is not None else None
         return replace(shown, archived=listed.tasks, cursor=cursor, problem=listed.problem, notes=listed.notes)
 
     async def _resume_brief(self, call: Call) -> Answer:
@@ -301,7 +303,7 @@ class Calls:
 
     def _template_of(self, tool: str) -> LongTaskTemplate | None:
         template = self._templates.named(tool.replace("_", "-"))
-        return template if template is not None and names.tool_name(template.metadata.name) == tool else None
+        return template if template is not None and constants.tool_name(template.metadata.name) == tool else None
 
 
 def _known_by(caller: Caller, id_: str) -> Hashable:

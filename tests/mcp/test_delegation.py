@@ -5,24 +5,24 @@ import re
 import pytest
 from starlette.datastructures import Headers
 
+from longtask_api.agentcore_ids import DEFAULT_SESSION_ID, actor_of
 from longtask_api.longtask import Memory
-from longtask_api.memory import DEFAULT_SESSION_ID, actor_of
 from longtask_mcp.contract.callers import Caller
-from longtask_mcp.speaking import BadHeaders, Forbidden, Speaking
+from longtask_mcp.delegation import BadHeaders, Delegation, Forbidden
 
 SERVICE = "system:serviceaccount:agents:service"
 MEMORY = "team-0123456789"
 OTHER = "ops-0123456789"
 ARN = f"arn:aws:bedrock-agentcore:eu-central-1:123456789012:memory/{MEMORY}"
-RULES = Speaking([SERVICE, "anonymous"], [MEMORY, OTHER, ARN])
-WITH_DEFAULT = Speaking([SERVICE], [MEMORY, OTHER], OTHER)
+RULES = Delegation([SERVICE, "anonymous"], [MEMORY, OTHER, ARN])
+WITH_DEFAULT = Delegation([SERVICE], [MEMORY, OTHER], OTHER)
 
 Sent = list[tuple[str, str]]
 A, S, M = "X-LongTask-Actor-Id", "X-LongTask-Session-Id", "X-LongTask-Memory-Id"
 ALL = [(A, "user-7"), (S, "conv-1"), (M, MEMORY)]
 
 
-def caller(sent: Sent, rules: Speaking = RULES, principal: str = SERVICE) -> Caller:
+def caller(sent: Sent, rules: Delegation = RULES, principal: str = SERVICE) -> Caller:
     return rules.caller(principal, Headers(raw=[(name.lower().encode(), value.encode()) for name, value in sent]))
 
 
@@ -104,7 +104,7 @@ def test_a_memory_that_is_not_listed_is_refused(memory_id: str) -> None:
 
 def test_no_memory_is_allowed_where_none_is_listed() -> None:
     with pytest.raises(Forbidden, match="may not be written to"):
-        caller(ALL, Speaking([SERVICE]))
+        caller(ALL, Delegation([SERVICE]))
 
 
 @pytest.mark.parametrize(

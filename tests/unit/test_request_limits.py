@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from longtask_mcp.gate import ENDS, Budget, Gate
+from longtask_mcp.request_limits import ENDS, Budget, RequestLimits
 
 LIMIT = 1000
 BODY = b'{"a": 1}'
@@ -22,7 +22,7 @@ async def test_a_request_of_unknown_length_holds_what_it_has_once_it_is_read() -
         within += 1
         await leave.wait()
 
-    gate, statuses = Gate(app, LIMIT, Budget(10 * LIMIT, LIMIT + 100), "who"), list[int]()
+    request_limits, statuses = RequestLimits(app, LIMIT, Budget(10 * LIMIT, LIMIT + 100), "who"), list[int]()
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "who": SimpleNamespace(owner="alice")}
 
     async def receive() -> Message:
@@ -33,13 +33,13 @@ async def test_a_request_of_unknown_length_holds_what_it_has_once_it_is_read() -
 
     calls = list[asyncio.Task[None]]()
     for _ in range(20):
-        calls.append(asyncio.create_task(gate(dict(scope), receive, send)))
+        calls.append(asyncio.create_task(request_limits(dict(scope), receive, send)))
         for _ in range(20):
             await asyncio.sleep(0)
     assert (within, statuses) == (100 // len(BODY) + 1, [429, 0] * (20 - 100 // len(BODY) - 1))
     leave.set()
     await asyncio.gather(*calls)
-    await gate(dict(scope), receive, send)
+    await request_limits(dict(scope), receive, send)
     assert within == 100 // len(BODY) + 2
 
 
@@ -64,7 +64,7 @@ async def refused(parts: list[bytes], *headers: tuple[bytes, bytes], listed: boo
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": list(headers), "who": SimpleNamespace(owner="a")}
-    await Gate(app, LIMIT, Budget(10 * LIMIT, LIMIT), "who", lambda: listed)(scope, receive, send)
+    await RequestLimits(app, LIMIT, Budget(10 * LIMIT, LIMIT), "who", lambda: listed)(scope, receive, send)
     assert unread == []
     return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent))
 

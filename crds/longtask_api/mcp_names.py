@@ -3,7 +3,7 @@
 import hashlib
 from typing import Final
 
-from longtask_api import names
+from longtask_api import constants
 
 FIXED_TOOLS: Final = frozenset(
     {
@@ -24,7 +24,7 @@ FIXED_TOOLS: Final = frozenset(
 RESERVED_ARGUMENTS: Final = frozenset({"wait_seconds", "idempotency_key"})
 """Arguments that every template's tool has beside the template's own parameters."""
 
-LABEL_REQUESTER: Final = f"{names.GROUP}/requester"
+LABEL_REQUESTER: Final = f"{constants.GROUP}/requester"
 """On LongTasks: whose they are, in a form that fits a label; spec.requester.principal is what counts."""
 
 

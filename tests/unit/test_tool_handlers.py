@@ -9,17 +9,17 @@ import pytest
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
-from longtask_mcp.answering import Answering
+from longtask_mcp.answer_task import InputAnswers
 from longtask_mcp.cache import Cache
-from longtask_mcp.calls import Call, Calls
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.errors import AgentError, KubernetesUnavailable, ToolNotFound
 from longtask_mcp.leading import Leading
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
-from longtask_mcp.starting import Starter
-from longtask_mcp.tasks import Tasks
-from longtask_mcp.waiting import Waiting
+from longtask_mcp.start_task import TaskStarter
+from longtask_mcp.task_client import TaskClient
+from longtask_mcp.tool_handlers import Call, ToolHandlers
+from longtask_mcp.wait_task import TaskWaiter
 from longtask_runtime.validation import Validator
 from tests.unit import virtual_time
 from tests.unit.given import at, template
@@ -37,12 +37,12 @@ class Replica:
         self.cluster.decide.set()
         self.templates = templates = Cache[LongTaskTemplate]()
         templates.put(template())
-        tasks, published = cast(Tasks, self.cluster), Published(templates)
+        tasks, published = cast(TaskClient, self.cluster), Published(templates)
         metrics = Metrics(lambda: 0, {})
-        starter = Starter(tasks, templates, published, validator, metrics, 3, self.cluster.follows, lambda: at(0))
+        starter = TaskStarter(tasks, templates, published, validator, metrics, 3, self.cluster.follows, lambda: at(0))
         leading = Leading(cast(Any, None), None, "x")
-        waiting, answering = Waiting(self.cluster.cache, asyncio.Event()), Answering(tasks, validator)
-        self._calls = Calls(
+        waiting, answering = TaskWaiter(self.cluster.cache, asyncio.Event()), InputAnswers(tasks, validator)
+        self._calls = ToolHandlers(
             tasks, templates, starter, answering, waiting, leading, None, lambda: at(0), lambda: self.silent
         )
 

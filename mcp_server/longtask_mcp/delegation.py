@@ -9,8 +9,7 @@ from typing import Final
 
 from starlette.datastructures import Headers
 
-from longtask_api.longtask import Memory
-from longtask_api.memory import (
+from longtask_api.agentcore_ids import (
     ACTOR_ID_PATTERN,
     ARCHIVE_PREFIX,
     DEFAULT_SESSION_ID,
@@ -22,6 +21,7 @@ from longtask_api.memory import (
     actor_of,
     fits,
 )
+from longtask_api.longtask import Memory
 from longtask_mcp.contract.callers import Caller
 
 MEMORY: Final = "X-LongTask-Memory-Id"
@@ -48,7 +48,7 @@ class Forbidden(Exception):
 
 
 @dataclass(frozen=True)
-class Speaking:
+class Delegation:
     """The rules of one server."""
 
     trusted_principals: Collection[str] = ()
