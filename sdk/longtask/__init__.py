@@ -8,9 +8,9 @@
 `python -m longtask run train:model_training` runs it, in a pod and at a desk; `longtask template` makes it a tool.
 """
 
+from longtask.backend import Artifact
 from longtask.context import Context, current
 from longtask.errors import Cancelled, InvalidAnswer, NoAnswer, NotDelivered
-from longtask.host import Artifact
 from longtask.task import Task, task
 
 __version__ = "0.1.0"

@@ -4,7 +4,7 @@ import re
 from datetime import date, time, timedelta
 from typing import Any, Final
 
-from longtask.forms.scalars import span_text
+from longtask.json_types.scalars import span_text
 
 _SPAN: Final = re.compile(r"m8\[(\d*)([a-zA-Z]+)\]$")
 _ATTOSECONDS: Final = {

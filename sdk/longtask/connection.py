@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from longtask.notices import notice
+from longtask.stderr_log import notice
 from longtask.stop import Stop
 
 MAX_DELAY, MAX_RETRY_AFTER = 10.0, 60.0

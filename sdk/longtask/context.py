@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from longtask.backend import ABSENT, BYTES, Artifact, Backend, Question, State, backend_for
 from longtask.errors import Cancelled, InvalidAnswer, NoAnswer
-from longtask.host import ABSENT, BYTES, Artifact, Host, Question, State, host_of
 from longtask.progress import Progress
 from longtask.stop import Stop
 
@@ -44,8 +44,8 @@ class Context:
     wait=True)` wait, in the thread that called: in an async task call them by asyncio.to_thread.
     """
 
-    def __init__(self, host: Host, stop: Stop | None = None, *, reports: bool = True) -> None:
-        self._host = host
+    def __init__(self, backend: Backend, stop: Stop | None = None, *, reports: bool = True) -> None:
+        self._backend = backend
         self._stop = stop or Stop()
         self._lock = threading.RLock()
         self._told = Progress()
@@ -60,13 +60,13 @@ class Context:
     @property
     def task_id(self) -> str:
         """The id of the task; `local` outside of a pod."""
-        return self._host.task_id
+        return self._backend.task_id
 
     @property
     def attempt(self) -> int:
         """The number of this attempt, from 1. The first use asks the task API, as `resume` does; 0: not known."""
         if not self._attempt:
-            self._attempt = self._host.attempt()
+            self._attempt = self._backend.attempt()
         return self._attempt
 
     @property
@@ -109,12 +109,12 @@ class Context:
             report = self._told.tell(
                 fraction=fraction, current=current, total=total, message=message, unit=unit, metrics=metrics
             )
-            self._host.progress(report)
+            self._backend.progress(report)
 
     def heartbeat(self) -> None:
         """Say that the work lives, where there is no progress to tell: for templates with a stall policy."""
         if not self._is_silent:
-            self._host.heartbeat()
+            self._backend.heartbeat()
 
     def checkpoint(self, state: Any, *, wait: bool = False) -> bool:
         """Save the state from which another attempt can go on: anything that could be a result, or bytes.
@@ -123,7 +123,7 @@ class Context:
         Raises longtask.encode.Unencodable for what JSON cannot hold.
         """
         kept = State.of(state)
-        return not self._is_silent and self._host.checkpoint(kept, STORE_SECONDS if wait else 0.0)
+        return not self._is_silent and self._backend.checkpoint(kept, STORE_SECONDS if wait else 0.0)
 
     def resume(self) -> Any:
         """The state of the task's last checkpoint, in the types of JSON, or as bytes; None when there is none.
@@ -131,7 +131,7 @@ class Context:
         Call it once, at the start. While the task API does not answer it is asked again for 5 minutes (environment
         variable LONGTASK_RESUME_SECONDS); then a line on stderr says so, and it is None. Raises Cancelled on SIGTERM.
         """
-        state = self._host.resume()
+        state = self._backend.resume()
         return None if state is None else state.value()
 
     @overload
@@ -178,19 +178,19 @@ class Context:
         seconds = _seconds(timeout)
         if default is not ABSENT and seconds is None:
             raise ValueError("a default is taken when nobody answers in time: give a timeout too")
-        form = _form(schema)
-        json_schema = form.schema() if form else schema
+        json_type = _json_type(schema)
+        json_schema = json_type.schema() if json_type else schema
         if json_schema is not None and not isinstance(json_schema, dict):
             raise ValueError("schema is a type, or a JSON Schema as a dict")
         plain_default = _plain(default)
         _check_sizes(json_schema, plain_default)
         question = Question(self._question_id(message, key), message, json_schema, seconds, plain_default)
-        answer = self._host.ask(question)
+        answer = self._backend.ask(question)
         if answer is ABSENT:
             if default is ABSENT:
                 raise NoAnswer(f"nobody answered {question.id} in time: {message}")
             return default
-        return _decoded(form, answer, question.id)
+        return _decoded(json_type, answer, question.id)
 
     def artifact(self, name: str, content: "str | os.PathLike[str] | bytes", media_type: str = BYTES) -> Artifact:
         """Keep a file, or bytes, beside the result; one of the same name is replaced.
@@ -206,7 +206,7 @@ class Context:
                 f"{name!r} is no name of an artifact: use at most 253 of A-Z a-z 0-9 . _ -, a letter or digit first"
             )
         data = bytes(content) if isinstance(content, (bytes, bytearray, memoryview)) else Path(content)
-        return self._host.artifact(name, data, media_type)
+        return self._backend.artifact(name, data, media_type)
 
     def log(self, message: str, **fields: Any) -> None:
         """Write one line to stderr: the message, or with fields a JSON object of `message` and the fields."""
@@ -215,7 +215,7 @@ class Context:
             import json  # noqa: PLC0415
 
             line = json.dumps({"message": line, **fields}, ensure_ascii=False, default=str)
-        self._host.say(line.replace("\r", "\\r").replace("\n", "\\n"))
+        self._backend.say(line.replace("\r", "\\r").replace("\n", "\\n"))
 
     @contextmanager
     def entered(self, *, everywhere: bool = False) -> Iterator[None]:
@@ -274,7 +274,7 @@ def _of_child() -> Context | None:
     if parent is None and (runner is None or runner == str(os.getpid())):
         return None
     stop = Stop()
-    _of_process.append(Context(host_of(os.environ, stop), stop, reports=False))
+    _of_process.append(Context(backend_for(os.environ, stop), stop, reports=False))
     return _of_process[-1]
 
 
@@ -287,13 +287,13 @@ def _seconds(timeout: "float | timedelta | None") -> float | None:
     return seconds
 
 
-def _form(schema: object) -> Any:
+def _json_type(schema: object) -> Any:
     """How a type is written as JSON; None for a schema that is JSON already, or none."""
     if schema is None or isinstance(schema, dict):
         return None
-    from longtask.forms.annotations import Reader  # noqa: PLC0415
+    from longtask.json_types.annotations import Reader  # noqa: PLC0415
 
-    return Reader("validation").form(schema, "schema")
+    return Reader("validation").json_type(schema, "schema")
 
 
 def _check_sizes(schema: Any, default: Any) -> None:
@@ -313,12 +313,12 @@ def _plain(default: Any) -> Any:
     return plain(default, "default")
 
 
-def _decoded(form: Any, answer: Any, question_id: str) -> Any:
-    if form is None:
+def _decoded(json_type: Any, answer: Any, question_id: str) -> Any:
+    if json_type is None:
         return answer
-    from longtask.forms.base import BadValue  # noqa: PLC0415
+    from longtask.json_types.base import BadValue  # noqa: PLC0415
 
     try:
-        return form.decode(answer, "")
+        return json_type.decode(answer, "")
     except BadValue as error:
         raise InvalidAnswer(f"the answer to {question_id} does not fit: {error}") from None

@@ -13,8 +13,8 @@ from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
-from longtask.forms.base import at
-from longtask.forms.scalars import span_text
+from longtask.json_types.base import at
+from longtask.json_types.scalars import span_text
 
 LARGEST_INTEGER: Final = 2**53
 """Readers of JSON that know only floating point, and the API server's storage, change larger ones."""

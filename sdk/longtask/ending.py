@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from longtask.frames import LIBRARY, OURS
-from longtask.notices import notice
+from longtask.stderr_log import notice
 
 EXIT_SECONDS = 30.0
 """How long what the work has left behind may hold up the end: threads, processes, functions of atexit."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from longtask.forms.base import Schema, at, shown_json
-from longtask.forms.patterns import matches
-from longtask.forms.scalars import FORMATS, is_text
+from longtask.json_types.base import Schema, at, shown_json
+from longtask.json_types.patterns import matches
+from longtask.json_types.scalars import FORMATS, is_text
 
 MAX_PARAMETERS, MAX_DEPTH, LARGEST_INTEGER = 64 * 1024, 100, 2**63 - 1
 """What a start may give: bytes as JSON, levels of nesting; the storage of the API server changes larger integers."""
@@ -117,9 +117,9 @@ def _text(schema: Schema, value: str, path: str) -> Iterator[str]:
     yield from _limits(schema, len(value), path, " characters", ("minLength", "maxLength"))
     if "pattern" in schema and not matches(schema["pattern"], value):
         yield f"{path} is {_written(value)}, and must match {schema['pattern']}"
-    form = FORMATS.get(name := schema.get("format", ""))
-    if form is not None and not (form.takes(value) or (name == "duration" and _DURATION.fullmatch(value))):
-        yield f"{path} is {_written(value)}, and must be {form.noun}"
+    json_type = FORMATS.get(name := schema.get("format", ""))
+    if json_type is not None and not (json_type.takes(value) or (name == "duration" and _DURATION.fullmatch(value))):
+        yield f"{path} is {_written(value)}, and must be {json_type.noun}"
 
 
 def _array(schema: Schema, value: list[Any], path: str) -> Iterator[str]:

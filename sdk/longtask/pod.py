@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from longtask.backend import ABSENT, BYTES, JSON, Artifact, Question, State
 from longtask.connection import (
     LARGE_TIMEOUT,
     SMALL_TIMEOUT,
@@ -25,10 +26,9 @@ from longtask.connection import (
     insist,
 )
 from longtask.errors import Cancelled, InvalidAnswer, NoAnswer, NotDelivered
-from longtask.host import ABSENT, BYTES, JSON, Artifact, Question, State
-from longtask.notices import notice, write
 from longtask.reporter import FINISH_SECONDS, Reporter
 from longtask.settings import seconds
+from longtask.stderr_log import notice, write
 from longtask.stop import Stop
 
 MAX_SUMMARY = 1024

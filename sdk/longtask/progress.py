@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from longtask.notices import notice_once
+from longtask.stderr_log import notice_once
 
 MAX_MESSAGE, MAX_UNIT, MAX_METRICS = 1024, 32, 32
 """What the task API takes."""

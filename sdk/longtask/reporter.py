@@ -8,10 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from longtask.backend import State
 from longtask.connection import LARGE_TIMEOUT, Backoff, Connection, Ended, Refused, Request, Unreachable, content_digest
-from longtask.host import State
 from longtask.memory import memory_bytes
-from longtask.notices import notice, notice_once
+from longtask.stderr_log import notice, notice_once
 from longtask.stop import Stop
 
 PACE, CHECKPOINT_PACE = 0.5, 1.0

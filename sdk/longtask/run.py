@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from longtask.backend import JSON, Backend, backend_for
 from longtask.context import PROCESS, Context
 from longtask.ending import EXIT_SECONDS, end_within
 from longtask.errors import Cancelled, NotDelivered
-from longtask.host import JSON, Host, host_of
-from longtask.notices import notice
-from longtask.settings import DESK_FOLDER, BadSetting, seconds
+from longtask.settings import LOCAL_FOLDER, BadSetting, seconds
+from longtask.stderr_log import notice
 from longtask.stop import Stop
 from longtask.target import TargetError, load
 from longtask.task import Task
@@ -54,20 +54,20 @@ def run(target: str, environment: Mapping[str, str]) -> int:
     """
     _show_each_line()
     os.environ[PROCESS] = str(os.getpid())
-    if folder := os.environ.get(DESK_FOLDER):  # wherever the work, or a process that it starts, changes to
-        os.environ[DESK_FOLDER] = os.path.abspath(folder)
+    if folder := os.environ.get(LOCAL_FOLDER):  # wherever the work, or a process that it starts, changes to
+        os.environ[LOCAL_FOLDER] = os.path.abspath(folder)
     stop = Stop()
     try:
         exit_seconds = seconds(environment, "LONGTASK_EXIT_SECONDS", EXIT_SECONDS)
-        host = host_of(environment, stop)
+        backend = backend_for(environment, stop)
     except BadSetting as error:
         notice(str(error))
         _leave(termination_log(environment), str(error))
         return FAILED
-    work = _Work(target, environment, host, stop)
+    work = _Work(target, environment, backend, stop)
     with _sigterm(lambda: stop.set() if work.has_begun and not stop.is_set else os._exit(work.code)):
         code = work.exit_code()
-        host.finish(keep_checkpoint=code != SUCCEEDED)
+        backend.finish(keep_checkpoint=code != SUCCEEDED)
     end_within(exit_seconds, code)
     work.close()
     return code
@@ -84,11 +84,11 @@ def _show_each_line() -> None:
 class _Work:
     """One run of a task, from its parameters to its exit code."""
 
-    def __init__(self, target: str, environment: Mapping[str, str], host: Host, stop: Stop) -> None:
+    def __init__(self, target: str, environment: Mapping[str, str], backend: Backend, stop: Stop) -> None:
         self._target = target
         self._environment = environment
         self._log = termination_log(environment)
-        self._host = host
+        self._backend = backend
         self._stop = stop
         self._task: Task[..., Any] | None = None
         self._runner: asyncio.Runner | None = None
@@ -113,7 +113,7 @@ class _Work:
         try:
             self._hand_in(self._value())
         except _Told as error:
-            self._host.say(f"longtask: {error}")
+            self._backend.say(f"longtask: {error}")
             return self._ended(FAILED, str(error))
         except KeyboardInterrupt:
             self._stop.set()  # threads of the work that wait for an answer wait no longer
@@ -127,7 +127,7 @@ class _Work:
     def _value(self) -> Any:
         task = self._task = self._loaded()
         arguments = self._arguments(task)
-        context = Context(self._host, self._stop)
+        context = Context(self._backend, self._stop)
         self.has_begun = True
         with context.entered(everywhere=True):
             if task.signature.is_async:
@@ -144,7 +144,7 @@ class _Work:
             return found if isinstance(found, Task) else Task(found)
         except TargetError as error:
             if error.__cause__ is not None:
-                self._host.say(_readable(error.__cause__))
+                self._backend.say(_readable(error.__cause__))
             raise _Told(str(error)) from None
         except TypeError as error:
             raise _Told(f"{self._target}: {error}") from None
@@ -212,7 +212,7 @@ class _Work:
         try:
             result = encode(value)
             if self._log is None:
-                self._host.hand_in(result)
+                self._backend.hand_in(result)
                 self._measure(result)
             elif value is not None:
                 self._deliver(self._log, result)
@@ -240,7 +240,7 @@ class _Work:
             return
         if "LONGTASK_REPORT_URL" in self._environment:
             try:
-                self._host.hand_in(result, MESSAGE_SECONDS if left else math.inf)
+                self._backend.hand_in(result, MESSAGE_SECONDS if left else math.inf)
             except NotDelivered as error:
                 if not left:
                     raise
@@ -262,7 +262,7 @@ class _Work:
         if kept is None:
             return "nothing of it can be kept"
         try:
-            uri = self._host.artifact(REST, kept, JSON).uri
+            uri = self._backend.artifact(REST, kept, JSON).uri
         except (NotDelivered, OSError) as problem:
             return f"the rest could not be kept either: {problem}"
         return f"the rest is kept as the artifact {REST} ({uri}), with null there, and keys as text"
@@ -270,7 +270,7 @@ class _Work:
     def _failed(self, error: BaseException) -> int:
         from longtask.failure import tail  # noqa: PLC0415 - not before the work
 
-        self._host.say(_readable(error))
+        self._backend.say(_readable(error))
         return self._ended(FAILED, tail(error))
 
     def _exited(self, code: Any) -> int:
@@ -278,7 +278,7 @@ class _Work:
         if code is None or code == SUCCEEDED:
             return self._left_without_a_result()
         if not isinstance(code, int):
-            self._host.say(str(code))
+            self._backend.say(str(code))
             return self._ended(FAILED, str(code))
         kept = code & 0xFF
         if kept == code:
@@ -289,14 +289,14 @@ class _Work:
             f"the work left with exit code {code}, and a system keeps 0 to 255 only: this ends with {kept}. "
             "If the code is of os.system or os.wait, os.waitstatus_to_exitcode tells the program's own"
         )
-        self._host.say(f"longtask: {text}")
+        self._backend.say(f"longtask: {text}")
         return self._ended(kept, text)
 
     def _left_without_a_result(self) -> int:
         try:
             self._hand_in(None)
         except _Told as error:
-            self._host.say(f"longtask: it left by sys.exit, so without a result: {error}")
+            self._backend.say(f"longtask: it left by sys.exit, so without a result: {error}")
             return self._ended(FAILED, str(error))
         return SUCCEEDED
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-DESK_FOLDER: Final = "LONGTASK_DESK_DIR"
+LOCAL_FOLDER: Final = "LONGTASK_LOCAL_DIR"
 """The variable that names the folder in which a desk keeps checkpoints and artifacts."""
 MAX_SECONDS: Final = 10**9
 """The clocks of Python take ten times that."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from longtask.docstrings import read_docstring
-from longtask.forms.annotations import Reader, type_hints
-from longtask.forms.base import Form, Schema, SignatureError
-from longtask.forms.composites import ABSENT, Field, Record
+from longtask.json_types.annotations import Reader, type_hints
+from longtask.json_types.base import JsonType, Schema, SignatureError
+from longtask.json_types.composites import ABSENT, Field, Record
 from longtask.task import Task
 
 __all__ = ["Signature", "SignatureError", "read"]
@@ -37,7 +37,7 @@ class Signature:
     title: str
     description: str
     parameters: Record
-    returns: Form | None
+    returns: JsonType | None
     takes_context: bool
     is_async: bool
     unmatched: tuple[str, ...]
@@ -176,9 +176,9 @@ def _check_names(fields: Iterable[Field], where: str) -> None:
             raise SignatureError(f"{where}: {other} and {field.name} would both be {variable}; rename one")
 
 
-def _returns(hints: Mapping[str, Any], where: str) -> Form | None:
+def _returns(hints: Mapping[str, Any], where: str) -> JsonType | None:
     annotation = hints.get("return", type(None))
     if annotation is type(None):
         return None
-    form = Reader("serialization").form(annotation, f"{where}: the returned value")
-    return form if form.schema() else None
+    json_type = Reader("serialization").json_type(annotation, f"{where}: the returned value")
+    return json_type if json_type.schema() else None

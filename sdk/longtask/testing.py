@@ -9,10 +9,10 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from longtask.backend import ABSENT, Artifact, Question, State
 from longtask.context import Context
-from longtask.desk import kept_artifact
 from longtask.errors import NoAnswer
-from longtask.host import ABSENT, Artifact, Question, State
+from longtask.local import kept_artifact
 from longtask.stop import Stop
 
 
@@ -87,8 +87,8 @@ def recording(
 
     `checkpoint` is what ctx.resume gives; `answers` are by a question's key or its text; `cancelled` is ctx.cancelled.
     """
-    host, stop = Recording(checkpoint, answers), Stop()
+    backend, stop = Recording(checkpoint, answers), Stop()
     if cancelled:
         stop.set()
-    with Context(host, stop).entered():
-        yield host
+    with Context(backend, stop).entered():
+        yield backend

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from longtask.forms.base import BadValue
+from longtask.json_types.base import BadValue
 from longtask.signature import Signature
 
 __all__ = ["BadValue", "decode"]

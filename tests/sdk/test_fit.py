@@ -12,8 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import longtask
-from longtask.desk import Desk
 from longtask.fit import LARGEST_INTEGER, MAX_DEPTH, MAX_PARAMETERS, given, misfit
+from longtask.local import LocalBackend
 from longtask.run import _Told, _Work
 from longtask.stop import Stop
 from longtask_api import bounds, constants, parameters
@@ -192,7 +192,7 @@ def anything(
     ids=lambda each: str(each)[:50],
 )
 def test_a_desk_takes_and_refuses_what_a_start_in_a_cluster_does(text: str, fits: bool) -> None:
-    desk = _Work("", {"LONGTASK_PARAMETERS": text}, Desk({}), Stop())
+    desk = _Work("", {"LONGTASK_PARAMETERS": text}, LocalBackend({}), Stop())
     with nullcontext() if fits else pytest.raises(InvalidParameters):
         start(text)
     with nullcontext() if fits else pytest.raises(_Told, match="LONGTASK_PARAMETERS do not fit anything: "):

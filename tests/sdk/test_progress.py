@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import longtask
-from longtask import notices
+from longtask import stderr_log
 from longtask.context import Context
 from longtask.memory import memory_bytes
 from longtask.testing import Recording
@@ -26,7 +26,7 @@ class Told:
 
 @pytest.fixture
 def told() -> Told:
-    notices._said.clear()
+    stderr_log._said.clear()
     return Told()
 
 

@@ -265,14 +265,14 @@ def test_a_signal_ends_work_whose_wait_it_does_not_end(desk: Start, target: str)
 
 def test_a_folder_keeps_checkpoints_at_a_desk(desk: Start, tmp_path: Path) -> None:
     folder = tmp_path / "kept"
-    assert desk("work:train", environment={"LONGTASK_DESK_DIR": str(folder)}).ended().code == 0
+    assert desk("work:train", environment={"LONGTASK_LOCAL_DIR": str(folder)}).ended().code == 0
     assert [path.name for path in folder.iterdir()] == ["checkpoint.json"]
     assert json.loads((folder / "checkpoint.json").read_text()) == {"epoch": 2}
 
 
 def test_a_folder_stays_the_same_when_the_work_changes_to_another(desk: Start, tmp_path: Path) -> None:
     folder = os.path.relpath(tmp_path / "kept", HERE)
-    ran = desk("work:move", to=str(tmp_path), environment={"LONGTASK_DESK_DIR": folder}).ended()
+    ran = desk("work:move", to=str(tmp_path), environment={"LONGTASK_LOCAL_DIR": folder}).ended()
     assert (ran.code, ran.out) == (0, f"{json.dumps([str(tmp_path / 'kept')] * 2, separators=(',', ':'))}\n"), ran.err
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["artifacts", "checkpoint.json"]
 

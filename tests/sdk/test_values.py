@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator
 
 from longtask.encode import Unencodable, encode
 from longtask.fit import misfit
-from longtask.forms.annotations import Reader
+from longtask.json_types.annotations import Reader
 from longtask.signature import read
 from longtask.values import BadValue, decode
 from longtask_api.parameters import check_schema, complete
@@ -312,7 +312,7 @@ def test_what_is_encoded_fits_the_schema_and_is_decoded_to_the_same(pair: tuple[
     signature = read(with_parameter(annotation, value))
     schema = signature.parameters_schema()
     assert check_schema(schema) == []
-    encoded = Reader("validation").form(annotation, "").encode(value, "")
+    encoded = Reader("validation").json_type(annotation, "").encode(value, "")
     if encoded is not None:  # null is what is not given
         Draft202012Validator(schema).validate({"value": encoded})
     sent = complete(schema, {})

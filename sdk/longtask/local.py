@@ -14,11 +14,11 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TextIO
 
+from longtask.backend import ABSENT, BYTES, JSON, Artifact, Question, State
 from longtask.errors import Cancelled, NoAnswer, NotDelivered
 from longtask.fit import misfit
-from longtask.host import ABSENT, BYTES, JSON, Artifact, Question, State
-from longtask.notices import notice, notice_once, write
-from longtask.settings import DESK_FOLDER, BadSetting
+from longtask.settings import LOCAL_FOLDER, BadSetting
+from longtask.stderr_log import notice, notice_once, write
 from longtask.stop import Stop
 
 TERMINAL_PACE, LINE_PACE = 0.1, 2.0
@@ -34,8 +34,8 @@ MAX_QUESTIONS, MAX_ANSWER = 32, 4096
 """Of a task, and characters: what the task API takes."""
 
 
-class Desk:
-    """A Host. LONGTASK_DESK_DIR names a folder that keeps checkpoints and artifacts from run to run.
+class LocalBackend:
+    """A Host. LONGTASK_LOCAL_DIR names a folder that keeps checkpoints and artifacts from run to run.
 
     Raises BadSetting for one that cannot be made.
     """
@@ -79,7 +79,7 @@ class Desk:
                 for media_type in {JSON, BYTES} - {state.media_type}:
                     _checkpoint_file(self._folder, media_type).unlink(missing_ok=True)
         except OSError as error:
-            notice_once(f"the checkpoint is not kept in the folder of {DESK_FOLDER}: {error}")
+            notice_once(f"the checkpoint is not kept in the folder of {LOCAL_FOLDER}: {error}")
             return False
         return True
 
@@ -159,7 +159,7 @@ class Desk:
             return self._folder / ARTIFACTS
         if self._made is None:
             self._made = Path(tempfile.mkdtemp(prefix="longtask-"))
-            notice(f"artifacts of this run are kept in {self._made}; {DESK_FOLDER} names another folder")
+            notice(f"artifacts of this run are kept in {self._made}; {LOCAL_FOLDER} names another folder")
         return self._made
 
     def _show(self) -> None:
@@ -199,14 +199,14 @@ def kept_artifact(name: str, content: bytes | Path, folder: Callable[[], Path]) 
 
 
 def _folder(environment: Mapping[str, str]) -> Path | None:
-    name = environment.get(DESK_FOLDER)
+    name = environment.get(LOCAL_FOLDER)
     if not name:
         return None
     try:
         Path(name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadSetting(
-            f"{DESK_FOLDER} is {name!r}, and there is no such folder to be had ({error}): name another"
+            f"{LOCAL_FOLDER} is {name!r}, and there is no such folder to be had ({error}): name another"
         ) from None
     return Path(name)
 

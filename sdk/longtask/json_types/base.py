@@ -30,7 +30,7 @@ class SignatureError(TypeError):
     """A function that cannot be a tool; the text says what, where, and what to write instead."""
 
 
-class Form(ABC):
+class JsonType(ABC):
     """One annotation. `decode` and `encode` raise BadValue with the path of what does not fit."""
 
     @abstractmethod

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from longtask.forms.base import BadValue, Form, Schema, at, shown, shown_json
-from longtask.forms.composites import Anything, nullable, without_null
-from longtask.forms.scalars import choice_schema, is_plain
+from longtask.json_types.base import BadValue, JsonType, Schema, at, shown, shown_json
+from longtask.json_types.composites import Anything, nullable, without_null
+from longtask.json_types.scalars import choice_schema, is_plain
 
 Mode = Literal["validation", "serialization"]
 """What a schema is of: values that come in, or values that go out."""
@@ -22,7 +22,7 @@ class Recursive(Exception):
 
 
 @dataclass(frozen=True)
-class Model(Form):
+class Model(JsonType):
     """A pydantic model. `flat` is its schema, written out."""
 
     model: Any
@@ -46,7 +46,7 @@ class Model(Form):
         return encoded
 
 
-def model_form(model: Any, mode: Mode) -> Model:
+def model_type(model: Any, mode: Mode) -> Model:
     """The form of a class with pydantic's methods. Raises Recursive, ValueError for NaN, and what pydantic raises."""
     root = model.model_json_schema(mode=mode)
     json.dumps(root, allow_nan=False)

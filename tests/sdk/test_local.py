@@ -14,9 +14,9 @@ from typing import Any, Literal
 import pytest
 
 import longtask
-from longtask import desk
+from longtask import local
 from longtask.context import Context
-from longtask.desk import MAX_QUESTIONS, Desk, progress_line
+from longtask.local import MAX_QUESTIONS, LocalBackend, progress_line
 from longtask.settings import BadSetting
 from longtask.stop import Stop
 
@@ -70,37 +70,37 @@ def test_progress_is_a_line(report: dict[str, Any], line: str) -> None:
 
 
 def test_on_a_terminal_one_line_is_written_anew(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "TERMINAL_PACE", 0)
+    monkeypatch.setattr(local, "TERMINAL_PACE", 0)
     with person.types():
-        host = Desk({})
-        ctx = Context(host)
+        backend = LocalBackend({})
+        ctx = Context(backend)
         ctx.progress(1, 2)
         ctx.log("a line of the log")
         ctx.progress(2, 2)
-        host.finish(keep_checkpoint=False)
+        backend.finish(keep_checkpoint=False)
     assert person.sees == "\r1/2 (50%)\x1b[K\na line of the log\n\r2/2 (100%)\x1b[K\n"
 
 
 def test_the_result_stands_below_the_progress(
     person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(desk, "TERMINAL_PACE", 1e9)
+    monkeypatch.setattr(local, "TERMINAL_PACE", 1e9)
     with person.types():
-        host = Desk({})
-        ctx = Context(host)
+        backend = LocalBackend({})
+        ctx = Context(backend)
         ctx.progress(1, 2)
         ctx.progress(2, 2)
-        host.hand_in(b"7")
+        backend.hand_in(b"7")
         assert person.sees == "\r1/2 (50%)\x1b[K\r2/2 (100%)\x1b[K\n"
     assert capsys.readouterr().out == "7\n"
 
 
 def test_lines_come_at_a_pace_and_the_last_one_always(capsys: pytest.CaptureFixture[str]) -> None:
-    host = Desk({})
-    ctx = Context(host)
+    backend = LocalBackend({})
+    ctx = Context(backend)
     for current in range(1, 1001):
         ctx.progress(current, 1000)
-    host.finish(keep_checkpoint=False)
+    backend.finish(keep_checkpoint=False)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "1/1000 (0%)"
     assert lines[-1] == "1000/1000 (100%)"
@@ -111,7 +111,7 @@ def test_a_closed_stderr_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -
     closed = Terminal()
     with monkeypatch.context() as patch:
         patch.setattr("sys.stderr", closed)
-        ctx = Context(Desk({}))
+        ctx = Context(LocalBackend({}))
         closed.close()
         ctx.progress(1)
         ctx.log("nobody reads this")
@@ -133,7 +133,7 @@ def test_a_closed_stderr_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_a_question_is_answered_on_the_terminal(person: Person, line: str, options: Any, answer: Any) -> None:
     with person.types(line):
-        assert Context(Desk({})).ask("Which column?", **options) == answer
+        assert Context(LocalBackend({})).ask("Which column?", **options) == answer
     assert person.sees.startswith("Which column?\n")
 
 
@@ -160,7 +160,7 @@ def test_who_answers_wrongly_is_told_why_and_may_answer_again(
     person: Person, line: str, options: Any, says: str
 ) -> None:
     with person.types(line):
-        assert str(Context(Desk({})).ask("How many?", **options)) == "3"
+        assert str(Context(LocalBackend({})).ask("How many?", **options)) == "3"
     assert says in person.sees
 
 
@@ -178,7 +178,7 @@ def test_who_answers_wrongly_is_told_why_and_may_answer_again(
 )
 def test_a_question_says_what_may_be_typed(person: Person, options: Any, lines: list[str]) -> None:
     with person.types(), suppress(longtask.NoAnswer):
-        Context(Desk({})).ask("Which?", **options)
+        Context(LocalBackend({})).ask("Which?", **options)
     assert person.sees == "\n  ".join(["Which?", *lines]) + "\n"
 
 
@@ -205,34 +205,34 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Silent]:
 
 @pytest.mark.usefixtures("silent")
 def test_after_the_timeout_the_default_is_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
-    assert Context(Desk({})).ask("Which?", timeout=0.01, default="name") == "name"
+    assert Context(LocalBackend({})).ask("Which?", timeout=0.01, default="name") == "name"
     assert 'nobody answered within 0.01 s, the default is taken: "name"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("schema", "default"), [(bool, "x"), ({"type": "integer", "minimum": 1}, 0), (date, 5)])
 def test_a_default_that_is_no_answer_is_refused_before_anybody_is_asked(schema: Any, default: Any) -> None:
     with pytest.raises(longtask.NoAnswer, match=r"the question cannot be asked: its default .*, or be None"):
-        Context(Desk({})).ask("Sure?", schema=schema, timeout=1, default=default)
+        Context(LocalBackend({})).ask("Sure?", schema=schema, timeout=1, default=default)
 
 
 def test_a_default_of_none_is_taken_whatever_the_schema() -> None:
-    assert Context(Desk({})).ask("Sure?", schema=bool, timeout=1, default=None) is None
+    assert Context(LocalBackend({})).ask("Sure?", schema=bool, timeout=1, default=None) is None
 
 
 @pytest.mark.usefixtures("silent")
 def test_after_the_timeout_without_a_default_there_is_no_answer() -> None:
     with pytest.raises(longtask.NoAnswer, match="nobody answered q-"):
-        Context(Desk({})).ask("Which?", timeout=0.01)
+        Context(LocalBackend({})).ask("Which?", timeout=0.01)
 
 
 def test_an_answer_that_comes_too_late_is_none_to_the_next_question(
     silent: Silent, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    host = Desk({})
-    ctx = Context(host)
+    backend = LocalBackend({})
+    ctx = Context(backend)
     assert ctx.ask("First?", timeout=0.01, default="x") == "x"
     silent.typed.set()
-    while host._keyboard._lines.empty():
+    while backend._keyboard._lines.empty():
         time.sleep(0.001)
     assert ctx.ask("Second?") == "in time"
     assert "'late' came too late for the question before, and is not taken for this one" in capsys.readouterr().err
@@ -244,13 +244,13 @@ def test_a_question_ends_when_the_work_shall_stop() -> None:
     asking = threading.Timer(0.01, stop.set)
     asking.start()
     with pytest.raises(longtask.Cancelled):
-        Context(Desk({}, stop), stop).ask("Which?")
+        Context(LocalBackend({}, stop), stop).ask("Which?")
     asking.join()
 
 
 def test_a_question_that_is_asked_again_has_the_first_answer(person: Person) -> None:
     with person.types("a\nb\n"):
-        ctx = Context(Desk({}))
+        ctx = Context(LocalBackend({}))
         assert [ctx.ask("Which?", key="one"), ctx.ask("Which?", key="one")] == ["a", "a"]
         with pytest.raises(longtask.NoAnswer, match="one was asked before with other words"):
             ctx.ask("Which other?", key="one")
@@ -258,7 +258,7 @@ def test_a_question_that_is_asked_again_has_the_first_answer(person: Person) -> 
 
 def test_there_are_as_many_questions_as_in_a_cluster(person: Person) -> None:
     with person.types("a\n" * 40):
-        ctx = Context(Desk({}))
+        ctx = Context(LocalBackend({}))
         for _ in range(MAX_QUESTIONS):
             ctx.ask("Which?")
         with pytest.raises(longtask.NoAnswer, match="the task has asked 32 questions, more are not allowed"):
@@ -267,35 +267,35 @@ def test_there_are_as_many_questions_as_in_a_cluster(person: Person) -> None:
 
 def test_what_is_no_schema_is_told_before_anybody_is_asked(person: Person) -> None:
     with person.types("3\n"), pytest.raises(longtask.NoAnswer, match="its schema is none that can be read"):
-        Context(Desk({})).ask("How many?", schema={"type": "whole number"})
+        Context(LocalBackend({})).ask("How many?", schema={"type": "whole number"})
     assert person.sees == ""
 
 
 def test_a_terminal_that_is_closed_gives_no_answer(person: Person) -> None:
     with person.types(), pytest.raises(longtask.NoAnswer, match="the terminal was closed"):
-        Context(Desk({})).ask("Which column?")
+        Context(LocalBackend({})).ask("Which column?")
 
 
 def test_without_a_terminal_the_default_is_taken(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    assert Context(Desk({})).ask("Which column?", timeout=60, default="name") == "name"
+    assert Context(LocalBackend({})).ask("Which column?", timeout=60, default="name") == "name"
     assert 'there is no terminal to ask on, the default is taken: "name"' in capsys.readouterr().err
 
 
 def test_without_a_stdin_the_default_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", None)
-    assert Context(Desk({})).ask("Which column?", timeout=60, default="name") == "name"
+    assert Context(LocalBackend({})).ask("Which column?", timeout=60, default="name") == "name"
 
 
 @pytest.mark.parametrize("states", [[{"step": 1}, b"\x00"], [b"\x00", {"step": 1}], [{"step": 1}, {"step": 2}]])
 def test_a_folder_keeps_the_newest_checkpoint(tmp_path: Path, states: list[Any]) -> None:
-    environment = {"LONGTASK_DESK_DIR": str(tmp_path / "kept")}
-    assert Context(Desk(environment)).resume() is None
+    environment = {"LONGTASK_LOCAL_DIR": str(tmp_path / "kept")}
+    assert Context(LocalBackend(environment)).resume() is None
     for state in states:
-        assert Context(Desk(environment)).checkpoint(state)
-    assert Context(Desk(environment)).resume() == states[-1]
+        assert Context(LocalBackend(environment)).checkpoint(state)
+    assert Context(LocalBackend(environment)).resume() == states[-1]
     assert len(list((tmp_path / "kept").iterdir())) == 1
 
 
@@ -303,33 +303,33 @@ def test_a_folder_keeps_the_newest_checkpoint(tmp_path: Path, states: list[Any])
 def test_a_damaged_checkpoint_is_told_with_its_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "checkpoint.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"checkpoint\.json is damaged \(.*\): correct it, or delete it to begin anew"):
-        Context(Desk({"LONGTASK_DESK_DIR": str(tmp_path)})).resume()
+        Context(LocalBackend({"LONGTASK_LOCAL_DIR": str(tmp_path)})).resume()
 
 
 def test_artifacts_without_a_folder_share_one_that_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    ctx = Context(Desk({}))
+    ctx = Context(LocalBackend({}))
     folders = {Path(ctx.artifact(name, b"x").uri.removeprefix("file://")).parent for name in ("a", "b")}
     (folder,) = folders
     told = capsys.readouterr().err
-    assert told == f"longtask: artifacts of this run are kept in {folder}; LONGTASK_DESK_DIR names another folder\n"
+    assert told == f"longtask: artifacts of this run are kept in {folder}; LONGTASK_LOCAL_DIR names another folder\n"
     shutil.rmtree(folder)
 
 
 def test_without_a_folder_nothing_is_kept() -> None:
-    ctx = Context(Desk({}))
+    ctx = Context(LocalBackend({}))
     assert ctx.checkpoint({"step": 1}) is False
     assert ctx.resume() is None
 
 
 def test_bytes_become_a_file_of_the_folder(tmp_path: Path) -> None:
-    kept = Context(Desk({"LONGTASK_DESK_DIR": str(tmp_path)})).artifact("table.csv", b"a,b")
+    kept = Context(LocalBackend({"LONGTASK_LOCAL_DIR": str(tmp_path)})).artifact("table.csv", b"a,b")
     assert kept.uri == (tmp_path / "artifacts" / "table.csv").as_uri()
     assert (tmp_path / "artifacts" / "table.csv").read_bytes() == b"a,b"
 
 
 @pytest.mark.parametrize("name", ["checkpoint.json", "checkpoint.bin", "artifacts"])
 def test_an_artifact_that_is_called_as_the_checkpoint_leaves_that_alone(tmp_path: Path, name: str) -> None:
-    ctx = Context(Desk({"LONGTASK_DESK_DIR": str(tmp_path)}))
+    ctx = Context(LocalBackend({"LONGTASK_LOCAL_DIR": str(tmp_path)}))
     for state in ({"step": 1}, b"step 1"):
         ctx.checkpoint(state)
         kept = ctx.artifact(name, b"of the work's own")
@@ -339,28 +339,30 @@ def test_an_artifact_that_is_called_as_the_checkpoint_leaves_that_alone(tmp_path
 
 def test_a_folder_that_cannot_be_made_is_told_by_its_variable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BadSetting, match=r"^LONGTASK_DESK_DIR is '/.*/file', and there is no such folder to be had \("):
-        Desk({"LONGTASK_DESK_DIR": str(tmp_path / "file")})
+    with pytest.raises(
+        BadSetting, match=r"^LONGTASK_LOCAL_DIR is '/.*/file', and there is no such folder to be had \("
+    ):
+        LocalBackend({"LONGTASK_LOCAL_DIR": str(tmp_path / "file")})
 
 
 def test_a_checkpoint_that_cannot_be_written_is_a_line_and_no_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ctx = Context(Desk({"LONGTASK_DESK_DIR": str(tmp_path / "kept")}))
+    ctx = Context(LocalBackend({"LONGTASK_LOCAL_DIR": str(tmp_path / "kept")}))
     shutil.rmtree(tmp_path / "kept")
     assert ctx.checkpoint({"step": 1}) is False
     assert capsys.readouterr().err.startswith(
-        "longtask: the checkpoint is not kept in the folder of LONGTASK_DESK_DIR: "
+        "longtask: the checkpoint is not kept in the folder of LONGTASK_LOCAL_DIR: "
     )
 
 
 def test_checkpoints_of_several_threads_are_kept_one_after_the_other(tmp_path: Path) -> None:
-    ctx = Context(Desk({"LONGTASK_DESK_DIR": str(tmp_path)}))
+    ctx = Context(LocalBackend({"LONGTASK_LOCAL_DIR": str(tmp_path)}))
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(lambda step: ctx.checkpoint({"step": step}), range(400)))
 
 
 def test_a_desk_has_an_attempt_and_an_id_too() -> None:
-    ctx = Context(Desk({}))
+    ctx = Context(LocalBackend({}))
     ctx.heartbeat()
     assert (ctx.attempt, ctx.task_id) == (1, "local")

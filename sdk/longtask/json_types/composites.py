@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from longtask.forms.base import BadValue, Form, Schema, at, shown, shown_json
-from longtask.forms.scalars import NULL, SCALARS
+from longtask.json_types.base import BadValue, JsonType, Schema, at, shown, shown_json
+from longtask.json_types.scalars import NULL, SCALARS
 
 ABSENT: Final = object()
 """Where a value could be and is none."""
@@ -14,7 +14,7 @@ _ALL_TYPES: Final = ("string", "number", "boolean", "object", "array", "null")
 
 
 @dataclass(frozen=True)
-class Anything(Form):
+class Anything(JsonType):
     """Any, object: JSON as it is. `spelled`: the schema names each type, for clients of tools that want one."""
 
     spelled: bool = False
@@ -31,15 +31,15 @@ class Anything(Form):
         if type(value) in (str, int, float, bool):
             return SCALARS[type(value)].encode(value, path)
         if isinstance(value, dict):
-            return Table(self).encode(value, path)
+            return Dict(self).encode(value, path)
         return Array(self, list, (list, tuple)).encode(value, path)
 
 
 @dataclass(frozen=True)
-class Array(Form):
+class Array(JsonType):
     """list, set, tuple[X, ...]. `make` builds the Python value; `python` are the types that a default may have."""
 
-    item: Form
+    item: JsonType
     make: Callable[[list[Any]], Collection[Any]]
     python: tuple[type, ...]
 
@@ -72,10 +72,10 @@ class Array(Form):
 
 
 @dataclass(frozen=True)
-class Row(Form):
+class Tuple(JsonType):
     """tuple[X, Y]: a list of so many items, each with a form of its own."""
 
-    items: tuple[Form, ...]
+    items: tuple[JsonType, ...]
 
     def schema(self) -> Schema:
         count = len(self.items)
@@ -97,10 +97,10 @@ class Row(Form):
 
 
 @dataclass(frozen=True)
-class Table(Form):
+class Dict(JsonType):
     """dict[str, X]: an object with any keys."""
 
-    value: Form
+    value: JsonType
 
     def schema(self) -> Schema:
         values = _inner(self.value)
@@ -126,7 +126,7 @@ class Field:
     """
 
     name: str
-    form: Form
+    json_type: JsonType
     required: bool
     default: Any = ABSENT
     description: str = ""
@@ -135,12 +135,12 @@ class Field:
         """The form's schema with what is known of the field."""
         described = {"description": self.description} if self.description else {}
         if self.default is None:
-            return without_null(self.form.schema()) | described
-        return self.form.schema() | described | ({} if self.default is ABSENT else {"default": self.default})
+            return without_null(self.json_type.schema()) | described
+        return self.json_type.schema() | described | ({} if self.default is ABSENT else {"default": self.default})
 
 
 @dataclass(frozen=True)
-class Record(Form):
+class Record(JsonType):
     """An object with known fields: a dataclass, NamedTuple or TypedDict, and the parameters of a function.
 
     `make` takes the fields by keyword; its ValueError is a BadValue. `get` gives a field of a Python value, or ABSENT.
@@ -174,7 +174,7 @@ class Record(Form):
         for field in self.fields:
             given = value.get(field.name, field.default)
             if given is not ABSENT:
-                found[field.name] = field.form.decode(given, at(path, field.name))
+                found[field.name] = field.json_type.decode(given, at(path, field.name))
             elif field.required:
                 raise BadValue(at(path, field.name), "is required")
         return _made(self.make, found, path)
@@ -186,15 +186,15 @@ class Record(Form):
         for field in self.fields:
             each = self.get(value, field.name)
             if each is not ABSENT and not (each is None and field.default is None):
-                encoded[field.name] = field.form.encode(each, at(path, field.name))
+                encoded[field.name] = field.json_type.encode(each, at(path, field.name))
         return encoded
 
 
 @dataclass(frozen=True)
-class Nullable(Form):
+class Nullable(JsonType):
     """X | None."""
 
-    inner: Form
+    inner: JsonType
 
     def schema(self) -> Schema:
         return nullable(self.inner.schema())
@@ -207,10 +207,10 @@ class Nullable(Form):
 
 
 @dataclass(frozen=True)
-class Either(Form):
+class Union(JsonType):
     """X | Y: the first that a value fits."""
 
-    options: tuple[Form, ...]
+    options: tuple[JsonType, ...]
 
     def schema(self) -> Schema:
         return {"anyOf": [option.schema() for option in self.options]}
@@ -221,7 +221,7 @@ class Either(Form):
     def encode(self, value: Any, path: str) -> Any:
         return self._first(lambda option: option.encode(value, path), path)
 
-    def _first(self, attempt: Callable[[Form], Any], path: str) -> Any:
+    def _first(self, attempt: Callable[[JsonType], Any], path: str) -> Any:
         problems = []
         for option in self.options:
             try:
@@ -250,9 +250,9 @@ def without_null(schema: Schema) -> Schema:
     return ({**others[0]} if len(others) == 1 else {"anyOf": others}) | rest
 
 
-def _inner(form: Form) -> Schema:
+def _inner(json_type: JsonType) -> Schema:
     """The schema of what is in a container; empty for anything."""
-    return {} if isinstance(form, Anything) else form.schema()
+    return {} if isinstance(json_type, Anything) else json_type.schema()
 
 
 def _made(make: Callable[..., Any], fields: dict[str, Any], path: str) -> Any:

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from longtask.forms.base import BadValue, Form, Schema, SignatureError, shown_json
-from longtask.forms.composites import Nullable
-from longtask.forms.patterns import matches
+from longtask.json_types.base import BadValue, JsonType, Schema, SignatureError, shown_json
+from longtask.json_types.composites import Nullable
+from longtask.json_types.patterns import matches
 
 _ATTRIBUTES = ("gt", "ge", "lt", "le", "min_length", "max_length", "pattern")
 
 
-def noted(inner: Form, notes: Iterable[Any], where: str) -> Form:
+def constrained(inner: JsonType, notes: Iterable[Any], where: str) -> JsonType:
     """The form with what its notes say; a note that says nothing known is left alone. Raises SignatureError."""
     if isinstance(inner, Nullable):  # the notes are of the value
-        return Nullable(noted(inner.inner, notes, where))
+        return Nullable(constrained(inner.inner, notes, where))
     description = ""
     limits: dict[str, Any] = {}
     for note in _all_notes(notes):
@@ -26,14 +26,14 @@ def noted(inner: Form, notes: Iterable[Any], where: str) -> Form:
         for attribute in _ATTRIBUTES:
             if (limit := getattr(note, attribute, None)) is not None:
                 limits |= _limit(inner, attribute, limit, where)
-    return Noted(inner, limits, description) if limits or description else inner
+    return Constrained(inner, limits, description) if limits or description else inner
 
 
 @dataclass(frozen=True)
-class Noted(Form):
+class Constrained(JsonType):
     """A form with a description, and with keywords of JSON Schema that values must keep to."""
 
-    inner: Form
+    inner: JsonType
     limits: Mapping[str, Any]
     description: str
 
@@ -64,7 +64,7 @@ def _all_notes(notes: Iterable[Any]) -> Iterable[Any]:
             yield from inside
 
 
-def _limit(inner: Form, attribute: str, limit: Any, where: str) -> dict[str, Any]:
+def _limit(inner: JsonType, attribute: str, limit: Any, where: str) -> dict[str, Any]:
     type_ = inner.schema().get("type")
     keyword = _KEYWORDS.get(type_ or "", {}).get(attribute)
     if keyword is None:

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
-from longtask.forms.base import BadValue, Form, Schema, shown, shown_json
+from longtask.json_types.base import BadValue, JsonType, Schema, shown, shown_json
 
 NULL: Final[Schema] = {"type": "null"}
 _DURATION = re.compile(
@@ -23,7 +23,7 @@ _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True)
-class Scalar(Form):
+class Scalar(JsonType):
     """A type of one value.
 
     `parse` raises ValueError or ArithmeticError for what is no such value. `write` gives a value of the plain JSON
@@ -69,7 +69,7 @@ class Scalar(Form):
 
 
 @dataclass(frozen=True)
-class Choice(Form):
+class Choice(JsonType):
     """Enum, Literal: one of a few JSON values, each with the Python value that it stands for."""
 
     options: tuple[tuple[Any, Any], ...]
@@ -101,7 +101,7 @@ def choice_schema(values: list[Any]) -> Schema:
     return options[0] if len(options) == 1 else {"anyOf": options}
 
 
-def path_form(python: type[PurePath]) -> Scalar:
+def path_type(python: type[PurePath]) -> Scalar:
     """A path as text."""
     return Scalar("a path", {"type": "string"}, python, (str,), python, str)
 
@@ -237,6 +237,6 @@ SCALARS: Mapping[type, Scalar] = {
 }
 
 FORMATS: Mapping[str, Scalar] = {
-    form.keywords["format"]: form for form in SCALARS.values() if "format" in form.keywords
+    json_type.keywords["format"]: json_type for json_type in SCALARS.values() if "format" in json_type.keywords
 }
 """Forms by the `format` of their schema."""

@@ -59,7 +59,7 @@ class Artifact(NamedTuple):
     sha256: str
 
 
-class Host(Protocol):
+class Backend(Protocol):
     """Progress, heartbeat and checkpoint return at once and raise nothing."""
 
     task_id: str
@@ -96,12 +96,12 @@ class Host(Protocol):
         """The work has ended: send what is held; the checkpoint too where another attempt may need it."""
 
 
-def host_of(environment: "Mapping[str, str]", stop: "Stop") -> Host:
+def backend_for(environment: "Mapping[str, str]", stop: "Stop") -> Backend:
     """The host of this process: a pod with a task API, else a desk."""
     if environment.get("LONGTASK_REPORT_URL"):
         from longtask.pod import Pod  # noqa: PLC0415
 
         return Pod(environment, stop)
-    from longtask.desk import Desk  # noqa: PLC0415
+    from longtask.local import LocalBackend  # noqa: PLC0415
 
-    return Desk(environment, stop)
+    return LocalBackend(environment, stop)

@@ -12,21 +12,21 @@ from pathlib import PurePath
 from typing import Any
 
 from longtask.docstrings import read_docstring
-from longtask.forms.base import BadValue, Form, SignatureError, at
-from longtask.forms.composites import (
+from longtask.json_types.base import BadValue, JsonType, SignatureError, at
+from longtask.json_types.composites import (
     ABSENT,
     Anything,
     Array,
-    Either,
+    Dict,
     Field,
     Nullable,
     Record,
-    Row,
-    Table,
+    Tuple,
+    Union,
 )
-from longtask.forms.models import Mode, Recursive, model_form
-from longtask.forms.notes import Noted, noted
-from longtask.forms.scalars import NULL, SCALARS, Choice, Scalar, is_plain, path_form
+from longtask.json_types.constraints import Constrained, constrained
+from longtask.json_types.models import Mode, Recursive, model_type
+from longtask.json_types.scalars import NULL, SCALARS, Choice, Scalar, is_plain, path_type
 
 _LISTS: Mapping[Any, tuple[type, ...]] = {
     list: (list,),
@@ -59,45 +59,45 @@ class Reader:
         self._mode = mode
         self._opened: list[Any] = []
 
-    def form(self, annotation: Any, where: str) -> Form:
+    def json_type(self, annotation: Any, where: str) -> JsonType:
         """The form of an annotation. Raises SignatureError, whose text starts with `where`."""
         if (meaning := _meaning(annotation)) is not None:
             with self._inside(annotation, where):
-                return self.form(meaning, where)
+                return self.json_type(meaning, where)
         if annotation is Any or annotation is object:
             return Anything(spelled=self._mode == "validation")
         origin = typing.get_origin(annotation) or annotation
         arguments = typing.get_args(annotation)
         if origin is typing.Annotated:
-            return noted(self.form(arguments[0], where), arguments[1:], where)
+            return constrained(self.json_type(arguments[0], where), arguments[1:], where)
         if origin in (typing.Union, types.UnionType):
             return self._union(arguments, where)
         if origin is typing.Literal:
             return _choice([(_value(each), each) for each in arguments], where)
-        form = self._container(origin, arguments, where)
-        if form is None and isinstance(annotation, type):
-            form = SCALARS.get(annotation) or _one_value(annotation, where) or self._record(annotation, where)
-        if form is None:
+        json_type = self._container(origin, arguments, where)
+        if json_type is None and isinstance(annotation, type):
+            json_type = SCALARS.get(annotation) or _one_value(annotation, where) or self._record(annotation, where)
+        if json_type is None:
             raise SignatureError(f"{where}: {_shown(annotation)} has no JSON form; {_ADVICE}")
-        return form
+        return json_type
 
     def field(self, name: str, annotation: Any, default: Any, described: Mapping[str, str], where: str) -> Field:
         """A parameter or a field. `default` is a Python value or ABSENT."""
-        form = self.form(annotation, where)
+        json_type = self.json_type(annotation, where)
         text = described.get(name, "")
-        if self._mode == "validation" and default in (ABSENT, None) and _takes_null(form, default):
-            return Field(name, form, required=False, default=None, description=text)
+        if self._mode == "validation" and default in (ABSENT, None) and _takes_null(json_type, default):
+            return Field(name, json_type, required=False, default=None, description=text)
         if default is ABSENT:
-            return Field(name, form, required=True, description=text)
+            return Field(name, json_type, required=True, description=text)
         try:
-            encoded = form.encode(default, "")
+            encoded = json_type.encode(default, "")
         except BadValue as error:
             raise SignatureError(
                 f"{where}: the default does not fit the annotation: {error}; change one of them"
             ) from error
-        return Field(name, form, required=False, default=encoded, description=text)
+        return Field(name, json_type, required=False, default=encoded, description=text)
 
-    def _container(self, origin: Any, arguments: tuple[Any, ...], where: str) -> Form | None:
+    def _container(self, origin: Any, arguments: tuple[Any, ...], where: str) -> JsonType | None:
         try:
             hash(origin)
         except TypeError:
@@ -106,7 +106,7 @@ class Reader:
             return Array(self._item(arguments, where), list, _LISTS[origin])
         if origin in _SETS:
             item = self._item(arguments, where)
-            plain = item.inner if isinstance(item, Noted) else item
+            plain = item.inner if isinstance(item, Constrained) else item
             if not isinstance(plain, (Scalar, Choice)):
                 raise SignatureError(f"{where}: a set holds plain values such as str or int; write list[...]")
             return Array(item, _SETS[origin], (set, frozenset))
@@ -116,26 +116,26 @@ class Reader:
             key, value = arguments or (str, Any)
             if key is not str:
                 raise SignatureError(f"{where}: the keys of a JSON object are text; write dict[str, ...]")
-            return Table(self.form(value, f"{where}.*"))
+            return Dict(self.json_type(value, f"{where}.*"))
         return None
 
-    def _tuple(self, arguments: tuple[Any, ...], where: str) -> Form:
+    def _tuple(self, arguments: tuple[Any, ...], where: str) -> JsonType:
         if not arguments:
             return Array(Anything(), tuple, (tuple,))
         if arguments[1:] == (...,):
             return Array(self._item(arguments[:1], where), tuple, (tuple,))
-        return Row(tuple(self.form(each, f"{where}[{index}]") for index, each in enumerate(arguments)))
+        return Tuple(tuple(self.json_type(each, f"{where}[{index}]") for index, each in enumerate(arguments)))
 
-    def _item(self, arguments: tuple[Any, ...], where: str) -> Form:
-        return self.form(arguments[0], f"{where}[]") if arguments else Anything()
+    def _item(self, arguments: tuple[Any, ...], where: str) -> JsonType:
+        return self.json_type(arguments[0], f"{where}[]") if arguments else Anything()
 
-    def _union(self, members: tuple[Any, ...], where: str) -> Form:
+    def _union(self, members: tuple[Any, ...], where: str) -> JsonType:
         others = [each for each in members if each is not type(None)]
-        forms = tuple(self.form(each, where) for each in others)
-        form = forms[0] if len(forms) == 1 else Either(forms)
-        return form if len(others) == len(members) else Nullable(form)
+        json_types = tuple(self.json_type(each, where) for each in others)
+        json_type = json_types[0] if len(json_types) == 1 else Union(json_types)
+        return json_type if len(others) == len(members) else Nullable(json_type)
 
-    def _record(self, cls: type, where: str) -> Form | None:
+    def _record(self, cls: type, where: str) -> JsonType | None:
         with self._inside(cls, where):
             if callable(getattr(cls, "model_json_schema", None)):
                 return _model(cls, self._mode, where)
@@ -155,7 +155,7 @@ class Reader:
         yield
         self._opened.pop()
 
-    def _dataclass(self, cls: type, where: str) -> Form:
+    def _dataclass(self, cls: type, where: str) -> JsonType:
         hints = type_hints(cls, where)
         text, described = _documented(cls)
         fields = []
@@ -175,7 +175,7 @@ class Reader:
                 fields.append(dataclasses.replace(field, required=False) if made else field)
         return Record(tuple(fields), cls, cls, getattr, text)
 
-    def _typed_dict(self, cls: Any, where: str) -> Form:
+    def _typed_dict(self, cls: Any, where: str) -> JsonType:
         text, described = _documented(cls)
         fields = []
         for name, hint in type_hints(cls, where).items():
@@ -185,7 +185,7 @@ class Reader:
             fields.append(dataclasses.replace(field, required=required and left_out is ABSENT, default=left_out))
         return Record(tuple(fields), description=text)
 
-    def _named_tuple(self, cls: Any, where: str) -> Form:
+    def _named_tuple(self, cls: Any, where: str) -> JsonType:
         hints = type_hints(cls, where)
         text, described = _documented(cls)
         defaults = cls._field_defaults if self._mode == "validation" else {}
@@ -202,9 +202,9 @@ _ADVICE = (
 )
 
 
-def _takes_null(form: Form, default: Any) -> bool:
+def _takes_null(json_type: JsonType, default: Any) -> bool:
     """Whether a field need not be given, and is None then. Any takes null too, but who must give it may mean null."""
-    return default is None if isinstance(form, Anything) else NULL in form.schema().get("anyOf", ())
+    return default is None if isinstance(json_type, Anything) else NULL in json_type.schema().get("anyOf", ())
 
 
 def _meaning(annotation: Any) -> Any:
@@ -220,9 +220,9 @@ def _recursive(annotation: Any, where: str) -> SignatureError:
     )
 
 
-def _model(cls: type, mode: Mode, where: str) -> Form:
+def _model(cls: type, mode: Mode, where: str) -> JsonType:
     try:
-        return model_form(cls, mode)
+        return model_type(cls, mode)
     except Recursive as error:
         raise _recursive(cls, where) from error
     except Exception as error:  # pydantic's, which is not imported here
@@ -230,10 +230,10 @@ def _model(cls: type, mode: Mode, where: str) -> Form:
         raise SignatureError(f"{where}: {cls.__name__} has no JSON Schema: {problem}; change that model") from error
 
 
-def _one_value(cls: type, where: str) -> Form | None:
+def _one_value(cls: type, where: str) -> JsonType | None:
     if issubclass(cls, enum.Enum):
         return _enum(cls, where)
-    return path_form(cls) if issubclass(cls, PurePath) else None
+    return path_type(cls) if issubclass(cls, PurePath) else None
 
 
 def _unwrapped(annotation: Any, required: bool) -> tuple[Any, bool]:
@@ -248,13 +248,13 @@ def _unwrapped(annotation: Any, required: bool) -> tuple[Any, bool]:
     return _unwrapped(arguments[0], stated)
 
 
-def _enum(cls: type[enum.Enum], where: str) -> Form:
+def _enum(cls: type[enum.Enum], where: str) -> JsonType:
     if issubclass(cls, enum.Flag):
         raise SignatureError(f"{where}: a Flag is several values at once; write set[...] of an Enum")
     return _choice([(_value(member), member) for member in cls], where)
 
 
-def _choice(options: list[tuple[Any, Any]], where: str) -> Form:
+def _choice(options: list[tuple[Any, Any]], where: str) -> JsonType:
     for value, _ in options:
         if not is_plain(value):
             raise SignatureError(f"{where}: {value!r} is no text, number, true or false, so no choice of an agent")
