@@ -1,17 +1,17 @@
-"""How much JSON of a stranger is parsed, counted on its bytes before anything is: linear, and without recursion.
+"""Limits on untrusted JSON, checked on its bytes before parsing, in linear time and without recursion.
 
-A few kilobytes of nested brackets end a process that parses, copies or writes them by recursion, and a few megabytes of
-empty lists hold it for seconds. The API server itself stores objects of 10,000 levels, so what is of unknown structure
-there is cut before anything goes down into it.
+A few kilobytes of nested brackets crash a process that parses, copies or writes them recursively, and a few megabytes
+of empty lists block it for seconds. The API server stores objects of up to 10,000 levels, so fields of unknown
+structure are cut when an object is read, before any recursive code sees them.
 """
 
 from itertools import accumulate
 from typing import Any, Final
 
 MAX_DEPTH: Final = 100
-"""Levels of lists and objects in parameters, a schema, an answer, a result."""
+"""Nesting levels of lists and objects in parameters, a schema, an answer or a result."""
 MAX_VALUES: Final = 200_000
-"""Values, and names in objects, of one text: parsing so many takes some hundredths of a second."""
+"""Values and object keys in one JSON text; parsing this many takes some hundredths of a second."""
 
 _CHUNK: Final = 256 * 1024
 _BRACKETS: Final = b"[]{}"
@@ -20,9 +20,9 @@ _STEPS: Final = bytes.maketrans(_BRACKETS, b"\x01\xff\x01\xff")
 
 
 def excess(text: bytes | str, depth: int = MAX_DEPTH, values: int = MAX_VALUES) -> str | None:
-    """How JSON text is more than may be parsed, to follow the name of what it is; None when it may be parsed.
+    """Which limit a JSON text exceeds, as a predicate such as "has more than 200000 values"; None if it may be parsed.
 
-    Bytes must be UTF-8 without NUL, as readers of JSON guess at other encodings. Whether it is JSON is not looked at.
+    Bytes must be UTF-8 without NUL, since JSON parsers guess other encodings. The syntax is not checked.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if data is text and not _is_utf_8(data):
@@ -35,7 +35,7 @@ def excess(text: bytes | str, depth: int = MAX_DEPTH, values: int = MAX_VALUES) 
 
 
 class Meter:
-    """Counts JSON text as it comes."""
+    """Checks JSON text against the limits chunk by chunk, while it arrives."""
 
     def __init__(self, depth: int = MAX_DEPTH, values: int = MAX_VALUES) -> None:
         self._depth = depth
@@ -43,12 +43,12 @@ class Meter:
         self._level = 0
         self._counted = 0
         self._inside = False
-        """A string."""
+        """Whether the text so far ends inside a string."""
         self._backslash = b""
-        """The one that the next chunk begins with."""
+        """An unpaired backslash at the end of the last chunk, carried over to the next one."""
 
     def add(self, chunk: bytes) -> str | None:
-        """How the text is too much with this chunk; None while it is not."""
+        """Add a chunk. Returns which limit the text exceeds now, as `excess` does, or None."""
         chunk = self._backslash + chunk
         whole = chunk.rstrip(b"\\")
         self._backslash = b"\\" * ((len(chunk) - len(whole)) % 2)
@@ -66,7 +66,7 @@ class Meter:
 
 
 def depth_of(value: Any, at_most: int) -> int:
-    """Levels of lists and objects in a parsed value, counted to `at_most` + 1."""
+    """Nesting levels of lists and objects in a parsed value; counting stops at `at_most` + 1."""
     containers, levels = [value] if isinstance(value, dict | list) else [], 0
     while containers and levels <= at_most:
         levels += 1
@@ -80,15 +80,17 @@ def depth_of(value: Any, at_most: int) -> int:
 
 
 def cut(value: Any) -> Any:
-    """A parsed value without what is nested deeper than MAX_DEPTH + 1 levels: still too deep, and safe to go down into.
+    """A parsed value without anything below MAX_DEPTH + 1 levels; a shallower value is returned unchanged.
 
-    The value itself, where it is not so deep.
+    The result of a cut is still too deep, so it is refused later, but it is safe for recursive code.
     """
     return value if depth_of(value, MAX_DEPTH + 1) <= MAX_DEPTH + 1 else _cut(value, MAX_DEPTH)
 
 
 def is_small(value: Any, places: int = 500, characters: int = 16 * 1024) -> bool:
-    """Whether a parsed value can be gone through at once."""
+    """Whether a parsed value has at most `places` values and fewer than `characters` characters in its strings and
+    object keys. Such a value may be checked on the event loop.
+    """
     pending = [value]
     while pending and places > 0 and characters > 0:
         node = pending.pop()
@@ -98,12 +100,14 @@ def is_small(value: Any, places: int = 500, characters: int = 16 * 1024) -> bool
         elif isinstance(node, dict | list):
             if len(node) > places:
                 return False
+            if isinstance(node, dict):
+                characters -= sum(map(len, node))
             pending.extend(node.values() if isinstance(node, dict) else node)
     return not pending and characters > 0
 
 
 def _cut(value: Any, levels: int) -> Any:
-    """With `levels` below it at most."""
+    """The value with at most `levels` levels below it."""
     if isinstance(value, dict):
         return {key: _cut(child, levels - 1) for key, child in value.items()} if levels else {}
     if isinstance(value, list):

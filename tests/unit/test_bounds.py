@@ -85,8 +85,16 @@ def test_what_is_not_too_deep_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("value", "small"),
-    [(1, True), ([1] * 499, True), ([1] * 501, False), ([[1] * 300] * 2, False), ("x" * 20_000, False), ({}, True)],
-    ids=str,
+    [
+        pytest.param(1, True, id="number"),
+        pytest.param([1] * 499, True, id="499 values"),
+        pytest.param([1] * 501, False, id="501 values"),
+        pytest.param([[1] * 300] * 2, False, id="601 values"),
+        pytest.param("x" * 20_000, False, id="long text"),
+        pytest.param({"x" * 20_000: 1}, False, id="long key"),
+        pytest.param({"x" * 100: 1}, True, id="short key"),
+        pytest.param({}, True, id="empty"),
+    ],
 )
 def test_a_small_value_can_be_gone_through_at_once(value: Any, small: bool) -> None:
     assert is_small(value) is small
