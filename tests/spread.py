@@ -29,7 +29,7 @@ COMPUTES = ("docs", "mcp", "chart", "api", "sdk", "emulator", "matrix", "unit")
 """Those whose tests keep the CPU busy. Of both kinds there is something to do all the time."""
 RUN_ELSEWHERE = ("faults", "operator", "chart", "docs", "e2e")
 """Folders whose tests talk to the product in processes of its own, each of which is measured."""
-THOUSANDS = tuple(f"tests/unit/test_{name}.py" for name in ("invariants", "misshapen_pods", "wording"))
+THOUSANDS = tuple(f"tests/unit/test_{name}.py" for name in ("invariants", "misshapen_pods", "messages"))
 """Tests that try thousands of examples of what others reach too."""
 PRODUCT = ("longtask", "longtask_api", "longtask_runtime", "longtask_operator", "longtask_mcp")
 """All of which branches are measured."""

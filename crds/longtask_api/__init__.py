@@ -1,1 +1,1 @@
-"""The LongTask API (group longtask.dev): the one source of truth for both servers and for the CRDs."""
+"""The LongTask API (group longtask.dev): the models that both servers use and the CRDs are generated from."""

@@ -1,7 +1,7 @@
-"""Ids in Amazon Bedrock AgentCore Memory: what they may look like, and those that are made of a verified identity.
+"""Ids in Amazon Bedrock AgentCore Memory: their patterns, and ids derived from a verified identity.
 
-The patterns and lengths are those of the service's own model (API version 2024-02-28, CreateEvent). botocore checks
-lengths of at least, and nothing else of them, so they are checked here, by the CRD and by whoever takes an id in.
+Patterns and lengths are those of the service's API model (version 2024-02-28, CreateEvent). botocore validates minimum
+lengths only, so the CRD and every component that accepts an id validate the rest.
 """
 
 import hashlib
@@ -32,20 +32,21 @@ SessionId = Annotated[
 ]
 
 ARCHIVE_PREFIX: Final = "longtask-"
-"""What sessions begin with that hold the record of a task. No conversation may have such an id."""
+"""Prefix of sessions that hold the record of a task. No conversation may have such an id."""
 DERIVED_PREFIX: Final = "longtask:"
-"""What actor ids begin with that stand for an identity whose name is no actor id."""
+"""Prefix of actor ids derived from an identity that is not a valid actor id."""
 DEFAULT_SESSION_ID: Final = "longtask"
-"""The session of callers that name none: each has an actor of its own."""
+"""The session of callers that name none. Each of them has its own actor, so their sessions do not collide."""
 READABLE_CHARACTERS: Final = 64
+"""Characters of an identity that a derived actor id keeps in readable form."""
 
 
 def actor_of(principal: str) -> str:
-    """The actor id of a verified identity that speaks for itself; never the same for two identities.
+    """The actor id of a verified identity that acts for itself; different identities get different ids.
 
-    A name that is an actor id already, such as system:serviceaccount:agents:researcher, is taken as it is. Any other
-    becomes `longtask:`, its first 64 characters with `-` for those that an actor id cannot have, `:` and the first 32
-    hex digits of its SHA-256.
+    A name that is a valid actor id, such as system:serviceaccount:agents:researcher, is used unchanged. Any other name
+    becomes `longtask:`, its first 64 characters with `-` in place of each invalid one, `:`, and the first 32 hex digits
+    of its SHA-256.
     """
     if fits(principal, ACTOR_ID_PATTERN, MAX_ACTOR_ID) and not principal.startswith(DERIVED_PREFIX):
         return principal
@@ -54,10 +55,10 @@ def actor_of(principal: str) -> str:
 
 
 def archive_session(task_uid: str) -> str:
-    """The session that holds the record of a task, of the same actor."""
+    """Id of the session, under the task's actor, that holds the record of the task with this uid."""
     return f"{ARCHIVE_PREFIX}{task_uid}"
 
 
 def fits(value: str, pattern: str, longest: int) -> bool:
-    """Whether a value is an id of the pattern, of at most that many characters."""
+    """Whether a value matches the pattern and has at most `longest` characters."""
     return len(value) <= longest and re.fullmatch(pattern, value, re.ASCII) is not None

@@ -1,4 +1,4 @@
-"""What all API models share: camelCase on the wire, immutable in Python, RFC 3339 times."""
+"""Common base of the API models: camelCase in JSON, immutable in Python, RFC 3339 times."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 
 
 def rfc3339(moment: datetime) -> str:
-    """A metav1.Time: whole seconds, UTC, `2026-01-31T12:00:00Z`."""
+    """Format as metav1.Time: UTC, whole seconds, `2026-01-31T12:00:00Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -16,7 +16,7 @@ Time = Annotated[datetime, PlainSerializer(rfc3339, when_used="json")]
 
 
 def rfc3339_milliseconds(moment: datetime) -> str:
-    """As `rfc3339`, with the milliseconds: `2026-01-31T12:00:00.250Z`."""
+    """Like `rfc3339`, with milliseconds: `2026-01-31T12:00:00.250Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -24,29 +24,32 @@ MilliTime = Annotated[datetime, PlainSerializer(rfc3339_milliseconds, when_used=
 
 
 def rfc3339_microseconds(moment: datetime) -> str:
-    """A metav1.MicroTime: `2026-01-31T12:00:00.250000Z`."""
+    """Format as metav1.MicroTime: UTC, microseconds, `2026-01-31T12:00:00.250000Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class ApiModel(BaseModel):
-    """A part of an object as the API server stores it. Unknown fields are ignored: never write one back whole."""
+    """A part of an object as the API server stores it.
+
+    Unknown fields are dropped on reading, so never replace a stored object with the output of `to_api`.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True, frozen=True
     )
 
     def to_api(self) -> dict[str, Any]:
-        """The JSON object for the API server; fields that are None are left out."""
+        """The JSON object for the API server, without fields that are None."""
         return self.model_dump(mode="json", exclude_none=True)
 
     @classmethod
     def from_api(cls, document: Any) -> Self:
-        """Read a decoded JSON object. Raises pydantic.ValidationError where the CRD would have refused it."""
+        """Parse a decoded JSON object. Raises pydantic.ValidationError if it does not fit the model."""
         return cls.model_validate(document)
 
 
 class ObjectMeta(ApiModel):
-    """The part of metav1.ObjectMeta that LongTask reads."""
+    """The fields of metav1.ObjectMeta that LongTask reads."""
 
     name: str
     namespace: str = ""

@@ -1,4 +1,4 @@
-"""Values against JSON Schemas (2020-12) of strangers, by jsonschema_rs, which opens nothing for them. Pure."""
+"""Validates values against untrusted JSON Schemas (2020-12) with jsonschema_rs; no remote reference is loaded. Pure."""
 
 import json
 import re
@@ -17,25 +17,27 @@ from longtask_api.bounds import MAX_DEPTH, depth_of
 from longtask_api.survey import Size, Survey, place, size_of
 
 MAX_PATTERNS: Final = 32
-"""Different regular expressions of a schema: making one ready takes up to some milliseconds."""
+"""Distinct regular expressions in a schema; compiling one takes up to some milliseconds."""
 MAX_TOLD_STEPS: Final = 3_000
-"""Of a check that tells all errors: the validator makes every one before it gives the first, in 0.02 ms each."""
+"""Cost, in steps, up to which a check reports all errors: the validator creates all of them, at 0.02 ms each, before it
+yields the first."""
 MAX_ERRORS: Final = 10
+"""Errors that a check reports at most."""
 SHOWN: Final = 100
-"""Characters of a wrong value."""
+"""Characters of an invalid value that a message shows."""
 MAX_MESSAGE: Final = 1000
-"""Characters of a message about it."""
+"""Characters of a message about an invalid value."""
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _PATTERNS: Final = FancyRegexOptions(backtrack_limit=10_000, size_limit=1024 * 1024, dfa_size_limit=1024 * 1024)
 _DURATION = re.compile(r"-?P(?=[\dT])(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+([.,]\d+)?S)?)?", re.ASCII)
 _VALUE: Final = "\ue000"
-"""Stands for the value in the validator's messages; Unicode leaves it to private use."""
+"""Placeholder for the value in the validator's messages: a private-use character."""
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """One thing that does not fit: `path` is `epochs` or `optimizer.rate` or `layers[2]`, empty for the whole."""
+    """One violation. `path` is like `epochs`, `optimizer.rate` or `layers[2]`; it is empty for the whole value."""
 
     path: str
     message: str
@@ -45,7 +47,7 @@ class Mismatch:
 
 
 def check_value_schema(schema: Mapping[str, Any]) -> list[str]:
-    """Why this is no schema for a result or an answer, one sentence each; empty when it is."""
+    """Why this is not a usable schema for a result or an answer, one sentence each; empty if it is one."""
     if depth_of(schema, MAX_DEPTH) > MAX_DEPTH:
         return [f"is nested deeper than {MAX_DEPTH} levels"]
     text = _text(schema)
@@ -67,7 +69,10 @@ def check_value_schema(schema: Mapping[str, Any]) -> list[str]:
 def mismatches(
     schema: Mapping[str, Any], value: Any, noun: str = "property", at_most: int = MAX_ERRORS
 ) -> list[Mismatch]:
-    """How a value does not fit, by position; `noun` is what a name in an object is called."""
+    """Violations of the schema by a value, sorted by position, `at_most` of them; empty if it is valid.
+
+    `noun` is what messages call an object's key. For a large value only the first violation found is returned.
+    """
     if unfit := unwritable(value):
         return unfit
     text = _text(schema)
@@ -91,7 +96,7 @@ def mismatches(
 
 
 def unusable(schema: Mapping[str, Any]) -> str | None:
-    """Why no value can be held against the schema, which an older version may have taken; None where they can."""
+    """Why values cannot be checked against the schema, None if they can. An older version may have accepted it."""
     text = _text(schema)
     if problems := _survey(text).problems:
         return problems[0]
@@ -103,12 +108,12 @@ def unusable(schema: Mapping[str, Any]) -> str | None:
 
 
 def unwritable(value: Any) -> list[Mismatch]:
-    """What cannot be written as JSON, or not be read again by everybody; at most 10 entries."""
+    """Parts of a value that are not portable JSON (half a surrogate pair, too deep nesting); at most 10 entries."""
     return list(islice(_unwritable(value, "", MAX_DEPTH), MAX_ERRORS))
 
 
 def joined(path: str, key: str) -> str:
-    """The path of what stands under a name."""
+    """The path of the child `key` of the object at `path`."""
     return f"{path}.{key}" if path else key
 
 
@@ -138,8 +143,8 @@ def _is_unicode(text: str) -> bool:
 def _first(
     schema: Mapping[str, Any], validator: Draft202012Validator, known: Survey, value: Any, size: Size, noun: str
 ) -> list[Mismatch]:
-    """One thing that does not fit a large value."""
-    if known.branches:  # the error of an alternative holds all errors of each
+    """The first violation in a large value."""
+    if known.branches:  # the error of an anyOf or oneOf contains all errors of every alternative
         return [Mismatch("", f"does not fit; of {size.places} values under alternatives it is not looked up which")]
     try:
         validator.validate(value)
@@ -159,7 +164,10 @@ def _validator(text: str) -> Draft202012Validator:
 
 
 def _validating(schema: Mapping[str, Any]) -> Draft202012Validator:
-    """By default jsonschema_rs opens what references name, files too. Raises ValidationError, ValueError."""
+    """Compile a schema. By default jsonschema_rs loads references to URLs and files; the retriever refuses them.
+
+    Raises ValidationError or ValueError if the schema is invalid.
+    """
     return Draft202012Validator(
         dict(schema),
         validate_formats=True,
@@ -176,7 +184,7 @@ def _open_nothing(uri: str) -> Never:
 
 @lru_cache(maxsize=1)
 def _schema_of_schemas() -> Draft202012Validator:
-    """Without formats: regular expressions are looked at one by one."""
+    """The metaschema, without formats: regular expressions are compiled one by one in `_pattern_problems`."""
     return Draft202012Validator({"$ref": _DIALECT}, retriever=_open_nothing)
 
 
@@ -204,7 +212,7 @@ def _position(error: ValidationError) -> list[tuple[bool, str | int]]:
 
 
 def _readable(schema: Mapping[str, Any], value: Any, error: ValidationError, noun: str) -> list[Mismatch]:
-    """What the validator found, told by the path of what it is about, in the words of JSON."""
+    """Convert a validator's error into mismatches, with paths and values written as in JSON."""
     path, kind = "", error.kind.as_dict()
     for part in error.instance_path:
         path = f"{path}[{part}]" if isinstance(part, int) else joined(path, part)
@@ -219,7 +227,7 @@ def _readable(schema: Mapping[str, Any], value: Any, error: ValidationError, nou
                 for name in kind["unexpected"]
             ]
         case "falseSchema" if error.schema_path[-1:] == ["additionalProperties"]:
-            strange = _at(value, error.instance_path)  # the error is about one of its values, and does not say which
+            strange = _at(value, error.instance_path)  # the error does not say which of the keys it is about
             return [Mismatch(joined(path, name[:64]), f"no such {noun}; none is allowed here") for name in strange]
         case "falseSchema":
             message = "is not allowed here"
@@ -246,7 +254,7 @@ def _json(value: Any) -> str:
 
 
 def _reads(read: Any) -> Any:
-    """A format of what Python reads."""
+    """A format check from a parser: the text is valid if `read` returns a true value and raises no parse error."""
 
     def fits(text: str) -> bool:
         try:
@@ -259,11 +267,11 @@ def _reads(read: Any) -> Any:
 
 _FORMATS: Final = {
     "date-time": _reads(lambda text: datetime.fromisoformat(text).tzinfo is not None),
-    # With or without an offset: JSON Schema asks for one, Python's own times have none.
+    # With or without an offset: JSON Schema requires one, Python's times have none.
     "time": _reads(lambda text: time.fromisoformat(text) is not None),
     "duration": _reads(lambda text: _DURATION.fullmatch(text) is not None),
     "decimal": _reads(lambda text: Decimal(text).is_finite()),
-    # To try a regular expression is to make it ready, which costs what a stranger wants.
+    # Not checked: compiling an untrusted regular expression has no bounded cost.
     "regex": _reads(lambda _: True),
 }
-"""Beside those of JSON Schema that jsonschema_rs knows itself: date, email, ipv4, ipv6, uuid, uri, hostname, ..."""
+"""Formats in addition to those that jsonschema_rs checks itself: date, email, ipv4, ipv6, uuid, uri, hostname, ..."""

@@ -1,4 +1,4 @@
-"""Conditions, after the Kubernetes API conventions ("Typical status properties")."""
+"""Conditions as the Kubernetes API conventions define them ("Typical status properties")."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,27 +12,27 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 
 
 class Condition(ApiModel):
-    """One observation about an object; at most one of each type."""
+    """One observation about an object. An object has at most one condition of each type."""
 
-    type: Annotated[str, Field(max_length=64, description="What is observed, in CamelCase.")]
-    status: Annotated[ConditionStatus, Field(description="Whether the observation holds.")]
+    type: Annotated[str, Field(max_length=64, description="Type of the condition, in CamelCase.")]
+    status: Annotated[ConditionStatus, Field(description="Whether the condition holds.")]
     reason: Annotated[
         str, Field(max_length=128, pattern=r"^[A-Za-z]([A-Za-z0-9]*)$", description="Why, as one CamelCase word.")
     ]
-    message: Annotated[str, Field(max_length=4096, description="Why, as a sentence for people.")] = ""
+    message: Annotated[str, Field(max_length=4096, description="Human-readable explanation.")] = ""
     observed_generation: Annotated[
-        int | None, Field(description="The metadata.generation that this was observed from.")
+        int | None, Field(description="The metadata.generation for which the condition was set.")
     ] = None
     last_transition_time: Annotated[Time, Field(description="When status last changed.")]
 
 
 def find(conditions: Sequence[Condition], type_: str) -> Condition | None:
-    """The condition of that type, if it was ever set."""
+    """The condition of that type; None if it was never set."""
     return next((condition for condition in conditions if condition.type == type_), None)
 
 
 def is_true(conditions: Sequence[Condition], type_: str) -> bool:
-    """Whether the condition of that type is there and True."""
+    """Whether the condition of that type is set and True."""
     condition = find(conditions, type_)
     return condition is not None and condition.status == "True"
 
@@ -46,7 +46,7 @@ def merged(
     generation: int,
     now: datetime,
 ) -> Condition:
-    """The condition as it should stand now; its transition time moves only when status does."""
+    """The new condition of `type_`; lastTransitionTime changes only when status does."""
     old = find(before, type_)
     return Condition(
         type=type_,

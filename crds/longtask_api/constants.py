@@ -1,4 +1,4 @@
-"""Every name that more than one process must agree on: group, labels, audiences, environment, limits."""
+"""Names and limits that several processes must agree on: group, labels, annotations, audiences, environment."""
 
 from typing import Final
 
@@ -16,28 +16,28 @@ MANAGED_BY: Final = "longtask"
 LABEL_TASK: Final = f"{GROUP}/task"
 LABEL_TASK_UID: Final = f"{GROUP}/task-uid"
 LABEL_JOB_UID: Final = "batch.kubernetes.io/controller-uid"
-"""Of the pods of a Job: its controller sets it."""
+"""Label of a Job's pods, set by the Job controller."""
 LABEL_TEMPLATE: Final = f"{GROUP}/template"
 ANNOTATION_SNAPSHOT: Final = f"{GROUP}/template-snapshot"
-"""On the Job: what was taken from the template, as JSON, in the same write that starts the work."""
+"""On the Job: the template snapshot as JSON, stored by the same write that creates the Job."""
 ANNOTATION_RESULT_SCHEMA: Final = f"{GROUP}/result-schema"
-"""On the Job: the template's resultSchema, as JSON; absent where there is none."""
+"""On the Job: the template's resultSchema as JSON; absent if the template has none."""
 ANNOTATION_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
-"""On pods: the container that does the work, the first of the template; an injected one may stand before it. The name
-is Kubernetes' own, so that `kubectl logs` and `kubectl exec` choose that container too."""
+"""On pods: name of the container that does the work, the first one of the template; a mesh may inject another before
+it. This is kubectl's own annotation, so that `kubectl logs` and `kubectl exec` select that container too."""
 ANNOTATION_NOT_AFTER: Final = f"{GROUP}/not-after"
-"""On Jobs and their pods: until when the leader that wrote last has the Lease for itself. A policy of the chart refuses
-what arrives later."""
+"""On Jobs and their pods: when the Lease of the leader that wrote last may expire. An admission policy of the chart
+uses it as a fence and refuses the write if it arrives later."""
 ANNOTATION_RECORD: Final = f"{GROUP}/record"
-"""On LongTasks that are restored from a backup, with the value "true": what was, which is not to be done again."""
+"""On LongTasks restored from a backup, with the value "true": the task is a record and is never started again."""
 ANNOTATION_TAKEN_BACK: Final = f"{GROUP}/taken-back"
-"""On LongTasks that were ended at once, because their start went beyond the caller's limit: these were never made."""
+"""On LongTasks cancelled right after creation because the caller was at its limit; they count as never created."""
 ANNOTATION_GIVEN: Final = f"{GROUP}/given"
-"""On LongTasks that were started under an idempotency key: a digest of the parameters as they came."""
+"""On LongTasks started with an idempotency key: a digest of the parameters as the caller passed them."""
 ANNOTATION_HELD: Final = f"{GROUP}/suspended"
-"""On the Job: `true` while it is suspended by LongTask, in the same write; others may suspend it too."""
+"""On the Job: `true` while LongTask has suspended it, set by the same write; other controllers may suspend it too."""
 ANNOTATION_SCHEMA_HASH: Final = f"{GROUP}/schema-hash"
-"""On templates that were made from code: of the code's parametersSchema and resultSchema. The pod gets it."""
+"""On templates generated from code: hash of the code's parametersSchema and resultSchema, passed to the pod."""
 
 AUDIENCE_MCP: Final = f"{GROUP}/mcp"
 """Audience of the tokens that agents present to the MCP server."""
@@ -48,40 +48,41 @@ AUDIENCE_REPORT: Final = f"{GROUP}/report"
 
 ENV_ID: Final = "LONGTASK_ID"
 ENV_REPORT_URL: Final = "LONGTASK_REPORT_URL"
-"""Where a pod reports: the paths progress, heartbeat, checkpoint, result, artifacts, questions and attempt below it."""
+"""Base URL of a pod's reports; progress, heartbeat, checkpoint, result, artifacts, questions, attempt are below it."""
 ENV_TOKEN_FILE: Final = "LONGTASK_TOKEN_FILE"  # noqa: S105
 ENV_SCHEMA_HASH: Final = "LONGTASK_SCHEMA_HASH"
-"""The template's ANNOTATION_SCHEMA_HASH; the SDK compares it with the code that runs."""
+"""Value of the template's ANNOTATION_SCHEMA_HASH; the SDK compares it with the hash of the running code."""
 ENV_SETTINGS: Final = frozenset(
     f"LONGTASK_{name}" for name in ("EXIT_SECONDS", "FLUSH_SECONDS", "RESUME_SECONDS", "TERMINATION_LOG")
 )
-"""What an author may set for the SDK; all other variables of that prefix are LongTask's own."""
+"""SDK settings that a template author may set; all other LONGTASK_ variables are reserved."""
 REPORT_TOKEN_FOLDER: Final = "/var/run/secrets/longtask.dev/report"  # noqa: S105
 REPORT_TOKEN_VOLUME: Final = "longtask-report-token"  # noqa: S105
 ENV_PARAMETERS: Final = "LONGTASK_PARAMETERS"
 ENV_PARAMETER_PREFIX: Final = "LONGTASK_PARAM_"
 
 MAX_TASK_NAME: Final = 52
-"""Characters. Leaves room for `-` and 8 hex digits in the Job's name, a DNS label of 63 or less."""
+"""Characters. Leaves room for `-` and 8 hex digits in the Job's name, a DNS label of at most 63 characters."""
 MAX_TEMPLATE_NAME: Final = 40
-"""Characters. Leaves room for `-` and the suffix of a task made from the template."""
+"""Characters. Leaves room for `-` and a suffix in the name of a task created from the template."""
 MAX_PARAMETERS_BYTES: Final = 64 * 1024
-"""Of the JSON text. One environment string may have 131,071 bytes; doubling every `$` must still fit."""
+"""Bytes of JSON text. An environment string may have 131,071 bytes, and must fit even with every `$` doubled."""
 MAX_SCHEMA_BYTES: Final = 64 * 1024
-"""Of the JSON text. A resultSchema travels in an annotation of the Job; all of them together may have 256 KiB."""
+"""Bytes of JSON text. A resultSchema is stored in an annotation of the Job; an object's annotations are limited to
+256 KiB in total."""
 MAX_RESULT_BYTES: Final = 4096
-"""Of a termination message; kubelet keeps only the tail of a longer one, and less of it in a pod of more than three
+"""Bytes of a termination message. The kubelet keeps only the tail of a longer one, and less in a pod of more than three
 containers."""
 
 
 def job_name(task_name: str, task_uid: str) -> str:
-    """The name of the task's only Job: the same for every replica and every retry of the create.
+    """Name of the task's only Job, the same for every replica and every retry of the create.
 
-    The uid keeps a task that was deleted and created again under its old name from meeting the old Job.
+    It contains part of the uid, so a task that is recreated under the same name does not find the old task's Job.
     """
     return f"{task_name}-{task_uid[:8]}"
 
 
 def tool_name(template_name: str) -> str:
-    """The MCP tool that starts tasks of a template: `model-training` becomes `model_training`."""
+    """Name of the MCP tool that starts tasks of a template: `model-training` becomes `model_training`."""
     return template_name.replace("-", "_")

@@ -1,4 +1,4 @@
-"""The two CustomResourceDefinitions, made from the models."""
+"""The two CustomResourceDefinitions, generated from the models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from longtask_api.template import LongTaskTemplate
 
 @dataclass(frozen=True)
 class Column:
-    """A column of `kubectl get`; those of priority 1 show with -o wide only."""
+    """A column of `kubectl get`; columns of priority 1 are shown only with -o wide."""
 
     name: str
     path: str
@@ -23,7 +23,7 @@ class Column:
     description: str = ""
 
     def to_api(self) -> dict[str, Any]:
-        """The additionalPrinterColumns entry."""
+        """The entry of additionalPrinterColumns."""
         entry: dict[str, Any] = {"name": self.name, "type": self.type, "jsonPath": self.path}
         if self.description:
             entry["description"] = self.description
@@ -34,7 +34,7 @@ _READY = "?(@.type=='Ready')"
 
 
 def task_crd() -> dict[str, Any]:
-    """CustomResourceDefinition of LongTask."""
+    """The CustomResourceDefinition of LongTask."""
     return _crd(
         LongTask,
         constants.TASK_PLURAL,
@@ -55,7 +55,7 @@ def task_crd() -> dict[str, Any]:
 
 
 def template_crd() -> dict[str, Any]:
-    """CustomResourceDefinition of LongTaskTemplate."""
+    """The CustomResourceDefinition of LongTaskTemplate."""
     return _crd(
         LongTaskTemplate,
         constants.TEMPLATE_PLURAL,
@@ -89,7 +89,7 @@ def _crd(
         "properties": {
             "apiVersion": {"type": "string", "description": f"Version of the API: {constants.API_VERSION}."},
             "kind": {"type": "string", "description": f"Type of the object: {kind}."},
-            # the API server refuses more here; the name is what the name rule's fieldPath points to
+            # CRD schemas may restrict only name and generateName here; the name rule's fieldPath needs the name
             "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": structural(spec.annotation) | {"description": spec.description},
             "status": structural(status.annotation) | {"description": status.description},

@@ -1,4 +1,4 @@
-"""Writes crds/*.yaml and the chart's copy: `python -m longtask_api.generate`; with --check it only compares."""
+"""Writes crds/*.yaml and the chart's copy: `python -m longtask_api.generate`. With --check it only compares them."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ FOLDERS = (ROOT / "crds", ROOT / "charts" / "longtask" / "files" / "crds")
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 0, or 1 when --check found a file that differs from the models."""
+    """Returns the exit code: 0, or 1 if --check finds a file that differs from the models."""
     files = {
         folder / f"{document['spec']['names']['plural']}.yaml": _render(document)
         for folder in FOLDERS

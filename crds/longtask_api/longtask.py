@@ -1,4 +1,4 @@
-"""LongTask: one piece of durable work, and the record of what came of it."""
+"""LongTask: one piece of durable work, with its status and result."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -15,7 +15,7 @@ from longtask_api.reports import MAX_QUESTIONS, Checkpoint, InputRequest, Progre
 
 
 class Phase(StrEnum):
-    """A summary for people, derived from the rest of status; no decision is made from it."""
+    """Summary of status for people. Derived; decisions use only whether it is terminal."""
 
     PENDING = "Pending"
     QUEUED = "Queued"
@@ -34,21 +34,21 @@ class ConditionType(StrEnum):
     """The conditions a LongTask can have."""
 
     ACCEPTED = "Accepted"
-    """The template exists and the parameters fit it. Once True or False it does not change."""
+    """The template is Ready and the parameters fit its schema. Final once True or False."""
     SUSPENDED = "Suspended"
-    """Work is held: no pod runs until spec.suspend is false again."""
+    """No pod runs: the Job is suspended, by spec.suspend or by another controller such as Kueue."""
     STALLED = "Stalled"
-    """The work has told nothing for longer than its template's stall.timeoutSeconds."""
+    """The work has reported nothing for longer than its template's stall.timeoutSeconds."""
     SUCCEEDED = "Succeeded"
-    """Unknown while the work goes on; True or False when it has ended, for good."""
+    """Unknown while the task is in progress; True or False, permanently, once it has ended."""
     DELIVERED = "Delivered"
-    """How the task ended stands in the session of spec.memory. Of no influence on the phase."""
+    """The outcome has been delivered to the session of spec.memory. Does not affect the phase."""
     ARCHIVED = "Archived"
-    """The record is kept where it outlives this object. Of no influence on the phase."""
+    """The record has been stored outside this object. Does not affect the phase."""
 
 
 REFUSED: Final = "Refused"
-"""Reason of a Delivered or Archived condition that is False for good: the service will never take it."""
+"""Reason of a Delivered or Archived condition that is False permanently: the service will never accept the data."""
 
 
 class TemplateRef(ApiModel):
@@ -60,47 +60,54 @@ class TemplateRef(ApiModel):
 
 
 class Requester(ApiModel):
-    """Who asked for the task. Only this caller sees it through MCP."""
+    """The caller that requested the task. Only this caller can see it through MCP."""
 
     principal: Annotated[
         str,
         Field(
             min_length=1,
             max_length=512,
-            description="The verified identity, for example system:serviceaccount:agents:researcher.",
+            description="Verified user name of the caller, for example system:serviceaccount:agents:researcher.",
         ),
     ]
     actor_id: Annotated[
         ActorId | None,
-        Field(description="For whom it spoke, where it may speak for others: then both together are the caller."),
+        Field(
+            description="Actor that a trusted principal acted for; principal and actor together then identify "
+            "the caller."
+        ),
     ] = None
-    session_id: Annotated[SessionId | None, Field(description="The conversation in which the task was started.")] = None
+    session_id: Annotated[
+        SessionId | None, Field(description="Session (conversation) in which the task was started.")
+    ] = None
 
 
 class Memory(ApiModel):
     """A session in Amazon Bedrock AgentCore Memory."""
 
     memory_id: Annotated[MemoryId, Field(description="Id or ARN of the memory.")]
-    actor_id: Annotated[ActorId, Field(description="The actor that the session belongs to.")]
-    session_id: Annotated[SessionId, Field(description="The session that is told how the task ended.")]
+    actor_id: Annotated[ActorId, Field(description="Actor that the session belongs to.")]
+    session_id: Annotated[SessionId, Field(description="Session to which the task's outcome is delivered.")]
 
 
 class InputResponse(ApiModel):
-    """An answer to a question that the running task asked."""
+    """An answer to a question of the running task."""
 
-    request_id: Annotated[str, Field(min_length=1, max_length=64, description="The question that this answers.")]
+    request_id: Annotated[
+        str, Field(min_length=1, max_length=64, description="Id of the question in status.inputRequests.")
+    ]
     value: Annotated[str, Field(max_length=4096, description="The answer, as JSON text.")]
 
 
 class LongTaskSpec(ApiModel):
-    """What should be done. Most of it is fixed when the task is created."""
+    """The requested work. Most fields are immutable after creation."""
 
-    template_ref: Annotated[TemplateRef, Field(description="What kind of work this is. Immutable.")]
+    template_ref: Annotated[TemplateRef, Field(description="The LongTaskTemplate that defines the work. Immutable.")]
     parameters: Annotated[
         Mapping[str, Any],
         BeforeValidator(cut),
         Field(
-            description="The work's arguments, as the template's parametersSchema describes them. Immutable.",
+            description="Parameters of the work; they must fit the template's parametersSchema. Immutable.",
             json_schema_extra={"x-kubernetes-map-type": "atomic"},
         ),
     ] = {}
@@ -109,31 +116,33 @@ class LongTaskSpec(ApiModel):
         Field(
             min_length=1,
             max_length=128,
-            description="The caller's own name for this start: a repeated start under it meets this task. Immutable.",
+            description="Idempotency key chosen by the caller: starting again with the same key returns this task. "
+            "Immutable.",
         ),
     ] = None
     requester: Annotated[
-        Requester | None, Field(description="Who asked for the task; set by the MCP server. Immutable.")
+        Requester | None, Field(description="The caller that requested the task; set by the MCP server. Immutable.")
     ] = None
     memory: Annotated[
         Memory | None,
-        Field(description="The session that is told how the task ended; set by the MCP server. Immutable."),
+        Field(description="Session to which the task's outcome is delivered; set by the MCP server. Immutable."),
     ] = None
     suspend: Annotated[
         bool,
         Field(
-            description="Hold the work: its pods are stopped and started again when this is false. "
-            "Held time does not count against activeDeadlineSeconds."
+            description="Suspend the work: its pods are stopped, and a new attempt starts once this is false again. "
+            "Suspended time does not count against activeDeadlineSeconds."
         ),
     ] = False
     cancel_requested: Annotated[
-        bool, Field(description="End the work and keep its log. Cannot be taken back once true.")
+        bool, Field(description="Cancel the task: stop the work and keep its log. Cannot be reset once true.")
     ] = False
     input_responses: Annotated[
         list[InputResponse],
         Field(
             max_length=MAX_QUESTIONS,
-            description="Answers to the task's questions, one for each; they can be added, never changed or removed.",
+            description="Answers to the task's questions, at most one for each; they can be added, but not changed or "
+            "removed.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["requestId"]},
         ),
     ] = []
@@ -142,7 +151,7 @@ class LongTaskSpec(ApiModel):
         Field(
             ge=1,
             le=10**9,
-            description="Longest time that the work may be active, over all attempts, in seconds; queued and "
+            description="Longest time that the task may be active, over all attempts, in seconds; queued and "
             "suspended time does not count. Default and maximum come from the template.",
         ),
     ] = None
@@ -151,13 +160,14 @@ class LongTaskSpec(ApiModel):
         Field(
             ge=0,
             le=10**9,
-            description="How long this record is kept after the work ended, in seconds. Default from the template.",
+            description="How long this object is kept after the task has ended, in seconds. The default comes from the "
+            "template.",
         ),
     ] = None
 
 
 class JobRef(ApiModel):
-    """The one Job that does the work. Never another one."""
+    """The one Job that does the work. It is never replaced."""
 
     name: Annotated[str, Field(min_length=1, max_length=63, description="Name of the Job, in the task's namespace.")]
     uid: Annotated[str, Field(min_length=1, max_length=64, description="metadata.uid of the Job.")]
@@ -166,24 +176,33 @@ class JobRef(ApiModel):
 class Attempt(ApiModel):
     """One pod that did, or tried to do, the work."""
 
-    number: Annotated[int, Field(ge=1, description="1 for the first attempt.")]
+    number: Annotated[int, Field(ge=1, description="Number of the attempt; the first is 1.")]
     pod_name: Annotated[str, Field(description="Name of the pod.")]
     pod_uid: Annotated[str, Field(alias="podUID", description="metadata.uid of the pod.")]
-    node_name: Annotated[str | None, Field(description="The node that the pod ran on.")] = None
-    start_time: Annotated[Time | None, Field(description="When its container started.")] = None
-    end_time: Annotated[Time | None, Field(description="When its container ended.")] = None
+    node_name: Annotated[str | None, Field(description="Node that the pod ran on.")] = None
+    start_time: Annotated[
+        Time | None,
+        Field(description="When the first init container started, or without one the container that does the work."),
+    ] = None
+    end_time: Annotated[
+        Time | None,
+        Field(description="When the container that does the work ended, or when the end of the attempt was noticed."),
+    ] = None
     reason: Annotated[
         str | None,
         Field(description="Why it ended, in one word: Completed, Error, OOMKilled, DeadlineExceeded, Evicted, ..."),
     ] = None
-    exit_code: Annotated[int | None, Field(description="The container's exit code.")] = None
+    exit_code: Annotated[
+        int | None, Field(description="Exit code of the work, or of the init container that failed before it.")
+    ] = None
     message: Annotated[
-        str | None, Field(max_length=512, description="Why it ended, in a sentence, where it did not end well.")
+        str | None,
+        Field(max_length=512, description="Why it ended, in a sentence, if reason and exitCode do not say it all."),
     ] = None
 
 
 class StallAction(StrEnum):
-    """What happens to work that has stalled."""
+    """What the operator does about work that has stalled."""
 
     NOTHING = "Nothing"
     RETRY = "Retry"
@@ -191,26 +210,26 @@ class StallAction(StrEnum):
 
 
 class StallPolicy(ApiModel):
-    """When work that tells nothing counts as stalled, and what happens then."""
+    """When work that reports nothing counts as stalled, and what happens then."""
 
     timeout_seconds: Annotated[
         int,
         Field(
-            ge=10, le=10**9, description="How long the work may tell nothing before it counts as stalled, in seconds."
+            ge=10, le=10**9, description="How long the work may report nothing before it counts as stalled, in seconds."
         ),
     ]
     action: Annotated[
         StallAction,
         Field(
-            description="Nothing: the Stalled condition says so. Retry: the attempt is ended and the next one starts, "
-            "as far as retry.limit allows. Fail: the task is ended."
+            description="Nothing: only the Stalled condition is set. Retry: the attempt is stopped and counts as "
+            "failed; the next one starts if retry.limit allows. Fail: the task fails."
         ),
     ] = StallAction.NOTHING
     expect_reports: Annotated[
         bool,
         Field(
-            description="Count from the start of an attempt. False: work that has never told anything does not stall, "
-            "for programs that may end without a word."
+            description="Count from the start of an attempt. If false, work that has never reported anything cannot "
+            "stall; use it for programs that may not report at all."
         ),
     ] = True
 
@@ -219,56 +238,61 @@ MAX_MILESTONES: Final = 5
 
 
 class DeliveryPolicy(ApiModel):
-    """What the session of a task that has spec.memory is told beside how the task ended."""
+    """What is delivered for tasks with spec.memory in addition to the outcome in the session."""
 
     milestones: Annotated[
         list[Annotated[int, Field(ge=1, le=99)]],
         Field(
             max_length=MAX_MILESTONES,
-            description="Percent of the work. When its progress reaches one, the session is told, once at most.",
+            description="Progress in percent. When the work reaches a milestone, an event is written to the session, "
+            "at most once for each; if several are passed at once, only the highest counts.",
             json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
     ] = []
     long_term_record: Annotated[
         bool,
         Field(
-            description="Write how the task ended into long-term memory too, under the namespace /longtasks/<actorId>/."
+            description="Also write the outcome as a long-term memory record in the namespace /longtasks/<actorId>/."
         ),
     ] = False
 
 
 class TemplateSnapshot(ApiModel):
-    """What the task took from its template when it was accepted. Later edits of the template do not reach it."""
+    """Settings copied from the template when the task was accepted. Later edits of the template do not affect it."""
 
     generation: Annotated[int, Field(description="metadata.generation of the template at that time.")]
-    hash: Annotated[str, Field(description="SHA-256 of the template's spec, first 16 hex digits.")]
+    hash: Annotated[str, Field(description="First 16 hex digits of the SHA-256 of the template's spec.")]
     start_timeout_seconds: Annotated[
-        int, Field(description="How long the work may take to start before the task fails, in seconds.")
+        int, Field(description="How long an attempt may take to start before the task fails, in seconds.")
     ]
     active_deadline_seconds: Annotated[
-        int, Field(description="Longest active time over all attempts when the task names none, in seconds.")
+        int, Field(description="Longest active time over all attempts if the task sets none, in seconds.")
     ]
     max_active_deadline_seconds: Annotated[
-        int | None, Field(description="The longest activeDeadlineSeconds that the task may name, in seconds.")
+        int | None, Field(description="Largest activeDeadlineSeconds that the task may set, in seconds.")
     ] = None
-    max_disruptions: Annotated[int, Field(description="Disruptions that are repaired for free before the task fails.")]
-    ttl_seconds_after_finished: Annotated[
-        int, Field(description="How long the record is kept after the work ended, in seconds.")
+    max_disruptions: Annotated[
+        int, Field(description="Disruptions that are followed by a new attempt; one more fails the task.")
     ]
-    stall: Annotated[StallPolicy | None, Field(description="When the work counts as stalled, and what then.")] = None
+    ttl_seconds_after_finished: Annotated[
+        int, Field(description="How long the task is kept after it has ended if it sets no time, in seconds.")
+    ]
+    stall: Annotated[
+        StallPolicy | None, Field(description="When the work counts as stalled, and what happens then; absent: never.")
+    ] = None
     delivery: Annotated[
-        DeliveryPolicy | None, Field(description="What else is told to the session that the task belongs to.")
+        DeliveryPolicy | None, Field(description="What is delivered in addition to the outcome in the session.")
     ] = None
 
 
 class Failure(ApiModel):
-    """Why the work failed, and what to do about it."""
+    """Why the task failed or was cancelled, and what to do about it."""
 
     reason: Annotated[
         str,
         Field(
             max_length=64,
-            description="The cause in one word: Error, OOMKilled, DeadlineExceeded, StartTimeout, ImagePullBackOff, "
+            description="Cause in one word: Error, OOMKilled, DeadlineExceeded, StartTimeout, ImagePullBackOff, "
             "CreateContainerConfigError, Unschedulable, QuotaExceeded, PodSecurityViolation, NodeLost, Evicted, "
             "InvalidParameters, TemplateNotFound, TemplateNotReady, TooManyDisruptions, Stalled, InvalidResult, "
             "JobLost, ...",
@@ -276,31 +300,40 @@ class Failure(ApiModel):
     ]
     message: Annotated[str, Field(max_length=4096, description="What happened, in a sentence.")]
     exit_code: Annotated[int | None, Field(description="Exit code of the container that failed.")] = None
-    signal: Annotated[int | None, Field(description="The signal that ended the container, for exit codes 129-192.")] = (
+    signal: Annotated[
+        int | None,
+        Field(description="Signal that ended the container: reported by the kubelet, or from exit codes 129 to 192."),
+    ] = None
+    log_tail: Annotated[str | None, Field(max_length=8192, description="Last log lines of the failed container.")] = (
         None
     )
-    log_tail: Annotated[
-        str | None, Field(max_length=8192, description="The last lines that the failed container wrote.")
-    ] = None
-    hint: Annotated[str | None, Field(max_length=1024, description="What to do now.")] = None
+    hint: Annotated[str | None, Field(max_length=1024, description="What to do about it.")] = None
 
 
 class SessionEvent(ApiModel):
-    """An event of the session of spec.memory. All but eventId is recorded before the first call, and never changes."""
+    """An event for the session of spec.memory, recorded before the first call to the service.
+
+    Afterwards only eventId is added and payload removed; the other fields never change.
+    """
 
     name: Annotated[
         str,
-        Field(max_length=32, pattern=r"^[a-z0-9-]+$", description="result: how the task ended. progress-50: half way."),
+        Field(
+            max_length=32,
+            pattern=r"^[a-z0-9-]+$",
+            description="result: the outcome of the task. progress-50: the milestone of 50 percent.",
+        ),
     ]
     event_time: Annotated[
         MilliTime,
-        Field(description="Its eventTimestamp: its place in the conversation, right after a completed turn."),
+        Field(
+            description="The event's eventTimestamp, which places it in the conversation after a completed turn, if "
+            "there is one."
+        ),
     ]
     payload: Annotated[
         str | None,
-        Field(
-            max_length=16384, description="The event's payload, as JSON text. Absent once it is known to be written."
-        ),
+        Field(max_length=16384, description="Payload of the event, as JSON text; removed once the event is written."),
     ] = None
     payload_sha256: Annotated[
         str,
@@ -308,100 +341,113 @@ class SessionEvent(ApiModel):
             alias="payloadSHA256",
             max_length=64,
             pattern=r"^[0-9a-f]{64}$",
-            description="SHA-256 of the payload's text, as hex digits.",
+            description="SHA-256 of the payload's text, in hex.",
         ),
     ]
-    client_token: Annotated[str, Field(max_length=64, description="By which the service knows a repeated call.")]
-    event_id: Annotated[str | None, Field(max_length=64, description="The service's id of the event.")] = None
+    client_token: Annotated[
+        str, Field(max_length=64, description="The call's clientToken, by which the service recognizes a retry.")
+    ]
+    event_id: Annotated[
+        str | None, Field(max_length=64, description="Id that the service gave the event; absent until it is written.")
+    ] = None
 
 
 class Delivery(ApiModel):
-    """What was written, or is to be written, into the session of spec.memory. The Delivered condition sums it up."""
+    """Events written, or about to be written, to the session of spec.memory; summarized by the Delivered condition."""
 
     events: Annotated[
         list[SessionEvent],
         Field(
             max_length=MAX_MILESTONES + 1,
-            description="The events of the session.",
+            description="The task's events in the session.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = []
     record_id: Annotated[
-        str | None, Field(max_length=128, description="The service's id of the long-term memory record.")
+        str | None, Field(max_length=128, description="Id that the service gave the long-term memory record.")
     ] = None
-    failures: Annotated[int | None, Field(ge=0, description="Calls that failed, one after another.")] = None
+    failures: Annotated[
+        int | None, Field(ge=0, description="Delivery attempts that failed in a row; absent after a success.")
+    ] = None
     next_retry_time: Annotated[
-        Time | None, Field(description="When the next call is made; absent where none is needed or of use.")
+        Time | None, Field(description="When delivery is retried; absent if no retry is scheduled.")
     ] = None
 
 
 class Archive(ApiModel):
-    """Where the record is kept that outlives this object."""
+    """Location of the task's record outside this object."""
 
     uri: Annotated[
         str,
-        Field(max_length=2048, description="s3://..., or agentcore:<memoryId>/<actorId>/<sessionId> in the memory."),
+        Field(
+            max_length=2048,
+            description="s3://... in a bucket, or agentcore:<memoryId>/<actorId>/<sessionId> in AgentCore Memory.",
+        ),
     ]
-    archived_time: Annotated[Time, Field(description="When it was written.")]
+    archived_time: Annotated[Time, Field(description="When the record was written.")]
 
 
 class LongTaskStatus(ApiModel):
-    """What came of it so far. Written by the operator alone; frozen once the work has ended."""
+    """Observed state of the task. Written only by the operator; the outcome is frozen once the task has ended."""
 
     observed_generation: Annotated[
-        int | None, Field(description="The metadata.generation that this status was made from.")
+        int | None, Field(description="The metadata.generation from which this status was computed.")
     ] = None
     phase: Annotated[
-        Phase | None, Field(description="Where the task stands, in one word. Derived: conditions are the source.")
+        Phase | None,
+        Field(description="State of the task in one word. Derived: the conditions are authoritative."),
     ] = None
-    message: Annotated[str | None, Field(max_length=4096, description="Where the task stands, in a sentence.")] = None
+    message: Annotated[str | None, Field(max_length=4096, description="State of the task in a sentence.")] = None
     conditions: Annotated[
         list[Condition],
         Field(
             max_length=16,
-            description="Accepted (template and parameters are good), Suspended (work is held), Stalled (work tells "
-            "nothing), Succeeded (Unknown while the work goes on, then True or False), Delivered (the session of "
-            "spec.memory knows how it ended), Archived (the record outlives this object).",
+            description="Accepted (the template is Ready and the parameters fit), Suspended (no pod runs), Stalled "
+            "(the work reports nothing), Succeeded (Unknown while in progress, then True or False), Delivered (the "
+            "outcome is in the session of spec.memory), Archived (the record is stored outside this object).",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = []
-    start_time: Annotated[Time | None, Field(description="When the first attempt started to work.")] = None
-    completion_time: Annotated[Time | None, Field(description="When the work ended, in whatever way.")] = None
+    start_time: Annotated[Time | None, Field(description="When the first attempt started.")] = None
+    completion_time: Annotated[Time | None, Field(description="When the task succeeded, failed or was cancelled.")] = (
+        None
+    )
     active_seconds: Annotated[
-        int | None, Field(ge=0, description="Active time of the finished active periods, in seconds.")
+        int | None, Field(ge=0, description="Total length of the past active periods, in seconds.")
     ] = None
     active_since: Annotated[
-        Time | None, Field(description="Start of the active period that is going on; absent while none is.")
+        Time | None, Field(description="Start of the current active period; absent while the task is not active.")
     ] = None
-    job_ref: Annotated[
-        JobRef | None, Field(description="The Job that does the work. Once set, never changed or replaced.")
+    job_ref: Annotated[JobRef | None, Field(description="The Job that does the work. Immutable once set.")] = None
+    attempt_count: Annotated[
+        int | None, Field(ge=0, description="Number of attempts so far, including those that were disrupted.")
     ] = None
-    attempt_count: Annotated[int | None, Field(ge=0, description="Attempts so far, disruptions included.")] = None
     disruption_count: Annotated[
-        int | None, Field(ge=0, description="Attempts that ended by a disruption: eviction, drain, preemption.")
+        int | None,
+        Field(ge=0, description="Number of attempts ended by a disruption: eviction, drain or preemption."),
     ] = None
     attempts: Annotated[
         list[Attempt],
         Field(
             max_length=20,
-            description="The newest attempts, oldest first.",
+            description="The newest 20 attempts, oldest first.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = []
     template_snapshot: Annotated[
-        TemplateSnapshot | None, Field(description="What was taken from the template when the task was accepted.")
+        TemplateSnapshot | None, Field(description="Settings copied from the template when the task was accepted.")
     ] = None
     progress: Annotated[
         Progress | None,
-        Field(description="How far the work is.", json_schema_extra={"x-kubernetes-map-type": "atomic"}),
+        Field(description="Latest progress of the work.", json_schema_extra={"x-kubernetes-map-type": "atomic"}),
     ] = None
     last_report_time: Annotated[
-        Time | None, Field(description="When the work last told anything; written now and then, not at every report.")
+        Time | None, Field(description="When the work last reported anything; not updated for every report.")
     ] = None
     checkpoint: Annotated[
         Checkpoint | None,
         Field(
-            description="The state from which the next attempt goes on.",
+            description="State from which the next attempt resumes.",
             json_schema_extra={"x-kubernetes-map-type": "atomic"},
         ),
     ] = None
@@ -409,61 +455,63 @@ class LongTaskStatus(ApiModel):
         list[InputRequest],
         Field(
             max_length=MAX_QUESTIONS,
-            description="The work's questions, oldest first. Each is answered in spec.inputResponses.",
+            description="Questions of the work, oldest first. Answers go into spec.inputResponses.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
         ),
     ] = []
     result: Annotated[
         Result | None,
         Field(
-            description="What the work gave, or has handed in so far.",
+            description="Result of the work; while the task is in progress, what it has handed in so far.",
             json_schema_extra={"x-kubernetes-map-type": "atomic"},
         ),
     ] = None
     log_tail: Annotated[
         str | None,
-        Field(max_length=4096, description="The last lines of the log of a task that succeeded; else see failure."),
+        Field(max_length=4096, description="Last log lines of a task that succeeded; see failure.logTail for others."),
     ] = None
-    failure: Annotated[Failure | None, Field(description="Why the work failed.")] = None
-    delivery: Annotated[Delivery | None, Field(description="What was written into the session of spec.memory.")] = None
-    archive: Annotated[Archive | None, Field(description="Where the record is kept that outlives this object.")] = None
+    failure: Annotated[Failure | None, Field(description="Why the task failed or was cancelled.")] = None
+    delivery: Annotated[
+        Delivery | None, Field(description="Events written, or about to be written, to the session of spec.memory.")
+    ] = None
+    archive: Annotated[Archive | None, Field(description="Location of the task's record outside this object.")] = None
 
 
 class LongTask(ApiModel):
-    """One piece of durable work: it goes on when whoever asked for it has gone."""
+    """One piece of durable work that does not depend on its requester staying connected."""
 
     api_version: Literal["longtask.dev/v1alpha1"] = constants.API_VERSION
     kind: Literal["LongTask"] = constants.TASK_KIND
     metadata: ObjectMeta
-    spec: Annotated[LongTaskSpec, Field(description="What should be done.")]
-    status: Annotated[LongTaskStatus, Field(description="What came of it so far.")] = LongTaskStatus()
+    spec: Annotated[LongTaskSpec, Field(description="The requested work.")]
+    status: Annotated[LongTaskStatus, Field(description="Observed state of the task.")] = LongTaskStatus()
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the work has ended, in whatever way."""
+        """Whether the task has succeeded, failed or been cancelled."""
         return self.status.phase in TERMINAL_PHASES
 
     @property
     def is_record(self) -> bool:
-        """Whether it only says what was, where it has no Job yet: it came from a backup, to whose status it waits."""
+        """Whether it was restored from a backup as a record; while it has no Job it is not started."""
         return self.metadata.annotations.get(constants.ANNOTATION_RECORD) == "true"
 
     @property
     def is_taken_back(self) -> bool:
-        """Whether its start went beyond the caller's limit, so that it counts as never made."""
+        """Whether its start exceeded the caller's limit, so that it counts as never created."""
         return constants.ANNOTATION_TAKEN_BACK in self.metadata.annotations
 
     def answer_to(self, question_id: str) -> str | None:
-        """The answer that was given to a question, as JSON text."""
+        """The answer to a question, as JSON text; None if there is none."""
         return next((each.value for each in self.spec.input_responses if each.request_id == question_id), None)
 
     @property
     def unanswered(self) -> list[InputRequest]:
-        """The questions that have no answer and did not time out, oldest first."""
+        """Questions without an answer that have not timed out, oldest first."""
         return [each for each in self.status.input_requests if not each.timed_out and self.answer_to(each.id) is None]
 
     def is_settled(self, type_: ConditionType) -> bool:
-        """Whether the Delivered or Archived condition will not change any more: it is True, or False for good."""
+        """Whether the Delivered or Archived condition is final: True, or False with reason Refused."""
         condition = find(self.status.conditions, type_)
         return condition is not None and (
             condition.status == "True" or (condition.status == "False" and condition.reason == REFUSED)

@@ -1,4 +1,4 @@
-"""Names that the MCP server's tools take for themselves, and the label by which it finds a caller's tasks."""
+"""Tool and argument names reserved by the MCP server, and the label by which it finds a caller's tasks."""
 
 import hashlib
 from typing import Final
@@ -19,16 +19,16 @@ FIXED_TOOLS: Final = frozenset(
         "resume_brief",
     }
 )
-"""Tools that are always there. A template whose tool would have one of these names is refused."""
+"""Tools that always exist. A template with a tool of the same name is refused."""
 
 RESERVED_ARGUMENTS: Final = frozenset({"wait_seconds", "idempotency_key"})
-"""Arguments that every template's tool has beside the template's own parameters."""
+"""Arguments that every template's tool has in addition to the template's parameters."""
 
 LABEL_REQUESTER: Final = f"{constants.GROUP}/requester"
-"""On LongTasks: whose they are, in a form that fits a label; spec.requester.principal is what counts."""
+"""On LongTasks: a hash of the caller, for label selectors; spec.requester is authoritative."""
 
 
 def requester_label(principal: str, actor_id: str | None = None) -> str:
-    """The value of LABEL_REQUESTER for a caller: 16 hex digits of the SHA-256 of principal and actor."""
+    """Value of LABEL_REQUESTER: the first 16 hex digits of the SHA-256 of the principal and, if given, the actor."""
     caller = principal if actor_id is None else f"{principal}\n{actor_id}"
     return hashlib.sha256(caller.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Parameters of a task: what a template may ask for, and what a start may give. Pure."""
+"""Validates a template's parametersSchema and the parameters of a task. Pure."""
 
 import json
 import math
@@ -15,13 +15,13 @@ from longtask_api.survey import target_of
 
 PROPERTY_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")
 MAX_SOUGHT: Final = 1000
-"""Errors among which those of defaults are looked for."""
+"""Errors, in addition to one per default, that are searched for those about defaults."""
 LARGEST_INTEGER: Final = 2**63 - 1
-"""JSON storage of the API server keeps larger ones as floating point."""
+"""The API server stores larger integers as floating point."""
 
 
 class InvalidParameters(ValueError):
-    """The parameters do not fit the template; `errors` has at most 10 entries and at least one."""
+    """The parameters do not fit the template. `errors` has 1 to 10 entries."""
 
     def __init__(self, errors: list[Mismatch]) -> None:
         super().__init__("; ".join(str(error) for error in errors))
@@ -29,7 +29,7 @@ class InvalidParameters(ValueError):
 
 
 def check_schema(schema: Mapping[str, Any]) -> list[str]:
-    """Why a template may not have this parametersSchema, one sentence each; empty when it may."""
+    """Why a template must not have this parametersSchema, one sentence each; empty if it is valid."""
     problems = check_value_schema(schema)
     if problems:
         return problems
@@ -43,9 +43,10 @@ def check_schema(schema: Mapping[str, Any]) -> list[str]:
 
 
 def complete(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters with the schema's defaults filled in. Raises InvalidParameters when they do not fit.
+    """The parameters with the schema's defaults filled in. Raises InvalidParameters if they do not fit.
 
-    null for what need not be given, where the schema has no null, is what is not given: clients of tools send it so.
+    null for an optional parameter that does not allow null counts as absent, since MCP clients with strict schemas send
+    every name.
     """
     unusable = unwritable(parameters) or list(islice(_unkept_numbers(parameters, ""), MAX_ERRORS))
     if unusable:
@@ -62,7 +63,7 @@ def complete(schema: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[s
 
 
 def check_size(parameters: Mapping[str, Any]) -> None:
-    """Raises InvalidParameters for more than a task may have; what JSON cannot say is found by `complete`."""
+    """Raises InvalidParameters if the parameters exceed MAX_PARAMETERS_BYTES as JSON. `complete` checks the rest."""
     size = len(json.dumps(parameters, ensure_ascii=False).encode(errors="surrogatepass"))
     if size > constants.MAX_PARAMETERS_BYTES:
         message = f"the parameters have {size} bytes, {constants.MAX_PARAMETERS_BYTES} are allowed: pass a reference"
@@ -70,7 +71,7 @@ def check_size(parameters: Mapping[str, Any]) -> None:
 
 
 def environment_name(parameter: str) -> str:
-    """The environment variable that carries a scalar parameter: `model-name` comes as LONGTASK_PARAM_MODEL_NAME."""
+    """Name of the environment variable of a scalar parameter: LONGTASK_PARAM_MODEL_NAME for `model-name`."""
     return constants.ENV_PARAMETER_PREFIX + parameter.upper().replace("-", "_")
 
 
@@ -88,7 +89,7 @@ def _name_problems(properties: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _missing_properties(root: Mapping[str, Any], schema: Mapping[str, Any], path: str) -> Iterator[str]:
-    """Names that must be given and may not."""
+    """Names that are required but not allowed."""
     properties = schema.get("properties") or {}
     if schema.get("additionalProperties") is False and not schema.get("patternProperties"):
         for name in schema.get("required") or []:
@@ -99,7 +100,7 @@ def _missing_properties(root: Mapping[str, Any], schema: Mapping[str, Any], path
 
 
 def _default_problems(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Defaults that do not fit: no start could leave their parameters out."""
+    """Defaults that violate the schema: no start could omit these parameters."""
     places: list[str] = []
     given = _defaults(schema, schema, "", places)
     for error in mismatches(schema, given, "parameter", len(places) + MAX_SOUGHT):
@@ -108,8 +109,8 @@ def _default_problems(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _defaults(root: Mapping[str, Any], schema: Mapping[str, Any], path: str, places: list[str]) -> dict[str, Any]:
-    """The parameters of a start that gives nothing, with the objects that have defaults in them; adds where these
-    are."""
+    """The parameters of a start that passes none: all defaults, and the objects that contain some. Appends the paths of
+    the defaults to `places`."""
     given: dict[str, Any] = {}
     for name, child in (schema.get("properties") or {}).items():
         child_schema, place = _resolved(root, child), joined(path, name)
@@ -124,14 +125,14 @@ def _defaults(root: Mapping[str, Any], schema: Mapping[str, Any], path: str, pla
 
 
 def _closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A schema that says nothing about other properties allows none: a misspelt parameter is an error."""
+    """The schema, disallowing additional properties if it says nothing about them: a misspelt parameter is an error."""
     if schema.keys() & {"additionalProperties", "unevaluatedProperties", "patternProperties"}:
         return schema
     return {**schema, "additionalProperties": False}
 
 
 def _drop_nulls(root: Mapping[str, Any], schema: Mapping[str, Any], value: Any) -> None:
-    """Remove each null from an object whose field is optional and takes none, at every depth."""
+    """Remove null from every optional field that does not allow it, at every depth."""
     if isinstance(value, list):
         items = _resolved(root, _chosen(root, schema, "array").get("items"))
         for each in value:
@@ -148,7 +149,7 @@ def _drop_nulls(root: Mapping[str, Any], schema: Mapping[str, Any], value: Any) 
 
 
 def _chosen(root: Mapping[str, Any], schema: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """The schema with its option of that type, where there is one only: mostly beside null."""
+    """The schema merged with its only anyOf or oneOf option of that type; unchanged if there is none or several."""
     options = [_resolved(root, each) for each in schema.get("anyOf") or schema.get("oneOf") or []]
     fitting = [each for each in options if kind in each.get("type", ())]
     return {**schema, **fitting[0]} if len(fitting) == 1 else schema
@@ -175,7 +176,7 @@ def _fill_defaults(root: Mapping[str, Any], schema: Mapping[str, Any], value: di
 
 
 def _resolved(root: Mapping[str, Any], schema: Any) -> Mapping[str, Any]:
-    """The schema with what its reference leads to; what stands beside the reference wins."""
+    """The schema merged with the target of its $ref; keywords beside the $ref take precedence."""
     if not isinstance(schema, Mapping):
         return {}
     reference = schema.get("$ref")
@@ -183,7 +184,7 @@ def _resolved(root: Mapping[str, Any], schema: Any) -> Mapping[str, Any]:
 
 
 def _unkept_numbers(value: Any, path: str) -> Iterator[Mismatch]:
-    """Numbers that the API server would not give back as they are."""
+    """Numbers that the API server would not return unchanged."""
     if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
         yield Mismatch(path, "is an integer beyond 63 bits, which would be changed on the way: pass it as a string")
     elif isinstance(value, float) and not math.isfinite(value):
@@ -197,7 +198,7 @@ def _unkept_numbers(value: Any, path: str) -> Iterator[Mismatch]:
 
 
 def _nul_paths(value: Any, path: str) -> Iterator[str]:
-    """Where a NUL stands: no environment variable can hold one."""
+    """Paths of strings that contain NUL, which an environment variable cannot hold."""
     if isinstance(value, str) and "\0" in value:
         yield path
     elif isinstance(value, Mapping):

@@ -1,7 +1,7 @@
-"""The CEL rules that hold whoever writes.
+"""The CEL validation rules of the CRDs, which hold for every client.
 
-All of them stand at the schema's root: a rule on a field is skipped in an update that removes the field, so a rule on
-`status` would not see `{"status": null}`. A rule that names oldSelf runs on updates only.
+All rules are at the schema's root: a rule on a field is skipped by an update that removes the field, so a rule on
+`status` would not see `{"status": null}`. A rule that uses oldSelf runs only on updates.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Rule:
     field_path: str
 
     def to_api(self) -> dict[str, str]:
-        """The entry as the CRD wants it."""
+        """The entry of x-kubernetes-validations."""
         # FieldValueInvalid would print the rule's scope as the value: `Invalid value: "object": <message>`.
         reason = "FieldValueForbidden"
         return {"rule": self.rule, "message": self.message, "reason": reason, "fieldPath": self.field_path}
@@ -30,10 +30,10 @@ _TERMINAL = (
 
 
 def _unchanged(parent: str, field: str) -> str:
-    """The field has its old value; an absent one stays absent.
+    """CEL expression: the field has its old value; an absent one stays absent.
 
-    CEL hides a map of any values; dyn() reaches it. Equality is asked both ways: it takes {"value": null} on its left
-    for equal to {"text": "..."} (k8s.io/apiserver, pkg/cel/common/valuesunstructured.go).
+    CEL has no access to a map of unknown structure except through dyn(). Equality is tested both ways, because
+    {"value": null} on the left equals {"text": "..."} (k8s.io/apiserver, pkg/cel/common/valuesunstructured.go).
     """
     new, old = (f"dyn({side}.{parent}).{field}" for side in ("self", "oldSelf"))
     return f"has({new}) == has({old}) && (!has({new}) || ({new} == {old} && {old} == {new}))"
@@ -83,7 +83,7 @@ FROZEN = (
     *("progress", "checkpoint", "inputRequests"),
     *("attempts", "attemptCount", "disruptionCount", "startTime", "completionTime", "activeSeconds", "jobRef"),
 )
-"""What tells how a task went: it never changes once the task has ended, nor does its phase."""
+"""Status fields that describe the outcome. Like the phase, they never change once the task has ended."""
 
 TASK_RULES = (
     _name_fits(constants.MAX_TASK_NAME, "LongTask"),

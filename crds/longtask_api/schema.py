@@ -1,4 +1,4 @@
-"""Turns a pydantic model into the structural OpenAPI v3 schema that a CustomResourceDefinition wants."""
+"""Converts a pydantic model into the structural OpenAPI v3 schema that a CustomResourceDefinition needs."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ _FORMATS = {"integer": "int64", "number": "double"}
 
 
 def structural(model: Any) -> dict[str, Any]:
-    """The schema of `model` with references inlined and every field described.
+    """The schema of `model`, with references inlined and every field described.
 
     Structural schemas allow neither $ref nor anyOf over types
     (https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/).
-    Raises ValueError for a model that cannot be told in one, or for a field without a description.
+    Raises ValueError if such a schema cannot express the model, or a field has no description.
     """
     if not (isinstance(model, type) and issubclass(model, ApiModel)):
         raise ValueError(f"{model} is not an ApiModel")
@@ -59,7 +59,7 @@ def _property(node: dict[str, Any], definitions: dict[str, Any], path: str) -> d
 
 
 def _resolve(node: dict[str, Any], definitions: dict[str, Any], path: str) -> dict[str, Any]:
-    """Follow $ref and drop the null branch of an optional field; what the field itself says wins."""
+    """Follow $ref and drop the null branch of an optional field; the field's own keywords take precedence."""
     if "$ref" in node:
         target = definitions[node["$ref"].removeprefix("#/$defs/")]
         return _resolve(target | {key: value for key, value in node.items() if key != "$ref"}, definitions, path)

@@ -1,7 +1,7 @@
-"""One walk through a JSON Schema that a stranger wrote: what is wrong with it, and what a check against it costs. Pure.
+"""One pass over an untrusted JSON Schema: its problems, and what a validation against it costs. Pure.
 
-The validator holds Python's global lock while it works, so what a check may cost is bounded before it begins: by the
-parts of the schema that look at one place of a value, references written out, times the places.
+The validator holds the GIL, so the cost is bounded before validation starts: it is the number of subschemas that apply
+to one node of a value, with references expanded, times the number of nodes.
 """
 
 import re
@@ -14,34 +14,34 @@ from urllib.parse import unquote
 from jsonschema_rs import canonical, canonicalize
 
 DATA_KEYWORDS: Final = frozenset({"default", "const", "enum", "examples"})
-"""Keywords that hold values, not schemas."""
+"""Keywords that contain values, not schemas."""
 NAMED_SCHEMAS: Final = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
-"""Keywords that hold schemas under names of the author's choice."""
+"""Keywords that contain schemas under names chosen by the author."""
 MAX_LEVELS: Final = 45
-"""Schemas within schemas, references written out. As JSON that is up to 90 levels, and so agents are shown it."""
+"""Levels of nested schemas, with references expanded as agents see them. As JSON that is up to 90 levels."""
 MAX_STEPS: Final = 4_000_000
-"""Places of a value, times the parts of the schema that look at one: a check of so many takes up to 0.1 s."""
+"""Nodes of a value times the subschemas that apply to one; validation at this limit takes up to 0.1 s."""
 MAX_MATCHED: Final = 4 * 1024 * 1024
-"""Characters of a value that is held against regular expressions."""
+"""Characters of a value that is matched against regular expressions."""
 
 _BESIDE: Final = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
-"""Keywords whose schemas look at the same place as the schema that holds them."""
+"""Keywords with schemas that apply to the same node as the schema containing them."""
 _BELOW: Final = frozenset(
     {"items", "prefixItems", "contains", "unevaluatedItems", "patternProperties", "additionalProperties"}
     | {"unevaluatedProperties", "propertyNames"}
 )
-"""Keywords whose schemas may all look at one place below. Of those in properties one does."""
+"""Keywords with schemas that may all apply to the same child node; of those in `properties` only one does."""
 _SELECTING: Final = frozenset(
     {"type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
     | {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
 )
 _LOOKS_AROUND = re.compile(r"\(\?[=!<>]|\\[1-9k]")
-"""In a regular expression: what is not decided in one pass."""
+"""Parts of a regular expression that need backtracking: lookaround, atomic groups, backreferences."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Of a value: how much there is to look at."""
+    """The size of a parsed value: its nodes, how many of them are objects, and the characters of strings and keys."""
 
     places: int
     objects: int
@@ -50,32 +50,32 @@ class Size:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a walk through a schema tells."""
+    """What one pass over a schema found."""
 
     problems: tuple[str, ...]
-    """Why it may not be used, one sentence each."""
+    """Why the schema cannot be used, one sentence each."""
     patterns: Mapping[str, str]
-    """Its regular expressions, each with the place where it stands."""
+    """Its regular expressions, each with its location in the schema."""
     breadth: int
-    """The most parts that look at one place of a value."""
+    """The largest number of subschemas that apply to one node of a value."""
     names: int
-    """The most names that one part looks for in an object."""
+    """The largest number of names that one subschema looks up in an object."""
     branches: bool
-    """Whether there are alternatives."""
+    """Whether the schema has anyOf or oneOf."""
 
     def steps(self, size: Size) -> int:
-        """What a check of such a value costs."""
+        """Cost of validating a value of that size, in steps."""
         return self.breadth * size.places + self.names * size.objects
 
     def may_check(self, size: Size) -> bool:
-        """Whether a check of such a value ends soon."""
+        """Whether the cost of validating a value of that size is within the limits."""
         slow = any(_LOOKS_AROUND.search(pattern) for pattern in self.patterns)
         matched = size.characters + (1000 * size.places if slow else 0)
         return self.steps(size) <= MAX_STEPS and not (self.patterns and matched > MAX_MATCHED)
 
 
 def survey(schema: Mapping[str, Any]) -> Survey:
-    """Walk through a schema of not more than MAX_DEPTH levels; it takes time in proportion to its size."""
+    """Survey a schema of at most MAX_DEPTH levels, in time linear in its size."""
     walk = _Walk(schema)
     breadth: tuple[int, ...] = (1,)
     try:
@@ -86,7 +86,7 @@ def survey(schema: Mapping[str, Any]) -> Survey:
 
 
 def size_of(value: Any) -> Size:
-    """Count what there is to look at in a parsed value."""
+    """Measure a parsed value."""
     places = objects = characters = 0
     pending = [value]
     while pending:
@@ -104,7 +104,7 @@ def size_of(value: Any) -> Size:
 
 
 def target_of(schema: Mapping[str, Any], reference: str) -> Any:
-    """What a reference inside the schema leads to; None where that is nothing."""
+    """The target of a reference inside the schema (a JSON pointer after `#`); None if it does not exist."""
     node: Any = schema
     for part in unquote(reference.removeprefix("#")).split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
@@ -116,27 +116,27 @@ def target_of(schema: Mapping[str, Any], reference: str) -> Any:
 
 
 def place(path: Iterable[str | int]) -> str:
-    """Where something stands in a schema, in words."""
+    """A location in a schema for messages: keys joined by dots, or "the schema" for the root."""
     return ".".join(str(part) for part in path) or "the schema"
 
 
 @dataclass(frozen=True)
 class _Weight:
     levels: int
-    """Schemas within each other, this one included."""
+    """Nested schemas, including this one."""
     breadth: tuple[int, ...]
-    """Parts that look at one place, by level of the value."""
+    """Subschemas that apply to one node, by level of the value."""
 
 
 _LEAF = _Weight(0, (1,))
 
 
 class _TooDeep(Exception):
-    """References lead on too far."""
+    """Schemas are nested deeper than MAX_LEVELS."""
 
 
 class _Walk:
-    """Goes into every part once."""
+    """The pass over a schema; visits every subschema once."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
@@ -148,7 +148,7 @@ class _Walk:
         self.branches = False
 
     def visit(self, node: Any, path: tuple[str, ...], level: int) -> _Weight:
-        """The weight of a part that stands `level` deep. Raises _TooDeep."""
+        """The weight of a subschema at that level. Raises _TooDeep."""
         if not isinstance(node, Mapping):
             return _LEAF
         known = self._known.get(id(node))
@@ -183,7 +183,7 @@ class _Walk:
         )
 
     def _look_at(self, node: Mapping[str, Any], path: tuple[str, ...]) -> None:
-        """What a part says by itself."""
+        """Collect problems, patterns and names of one subschema, without those inside it."""
         if path and "$id" in node:
             self.problems.append(f"{place(path)}: $id may stand only at the top of the schema")
         if isinstance(node.get("pattern"), str):
@@ -216,7 +216,7 @@ class _Walk:
 
 
 def _parts(keyword: str, child: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The schemas that a keyword holds, each with its place in it."""
+    """The schemas that a keyword contains, each with its path below the keyword."""
     if keyword in DATA_KEYWORDS:
         return
     if keyword in NAMED_SCHEMAS:
@@ -228,7 +228,7 @@ def _parts(keyword: str, child: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 def _is_impossible(schema: Any) -> bool:
-    """Whether no value at all fits what a schema itself asks for: an empty enum, a minimum above the maximum."""
+    """Whether the schema's own keywords exclude every value: an empty enum, a minimum above the maximum."""
     if not isinstance(schema, Mapping):
         return False
     selecting = {keyword: schema[keyword] for keyword in _SELECTING & schema.keys()}
@@ -237,7 +237,7 @@ def _is_impossible(schema: Any) -> bool:
     try:
         return canonicalize(selecting).satisfiability() == canonical.Satisfiability.NO
     except ValueError:
-        return False  # it is no schema, which others tell better
+        return False  # not a valid schema, which other checks report better
 
 
 def _by_level(combine: Callable[[Iterable[int]], int], each: Iterable[tuple[int, ...]]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""LongTaskTemplate: one kind of work that agents may start. The templates of a namespace are its catalogue."""
+"""LongTaskTemplate: one kind of work that agents may start. A namespace's templates are its catalogue of tools."""
 
 import hashlib
 import json
@@ -15,10 +15,11 @@ from longtask_api.conditions import Condition, is_true
 from longtask_api.longtask import DeliveryPolicy, StallPolicy
 
 DEFAULT_ACTIVE_DEADLINE_SECONDS: Final = 86400
+"""One day."""
 
 
 class OpenModel(ApiModel):
-    """A part of a Kubernetes object of which only some fields are named here; all others are kept as they are."""
+    """A part of a Kubernetes object that is only partly modelled; all other fields are kept unchanged."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -27,18 +28,18 @@ class TemplateConditionType(StrEnum):
     """The conditions a LongTaskTemplate can have."""
 
     READY = "Ready"
-    """Tasks can be started from it; agents see it as a tool."""
+    """Tasks can be started from the template, and agents see it as a tool."""
 
 
 class Container(OpenModel):
-    """A container of the pod; every field of the Kubernetes core/v1 Container may be given."""
+    """A container of the pod; every field of the Kubernetes core/v1 Container is allowed."""
 
     name: Annotated[str, Field(min_length=1, max_length=63, description="Name of the container.")]
-    image: Annotated[str, Field(min_length=1, description="The image to run.")]
+    image: Annotated[str, Field(min_length=1, description="Container image to run.")]
 
 
 class PodSpec(OpenModel):
-    """Every field of the Kubernetes core/v1 PodSpec may be given.
+    """A Kubernetes core/v1 PodSpec; every field of it is allowed.
 
     activeDeadlineSeconds is the deadline of one attempt. restartPolicy is always Never.
     """
@@ -48,7 +49,7 @@ class PodSpec(OpenModel):
         Field(
             min_length=1,
             max_length=16,
-            description="The containers; the first one does the work and its exit code decides.",
+            description="Containers of the pod. The first one does the work, and its exit code decides.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
@@ -68,10 +69,11 @@ class PodTemplate(ApiModel):
     spec: Annotated[
         PodSpec,
         Field(
-            description="A Kubernetes core/v1 PodSpec. Its activeDeadlineSeconds is the deadline of one attempt; "
-            "restartPolicy is always Never. Parameters arrive in the environment: LONGTASK_PARAMETERS (JSON) and "
-            "LONGTASK_PARAM_<NAME> for each scalar one, so that args may say $(LONGTASK_PARAM_EPOCHS); so do "
-            "LONGTASK_REPORT_URL and LONGTASK_TOKEN_FILE, for progress, checkpoints, questions and results.",
+            description="A Kubernetes core/v1 PodSpec. Its activeDeadlineSeconds is the deadline of one attempt, in "
+            "seconds; restartPolicy is always Never. Environment variables carry the parameters: LONGTASK_PARAMETERS "
+            "(JSON), and LONGTASK_PARAM_<NAME> for each scalar one, so args may contain $(LONGTASK_PARAM_EPOCHS). The "
+            "first container also gets LONGTASK_REPORT_URL and LONGTASK_TOKEN_FILE, to report progress, checkpoints, "
+            "questions and results.",
         ),
     ]
 
@@ -80,38 +82,46 @@ class RetryPolicy(ApiModel):
     """What happens when an attempt fails."""
 
     limit: Annotated[
-        int, Field(ge=0, le=100, description="How many times failed work is tried again. The Job's backoffLimit.")
+        int, Field(ge=0, le=100, description="How many times failed work is retried. This is the Job's backoffLimit.")
     ] = 0
     max_disruptions: Annotated[
         int,
         Field(
             ge=0,
             le=1000,
-            description="How many disruptions (eviction, drain, preemption) are repaired without counting as a retry.",
+            description="How many disruptions (eviction, drain, preemption) are followed by a new attempt without "
+            "counting as a retry; one more fails the task.",
         ),
     ] = 10
 
 
 class LongTaskTemplateSpec(ApiModel):
-    """One kind of work: what an agent reads about it, its parameters, and the pod that does it."""
+    """One kind of work: its description for agents, its parameters, and the pod that does it."""
 
     title: Annotated[
-        str | None, Field(min_length=1, max_length=100, description="Name of the work for people: Model Training.")
+        str | None,
+        Field(
+            min_length=1,
+            max_length=100,
+            description="Human-readable name of the work, for example Model Training. The default is made from "
+            "metadata.name.",
+        ),
     ] = None
     description: Annotated[
         str,
         Field(
             min_length=1,
             max_length=4096,
-            description="What the work does and when to use it. This is what an agent chooses by.",
+            description="What the work does and when to use it. Agents choose the tool by this text.",
         ),
     ]
     parameters_schema: Annotated[
         Mapping[str, Any],
         BeforeValidator(cut),
         Field(
-            description="JSON Schema 2020-12 of the parameters, an object with properties. No remote $ref. "
-            "A property that is not listed is refused unless additionalProperties allows it.",
+            description="JSON Schema 2020-12 of the parameters; its type must be object. References must stay inside "
+            "the schema. Properties that are not listed are refused unless the schema allows them, for example with "
+            "additionalProperties.",
             json_schema_extra={"x-kubernetes-map-type": "atomic"},
         ),
     ] = {"type": "object", "properties": {}}
@@ -119,8 +129,8 @@ class LongTaskTemplateSpec(ApiModel):
         Mapping[str, Any] | None,
         BeforeValidator(cut),
         Field(
-            description="JSON Schema 2020-12 of the result. A result that does not fit fails the task, with the "
-            "mismatch told and the result kept. No remote $ref.",
+            description="JSON Schema 2020-12 of the result. A result that does not fit fails the task; it is kept, and "
+            "status.result.mismatch says what is wrong. References must stay inside the schema.",
             json_schema_extra={"x-kubernetes-map-type": "atomic"},
         ),
     ] = None
@@ -130,7 +140,7 @@ class LongTaskTemplateSpec(ApiModel):
         Field(
             ge=1,
             le=10**9,
-            description="How long the work may take to start (image, node, quota) before the task fails, in seconds.",
+            description="How long an attempt may take to start (quota, node, image) before the task fails, in seconds.",
         ),
     ] = 600
     active_deadline_seconds: Annotated[
@@ -138,22 +148,27 @@ class LongTaskTemplateSpec(ApiModel):
         Field(
             ge=1,
             le=10**9,
-            description="Longest active time of a task over all attempts when the task names none, in seconds.",
+            description="Longest active time of a task over all attempts if the task sets none, in seconds.",
         ),
     ] = DEFAULT_ACTIVE_DEADLINE_SECONDS
     max_active_deadline_seconds: Annotated[
         int | None,
-        Field(ge=1, le=10**9, description="The longest activeDeadlineSeconds that a task may name, in seconds."),
+        Field(
+            ge=1,
+            le=10**9,
+            description="Largest activeDeadlineSeconds that a task may set, in seconds; absent: no limit.",
+        ),
     ] = None
     retry: Annotated[RetryPolicy, Field(description="What happens when an attempt fails.")] = RetryPolicy()
     stall: Annotated[
-        StallPolicy | None, Field(description="When work that tells nothing counts as stalled; absent: never.")
+        StallPolicy | None,
+        Field(description="When work that reports nothing counts as stalled, and what happens then; absent: never."),
     ] = None
     delivery: Annotated[
         DeliveryPolicy | None,
         Field(
-            description="What the session of a task is told beside how the task ended; absent: nothing. Of effect "
-            "where an agent's memory is known."
+            description="What is delivered in addition to the outcome in the session; absent: nothing. Only effective "
+            "for tasks with spec.memory."
         ),
     ] = None
     ttl_seconds_after_finished: Annotated[
@@ -161,7 +176,7 @@ class LongTaskTemplateSpec(ApiModel):
         Field(
             ge=0,
             le=10**9,
-            description="How long the record of a finished task is kept when the task names no time, in seconds.",
+            description="How long a LongTask is kept after it has ended if it sets no time, in seconds.",
         ),
     ] = 2592000
 
@@ -170,44 +185,44 @@ class LongTaskTemplateStatus(ApiModel):
     """Whether tasks can be started from the template, and if not, why."""
 
     observed_generation: Annotated[
-        int | None, Field(description="The metadata.generation that this status was made from.")
+        int | None, Field(description="The metadata.generation from which this status was computed.")
     ] = None
-    hash: Annotated[str | None, Field(description="SHA-256 of the spec, first 16 hex digits.")] = None
+    hash: Annotated[str | None, Field(description="First 16 hex digits of the SHA-256 of the spec.")] = None
     conditions: Annotated[
         list[Condition],
         Field(
             max_length=8,
-            description="Ready: tasks can be started and agents see the tool.",
+            description="Ready: tasks can be started, and agents see the tool.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = []
 
 
 class LongTaskTemplate(ApiModel):
-    """One kind of long-running work. Every Ready template is a tool of the MCP server."""
+    """One kind of long-running work. Each Ready template is a tool of the MCP server."""
 
     api_version: Literal["longtask.dev/v1alpha1"] = constants.API_VERSION
     kind: Literal["LongTaskTemplate"] = constants.TEMPLATE_KIND
     metadata: ObjectMeta
-    spec: Annotated[LongTaskTemplateSpec, Field(description="What the work is.")]
+    spec: Annotated[LongTaskTemplateSpec, Field(description="Definition of the work.")]
     status: Annotated[LongTaskTemplateStatus, Field(description="Whether tasks can be started.")] = (
         LongTaskTemplateStatus()
     )
 
     @property
     def title(self) -> str:
-        """What people call the work; made from the name where the author gave no title."""
+        """Human-readable name of the work; derived from metadata.name if spec.title is absent."""
         return self.spec.title or self.metadata.name.replace("-", " ").title()
 
     @property
     def is_ready(self) -> bool:
-        """Whether tasks can be started from the spec as it is now."""
+        """Whether tasks can be started: Ready is True and was observed for the current generation."""
         return self.status.observed_generation == self.metadata.generation and is_true(
             self.status.conditions, TemplateConditionType.READY
         )
 
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
-    """First 16 hex digits of the SHA-256 of a template's spec as the API server gave it."""
+    """First 16 hex digits of the SHA-256 of a template's spec, as returned by the API server."""
     text = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

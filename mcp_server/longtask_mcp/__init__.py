@@ -1,1 +1,1 @@
-"""The MCP server: what an agent sees of LongTask. Stateless: any replica answers any call."""
+"""The MCP server: the agents' interface to LongTask. Stateless: any replica can answer any call."""

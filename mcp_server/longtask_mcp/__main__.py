@@ -1,4 +1,4 @@
-"""The MCP server's process: `longtask-mcp`, or `python -m longtask_mcp`."""
+"""Entry point of the MCP server's process: `longtask-mcp`, or `python -m longtask_mcp`."""
 
 import uvloop
 

@@ -1,4 +1,4 @@
-"""Answering a question of a task once, whoever else answers it at the same time."""
+"""Answers a task's question exactly once, even if others answer it concurrently."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from longtask_mcp.task_client import TaskClient
 from longtask_runtime.validation import Validator
 
 ATTEMPTS = 4
-"""Writes that one answer tries; another one is needed only when somebody else wrote in between."""
+"""Writes tried for one answer; a retry is needed only if another client wrote in between."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class Given:
 
 
 class InputAnswers:
-    """Gives answers. The same answer may be given again: it is met, not repeated."""
+    """Writes answers to questions. Giving the same answer again is idempotent."""
 
     def __init__(self, tasks: TaskClient, validator: Validator) -> None:
         self._tasks = tasks
         self._validator = validator
 
     async def answer(self, task: LongTask, question_id: str | None, answer: Any) -> Given | None:
-        """Answer a question of exactly this task; None when the task is gone.
+        """Answer a question of exactly this task (by uid); None if the task is gone.
 
-        The task is read first, so that a question that was asked a moment ago is known. Raises AnswerRefused or
-        BadArguments, and KubernetesUnavailable or KubernetesRefused.
+        The task is read live first, so that a question asked a moment ago is known. Raises AnswerRefused or
+        BadArguments, and KubernetesUnavailable, KubernetesRefused or TaskUnreadable.
         """
         texts = [questions.text_of(reading) for reading in questions.readings(answer)]
         tried = 0
@@ -56,7 +56,7 @@ class InputAnswers:
                     raise
 
     async def _fitting(self, question: InputRequest, answer: Any) -> str:
-        """The JSON text of the first reading of an answer that fits the question."""
+        """The JSON text of the first reading of an answer that fits the question. Raises AnswerRefused."""
         problems = None
         for reading in questions.readings(answer):
             found = await self._validator.mismatches(questions.schema(question), reading)

@@ -1,4 +1,4 @@
-"""The running server: two listeners, the reflectors behind them, and a clean stop."""
+"""The server process: two listeners, the reflectors behind them, and graceful shutdown."""
 
 import asyncio
 import contextlib
@@ -39,28 +39,28 @@ from longtask_runtime.validation import Validator
 
 MCP_PATH = "/mcp"
 CLOSING_SECONDS = 0.1
-"""That the connections to the API server take to close, after they were told to: a loop does not end before."""
+"""How long connections to the API server take to close; the event loop must not end before."""
 BYTES_IN_ALL = 8 * 1024 * 1024
 BYTES_OF_ONE = 2 * 1024 * 1024
-"""Of requests at a time, of all callers and of one. Parsed, JSON takes up to thirty times as much memory."""
+"""Bytes of requests in memory at a time, of all callers and of one. Parsed, JSON takes up to thirty times as much."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Server:
-    """The parts that start and stop together."""
+    """The components that start and stop together."""
 
     tasks: TaskClient
     reflectors: dict[str, Reflector]
-    """By the plural of what they follow."""
+    """By the plural name of the resource."""
     starter: TaskStarter
     metrics: Metrics
     mcp: ASGIApp
     stopping: asyncio.Event
 
     def not_ready(self) -> str | None:
-        """Why calls should not come here; None when they may."""
+        """Why this replica is not ready; None if it is."""
         if self.stopping.is_set():
             return "stopping"
         if not _listed(self.reflectors):
@@ -69,7 +69,7 @@ class Server:
 
 
 async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then stop: not ready, waits answered, starts finished, connections closed."""
+    """Serve until SIGTERM or SIGINT, then shut down: become unready, answer waits, close connections, finish starts."""
     async with _assembled(settings) as server:
         health = health_app(lambda: None, server.not_ready, server.metrics.registry)
         grace = settings.stop_timeout_seconds
@@ -147,22 +147,22 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
 
 
 def _listed(reflectors: Mapping[str, Reflector]) -> bool:
-    """Whether it is known what there is."""
+    """Whether every resource has been listed once."""
     return all(each.synced.is_set() for each in reflectors.values())
 
 
 def _silent(reflectors: Mapping[str, Reflector]) -> str | None:
-    """What is not followed any more, in words."""
+    """Which watches are silent, as text; None if none is."""
     return silent({plural: each.pulse for plural, each in reflectors.items()})
 
 
 def _endpoint(
     server: LongTaskServer, settings: Settings, client: ApiClient, metrics: Metrics, listed: Callable[[], bool]
 ) -> ASGIApp:
-    """The MCP application behind its door, which judges headers, the identity check, and the gate, which reads bodies.
+    """The MCP application behind Door (checks headers), Identified (authenticates) and RequestLimits (reads bodies).
 
-    Where every caller has a token, DNS rebinding gains nothing, so the Host header is checked only when hosts are
-    listed; without tokens it is what keeps web pages out.
+    If every caller has a token, DNS rebinding gains nothing, so the Host header is checked only if hosts are
+    configured; without tokens that check keeps web pages out.
     """
     application = server.streamable_http_app(
         streamable_http_path=MCP_PATH,

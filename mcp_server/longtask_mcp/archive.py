@@ -1,4 +1,4 @@
-"""Ended tasks whose objects are gone from the cluster: their records, asked for through the operator's task API."""
+"""Records of ended tasks that are no longer in the cluster, read through the operator's task API."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -15,14 +15,14 @@ from longtask_mcp.task_api import LIST_SECONDS, READ_SECONDS, Absent, Malformed,
 
 NOT_CONNECTED = "this server is not connected to the operator's task API"
 MAX_PAGES = 5
-"""Pages that are asked for to fill one answer, where most of what they have does not fit."""
+"""Pages requested for one answer if most of their records do not match."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Records, newest first; where to go on for more, if there may be more; and why they could not be asked for now.
+    """Records, newest first; `cursor` continues if there may be more; `problem` is why no more could be read now.
 
-    `notes` say what is on no page.
+    `notes` say what is on no page, because there is too much.
     """
 
     tasks: list[LongTask]
@@ -32,14 +32,14 @@ class Listed:
 
 
 class Archive:
-    """Asks for one thing at a time for each caller, so that guessed ids do not load the archive."""
+    """Runs one request at a time for each owner, so that guessed ids do not load the archive."""
 
     def __init__(self, task_api: TaskApi | None) -> None:
         self._task_api = task_api
         self._turns: WeakValueDictionary[Owner, asyncio.Lock] = WeakValueDictionary()
 
     async def find(self, caller: Caller, uid: str) -> LongTask | None:
-        """The caller's task of that uid; None when there is none, or when it is somebody else's.
+        """The caller's task with that uid; None if there is none, or it belongs to another owner.
 
         Raises ArchiveUnavailable.
         """
@@ -55,9 +55,9 @@ class Archive:
         return _settled(task) if task.metadata.uid == uid and owner(task) == caller.owner else None
 
     async def listed(self, caller: Caller, fits: Callable[[LongTask], bool], limit: int, cursor: str) -> Listed:
-        """At most `limit` of the caller's records that `fits` takes, from `cursor` on; it is empty at the beginning.
+        """At most `limit` of the caller's records that match `fits`, from `cursor` on; an empty one is the beginning.
 
-        Raises BadArguments for a cursor that is none.
+        Raises BadArguments for an invalid cursor.
         """
         if self._task_api is None:
             return Listed([], problem=NOT_CONNECTED)
@@ -92,7 +92,7 @@ class Archive:
 
 
 def _settled(task: LongTask) -> LongTask:
-    """The task without a delivery that had not succeeded when the record was made: what it says is out of date."""
+    """The task without its memory, unless the record says that delivery succeeded: any other state may be stale."""
     if is_true(task.status.conditions, ConditionType.DELIVERED):
         return task
     return task.model_copy(update={"spec": task.spec.model_copy(update={"memory": None})})

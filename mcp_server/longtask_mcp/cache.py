@@ -1,4 +1,4 @@
-"""What the API server last said about one kind of object. No I/O: the reflector and the writers feed it."""
+"""The last known state of one kind of object. No I/O: the reflector and the writers feed it."""
 
 import asyncio
 from collections import OrderedDict
@@ -11,10 +11,12 @@ REMEMBERED_DELETIONS = 10_000
 
 
 class ApiObject(Protocol):
-    """Anything with Kubernetes metadata."""
+    """Any object with Kubernetes metadata."""
 
     @property
-    def metadata(self) -> ObjectMeta: ...
+    def metadata(self) -> ObjectMeta:
+        """metadata.uid, name and resourceVersion are used."""
+        ...
 
 
 T = TypeVar("T", bound=ApiObject)
@@ -22,23 +24,27 @@ T_contra = TypeVar("T_contra", bound=ApiObject, contravariant=True)
 
 
 class Index(Protocol[T_contra]):
-    """What is told of every object that comes and goes; a changed one goes as it was and comes as it is."""
+    """Notified of every object that is added or removed; a change removes the old version and adds the new one."""
 
-    def add(self, thing: T_contra, /) -> None: ...
+    def add(self, thing: T_contra, /) -> None:
+        """An object is cached now, or this version of it."""
+        ...
 
-    def remove(self, thing: T_contra, /) -> None: ...
+    def remove(self, thing: T_contra, /) -> None:
+        """An object, as it was added, is no longer cached."""
+        ...
 
 
 def version(thing: ApiObject) -> int:
-    """metadata.resourceVersion, which only rises for an object (KEP-5504: comparable as an integer)."""
+    """metadata.resourceVersion, which only increases for an object (KEP-5504: comparable as an integer)."""
     return int(thing.metadata.resource_version or 0)
 
 
 class Cache(Generic[T]):
-    """Objects by uid and by name; an older version never replaces a newer one, from wherever it comes."""
+    """Objects by uid and by name; an older version never replaces a newer one, from whatever source."""
 
     def __init__(self, index: Index[T] | None = None) -> None:
-        """`index` has the same objects in other orders."""
+        """`index` is kept in step with the cached objects."""
         self._index = index
         self._objects: dict[str, T] = {}
         self._names: dict[str, T] = {}
@@ -58,19 +64,19 @@ class Cache(Generic[T]):
         return self._names.get(name)
 
     def all(self) -> Collection[T]:
-        """Every object."""
+        """All objects."""
         return self._objects.values()
 
     def first_seen(self, uid: str) -> int:
-        """The version of an object when it was seen first: the one of its creation, unless it was there before."""
+        """The version at which an object was first seen: that of its creation, unless it existed before."""
         return self._first_seen[uid]
 
     def is_gone(self, uid: str) -> bool:
-        """Whether the object is known to have been deleted (of late: only so many are remembered)."""
+        """Whether the object is known to be deleted; only the last REMEMBERED_DELETIONS uids are remembered."""
         return uid in self._deleted
 
     def put(self, thing: T) -> None:
-        """Take in an object from a list, a watch, a GET or the answer to a write."""
+        """Store an object from a list, a watch, a GET or the response to a write; a stale one is ignored."""
         uid = thing.metadata.uid
         known = self._objects.get(uid)
         namesake = self._names.get(thing.metadata.name)
@@ -90,7 +96,7 @@ class Cache(Generic[T]):
         self._signal(uid)
 
     def remove(self, uid: str) -> None:
-        """The object was deleted. Its uid never comes back, so late news of it is ignored."""
+        """Remove a deleted object. Its uid is never reused, so later events for it are ignored."""
         self._deleted[uid] = None
         while len(self._deleted) > REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)
@@ -103,33 +109,31 @@ class Cache(Generic[T]):
         self._signal(uid)
 
     def keep(self, listed: Set[str], list_version: int) -> None:
-        """Only those uids are in a complete list, made at `list_version`: what it does not have and was older is
-        deleted.
-        """
+        """Apply a complete list of `list_version`: objects that it lacks are deleted, unless they are newer."""
         gone = [uid for uid, thing in self._objects.items() if uid not in listed and version(thing) <= list_version]
         for uid in gone:
             self.remove(uid)
 
     async def changed(self, uid: str, seen: int, at_most: float) -> None:
-        """Return when the object is no longer at version `seen`, after `at_most` seconds, or at `wake`."""
+        """Return when the object is no longer at version `seen`, after `at_most` seconds, or at `touch` or `wake`."""
         thing = self._objects.get(uid)
         if thing is None or version(thing) != seen:
             return
         await self._signalled(uid, at_most)
 
     async def appears(self, uid: str, at_most: float) -> None:
-        """Return when the object is here, after `at_most` seconds, or at `wake`."""
+        """Return when the object is cached, after `at_most` seconds, or at `touch` or `wake`."""
         if uid not in self._objects:
             await self._signalled(uid, at_most)
             if uid not in self._objects:
                 self._signals.pop(uid, None)
 
     def touch(self, uid: str) -> None:
-        """End every wait for this object now."""
+        """End all waits for this object now."""
         self._signal(uid)
 
     def wake(self) -> None:
-        """End every wait now."""
+        """End all waits now."""
         for uid in list(self._signals):
             self._signal(uid)
 

@@ -1,6 +1,6 @@
-"""For whom a caller speaks, and which session is told of what it starts: headers, of trusted principals only. Pure.
+"""Delegation: maps X-LongTask-* headers of trusted principals to an actor, session and memory. Pure.
 
-Ids in headers are taken as they are or refused, never changed: the agent opens its memory under the same ids.
+Ids in headers are used as they are or refused, never normalized: the agent opens its memory under the same ids.
 """
 
 from collections.abc import Collection, Mapping
@@ -35,28 +35,28 @@ SHAPES: Final[Mapping[str, tuple[str, int]]] = {
     MEMORY: (MEMORY_ID_PATTERN, MAX_MEMORY_ID),
     ACTOR: (ACTOR_ID_PATTERN, MAX_ACTOR_ID),
 }
-"""Pattern and longest length of each id, in the order of the composite."""
+"""Pattern and maximum length of each id, in the order of the composite."""
 SHOWN_CHARACTERS = 100
 
 
 class BadHeaders(Exception):
-    """The headers say nothing that could be done; the text says which and why."""
+    """The headers are invalid; the text says which and why."""
 
 
 class Forbidden(Exception):
-    """The caller is known but may not do this."""
+    """The caller is authenticated but not authorized."""
 
 
 @dataclass(frozen=True)
 class Delegation:
-    """The rules of one server."""
+    """The delegation rules of one server."""
 
     trusted_principals: Collection[str] = ()
     memory_ids: Collection[str] = ()
     default_memory_id: str | None = None
 
     def caller(self, principal: str, headers: Headers) -> Caller:
-        """The caller that a verified principal is with these headers. Raises BadHeaders or Forbidden."""
+        """The caller for a verified principal and these headers. Raises BadHeaders or Forbidden."""
         given = _given(headers)
         if not given:
             return Caller(principal, memory=_memory(self.default_memory_id, actor_of(principal), DEFAULT_SESSION_ID))
@@ -86,14 +86,14 @@ def _memory(memory_id: str | None, actor_id: str, session_id: str | None) -> Mem
 
 
 def _given(headers: Headers) -> dict[str, list[str]]:
-    """The headers that say for whom the caller speaks. A session id of MCP itself is none of them."""
+    """The delegation headers that were sent. An MCP session id without the separator is not one."""
     composite = [value for value in headers.getlist(COMPOSITE) if SEPARATOR in value]
     given = {name: headers.getlist(name) for name in SHAPES} | {COMPOSITE: composite}
     return {name: values for name, values in given.items() if values}
 
 
 def _ids(given: Mapping[str, list[str]]) -> dict[str, str]:
-    """The ids by the header that each could have come in."""
+    """The ids, each under the name of its own header: SESSION, MEMORY or ACTOR. Raises BadHeaders."""
     repeated = [name for name, values in given.items() if len(values) > 1]
     if repeated:
         raise BadHeaders(f"{repeated[0]} is there {len(given[repeated[0]])} times; send it once")

@@ -1,4 +1,4 @@
-"""What lists and watches tell, read and put into a cache."""
+"""Parses listed and watched objects and puts them into a cache."""
 
 import logging
 from collections.abc import Callable, Mapping, Set
@@ -27,16 +27,16 @@ class Feed(Generic[T]):
         return known is not None and version(known) >= int(metadata["resourceVersion"])
 
     def take(self, document: dict[str, Any]) -> None:
-        """Put it into the cache; one that cannot be read is logged and left out."""
+        """Cache an object; one that cannot be parsed is logged and left out."""
         try:
             self._cache.put(self._model(document))
         except ValidationError as error:
             log.warning("%s %s is not readable: %s", document.get("kind"), document["metadata"]["name"], error)
 
     def lose(self, document: dict[str, Any]) -> None:
-        """It was deleted."""
+        """Remove a deleted object."""
         self._cache.remove(document["metadata"]["uid"])
 
     def keep(self, listed: Set[str], version: int) -> None:
-        """What a complete list of that version does not have was deleted."""
+        """Remove the objects that a complete list of that version does not have."""
         self._cache.keep(listed, version)

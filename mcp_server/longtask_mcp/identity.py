@@ -1,4 +1,4 @@
-"""Who is calling: an ASGI layer in front of the MCP endpoint that lets only known callers through."""
+"""Authentication and authorization: an ASGI layer in front of the MCP endpoint that passes known callers only."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -23,16 +23,16 @@ log = logging.getLogger(__name__)
 
 
 Identify = Callable[[Headers], Awaitable[str]]
-"""The verified principal of a request. Raises Refused, Forbidden or Unavailable."""
+"""Returns the verified principal of a request. Raises Refused, Forbidden or Unavailable."""
 
 
 async def anonymous(_: Headers) -> str:
-    """Everybody is one principal (auth: none)."""
+    """All callers are one principal (auth: none)."""
     return "anonymous"
 
 
 class KubernetesIdentity:
-    """Bearer tokens, by TokenReview; the caller must be allowed to create LongTasks in the namespace."""
+    """Verifies bearer tokens by TokenReview; the caller must be allowed to create LongTasks in the namespace."""
 
     def __init__(self, client: ApiClient, audience: str, namespace: str) -> None:
         self._client = client
@@ -78,7 +78,7 @@ class KubernetesIdentity:
 
 
 class Identified:
-    """Puts the Caller into the request's scope, or refuses with 400, 401, 403 or 503: logged and counted."""
+    """Puts the Caller into the request's scope, or answers 400, 401, 403 or 503, which is logged and counted."""
 
     def __init__(self, app: ASGIApp, identify: Identify, speaking: Delegation, metrics: Metrics) -> None:
         self._app = app
@@ -115,12 +115,12 @@ class Identified:
 
 
 def caller_of(request: Any) -> Caller:
-    """The caller of a Starlette request that came through Identified."""
+    """The caller of a Starlette request that passed Identified."""
     caller: Caller = request.scope[SCOPE_KEY]
     return caller
 
 
 def _challenge(error: str, text: str) -> dict[str, str]:
-    """RFC 6750, section 3."""
+    """The WWW-Authenticate header (RFC 6750, section 3)."""
     description = "".join(char if char.isascii() and char.isprintable() and char not in '"\\' else " " for char in text)
     return {"WWW-Authenticate": f'Bearer realm="{constants.GROUP}", error="{error}", error_description="{description}"'}

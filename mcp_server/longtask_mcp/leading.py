@@ -1,4 +1,4 @@
-"""Whether an operator leads, by its Lease: while none does, nothing in the cluster is brought up to date."""
+"""Whether an operator is the leader, by its Lease: without a leader no task's status is updated."""
 
 import asyncio
 import time
@@ -12,18 +12,18 @@ from kubernetes.aio.client import ApiClient
 from longtask_runtime import clock, kube
 
 KNOWN_SECONDS = 10.0
-"""How long what was read is good for."""
+"""How long a read of the Lease is cached, in seconds."""
 ASK_SECONDS = 2.0
-"""How long an answer waits for it."""
+"""Timeout of that read, in seconds."""
 
 
 class Leading:
-    """Reads the Lease when it is asked, and remembers it for a moment."""
+    """Reads the operator's Lease on demand and caches it briefly."""
 
     def __init__(
         self, client: ApiClient, namespace: str | None, name: str, now: Callable[[], datetime] = clock.now
     ) -> None:
-        """Without a namespace nothing is ever known."""
+        """Without a namespace the Lease is never read."""
         self._client = client
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}" if namespace else None
         self._now = now
@@ -32,8 +32,8 @@ class Leading:
         self._spec: dict[str, Any] = {}
 
     async def away_since(self) -> datetime | None:
-        """When an operator led last, where that is longer ago than a change of leaders takes; None where one leads, or
-        where nobody says.
+        """When an operator was last the leader, if that is longer ago than a change of leaders takes; None if one
+        leads, or it is unknown.
         """
         if self._path is None:
             return None
@@ -52,7 +52,7 @@ class Leading:
 
 
 def led_last(spec: dict[str, Any], now: datetime) -> datetime | None:
-    """When the Lease was renewed last, if its duration is over twice: once it is, another replica takes it."""
+    """The last renewal, if over two Lease durations ago; else None. After one, another replica could have taken it."""
     renewed, seconds = spec.get("renewTime"), spec.get("leaseDurationSeconds")
     if not renewed or not seconds:
         return None

@@ -1,4 +1,4 @@
-"""What /metrics tells about this process."""
+"""Prometheus metrics of this process."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,7 +17,7 @@ from longtask_runtime.watchdog import Watchdog
 
 
 class Metrics:
-    """Counters of one server. Label values are bounded: tools and templates that do not exist count as `unknown`."""
+    """Metrics of one server. Label values are bounded: unknown tools and templates count as `unknown`."""
 
     def __init__(self, cached_tasks: Callable[[], int], watch_ages: Mapping[str, Callable[[], float]]) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The tools as they are now: the fixed ones, and one for each Ready template, made once for each version of it."""
+"""The current tools: the fixed ones, and one for each Ready template, built once for each version of it."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Published:
-    """Makes tools of templates. One that cannot be made is left out and logged; the others are there."""
+    """Builds tools from templates. One that cannot be built is logged and left out; the others remain."""
 
     def __init__(self, templates: Cache[LongTaskTemplate]) -> None:
         self._templates = templates
@@ -29,7 +29,7 @@ class Published:
         return [*tool_definitions.FIXED, *(tool for tool in made.values() if tool is not None)]
 
     def tool(self, template: LongTaskTemplate) -> Tool | None:
-        """The tool of a template; None where it has none."""
+        """The tool of a template; None if its name is that of a fixed tool, or it cannot be built."""
         uid, version = template.metadata.uid, template.metadata.resource_version
         known, tool = self._made.get(uid, ("", None))
         if known != version:

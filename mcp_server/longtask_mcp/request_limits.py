@@ -1,6 +1,6 @@
-"""What is refused before the MCP library reads it, and how much of it is held in memory at a time.
+"""Rejects requests before the MCP library reads them, and bounds the request bytes in memory at a time.
 
-Every refusal is in words that clients show: a JSON-RPC error, and for a call of an older client a result.
+Every rejection has a form that clients show: a JSON-RPC error, and for a tool call of an older client a result.
 """
 
 import asyncio
@@ -27,31 +27,31 @@ from longtask_mcp.contract.errors import BadRequest
 INVALID_REQUEST = -32600
 INTERNAL_ERROR = -32603
 BODY_SECONDS = 20.0
-"""How long the body of a request may take to arrive."""
+"""How long the body of a request may take to arrive, in seconds."""
 DRAIN_SECONDS = 3.0
-"""How long what nobody reads is taken from a client that sends too much."""
+"""How long the rest of a rejected body is read and discarded, in seconds."""
 AGAIN_SECONDS = 2
 ENDS = 4096
-"""Bytes at either end of a body that is thrown away: there it says which call it is."""
+"""Bytes kept from either end of a discarded body, where the id of the call is."""
 LEVELS_AROUND = 90
-"""Of a request around parameters or an answer, and beyond what these may have: so the tool itself says what is wrong
-with them. Readers of JSON take about 200 levels."""
+"""Levels that a request may have beyond MAX_DEPTH: those around parameters or an answer, and some more, so that the
+tool itself reports what is too deep. JSON parsers accept about 200 levels."""
 
 log = logging.getLogger(__name__)
 
 
 def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An HTTP error whose body is a JSON-RPC error, so that clients show `text` and not only the status."""
+    """An HTTP error with a JSON-RPC error as its body, so that clients show `text` and not only the status."""
     code = INTERNAL_ERROR if status >= 500 else INVALID_REQUEST
     body = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": text}}
     return JSONResponse(body, status_code=status, headers=headers)
 
 
 class Door:
-    """Judges a request by its first line and headers, before anybody asks who sent it."""
+    """Checks the path, method and headers of a request, before authentication."""
 
     def __init__(self, app: ASGIApp, path: str, allowed_hosts: Collection[str], any_host: bool) -> None:
-        """`allowed_hosts` are `name` or `name:*`; with `any_host` they count for Origin only, and any Host will do."""
+        """`allowed_hosts` are `name` or `name:*`; with `any_host` they apply to Origin only, and any Host is valid."""
         self._app = app
         self._path = path
         self._allowed = frozenset(allowed_hosts)
@@ -94,13 +94,13 @@ class Door:
 
 
 class RequestLimits:
-    """Reads the body of an identified caller, within limits of size, depth, time and memory, and hands it on whole."""
+    """Reads the body of an identified caller, within limits of size, depth, time and memory, and passes it on whole."""
 
     def __init__(
         self, app: ASGIApp, max_bytes: int, budget: "Budget", whose: str, listed: Callable[[], bool] = lambda: True
     ) -> None:
-        """`whose` is the key of the scope that says who is calling; `listed`, whether it is known here yet what is in
-        the cluster: before that every answer would be false.
+        """`whose` is the scope's key for the Caller; `listed` says whether the cluster's objects have been listed:
+        before that every answer would be wrong.
         """
         self._app = app
         self._max_bytes = max_bytes
@@ -132,7 +132,7 @@ class RequestLimits:
                 await read(scope, receive, send)
 
     async def _read(self, receive: Receive) -> bytes | ASGIApp | None:
-        """The body; an answer to one that is too large or too slow; None when the client has left."""
+        """The body; a rejection if it is too large, too deep or too slow; None if the client disconnected."""
         body, meter = bytearray(), Meter(MAX_DEPTH + LEVELS_AROUND)
         try:
             async with asyncio.timeout(BODY_SECONDS):
@@ -167,7 +167,7 @@ class RequestLimits:
 
 @dataclass(frozen=True)
 class Why:
-    """What is said of a request that is not read on."""
+    """Status and text of a rejection; `again` if the same call may succeed later."""
 
     status: int
     text: str
@@ -184,11 +184,11 @@ BUSY = Why(429, "too much is being sent at once; nothing was started. Make the s
 
 
 def _refused(why: Why, begun: bytes, more: bool) -> ASGIApp:
-    """Answers in the way in which the client shows it to its agent; `begun` is what came of the body, and `more` is to
-    come.
+    """Rejects a request in a form that the client shows to its agent; `begun` is what was read of the body, `more`
+    whether the rest is still to come.
 
-    Older clients (mcp 1.x) end their session on any HTTP error. A call of theirs gets a result that says it, where
-    the body shows whose it is.
+    Older clients (mcp 1.x) end their session on any HTTP error. A tool call of theirs gets a result with isError
+    instead, if its id is found in the body.
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -221,7 +221,7 @@ _CALL = re.compile(rb'"method"\s*:\s*"tools/call"')
 
 
 def _id_of_call(head: bytes, tail: bytes) -> Any:
-    """The JSON-RPC id of a tool call, from the ends of its body, where clients put it; None where it is not seen."""
+    """The JSON-RPC id of a tool call, from the ends of its body, where clients put it; None if it is not found."""
     found = _AT_THE_HEAD.match(head) or _AT_THE_END.search(tail)
     if found is None or not (_CALL.search(head) or _CALL.search(tail)):
         return None
@@ -232,7 +232,7 @@ def _id_of_call(head: bytes, tail: bytes) -> Any:
 
 
 class Budget:
-    """Bytes of requests that are read or worked on, of each caller and in all."""
+    """Limits the bytes of requests being read or processed, for each caller and in all."""
 
     def __init__(self, in_all: int, of_one: int) -> None:
         self._in_all = in_all
@@ -241,7 +241,7 @@ class Budget:
 
     @contextmanager
     def taken(self, who: Hashable, size: int) -> Iterator["Share | None"]:
-        """`size` bytes, which are given back at the end; None where they are not to be had."""
+        """Reserve `size` bytes until the context ends; yields None if the budget has no room for them."""
         if self._taken.total() + size > self._in_all or self._taken[who] + size > self._of_one:
             yield None
             return
@@ -253,7 +253,7 @@ class Budget:
 
 
 class Share:
-    """Bytes that one request has of a budget."""
+    """Bytes of the budget that one request has reserved."""
 
     def __init__(self, taken: Counter[Hashable], who: Hashable, size: int) -> None:
         self._taken = taken
@@ -262,7 +262,7 @@ class Share:
         taken[who] += size
 
     def keep(self, size: int) -> None:
-        """Give back all but `size`."""
+        """Release all but `size` bytes."""
         self._taken[self._who] += size - self._size
         self._size = size
         if not self._taken[self._who]:
@@ -270,8 +270,8 @@ class Share:
 
 
 async def _thrown_away(receive: Receive, head: bytes, tail: bytes) -> tuple[bytes, bytes]:
-    """Take the rest of a body, as clients that still send do not read an answer. Its first and last bytes; the last
-    are none where it does not end in time.
+    """Discards the rest of a body, because clients that still send do not read a response. Returns its first and last
+    bytes; the last are empty if it does not end in time.
     """
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
@@ -287,7 +287,7 @@ async def _thrown_away(receive: Receive, head: bytes, tail: bytes) -> tuple[byte
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Receives the whole body first, then what follows: that the client has left."""
+    """Receives the whole body first, then later messages, such as the client's disconnect."""
     unread = [body]
 
     async def replay() -> Message:
@@ -299,7 +299,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _host_of(origin: str) -> str:
-    """Host and port; empty for what names none."""
+    """Host and port of an Origin; empty if it has none."""
     try:
         return urlsplit(origin).netloc
     except ValueError:

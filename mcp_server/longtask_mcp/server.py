@@ -1,4 +1,4 @@
-"""The MCP server object: tools are read afresh at each list, and every call is answered, logged and counted."""
+"""The MCP server object: lists the current tools, and answers, logs and counts every call."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class LongTaskServer(MCPServer[dict[str, Any]]):
-    """An MCPServer whose tools are the fixed ones and the Ready templates."""
+    """An MCPServer with the fixed tools and one for each Ready template."""
 
     def __init__(self, calls: ToolHandlers, published: Published, metrics: Metrics, version: str) -> None:
         super().__init__("longtask", title="LongTask", instructions=INSTRUCTIONS, version=version, subscriptions=False)
@@ -53,17 +53,17 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
         self._metrics = metrics
 
     async def list_tools(self) -> list[Tool]:
-        """The tools as they are now."""
+        """The current tools."""
         return self._published.tools()
 
     async def list_resources(self) -> list[Resource]:
-        """The one resource there is."""
+        """The only resource: the brief."""
         return [BRIEF]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[dict[str, Any], Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Answer a call; every failure but a cancelled request is a result with isError."""
+        """Answer a call; every failure except a cancelled request is a result with isError."""
         try:
             answer = await self._answered(name, arguments, context)
         except AgentError as error:
@@ -80,14 +80,14 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[dict[str, Any], Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
-        """The brief, as text; the same as the tool gives."""
+        """The brief as text, the same as the tool's. Raises ResourceNotFoundError for any other URI."""
         if str(uri) != BRIEF.uri:
             raise ResourceNotFoundError(f"There is no resource {str(uri)[:200]!r}; {BRIEF.uri} is the only one.")
         answer = await self._answered(BRIEF.name, {}, context)
         return [ReadResourceContents(content=answer.text, mime_type=BRIEF.mime_type)]
 
     async def _given_up(self, context: ServerRequestContext[Any], given: CancelledNotificationParams) -> None:
-        """A client of the older protocol gives a call up, in a request of its own, and its connection stays."""
+        """A client of the older protocol cancels a call in a separate request, and the call's connection stays open."""
         self._calls.give_up(caller_of(context.request), str(given.request_id))
 
     async def _answered(

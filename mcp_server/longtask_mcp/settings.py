@@ -1,4 +1,4 @@
-"""Everything that can be set, from the environment (LONGTASK_MCP_*), checked when the process starts."""
+"""Settings from environment variables (LONGTASK_MCP_*), validated when the process starts."""
 
 import ipaddress
 from pathlib import Path
@@ -14,7 +14,7 @@ LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Settings(BaseSettings):
-    """Raises pydantic.ValidationError that names each setting that does not fit."""
+    """Raises pydantic.ValidationError that names each invalid setting."""
 
     model_config = SettingsConfigDict(env_prefix="LONGTASK_MCP_", frozen=True)
 
@@ -26,58 +26,57 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=1, le=65535, description="Port of /healthz, /readyz and /metrics.")] = 8081
     auth: Annotated[
         Literal["kubernetes", "none"],
-        Field(description="kubernetes: bearer tokens, by TokenReview. none: everybody is one caller; loopback only."),
+        Field(description="kubernetes: bearer tokens, checked by TokenReview. none: no authentication; loopback only."),
     ] = "kubernetes"
-    audience: Annotated[str, Field(min_length=1, description="The audience that a caller's token must be for.")] = (
+    audience: Annotated[str, Field(min_length=1, description="Required audience of callers' tokens.")] = (
         constants.AUDIENCE_MCP
     )
     allowed_hosts: Annotated[
         tuple[str, ...],
         Field(
-            description="Host headers to accept, `name` or `name:*`, and the hosts of web pages (Origin) that may "
-            "call. When empty, any Host, as every caller has a token, and of web pages those of this machine alone."
+            description="Accepted Host headers, `name` or `name:*`, and hosts of web pages (Origin) that may call. If "
+            "empty, any Host is accepted, as every caller has a token, but only web pages from this machine."
         ),
     ] = ()
     trusted_principals: Annotated[
         tuple[str, ...],
-        Field(description="Identities that may say in headers for which actor they speak, and in which session."),
+        Field(description="Principals whose X-LongTask-* headers are trusted to name an actor, session and memory."),
     ] = ()
     memory_ids: Annotated[
-        tuple[MemoryId, ...], Field(description="The memories that may be told how tasks ended; no other ever is.")
+        tuple[MemoryId, ...], Field(description="The only memories that results may be delivered to.")
     ] = ()
     default_memory_id: Annotated[
-        MemoryId | None, Field(description="The one of them that is told where the caller names none.")
+        MemoryId | None, Field(description="The memory that is used if the caller names none; one of memory_ids.")
     ] = None
     task_api_url: Annotated[
         AnyHttpUrl | None,
         Field(
-            description="The operator's task API: live logs, large results, artifacts, archived tasks. Without it: "
-            "the kept log."
+            description="URL of the operator's task API: live logs, large results, artifacts, archived tasks. Without "
+            "it only log tails are available."
         ),
     ] = None
     task_api_token_file: Annotated[
-        Path, Field(description="The projected token for the task API; read again when it is renewed.")
+        Path, Field(description="The projected token for the task API; reread when kubelet renews it.")
     ] = Path("/var/run/secrets/longtask.dev/task-api/token")
     lease_namespace: Annotated[
         str | None,
         Field(
-            description="Where the operator's Lease is, which says whether one leads. Without it, no answer says "
-            "that none does."
+            description="Namespace of the operator's Lease. Without it, answers cannot warn that no operator is "
+            "leading."
         ),
     ] = None
-    lease_name: Annotated[str, Field(min_length=1, description="The name of that Lease.")] = "longtask-operator"
+    lease_name: Annotated[str, Field(min_length=1, description="Name of that Lease.")] = "longtask-operator"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     max_request_bytes: Annotated[
-        int, Field(ge=128 * 1024, description="The largest request body; larger ones get 413 unread.")
+        int, Field(ge=128 * 1024, description="Size limit of a request body in bytes; larger ones get 413 unread.")
     ] = 512 * 1024
-    max_active_tasks_per_caller: Annotated[
-        int, Field(ge=1, description="Tasks that one caller may have that have not ended.")
-    ] = 500
+    max_active_tasks_per_caller: Annotated[int, Field(ge=1, description="Limit of unfinished tasks per caller.")] = 500
     drain_seconds: Annotated[
-        float, Field(ge=0, description="How long a stopping server still accepts calls, while it is not ready.")
+        float,
+        Field(ge=0, description="How long a stopping server still accepts calls while it is not ready, in seconds."),
     ] = 5.0
     stop_timeout_seconds: Annotated[
-        float, Field(ge=1, description="How long calls and starts in flight may take to end after that.")
+        float, Field(ge=1, description="How long calls and starts in flight may take after that, in seconds.")
     ] = 15.0
 
     @model_validator(mode="after")

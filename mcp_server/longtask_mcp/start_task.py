@@ -1,4 +1,4 @@
-"""Starting a task once, however often and through however many replicas it is asked for."""
+"""Starts a task exactly once, however often and through however many replicas the start is requested."""
 
 import asyncio
 import json
@@ -35,9 +35,9 @@ from longtask_runtime.validation import Validator
 MAX_NAMES = 1000
 """Names that one start tries against the API server before it gives up."""
 FOLLOW_SECONDS = 5.0
-"""How long a start waits for the watch to show what was created before."""
+"""How long a start waits for the watch to deliver what was created before, in seconds."""
 DECIDED_AFTER = timedelta(seconds=2 * FOLLOW_SECONDS)
-"""How old a task is when its own replica has decided whether it is one too many."""
+"""Age of a task at which the replica that created it has decided whether it exceeds the limit."""
 SHOWN_CHARACTERS = 500
 
 log = logging.getLogger(__name__)
@@ -45,16 +45,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Started:
-    """The task of a start; `repeated` when an earlier call had already created it."""
+    """The task of a start; `repeated` if an earlier call had already created it."""
 
     task: LongTask
     title: str
-    """What people call such work."""
+    """Title of the template, for people."""
     repeated: bool
 
 
 class TaskStarter:
-    """Creates tasks. A start that has begun goes on when the caller disconnects."""
+    """Creates tasks. A start in progress continues if the caller disconnects."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class TaskStarter:
         follows: Callable[[int, float], Awaitable[bool]],
         now: Callable[[], datetime] = clock.now,
     ) -> None:
-        """`follows` says whether the cache has everything up to a version, within some seconds."""
+        """`follows(version, seconds)` waits until the cache has everything up to a version; False after a timeout."""
         self._tasks = tasks
         self._templates = templates
         self._published = published
@@ -77,15 +77,15 @@ class TaskStarter:
         self._follows = follows
         self._now = now
         self._same: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        """Of starts in flight: one after the other where they are the same, by the name of their task."""
+        """Locks that serialize equal starts in flight, by the name of their task."""
         self._in_flight: set[asyncio.Task[Started]] = set()
         self._creating: defaultdict[Owner, Counter[str]] = defaultdict(Counter)
-        """Names that starts in flight take, by whose they are."""
+        """Names that starts in flight are creating, by owner."""
 
     async def start(self, caller: Caller, template: str, parameters: dict[str, Any], key: str | None) -> Started:
-        """Start a task, or find the one that this start already made.
+        """Start a task, or find the one that an equal start already created.
 
-        Raises StartRefused, and KubernetesUnavailable or KubernetesRefused.
+        Raises StartRefused, KubernetesUnavailable, KubernetesRefused or TaskUnreadable.
         """
         running = asyncio.ensure_future(self._counted(caller, template, parameters, key))
         self._in_flight.add(running)
@@ -93,11 +93,11 @@ class TaskStarter:
         return await asyncio.shield(running)
 
     def knows(self, caller: Caller, template: str, key: str) -> bool:
-        """Whether the caller has a task of that template and key, though the template may be gone."""
+        """Whether the caller has a task with that template and key, even if the template is gone."""
         return bool(self._candidates(Start(caller, template, {}, key)))
 
     async def drain(self, at_most: float) -> None:
-        """Wait for the starts in flight, for `at_most` seconds."""
+        """Wait for the starts in flight, at most `at_most` seconds."""
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=at_most)
 
@@ -134,7 +134,9 @@ class TaskStarter:
             return Started(task, template.title, repeated)
 
     async def _met(self, asked: Start) -> Started | None:
-        """The task that the same call has made before, whatever has become of its template since."""
+        """The task that the same call created before, even if its template has changed or is gone; None if there is
+        none.
+        """
         async with self._one_at_a_time(asked):
             task = next((each for each in self._candidates(asked) if asked.is_met_by(each, self._now())), None)
             if task is None or not await self._stays(asked.caller.owner, task):
@@ -146,12 +148,12 @@ class TaskStarter:
         return self._same.setdefault(start.task_name(0), asyncio.Lock())
 
     def _candidates(self, start: Start) -> list[LongTask]:
-        """The tasks here that such a start may have made."""
+        """Cached tasks that an equal start may have created."""
         caller, of_digest = start.caller, start.digest if start.key is None else ""
         return self._tasks.own(caller.owner).started_as(caller.session_id, start.template, start.key, of_digest)
 
     async def _first_or_again(self, start: Start) -> tuple[LongTask, bool]:
-        """A new task, or the one that this start made before; and whether it was there."""
+        """A new task, or the one that an equal start created; and whether it existed before."""
         earlier = await self._earlier(start, self._candidates(start))
         if earlier is not None:
             return earlier, True
@@ -160,8 +162,8 @@ class TaskStarter:
 
     @contextmanager
     def _room(self, start: Start) -> Iterator[None]:
-        """One of the caller's tasks that have not ended, from before the create until it is known. Raises StartRefused
-        where the caller has as many as are allowed.
+        """Counts a start towards the caller's limit of unfinished tasks, from before the create until its task is
+        cached. Raises StartRefused if the caller is at the limit.
         """
         whose, name = start.caller.owner, start.task_name(0)
         creating = self._creating[whose]
@@ -180,8 +182,8 @@ class TaskStarter:
                 self._creating.pop(whose, None)
 
     async def _keep_limit(self, caller: Caller, task: LongTask) -> None:
-        """Take a new task back where it is one too many. Other replicas create at the same time, so this is decided by
-        the order of creation, which all see alike, once everything that was created before is known here.
+        """Take a new task back if it exceeds the limit. Replicas create concurrently, so the order of creation decides,
+        which is the same for all of them, once everything that was created before is cached here.
         """
         made = version(task)
         if not await self._follows(made, FOLLOW_SECONDS):
@@ -195,8 +197,8 @@ class TaskStarter:
             raise self._too_many(before)
 
     async def _stays(self, whose: Owner, task: LongTask) -> bool:
-        """Whether a task that was there is not taken back. Another replica may have made it a moment ago: where it may
-        be one too many, what that one decides is waited for.
+        """Whether an existing task is not taken back. If another replica created it a moment ago and it may exceed the
+        limit, that replica's decision is awaited.
         """
         cache, uid = self._tasks.cache, task.metadata.uid
         left = (created(task) + DECIDED_AFTER - self._now()).total_seconds()
@@ -210,7 +212,7 @@ class TaskStarter:
         return now is not None and not now.is_taken_back
 
     def _may_be_one_too_many(self, whose: Owner, task: LongTask) -> bool:
-        """Whether the caller may have had as many others as are allowed when this one was made."""
+        """Whether the caller may have been at the limit when this task was created."""
         own = self._tasks.own(whose)
         since = created(task) - DECIDED_AFTER
         lately = takewhile(lambda each: (each.status.completion_time or created(each)) >= since, own.ended())
@@ -226,7 +228,7 @@ class TaskStarter:
         )
 
     async def _create(self, start: Start) -> tuple[LongTask, bool]:
-        """The task under the first name that is free or already this start's; and whether it was there before."""
+        """The task under the first name that is free or already this start's; and whether it existed before."""
         n = tried = 0
         while tried < MAX_NAMES:
             name = start.task_name(n)
@@ -243,7 +245,7 @@ class TaskStarter:
         raise StartRefused(f"{MAX_NAMES} other tasks have the names that this start would use; pass another key.")
 
     async def _earlier(self, start: Start, candidates: Iterable[LongTask]) -> LongTask | None:
-        """The candidate that this start made. Raises StartRefused where the key is taken by another start."""
+        """The candidate that an equal start created. Raises StartRefused if the key was used with other parameters."""
         for task in candidates:
             match start.relation(task, self._now()):
                 case Relation.SAME:
@@ -259,7 +261,7 @@ class TaskStarter:
         return None
 
     async def _parameters(self, task: LongTask) -> Any:
-        """The parameters of a task; empty when it is gone."""
+        """The parameters of a task, read live; empty if it is gone."""
         read = await self._tasks.read(task.metadata.name)
         return read.spec.parameters if read is not None and read.metadata.uid == task.metadata.uid else {}
 
@@ -300,7 +302,7 @@ class TaskStarter:
 
 
 def _digest(parameters: Mapping[str, Any]) -> str | None:
-    """Of parameters as they came; None for what no start can have had."""
+    """Digest of parameters as they were sent; None if they are not valid for any start."""
     try:
         check_size(parameters)
         return digest_of(parameters)
@@ -311,12 +313,12 @@ def _digest(parameters: Mapping[str, Any]) -> str | None:
 def _completed(
     published: Mapping[str, Any], schema: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The parameters as they were meant by the published schema, complete by the author's. Raises ValueError."""
+    """The parameters, normalized by the published schema and completed by the author's. Raises ValueError."""
     return complete(schema, meant(published, parameters))
 
 
 def document(start: Start, name: str) -> dict[str, Any]:
-    """The LongTask to create for a start."""
+    """The LongTask to create for a start, as a JSON object."""
     caller = start.caller
     spec: dict[str, Any] = {
         "templateRef": {"name": start.template},

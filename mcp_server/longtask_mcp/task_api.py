@@ -1,5 +1,5 @@
-"""The operator's task API, which has what the MCP server may not read itself: logs, large results, artifacts, and the
-records of tasks that are not in the cluster any more.
+"""Client of the operator's task API, for what the MCP server may not read itself: logs, large results, artifacts, and
+records of tasks that are no longer in the cluster.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from longtask_mcp.contract.logs import TaskLog
 LOG_SECONDS = 20.0
 LIST_SECONDS = 20.0
 READ_SECONDS = 8.0
-"""Together with the longest wait less than the 60 seconds after which clients give up."""
+"""Together with the longest wait, less than the 60 seconds after which clients time out."""
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 UNREADABLE = "the operator's answer is not readable"
 CONTENT_RANGE = re.compile(r"bytes (?:(?P<first>\d{1,18})-\d{1,18}|\*)/(?P<size>\d{1,18})")
@@ -31,29 +31,29 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Unavailable(Exception):
-    """The operator did not give what was asked for; the text says why."""
+    """The operator did not return what was requested; the text says why."""
 
 
 class Absent(Unavailable):
-    """The operator does not have it (any more), so asking again is of no use."""
+    """The operator does not have it (any more), so a retry does not help."""
 
 
 class Malformed(Unavailable):
-    """The operator does not understand what was asked for."""
+    """The operator rejected the request as invalid."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Bytes from the place that was asked for, of something that has `size` bytes in all."""
+    """Bytes from the requested offset, of content that has `size` bytes in all."""
 
     content: bytes
     size: int
 
 
 class ArchivePage(BaseModel):
-    """Records of ended tasks, newest first, and from where to go on; no cursor after the last.
+    """Records of ended tasks, newest first; `cursor` leads to the next page, and is None after the last.
 
-    `notes` say what is on no page.
+    `notes` say what is on no page, because there is too much.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,10 +68,10 @@ class _ArchivedTask(BaseModel):
 
 
 class TaskApi:
-    """An async context manager that owns the connections."""
+    """HTTP client of the task API; an async context manager that owns the connections."""
 
     def __init__(self, url: str, token_file: Path) -> None:
-        """`token_file` is read for every request: the kubelet renews it."""
+        """`token_file` is read for every request, because kubelet renews it."""
         self._token_file = token_file
         self._client = httpx2.AsyncClient(base_url=url, timeout=LOG_SECONDS)
 
@@ -93,14 +93,14 @@ class TaskApi:
         return _read(TaskLog, response.content)
 
     async def archived(self, caller: Caller, uid: str) -> LongTask:
-        """The record of a task of the caller that is not in the cluster any more. Raises Absent or Unavailable."""
+        """The record of a task of the caller that is no longer in the cluster. Raises Absent or Unavailable."""
         content = await self._document(f"/v1/archive/{uid}", _asking(caller), READ_SECONDS)
         return _read(_ArchivedTask, content).task
 
     async def archive_page(self, caller: Caller, limit: int, cursor: str) -> ArchivePage:
-        """At most `limit` records of the caller's ended tasks, from `cursor` on; empty at the beginning.
+        """At most `limit` records of the caller's ended tasks, from `cursor` on; an empty one is the beginning.
 
-        Raises Malformed for a cursor that is none, and Unavailable.
+        Raises Malformed for an invalid cursor, and Unavailable.
         """
         params = _asking(caller) | {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
         return _read(ArchivePage, await self._document("/v1/archive", params, LIST_SECONDS))
@@ -108,8 +108,8 @@ class TaskApi:
     async def read(
         self, uid: str, artifact: str | None, first: int, last: int, archived_for: Caller | None = None
     ) -> Piece:
-        """Bytes `first` to `last` of a task's stored result or artifact; fewer where it ends before, none beyond it.
-        With a caller: of its task that is not in the cluster any more.
+        """Bytes `first` to `last` (inclusive) of a stored result or artifact; fewer if it ends before, none beyond its
+        end. With `archived_for`: of that caller's task that is no longer in the cluster.
 
         No more than that is read, whatever the operator sends. Raises Unavailable.
         """
@@ -151,7 +151,7 @@ class TaskApi:
 
 
 def _asking(caller: Caller) -> dict[str, str]:
-    """Whose archived tasks are meant, and the memory that likely has them."""
+    """Query parameters: the owner of the archived tasks, and the memory that likely has them."""
     told = {
         "principal": caller.principal,
         "actor_id": caller.actor_id,
@@ -177,7 +177,7 @@ async def _at_most(response: httpx2.Response, size: int) -> bytes:
 
 
 def _piece(response: httpx2.Response, first: int, last: int, content: bytes) -> Piece:
-    """The piece, if it is the one that was asked for and whole (Content-Range: RFC 9110, section 14.4)."""
+    """The piece, if it is complete and from the requested offset (Content-Range: RFC 9110, section 14.4)."""
     found = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     size = int(found["size"]) if found is not None else -1
     begins = found["first"] if found is not None else None

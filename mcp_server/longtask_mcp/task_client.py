@@ -1,4 +1,4 @@
-"""LongTasks in the cluster: create, read, cancel, answer, and look again for one that the cache does not have yet."""
+"""LongTasks in the cluster: create, read, cancel, answer, and relist for one that the cache does not have yet."""
 
 import asyncio
 import logging
@@ -26,9 +26,9 @@ from longtask_runtime import kube
 from longtask_runtime.reflector import Expired, fill
 
 LOOK_AGAIN_SECONDS = 1.0
-"""The least time between two lists for one caller, so that guessed ids do not load the API server."""
+"""Minimum time between two lists for one caller, in seconds, so that guessed ids do not load the API server."""
 REMEMBERED_LOOKS = 10_000
-"""Callers, and ids of which none is there."""
+"""Callers, and ids known not to exist."""
 
 T = TypeVar("T")
 UID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
@@ -37,9 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class AlreadyExists(Exception):
-    """A LongTask has that name; `perhaps_just_made`: it may be the one to create, made by a request whose answer was
-    lost.
-    """
+    """A LongTask has that name. `perhaps_just_made`: the create was sent twice; its first request may have made it."""
 
     def __init__(self, name: str, perhaps_just_made: bool) -> None:
         super().__init__(name)
@@ -47,7 +45,7 @@ class AlreadyExists(Exception):
 
 
 def collection_path(namespace: str, plural: str) -> str:
-    """The API path of our objects of one kind in a namespace."""
+    """The API path of the collection of our objects of one kind (`plural`) in a namespace."""
     return f"/apis/{constants.API_VERSION}/namespaces/{namespace}/{plural}"
 
 
@@ -55,22 +53,22 @@ def collection_path(namespace: str, plural: str) -> str:
 class _LastLook:
     started: float = float("-inf")
     complete_since: float = float("-inf")
-    """When the last list began that came to its end."""
+    """When the last list that completed was started."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class _Some(Feed[LongTask]):
-    """The cache, as lists of one caller's tasks fill it."""
+    """Feeds the cache from lists of one caller's tasks."""
 
     def keep(self, listed: Set[str], version: int) -> None:
-        """What such a list does not have may be others'."""
+        """Removes nothing: objects that such a list lacks may be other callers'."""
 
 
 class TaskClient:
-    """Reads through the cache and writes to the API server; every answer goes into the cache.
+    """Reads through the cache and writes to the API server; every response is cached.
 
-    Every method raises KubernetesUnavailable or KubernetesRefused when the API server does not do its part, and
-    TaskUnreadable where it gives a task of a form that is not known here; a list leaves such a one out.
+    Every method that sends requests raises KubernetesUnavailable or KubernetesRefused if the API server fails or
+    refuses, and TaskUnreadable for a task that does not fit this server's model; a list leaves such a task out.
     """
 
     def __init__(self, client: ApiClient, namespace: str) -> None:
@@ -81,10 +79,10 @@ class TaskClient:
         self._some = _Some(known, self.cache)
         self._looks: dict[Owner, _LastLook] = {}
         self._absent: OrderedDict[tuple[Owner, str], None] = OrderedDict()
-        """Ids that a list did not have. A uid is made up anew for each object, so none of them comes later."""
+        """Ids that a list did not have. Uids are generated for each object, so such an id is not created later."""
 
     def own(self, whose: Owner) -> OwnTasks:
-        """The caller's tasks, as far as they are known."""
+        """The owner's tasks, as far as they are cached."""
         return self._owners.of(whose)
 
     async def create(self, document: dict[str, Any]) -> LongTask:
@@ -104,7 +102,7 @@ class TaskClient:
             raise KubernetesRefused(error.message) from error
 
     async def read(self, name: str) -> LongTask | None:
-        """The task of that name as it is now; None when there is none."""
+        """The task with that name, read live; None if there is none."""
         try:
             return self._known(await self._patiently("GET", f"{self._path}/{name}"))
         except kube.KubeError as error:
@@ -113,7 +111,7 @@ class TaskClient:
             raise KubernetesRefused(error.message) from error
 
     async def cancel(self, task: LongTask) -> LongTask | None:
-        """Ask for the end of exactly this task; None when it is gone (or its name is another task's now)."""
+        """Request cancellation of exactly this task; None if it is gone (or its name is another task's now)."""
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": task.metadata.uid},
             {"op": "add", "path": "/spec/cancelRequested", "value": True},
@@ -129,9 +127,7 @@ class TaskClient:
             raise KubernetesRefused(error.message) from error
 
     async def respond(self, task: LongTask, question_id: str, answer: str) -> LongTask:
-        """Add an answer, as JSON text, to exactly this task as it was read. Whoever answers a question second is
-        refused by the API server.
-        """
+        """Add an answer, as JSON text, to exactly this task as it was read. The API server refuses a second answer."""
         response = {"requestId": question_id, "value": answer}
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": task.metadata.uid},
@@ -146,14 +142,14 @@ class TaskClient:
             raise KubernetesRefused(error.message) from error
 
     async def whole(self, task: LongTask) -> LongTask | None:
-        """A task with what is not kept of it here; None when it is gone."""
+        """The task with the fields that are not cached here; None if it is gone."""
         if is_whole(task):
             return task
         read = await self.read(task.metadata.name)
         return read if read is not None and read.metadata.uid == task.metadata.uid else None
 
     async def take_back(self, task: LongTask) -> None:
-        """End a task that its start should not have made; it counts as never made."""
+        """Cancel a task that its start should not have created, and mark it as never started."""
         patch = {
             "metadata": {"uid": task.metadata.uid, "annotations": {constants.ANNOTATION_TAKEN_BACK: ""}},
             "spec": {"cancelRequested": True},
@@ -165,10 +161,10 @@ class TaskClient:
             raise KubernetesRefused(error.message) from error
 
     async def find(self, whose: Owner, uid: str) -> LongTask | None:
-        """The caller's task with that id; None when there is none, or when it is somebody else's.
+        """The caller's task with that uid; None if there is none, or it belongs to another owner.
 
-        A task that the cache does not have may have been started a moment ago through another replica, so the API
-        server is asked before the answer is None.
+        Another replica may have created a task a moment ago that the cache does not have yet, so the API server is
+        asked before None is returned.
         """
         task = self._own(whose, uid)
         if task is None and self._may_be_new(whose, uid):
@@ -177,7 +173,7 @@ class TaskClient:
         return task
 
     def _may_be_new(self, whose: Owner, uid: str) -> bool:
-        """Whether an id that is none of the caller's here may be that of a task which the watch has yet to bring."""
+        """Whether an id that the caller has no task for may be that of a task which the watch has not delivered yet."""
         known = self.cache.get(uid) is not None or self.cache.is_gone(uid) or (whose, uid) in self._absent
         return UID.fullmatch(uid) is not None and not known
 
@@ -186,7 +182,7 @@ class TaskClient:
         return task if task is not None and owner(task) == whose else None
 
     async def _look_again(self, whose: Owner, uid: str) -> None:
-        """List the caller's tasks, unless the watch brings this one first; one list serves all who came before it."""
+        """List the caller's tasks, unless the watch delivers this one first; one list serves all earlier calls."""
         arrived = time.monotonic()
         look = self._last_look(whose, arrived)
         async with look.lock:
@@ -203,7 +199,7 @@ class TaskClient:
                 self._absent.popitem(last=False)
 
     def _last_look(self, whose: Owner, now: float) -> _LastLook:
-        """That of the caller; those that delay nobody any more are forgotten."""
+        """The last look of an owner; those that no longer delay a list are dropped."""
         if len(self._looks) >= REMEMBERED_LOOKS and whose not in self._looks:
             self._looks = {
                 each: look
@@ -235,8 +231,8 @@ class TaskClient:
 
 
 async def _twice(send: Callable[[], Awaitable[T]]) -> T:
-    """Everything sent from here may be sent twice: names are deterministic, a cancel is one-way, and a question takes
-    one answer.
+    """Send, and once more after a connection error. Every request from here may be sent twice: names are deterministic,
+    a cancel is one-way, and a question takes one answer.
     """
     try:
         try:

@@ -1,4 +1,4 @@
-"""What each tool does."""
+"""Handlers of the tools."""
 
 import asyncio
 import logging
@@ -28,14 +28,14 @@ from longtask_mcp.wait_task import Report, TaskWaiter
 from longtask_runtime import clock
 
 OF_MANY = frozenset({"list_tasks", "resume_brief"})
-"""Tools that tell of several tasks."""
+"""Tools that report on several tasks."""
 FROM_THE_CACHE = OF_MANY | {"list_templates"}
-"""Tools that tell what there is, and that there is no more."""
+"""Tools that list what the cache has, and so imply that there is no more."""
 ANSWER_SECONDS = 57.0
-"""How long after its arrival a call is answered at the latest, but for the read of the Lease: clients give up after 60
-seconds. What a call does there, it shares."""
+"""Deadline of a call in seconds after its arrival, before the read of the Lease: clients time out after 60 seconds. All
+steps of the call share it."""
 WAIT_SECONDS = ANSWER_SECONDS - 2
-"""When a start that waits leaves the wait and what is read after it, to answer with the task at least."""
+"""Deadline in seconds for a start's wait and the reads after it, so that it can still answer with the task."""
 NO_PODS = "the task is not in the cluster any more"
 
 log = logging.getLogger(__name__)
@@ -47,28 +47,28 @@ class Call:
 
     caller: Caller
     id: str
-    """What the client calls it; each counts anew in every session."""
+    """The client's request id; ids start anew in every session."""
     tool: str
     arguments: Mapping[str, Any]
     report: Report
     arrived: float = field(default_factory=lambda: asyncio.get_running_loop().time())
-    """When it came, on the clock of the event loop."""
+    """Arrival time on the event loop's clock, in seconds."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A task of the caller; `archived`: its object is gone, and this is the record of it."""
+    """A task of the caller; `archived`: its object is gone, and this is its record."""
 
     task: LongTask
     archived: bool = False
 
     def told(self, answer: Answer) -> Answer:
-        """The answer about this task, which says where the task was found."""
+        """The answer about this task, marked as archived if the task is."""
         return Answer(answer.text, answer.envelope | {"archived": True}) if self.archived else answer
 
 
 class ToolHandlers:
-    """Answers tool calls. Raises AgentError for everything that the agent should be told as an error."""
+    """Answers tool calls. Raises AgentError for every error that the agent should see."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class ToolHandlers:
         now: Callable[[], datetime] = clock.now,
         out_of_date: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`out_of_date` says why what is known here is old; None where it is not."""
+        """`out_of_date` returns why the cache is stale; None if it is not."""
         self._tasks = tasks
         self._templates = templates
         self._starter = starter
@@ -107,15 +107,15 @@ class ToolHandlers:
         }
 
     def give_up(self, caller: Caller, id_: str) -> None:
-        """The caller does not read the answer to its call of that id any more."""
+        """The caller no longer reads the answer to its call with that id, so stop waiting for it."""
         self._waiting.give_up(_known_by(caller, id_))
 
     def knows(self, tool: str) -> bool:
-        """Whether there is such a tool now."""
+        """Whether such a tool exists now."""
         return tool in self._fixed or self._template_of(tool) is not None
 
     async def answer(self, call: Call) -> Answer:
-        """The answer to one call, within 60 seconds of its arrival."""
+        """The answer to one call, within 60 seconds of its arrival. Raises AgentError."""
         try:
             async with asyncio.timeout_at(call.arrived + ANSWER_SECONDS):
                 answer = await self._answer(call)
@@ -243,7 +243,7 @@ class ToolHandlers:
         raise questions.too_late(found.task)
 
     async def _results(self, call: Call, found: Found, number: int = 1, artifact: str | None = None) -> Answer:
-        """Part `number` of the result or an artifact; of what is kept outside the task only that part is fetched."""
+        """Page `number` of the result or an artifact; of content stored outside the task only that page is fetched."""
         source = results.stored(found.task, artifact)
         if source is None:
             return found.told(results.results(found.task, self._now(), number))
@@ -280,12 +280,12 @@ class ToolHandlers:
         return answers.waiting_over(waited.task, self._now())
 
     async def _own(self, call: Call, task_id: str) -> Found:
-        """The caller's task: from the cluster, else from the archive. Raises TaskNotFound or ArchiveUnavailable."""
+        """The caller's task, from the cluster or else from the archive. Raises TaskNotFound or ArchiveUnavailable."""
         task = await self._tasks.find(call.caller.owner, task_id)
         return await self._whole(call, Found(task)) if task is not None else await self._archived(call, task_id)
 
     async def _whole(self, call: Call, found: Found) -> Found:
-        """The task with its result and the end of its log, which are not kept here where they are large."""
+        """The task with its full result and log tail, which are not cached if they are large."""
         task = await self._tasks.whole(found.task)
         return Found(task) if task is not None else await self._archived(call, found.task.metadata.uid)
 
@@ -307,5 +307,5 @@ class ToolHandlers:
 
 
 def _known_by(caller: Caller, id_: str) -> Hashable:
-    """By what a call is found again: a client that gives it up says its id, on a connection of its own."""
+    """The key of a call: a client that cancels it sends only its id, on another connection."""
     return caller.owner, caller.session_id, id_

@@ -1,4 +1,4 @@
-"""Waiting for the end of a task, or for a question of it, with progress notifications."""
+"""Waits for the end of a task, or for a question of it, with progress notifications."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterator
@@ -20,16 +20,14 @@ Report = Callable[[float, float | None, str], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Waited:
-    """How the wait ended: the task as it is then, None when it was deleted; `interrupted` when this server stops."""
+    """How the wait ended: the current task, None if it was deleted; `interrupted` if this server is stopping."""
 
     task: LongTask | None
     interrupted: bool = False
 
 
 class TaskWaiter:
-    """Waits over one cache until the task ends or asks something, the time is up, or `stopping` is set (and the cache
-    woken).
-    """
+    """Waits until the task ends or asks a question, a timeout passes, or `stopping` is set (and the cache woken)."""
 
     def __init__(self, cache: Cache[LongTask], stopping: asyncio.Event) -> None:
         self._cache = cache
@@ -37,17 +35,17 @@ class TaskWaiter:
         self._open: dict[Hashable, list[_Open]] = {}
 
     def give_up(self, call: Hashable) -> None:
-        """End the waits of calls that are known by this: their answers are not read any more. It may be that of
-        another conversation too, which is told how its task is and waits on.
+        """End the waits of calls with this key: their answers are no longer read. A call of another conversation may
+        have the same key; it is answered with the task's status and can wait again.
         """
         for each in self._open.get(call, []):
             each.given_up = True
             self._cache.touch(each.uid)
 
     async def until_news(self, call: Hashable, task: LongTask, seconds: float, report: Report) -> Waited:
-        """Wait at most `seconds`; tells of every change, and every 5 seconds that it still waits.
+        """Wait at most `seconds`; reports every change, and every 5 seconds that it is still waiting.
 
-        A question that is open already does not end the wait: whoever waits on has left it to somebody else.
+        A question that is already open does not end the wait: a caller that waits anyway leaves it to others.
         """
         with self._opened(call, task.metadata.uid) as this:
             return await self._until_news(this, task, seconds, report)
@@ -95,15 +93,13 @@ def _questions(task: LongTask) -> set[str]:
 
 
 class Series:
-    """Progress values of one call, which must rise with each notification (MCP, "Progress Flow")."""
+    """Progress values of one call, which must increase with each notification (MCP, "Progress Flow")."""
 
     def __init__(self) -> None:
         self._last = 0.0
 
     def following(self, task: LongTask) -> tuple[float, float | None]:
-        """Percent of 100 for a task that tells its share, and never all of it, as it has not ended; else a count
-        without a total.
-        """
+        """A percentage for a task that reports a fraction, below 100 until it ends; else a count without a total."""
         progress = task.status.progress
         if progress is None or progress.fraction is None:
             self._last += STEP

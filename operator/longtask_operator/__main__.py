@@ -1,4 +1,4 @@
-"""The operator's process: `longtask-operator`, or `python -m longtask_operator`."""
+"""The operator's entry point: `longtask-operator`, or `python -m longtask_operator`."""
 
 import asyncio
 import contextlib
@@ -47,13 +47,13 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT = 1.0
 POD_TOKEN_SECONDS = 300.0
-"""How long it is remembered whose a pod's token is. Whether the pod may still report is looked up for each call."""
+"""How long the review of a pod's token is cached. Whether the pod may still report is checked at each call."""
 STUCK_AFTER = 30.0
-"""Seconds without a heartbeat of the event loop after which the process should be restarted."""
+"""Seconds without a heartbeat of the event loop after which the liveness check fails."""
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run the operator until SIGTERM or SIGINT."""
     settings = environment.read(Settings)
     logs.configure(settings.log_level)
     garbage.collect_seldom()
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 class Operator:
-    """Wires the parts together."""
+    """Wires the components together and runs them."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -75,7 +75,7 @@ class Operator:
         self._beat = time.monotonic()
 
     async def run(self) -> None:
-        """Watch, serve and, while leading, decide. Returns after a clean stop; raises what should restart the pod."""
+        """Watch, serve and, while leading, reconcile. Returns after a clean stop; raises errors that need a restart."""
         settings = self._settings
         client = await kube.connect(FIELD_MANAGER)
         elector = LeaderElector(
@@ -210,7 +210,7 @@ class Operator:
             self._stopping = True
             logger.info("stopping", extra={"because": [task.get_name() for task in done]})
         finally:
-            # kopf goes last: when it ends, it cancels every task of the loop that it does not know.
+            # kopf last: when it ends, it cancels all asyncio tasks that were started after it.
             try:
                 await _cancelled(*tasks)
             finally:
@@ -250,12 +250,12 @@ class Operator:
         return self._deaf() if self._synced.is_set() else "the cache is not filled yet"
 
     def _deaf(self) -> str | None:
-        """Of what nothing is heard any more, in words; asked before there are watches, too."""
+        """Which watches are dead, as a message; None if none is, or before there are watches."""
         return self._silent()
 
 
 async def _decide(queue: WorkQueue[Key], first: Iterable[Key], reconciler: Reconciler) -> None:
-    """A term of the leader: until cancelled."""
+    """One term of the leader: process the queue until cancelled."""
     try:
         await queue.run(first)
     finally:
@@ -264,7 +264,7 @@ async def _decide(queue: WorkQueue[Key], first: Iterable[Key], reconciler: Recon
 
 @contextlib.asynccontextmanager
 async def _store(client: ApiClient, settings: Settings) -> AsyncIterator[Store]:
-    """The store for what is too large for objects: ConfigMaps, and a bucket where one is set."""
+    """The store for large data: ConfigMaps, and a bucket if one is configured."""
     config_maps = ConfigMaps(client, settings.namespace)
     if settings.store_s3_bucket is None or settings.store_s3_region is None:
         yield Store(config_maps, None, settings.store_max_bytes)
@@ -283,7 +283,7 @@ async def _store(client: ApiClient, settings: Settings) -> AsyncIterator[Store]:
 
 @contextlib.asynccontextmanager
 async def _agentcore(settings: Settings) -> AsyncIterator[AgentCore | None]:
-    """The agents' memories, where a region is set."""
+    """The client for the agents' memories, if a region is configured."""
     if settings.memory_region is None:
         yield None
         return
@@ -316,7 +316,7 @@ async def _shown_as_leader() -> AsyncIterator[None]:
 
 
 async def _signalled(stop: asyncio.Event, watching: asyncio.Event) -> None:
-    """Returns at SIGTERM or SIGINT. kopf takes the signals when it starts; from then on they are ours."""
+    """Return at SIGTERM or SIGINT. kopf installs its own handlers when it starts; they are replaced after that."""
     await watching.wait()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -325,7 +325,7 @@ async def _signalled(stop: asyncio.Event, watching: asyncio.Event) -> None:
 
 
 async def _cancelled(*tasks: asyncio.Task[None]) -> None:
-    """Cancel and wait; what a task raises then is raised here."""
+    """Cancel the tasks and wait for them. Raises the first exception that one of them raised."""
     for task in tasks:
         task.cancel()
     for result in await asyncio.gather(*tasks, return_exceptions=True):

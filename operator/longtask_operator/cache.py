@@ -1,4 +1,4 @@
-"""What the watches have told, as little of it as decisions need, found by task."""
+"""Cache of the watched objects, reduced to what decisions need and indexed by task."""
 
 import asyncio
 import contextlib
@@ -20,17 +20,17 @@ Standing = tuple[str, str]
 
 
 class Tasks(Mapping[str, LongTask]):
-    """LongTasks by uid. Those that have ended, nearly all, are kept as text, which takes a tenth of the memory, and
-    read again when they are asked for.
+    """LongTasks by uid. Ended tasks, which are nearly all, are kept as JSON, which takes a tenth of the memory, and
+    parsed when they are looked up.
     """
 
     def __init__(self) -> None:
         self._whole: dict[str, LongTask] = {}
         self._ended: dict[str, tuple[int, bytes]] = {}
-        """The version, and the task as JSON."""
+        """resourceVersion and JSON of the task."""
         self._standing: dict[str, Standing] = {}
         self.count: Counter[Standing] = Counter()
-        """How many there are of each phase and reason."""
+        """Number of tasks by phase and reason."""
 
     def __getitem__(self, uid: str) -> LongTask:
         if uid in self._ended:
@@ -49,23 +49,23 @@ class Tasks(Mapping[str, LongTask]):
 
     @property
     def unfinished(self) -> Collection[LongTask]:
-        """Those that have not ended."""
+        """The tasks that are not terminal."""
         return self._whole.values()
 
     def awaits(self, uid: str, job_uid: str) -> bool:
-        """Whether the task has not ended, and that Job does its work."""
+        """Whether the task is not terminal and its Job has this uid."""
         known = self._whole.get(uid)
         return known is not None and known.status.job_ref is not None and known.status.job_ref.uid == job_uid
 
     def version(self, uid: str) -> int:
-        """Its metadata.resourceVersion; 0 where it is not known."""
+        """The task's metadata.resourceVersion; 0 if it is not cached."""
         if uid in self._ended:
             return self._ended[uid][0]
         known = self._whole.get(uid)
         return int(known.metadata.resource_version) if known is not None else 0
 
     def put(self, task: LongTask) -> None:
-        """Keep it in place of what is known of it."""
+        """Store the task in place of the cached one."""
         uid = task.metadata.uid
         self.drop(uid)
         standing = self._standing[uid] = _standing(task.status)
@@ -77,7 +77,7 @@ class Tasks(Mapping[str, LongTask]):
             self._whole[uid] = task
 
     def drop(self, uid: str) -> None:
-        """Forget it."""
+        """Remove the task."""
         self._whole.pop(uid, None)
         self._ended.pop(uid, None)
         if (standing := self._standing.pop(uid, None)) is not None:
@@ -93,25 +93,25 @@ def _standing(status: LongTaskStatus) -> Standing:
 
 @dataclass
 class Cache:
-    """All objects of the task namespace, by uid; templates by name."""
+    """The objects of the task namespace: tasks by uid, templates by name."""
 
     tasks: Tasks = field(default_factory=Tasks)
     templates: dict[str, LongTaskTemplate] = field(default_factory=dict)
     jobs: dict[str, JobSnapshot] = field(default_factory=dict)
     """By the uid of the owning task."""
     pods: dict[str, dict[str, PodSnapshot]] = field(default_factory=lambda: defaultdict(dict))
-    """By the uid of the owning Job, then by pod uid; pods that are gone stay until their Job is, and their task has
-    ended: they tell how."""
+    """By the uid of the owning Job, then by pod uid. Pods that are gone are kept until their Job is gone and their task
+    has ended: they show how the attempts ended."""
     told: Callable[[str], object] = lambda uid: None
-    """Called with the uid of each task of which there is news, from wherever it comes."""
+    """Called with the uid of a task whenever it, its Job or one of its pods has changed, whatever the source."""
     _buried: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _job_of_pod: dict[str, str] = field(default_factory=dict)
     _orphans: dict[str, PodSnapshot] = field(default_factory=dict)
-    """Pods that are there and have no Job any more, by their uid."""
+    """Orphaned pods, which exist without their Job, by uid."""
     _waiting: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def put_task(self, task: LongTask) -> bool:
-        """Whether it was news: an older version than the known one is not."""
+        """Store the task. False if the cached version is newer, or the task was deleted."""
         uid = task.metadata.uid
         if uid in self._buried or self.tasks.version(uid) > int(task.metadata.resource_version):
             return False
@@ -124,13 +124,15 @@ class Cache:
         return True
 
     def put_template(self, template: LongTaskTemplate) -> None:
-        """Keep it, unless a newer version is known."""
+        """Store the template, unless the cached version is newer."""
         known = self.templates.get(template.metadata.name)
         if known is None or int(known.metadata.resource_version) <= int(template.metadata.resource_version):
             self.templates[template.metadata.name] = template
 
     def put_job(self, job: JobSnapshot) -> None:
-        """Keep it, unless a newer version is known. Two Jobs of one task cannot be: they share a name."""
+        """Store the Job, unless the cached version is newer or the Job was deleted. Two Jobs of a task would share a
+        name.
+        """
         known = self.jobs.get(job.owner_uid)
         older = known is not None and known.uid == job.uid and known.resource_version > job.resource_version
         if job.uid not in self._buried and not older:
@@ -139,7 +141,7 @@ class Cache:
                 self.told(job.owner_uid)
 
     def put_pod(self, pod: PodSnapshot) -> None:
-        """Keep it, unless a newer version is known."""
+        """Store the pod, unless the cached version is newer or already gone."""
         known = self.pods[pod.job_uid].get(pod.uid)
         if known is None or (known.resource_version <= pod.resource_version and not known.gone):
             self.pods[pod.job_uid][pod.uid] = with_earlier_facts(pod, known)
@@ -152,18 +154,18 @@ class Cache:
                 self.told(pod.task_uid)
 
     def pod(self, uid: str) -> PodSnapshot | None:
-        """The pod of that uid; also one that is gone, for a while."""
+        """The pod with this uid; for a while also one that is gone."""
         return self.pods.get(self._job_of_pod.get(uid, ""), {}).get(uid)
 
     def was_deleted(self, uid: str) -> bool:
-        """Whether the object of that uid is known to be gone, and not just unknown."""
+        """Whether the object with this uid is known to be gone, not just unknown."""
         return uid in self._buried
 
     async def changed(self, task: LongTask, at_most: float) -> LongTask | None:
-        """The task as soon as it is no longer as given, or after `at_most` seconds; None when it is gone.
+        """Return the task as soon as it differs from `task`, or after `at_most` seconds; None when it is gone.
 
-        Only an answer that differs from what was given comes without a wait, so a loop that goes on with the answer
-        cannot spin.
+        It returns without waiting only when the cached task differs already, so a loop that continues with the returned
+        task cannot spin.
         """
         uid = task.metadata.uid
         if self.tasks.get(uid) is task:
@@ -172,12 +174,12 @@ class Cache:
         return self.tasks.get(uid)
 
     def about(self, uid: str) -> Mapping[str, str]:
-        """What a line of the log has that is about the task."""
+        """Log fields that identify the task."""
         task = self.tasks.get(uid)
         return {"task_uid": uid} if task is None else {"task": task.metadata.name, "task_uid": uid}
 
     def drop_task(self, uid: str) -> None:
-        """It is gone for good; a late event must not bring it back."""
+        """Record the task's deletion; a late event must not bring it back."""
         known = self.tasks.get(uid)
         self._bury(uid)
         self.tasks.drop(uid)
@@ -186,13 +188,13 @@ class Cache:
         self._wake(uid)
 
     def drop_template(self, name: str, uid: str) -> None:
-        """It is gone; another one may have its name already."""
+        """Record the template's deletion, unless another template has its name already."""
         known = self.templates.get(name)
         if known is not None and known.metadata.uid == uid:
             del self.templates[name]
 
     def drop_job(self, job: JobSnapshot) -> None:
-        """It is gone; so are its pods, once they say so."""
+        """Record the Job's deletion; its pods are evicted when their own DELETED events arrive."""
         self._bury(job.uid)
         known = self.jobs.get(job.owner_uid)
         if known is not None and known.uid == job.uid:
@@ -201,29 +203,29 @@ class Cache:
         self.told(job.owner_uid)
 
     def sweep_pods(self, job_uid: str) -> None:
-        """Forget the pods of a Job that is gone, once all of them are gone too and no task asks how they ended."""
+        """Evict the pods of a deleted Job once all of them are gone and no unfinished task needs their outcome."""
         pods = self.pods.get(job_uid, {}).values()
         if job_uid in self._buried and all(pod.gone and not self.tasks.awaits(pod.task_uid, job_uid) for pod in pods):
             for uid in self.pods.pop(job_uid, {}):
                 self._job_of_pod.pop(uid, None)
 
     def pods_of(self, job_uid: str) -> tuple[PodSnapshot, ...]:
-        """The pods of a Job, oldest first, those that are gone included."""
+        """The pods of a Job, oldest first, including those that are gone."""
         pods: Iterable[PodSnapshot] = self.pods.get(job_uid, {}).values()
         return tuple(sorted(pods, key=lambda pod: (pod.created, pod.name)))
 
     def orphans_of(self, task_uid: str) -> tuple[PodSnapshot, ...]:
-        """The pods of a task that their Job has left behind, oldest first, without those that are gone."""
+        """The orphaned pods of a task, oldest first, without those that are gone."""
         found = [pod for pod in self._orphans.values() if pod.task_uid == task_uid]
         return tuple(sorted(found, key=lambda pod: (pod.created, pod.name)))
 
     @property
     def left_behind(self) -> set[str]:
-        """The uids of the tasks that have such pods; they need not be there themselves."""
+        """The uids of the tasks with orphaned pods; the tasks themselves need not exist."""
         return {pod.task_uid for pod in self._orphans.values()}
 
     def waiting_for(self, template_name: str) -> list[LongTask]:
-        """Tasks without a Job that name the template."""
+        """Tasks without a Job that use the template."""
         return [
             task
             for task in self.tasks.unfinished
@@ -231,18 +233,18 @@ class Cache:
         ]
 
     def keep_tasks(self, listed: Set[str], version: int) -> None:
-        """Drop the tasks that a complete list of that version does not have, unless they are newer."""
+        """Drop the tasks that are missing from a complete list of that version, unless they are newer than it."""
         for uid in [uid for uid in self.tasks if uid not in listed and self.tasks.version(uid) <= version]:
             self.drop_task(uid)
 
     def keep_templates(self, listed: Set[str], version: int) -> None:
-        """Drop the templates that such a list does not have."""
+        """Drop the templates that are missing from such a list."""
         for template in list(self.templates.values()):
             if template.metadata.uid not in listed and int(template.metadata.resource_version) <= version:
                 self.drop_template(template.metadata.name, template.metadata.uid)
 
     def keep_jobs(self, listed: Set[str], version: int) -> None:
-        """Drop the Jobs that such a list does not have, and the pods of Jobs that were never seen."""
+        """Drop the Jobs that are missing from such a list, also those known only from their pods."""
         for job in [each for each in self.jobs.values() if each.uid not in listed and each.resource_version <= version]:
             self.drop_job(job)
         for job_uid, pods in list(self.pods.items()):
@@ -252,7 +254,7 @@ class Cache:
                 self.sweep_pods(job_uid)
 
     def keep_pods(self, listed: Set[str], version: int) -> None:
-        """Mark the pods that such a list does not have as gone."""
+        """Mark the pods that are missing from such a list as gone."""
         for pod in [pod for pods in self.pods.values() for pod in pods.values()]:
             if pod.uid not in listed and pod.resource_version <= version and not pod.gone:
                 self.put_pod(replace(pod, gone=True))
@@ -271,7 +273,7 @@ class Cache:
 
 
 def slim(task: LongTask) -> LongTask:
-    """A finished task without its parameters, result, log and words: no decision needs them any more."""
+    """An ended task without parameters, result, log and messages, which no decision needs. Others are unchanged."""
     if not task.is_terminal:
         return task
     delivery = task.status.delivery

@@ -1,6 +1,7 @@
-"""Leader election on a coordination.k8s.io/v1 Lease: one replica decides, the others watch and wait.
+"""Leader election on a coordination.k8s.io/v1 Lease: one replica reconciles, the others are standbys.
 
-Not kubernetes.aio.leaderelection: that one ends on a network error and does not give the Lease back when it stops.
+kubernetes.aio.leaderelection is not used, because it ends on a network error and does not release the Lease when it
+stops.
 """
 
 import asyncio
@@ -23,35 +24,35 @@ from longtask_runtime.logs import Expected, in_words
 logger = logging.getLogger(__name__)
 
 BREAK = 5.0
-"""Seconds that a renewal may be late before that counts as a time in which the API server was away."""
+"""Seconds by which a renewal may be late before that counts as an outage of the API server."""
 
 
 NO_ANSWER = "the API server did not answer in time to renew it"
 
 
 class _Changed(Exception):
-    """Somebody has written the Lease since it was read, or a write of ours was taken whose answer did not come."""
+    """The Lease has been written since it was read: by another replica, or by a write of ours that got no answer."""
 
 
 class NotLeading(Expected):
-    """This replica does not lead, or the API server says that its term is over: nothing was written."""
+    """This replica is not the leader, or the admission policy found its term over: nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """What is left of the time for which the Lease is held."""
+    """The rest of the leader's term."""
 
     seconds: float
-    """Until this replica stops by itself, a third of the duration before another one may begin."""
+    """Until this replica stops leading, a third of the Lease's duration before another one may start."""
     not_after: datetime
-    """No other replica leads before this, by the clock of the API server."""
+    """No other replica leads before this time, by the API server's clock."""
 
 
 class LeaderElector:
     """Runs `lead` while this replica holds the Lease; cancels it when the Lease is lost.
 
-    The time counts from the moment before a renewal was sent: whoever waits for the Lease to run out cannot have seen
-    that renewal any sooner.
+    A term is counted from the moment before its renewal was sent: a standby that waits for the Lease to expire cannot
+    have seen that renewal any earlier.
     """
 
     def __init__(
@@ -65,9 +66,9 @@ class LeaderElector:
         unfit: Callable[[], str | None] = lambda: None,
         lost: Callable[[], None] = lambda: None,
     ) -> None:
-        """`duration` in seconds: a holder that has not renewed for so long is taken for dead. `clock` in seconds; not
-        the event loop's, which stands still while the loop is held up. `unfit` says why this replica should leave the
-        Lease to another one; None where it may lead. `lost` hears of each time that it leads no more and goes on.
+        """`duration` in seconds: a holder that has not renewed for that long counts as dead. `clock` returns seconds;
+        the event loop's clock will not do, as it stands still while the loop is blocked. `unfit` returns why this
+        replica should not lead, or None. `lost` is called whenever this replica stops leading and keeps running.
         """
         self._client = client
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
@@ -79,33 +80,37 @@ class LeaderElector:
         self._unfit = unfit
         self._lost = lost
         self._trouble = NO_ANSWER
-        """What became of the last try to renew it, unless that is done."""
+        """Why the last renewal failed, for the message when the Lease is lost."""
         self._seen: tuple[str, str] | None = None
         self._seen_at = 0.0
         self._held_until: float | None = None
-        """By our clock; None while another replica leads."""
+        """By `clock`; None while this replica does not hold the Lease."""
         self._held: dict[str, Any] | None = None
-        """The Lease as it was last written here; None where somebody may have written it since."""
+        """The Lease as this replica last wrote it; None when it may have changed since."""
         self._not_after = datetime.fromtimestamp(0, UTC)
         self._open_until = 0.0
-        """By our clock; until then a write that got no answer may arrive and be taken."""
+        """By `clock`; until then a write that got no answer may still be applied."""
         self.unbroken_since = CLOCK.now()
-        """Since when it has been held and renewed in time: before, nothing could be read or stored for a while."""
+        """Since when the Lease has been renewed without an outage. Before that, reads and writes may have failed for a
+        while."""
 
     def term(self) -> Term:
-        """What is left of the term, to be asked right before each write. Raises NotLeading."""
+        """The rest of the term; to be called right before each write. Raises NotLeading."""
         left = self._left()
         if left <= 0:
             raise NotLeading(f"{self._identity} does not hold Lease {self._name} any more")
         return Term(left, self._not_after)
 
     def unanswered(self) -> None:
-        """A write of this term has got no answer: no other replica may lead while it may still be taken."""
+        """Note a write of this term that got no answer: no other replica may lead while it may still be applied, so the
+        Lease is not released meanwhile.
+        """
         self._open_until = self._clock() + self._duration
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
-        """Until cancelled; then the Lease is given back, so that another replica takes over at once. Where a write may
-        still be taken it runs out instead."""
+        """Run until cancelled, then release the Lease so that another replica takes over at once. If a write may still
+        be applied, the Lease is left to expire instead.
+        """
         try:
             while True:
                 await self._acquire()
@@ -146,8 +151,8 @@ class LeaderElector:
                 raise result
 
     async def _renew(self) -> str | None:
-        """Returns when the Lease is lost: another replica holds it, or it was not renewed in time; or when this one is
-        to give it back, and why.
+        """Renew the Lease until it is lost, because another replica holds it or it was not renewed in time: returns
+        None. Returns the reason if this replica should release it.
         """
         while (left := self._left()) > 0:
             if (why := self._unfit()) is not None:
@@ -161,10 +166,12 @@ class LeaderElector:
         return None
 
     async def _try(self) -> bool:
-        """Take or renew the Lease. False when another holds it, or when the API server does not answer."""
+        """Acquire or renew the Lease; whether this replica holds it. While the API server does not answer, a leader
+        holds it until its term ends.
+        """
         held, self._held = self._held, None
         if held is not None:
-            # As long as nobody else writes it, a renewal needs no read.
+            # While no other replica writes the Lease, a renewal needs no read.
             with contextlib.suppress(_Changed):
                 return await self._write(held, self._identity)
         try:
@@ -190,13 +197,13 @@ class LeaderElector:
             return False
 
     def _unknown(self, doing: str, error: Exception) -> bool:
-        """Nothing is known: a leader goes on until its own time is over, a standby stays one."""
+        """The Lease's state is unknown: a leader continues until its term ends, a standby remains one."""
         self._trouble = f"{doing} it failed until its time was over: {in_words(error)}"
         logger.warning("%s the lease: %s", doing, in_words(error))
         return self._left() > 0
 
     async def _write(self, lease: dict[str, Any] | None, holder: str) -> bool:
-        """Raises _Changed when the Lease is not as it was given any more."""
+        """Write the Lease with this replica as holder; returns as `_try`. Raises _Changed if `lease` is outdated."""
         now, sent = rfc3339_microseconds(CLOCK.now()), self._clock()
         before = (lease or {}).get("spec") or {}
         changed = holder != self._identity
@@ -256,8 +263,8 @@ class LeaderElector:
 
 
 def _written_at(lease: dict[str, Any], sent: str) -> datetime:
-    """When the API server took the write that it answers with this, by its own clock and to the second before; where
-    it does not say that, when it was sent, by the same clock as far as it is known.
+    """When the API server applied the write, by its own clock, rounded down to seconds (from managedFields); else when
+    the write was sent, by the API server's clock as far as it is known.
     """
     entries = lease["metadata"].get("managedFields") or []
     times = [entry["time"] for entry in entries if entry.get("time")]

@@ -16,11 +16,11 @@ LONG_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86400, 3 * 86
 
 
 OTHER = "other"
-"""The label of templates that do not exist: a task may name any."""
+"""Template label of tasks whose template does not exist: a task may name any."""
 
 
 class Metrics(Collector):
-    """Each answers a question an operator of the service has."""
+    """The operator's metrics; as a collector it also exports the number of tasks."""
 
     def __init__(self) -> None:
         self._tasks: Mapping[tuple[str, str], int] = {}
@@ -76,18 +76,20 @@ class Metrics(Collector):
         self.lease_losses = Counter("longtask_lease_losses", "Times that this replica had to stop leading.")
 
     def look_at(self, tasks: Mapping[tuple[str, str], int], templates: Callable[[], Container[str]]) -> None:
-        """Tell of these tasks, counted by phase and reason; `templates` are the names of those that exist."""
+        """Set the sources: `tasks` is a live count of tasks by (phase, reason), `templates` returns the names of the
+        templates that exist.
+        """
         self._tasks, self._templates = tasks, templates
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """How many tasks there are, by what they do."""
+        """Export the number of tasks by phase and reason."""
         family = GaugeMetricFamily("longtask_tasks", "Tasks, by phase and reason.", labels=["phase", "reason"])
         for labels, number in self._tasks.items():
             family.add_metric(labels, number)
         yield family
 
     def ended(self, task: LongTask, status: LongTaskStatus) -> None:
-        """Count a task that has just ended."""
+        """Count a task that has just ended, and observe its queued time and duration."""
         template = self._template(task)
         reason = status.failure.reason if status.failure else "Completed"
         self.tasks_ended.labels(template, str(status.phase), reason).inc()
@@ -99,7 +101,7 @@ class Metrics(Collector):
             self.queue_seconds.labels(template).observe(max(0.0, queued))
 
     def delivered(self, task: LongTask, now: datetime) -> None:
-        """Count an event that was written; the delay counts for how the task ended."""
+        """Count a delivered event. If the task has ended, observe the delay since its end."""
         template = self._template(task)
         self.deliveries.labels(template).inc()
         if task.status.completion_time is not None:

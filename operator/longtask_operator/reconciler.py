@@ -1,4 +1,4 @@
-"""Carries a plan out: gathers what there is to know, asks `plan`, acts, writes the status at most once."""
+"""Reconciles tasks: gathers their state, calls `plan`, executes its actions and writes the status at most once."""
 
 import contextlib
 import json
@@ -43,16 +43,17 @@ logger = logging.getLogger(__name__)
 
 LOG_LINES = 250
 SHORT_LOG_LINES = 100
-"""Of a failure and of a success: as many mostly fill the field that is kept; where they do not, more are asked for."""
+"""Lines read of the log of a failure and of a success. They mostly fill the field that keeps them; where they do not,
+more are read."""
 LOG_BYTES = 32 * 1024
 UNANSWERED = 10
-"""Tries of one status write that are remembered where none is answered."""
+"""How many unanswered attempts at one status write are remembered."""
 LOG_PATIENCE = timedelta(seconds=60)
 """How long the end of a failed task waits for a log that cannot be read: the node may be lost."""
 
 
 class Reconciler:
-    """Brings one task one step nearer to what its spec says."""
+    """Moves a task one step towards its spec."""
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class Reconciler:
         policy: Policy,
         attended: Callable[[], datetime],
     ) -> None:
-        """`attended` tells since when this operator has been there without a break to take reports."""
+        """`attended` returns since when this operator has been able to receive reports without a break."""
         self._cluster = cluster
         self._cache = cache
         self._validator = validator
@@ -70,13 +71,13 @@ class Reconciler:
         self._attended = attended
         self._shares = Shares(cache, policy.max_active)
         self._unanswered: dict[str, tuple[LongTask, deque[LongTaskStatus]]] = {}
-        """Of status writes of which one may have been stored, by task: the task they were planned from, and what was to
-        be written. Its Events are told once that is seen, in the term in which it was sent."""
+        """Status writes that got no answer and may have been stored, by task uid: the task they were planned from, and
+        the statuses. Their Events are posted once a write is seen in status, in the same term."""
 
     async def reconcile(self, uid: str) -> float | None:
-        """One step; the seconds after which to look again, if nothing happens before.
+        """Run one step. Returns the seconds until the next one if nothing happens before; None if none is needed.
 
-        Raises KubeError and network errors: then the step is repeated later.
+        Raises KubeError and network errors: then the key is requeued.
         """
         task = self._cache.tasks.get(uid)
         if task is None:
@@ -94,7 +95,7 @@ class Reconciler:
             state = replace(state, usage=await self._cluster.pod_usage(pod))
             wanted = plan(state)
         if wanted.actions and not task.is_terminal:
-            # A cache may be late, and its task old beside a Job or pod that is not. An end stays one.
+            # The cached task may be older than its cached Job or pods. A terminal task cannot change any more.
             live = await self._refresh(task)
             if live is None:
                 return None
@@ -109,12 +110,13 @@ class Reconciler:
         return await self._finish(state, wanted)
 
     def term_is_over(self) -> None:
-        """Forget what this replica cannot tell apart any more from the writes of another leader, which told of its own
-        and may have planned the same."""
+        """Forget unanswered writes: from now on they cannot be told apart from those of another leader, which posts its
+        own Events and may have planned the same.
+        """
         self._unanswered.clear()
 
     async def _clear_away(self, uid: str) -> float | None:
-        """Delete the pods that a Job has left behind of a task that is gone: nobody else would."""
+        """Delete the orphaned pods of a task that is gone: no controller would."""
         pods = [pod for pod in self._cache.orphans_of(uid) if pod.deleted is None]
         if pods and await self._cluster.get_task(pods[0].task_name, uid) is not None:
             return LOOK_AGAIN.total_seconds()
@@ -166,7 +168,7 @@ class Reconciler:
         )
 
     async def _without_its_job(self, state: TaskState, task: LongTask) -> TaskState:
-        """What the pods tell that a Job has left behind."""
+        """The state of a task without its Job, from the pods that the Job left behind."""
         pods = tuple([await self._as_it_ended(task, pod) for pod in state.pods])
         if not all(pod.ended for pod in pods):
             return replace(state, pods=pods)
@@ -189,7 +191,7 @@ class Reconciler:
             )
 
     async def _as_it_ended(self, task: LongTask, pod: PodSnapshot) -> PodSnapshot:
-        """The pod, with why kubelet ended work that then left with 0."""
+        """The pod, with the reason why kubelet ended work that then exited with code 0."""
         if not may_have_been_told_to_leave(task.status, pod):
             return pod
         ended = failure_reasons.ended_by_kubelet(pod, await self._cluster.pod_events(pod))
@@ -202,7 +204,9 @@ class Reconciler:
         return await self._cluster.pod_events(pod) if pod is not None else None
 
     async def _log(self, state: TaskState, job: JobSnapshot | None, pod: PodSnapshot | None) -> str | None:
-        """The end of the log of the pod that tells how the Job ended. Only that of a failed Job is waited for."""
+        """The end of the log of the pod that decides how the Job ended. Raises only while the log of a failed Job is
+        waited for; otherwise a log that cannot be read is None.
+        """
         if pod is None or pod.gone:
             return None
         failed = job is None or job.failed_reason is not None
@@ -227,7 +231,9 @@ class Reconciler:
     async def _logs_of_attempts(
         self, state: TaskState, pods: tuple[PodSnapshot, ...], decisive: PodSnapshot | None, log: str | None
     ) -> Mapping[str, str]:
-        """The end of the log of each attempt whose bad end is not recorded yet. None is waited for."""
+        """The end of the log of each failed attempt that is not recorded yet, by pod uid. Logs that cannot be read are
+        left out.
+        """
         logs = {} if decisive is None or log is None else {decisive.uid: log}
         for pod in unrecorded(state.task.status, pods):
             badly = pod.termination is not None and pod.termination.exit_code != 0
@@ -240,7 +246,7 @@ class Reconciler:
         return logs
 
     async def _mismatch(self, task: LongTask, job: JobSnapshot | None, pod: PodSnapshot | None) -> str | None:
-        """How the result on the termination message does not fit; one that was handed in was checked then."""
+        """How the result in the termination message violates the resultSchema. Others were checked when handed in."""
         done = (job is not None and job.complete) or (pod is not None and is_done(task.status, pod))
         text = result_schema(task, job, self._cache.templates.get(task.spec.template_ref.name)) if done else None
         if text is None:
@@ -257,7 +263,7 @@ class Reconciler:
         return failure_reasons.fitted("; ".join(str(problem) for problem in problems)) or None
 
     async def _start(self, state: TaskState, action: CreateJob) -> float | None:
-        """Create the Job."""
+        """Create the Job, then run the next step."""
         task = state.task
         try:
             job = await self._cluster.create_job(action)
@@ -286,14 +292,14 @@ class Reconciler:
         return await self._finish(refused, plan(refused))
 
     async def _look_anew(self, task: LongTask) -> bool:
-        """Read all that is known of a task live, as something was not as the cache has it. False: it is gone."""
+        """Read task, Job and pods live after a conflict with the cached version. False when the task is gone."""
         live = await self._refresh(task)
         if live is not None:
             await self._look_at_work(live)
         return live is not None
 
     async def _look_at_work(self, task: LongTask) -> None:
-        """Read the Job and the pods of a task live, also a Job that no watch has told of yet."""
+        """Read the Job and the pods of a task live, also a Job that no watch event has shown yet."""
         uid, reference = task.metadata.uid, task.status.job_ref
         known = self._cache.jobs.get(uid)
         job = await self._cluster.get_job(
@@ -307,7 +313,7 @@ class Reconciler:
             self._cache.put_pod(pod)
 
     async def _refresh(self, task: LongTask) -> LongTask | None:
-        """The task read live and put into the cache; None when it is gone."""
+        """The task, read live into the cache; None when it is gone."""
         live = await self._cluster.get_task(task.metadata.name, task.metadata.uid)
         if live is None:
             self._cache.drop_task(task.metadata.uid)
@@ -316,7 +322,7 @@ class Reconciler:
         return live
 
     async def _finish(self, state: TaskState, wanted: Plan) -> float | None:
-        """Write the status where it differs; the seconds after which to look again."""
+        """Write the status if it differs; the seconds until the next step."""
         before, after = state.task.status, wanted.status
         if not (wanted.defer_status or state.task.is_terminal or owned(before) == owned(after)):
             try:
@@ -340,7 +346,7 @@ class Reconciler:
         sent.append(after)
 
     async def _tell_what_was_stored(self, task: LongTask) -> None:
-        """Of writes whose answers were lost, as soon as another version of the task says which of them was stored."""
+        """Post the Events of a write that got no answer, once a newer version of the task shows that it was stored."""
         planned_from, sent = self._unanswered.get(task.metadata.uid, (task, ()))
         if planned_from.metadata.resource_version == task.metadata.resource_version:
             return
@@ -350,7 +356,7 @@ class Reconciler:
             await self._tell(planned_from, stored)
 
     async def _tell(self, task: LongTask, after: LongTaskStatus) -> None:
-        """Count, log and tell in Events that the status of the task has become that."""
+        """Count, log and post Events for a change of the task's status."""
         self._log_change(task, task.status, after)
         for kind, reason, message in task_events.for_change(task.status, after):
             await self._cluster.post_event(task, kind, reason, message)
@@ -375,14 +381,15 @@ class Reconciler:
 
 
 def _is_stored(written: LongTaskStatus, found: LongTaskStatus) -> bool:
-    """Whether the status is what was written. Of ended tasks the cache has no words, but their end never changes; it
-    may also be that of an earlier try, not of a later one, which is another leader's."""
+    """Whether the status is the one that was written. The cache drops messages of ended tasks, but their end never
+    changes. That end may come from an earlier attempt at the write; a later one is another leader's.
+    """
     if written.completion_time is not None and found.completion_time is not None:
         return written.phase == found.phase and found.completion_time <= written.completion_time
     return owned(written) == owned(found)
 
 
 def _ends_unseen(state: TaskState, wanted: Plan) -> bool:
-    """Whether the task is about to end for good without a Job that says so: then a late watch must not decide."""
+    """Whether the task would become terminal without a finished Job: a late watch must not decide that."""
     ends = wanted.status.phase in TERMINAL_PHASES and not state.task.is_terminal
     return ends and not (state.job is not None and state.job.finished)

@@ -1,4 +1,4 @@
-"""All settings of the operator, from LONGTASK_OPERATOR_* variables; each appears in the chart's values."""
+"""All settings of the operator, from LONGTASK_OPERATOR_* variables; the chart's values contain each of them."""
 
 import socket
 from typing import Literal, Self
@@ -10,16 +10,16 @@ from longtask_api.agentcore_ids import MemoryId
 
 
 class Settings(BaseSettings):
-    """Checked at start; a wrong one ends the process with a sentence that names it."""
+    """Validated at start; an invalid setting ends the process with a message that names it."""
 
     model_config = SettingsConfigDict(env_prefix="LONGTASK_OPERATOR_", frozen=True)
 
-    namespace: str = Field(min_length=1, description="The task namespace: templates, tasks, Jobs and pods live there.")
+    namespace: str = Field(min_length=1, description="The task namespace, which holds templates, tasks, Jobs and pods.")
     pod_name: str = Field(default_factory=socket.gethostname, description="This replica's name in the Lease.")
     lease_namespace: str = Field(min_length=1, description="Namespace of the Lease: the operator's own.")
     lease_name: str = Field(default="longtask-operator", description="Name of the Lease.")
     lease_duration_seconds: int = Field(
-        default=15, ge=3, le=300, description="How long after a crash a standby takes over, in seconds."
+        default=15, ge=3, le=300, description="Time after which a standby takes over from a crashed leader, in seconds."
     )
     health_port: int = Field(default=8081, description="Port of /healthz, /readyz and /metrics.")
     task_api_port: int = Field(default=8082, description="Port of the task API.")
@@ -30,60 +30,69 @@ class Settings(BaseSettings):
         default=None, description="Where pods reach the task API; without it they cannot report."
     )
     report_interval_seconds: float = Field(
-        default=5, gt=0, le=3600, description="The least time between two writes of a task's progress, in seconds."
+        default=5,
+        gt=0,
+        le=3600,
+        description="Minimum time between two status writes for a task's progress, in seconds.",
     )
     report_writes_per_second: float = Field(
-        default=50, gt=0, description="Writes of progress of all tasks together; more tasks are written less often."
+        default=50,
+        gt=0,
+        description="Status writes per second for progress, over all tasks; with more tasks each gets fewer.",
     )
     reports_per_second_per_task: float = Field(
-        default=10, gt=0, description="Calls of the task API that one task may make; more get 429."
+        default=10, gt=0, description="Task API calls per second that one task may make; further calls get 429."
     )
     store_max_bytes: int = Field(
         default=2**30,
         gt=0,
         le=64 * 2**30,
-        description="The largest result, checkpoint or artifact that is kept, in bytes; without S3 at most 900 KiB.",
+        description="Size limit of a result, checkpoint or artifact, in bytes; without S3 at most 900 KiB.",
     )
     store_s3_bucket: str | None = Field(
-        default=None, min_length=1, description="Bucket for what is too large for a ConfigMap."
+        default=None, min_length=1, description="Bucket for data that is too large for a ConfigMap."
     )
     store_s3_prefix: str = Field(
         default="longtask",
         max_length=200,
         pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$",
-        description="What the keys in the bucket begin with.",
+        description="Prefix of the keys in the bucket.",
     )
     store_s3_region: str | None = Field(default=None, description="Region of the bucket.")
     store_s3_endpoint_url: str | None = Field(default=None, description="Endpoint of an S3-compatible service.")
-    store_s3_path_style: bool = Field(default=False, description="Name the bucket in the path, not in the host.")
+    store_s3_path_style: bool = Field(
+        default=False, description="Put the bucket name into the URL path instead of the host name."
+    )
     memory_region: str | None = Field(
-        default=None, min_length=1, description="AWS region of the agents' memories; without it no session is told."
+        default=None,
+        min_length=1,
+        description="AWS region of the agents' memories; without it nothing is delivered to sessions.",
     )
     memory_ids: list[MemoryId] = Field(
-        default=[], max_length=100, description="The memories, by id or ARN, that are written to and read; no others."
+        default=[], max_length=100, description="The only memories, by id or ARN, that are read and written."
     )
     open_turn_timeout_seconds: int = Field(
         default=30,
         ge=0,
         le=3600,
-        description="How long the news of an end waits for a turn of the agent that goes on then, in seconds.",
+        description="How long delivery waits for the agent's open turn to finish, in seconds.",
     )
     delivery_timeout_seconds: int = Field(
         default=7 * 86400,
         ge=0,
-        description="How long a finished task and its Job are kept, whatever their time to live, while the session of "
-        "the agent does not know of the end or the record is not archived, in seconds.",
+        description="How long a finished task and its Job are kept, regardless of their time to live, until the "
+        "result is delivered to the agent's session and the record is archived, in seconds.",
     )
     job_retention_seconds: int = Field(
         default=3600, ge=0, description="How long the Job and pods of a finished task are kept, in seconds."
     )
     resync_seconds: int = Field(
-        default=600, ge=10, description="How often everything is listed anew, to repair what a watch missed."
+        default=600, ge=10, description="Interval of a full relist, which repairs missed watch events, in seconds."
     )
     max_active_tasks_per_requester: int = Field(
-        default=2000, ge=1, description="How many tasks of one requester may be at work; more wait for their turn."
+        default=2000, ge=1, description="Limit of active tasks per requester; further tasks are queued."
     )
-    workers: int = Field(default=8, ge=1, le=64, description="Tasks that are worked on at the same time.")
+    workers: int = Field(default=8, ge=1, le=64, description="Number of tasks that are reconciled concurrently.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @model_validator(mode="after")

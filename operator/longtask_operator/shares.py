@@ -1,4 +1,4 @@
-"""How many tasks of each requester are at work."""
+"""Limits how many tasks of each requester are active."""
 
 import time
 from collections import defaultdict
@@ -8,13 +8,13 @@ from longtask_api.longtask import LongTask
 from longtask_operator.cache import Cache
 
 COUNT_AGAIN = 1.0
-"""Seconds. In between those that begin are added."""
+"""Seconds between two counts. Tasks that start in between are added to the last count."""
 
 _Requester = tuple[str, str | None] | None
 
 
 class Shares:
-    """Lets each requester have so many tasks at work. All tasks that nobody asked for share one such share."""
+    """Limits the active tasks (those with a Job) of each requester. All tasks without a requester share one limit."""
 
     def __init__(self, cache: Cache, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._cache = cache
@@ -24,7 +24,7 @@ class Shares:
         self._count_at = clock()
 
     def has_room(self, task: LongTask) -> bool:
-        """Whether the task may begin; then it counts from now on."""
+        """Whether the task may start; if so, it counts as active from now on."""
         self._count()
         mine = self._at_work[_requester(task)]
         if task.metadata.uid not in mine and len(mine) >= self._limit:

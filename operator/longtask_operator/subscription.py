@@ -1,5 +1,5 @@
-"""kopf as the source of events of one kind of object. What there is already is listed by us: kopf would hold every
-object that it lists, for as long as it exists, and hand each over in a task of its own.
+"""Uses kopf as the source of watch events for one kind of object. Existing objects are listed without kopf, which would
+start an asyncio task for each listed object and keep the object in memory for as long as it exists.
 """
 
 import asyncio
@@ -23,23 +23,26 @@ LONGEST_PAUSE = 30.0
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
-    """Remembers nothing of an object. kopf would copy every one at every event to compare it with its last state, for
-    kinds of handlers that do not exist here; that was a quarter of the operator's CPU time."""
+    """Stores no last-handled state. kopf would copy each object at every event to compute a diff, which only the kinds
+    of handlers that are not used here need; that took a quarter of the operator's CPU time.
+    """
 
     def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
-        """Nothing is essential."""
+        """Return an empty essence."""
         return kopf.BodyEssence()
 
     def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
-        """Nothing was stored."""
+        """Return None: nothing is stored."""
         return None
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
-        """Nothing is stored."""
+        """Store nothing."""
 
 
 class Backoffs(Iterable[float]):
-    """Without an end: kopf ends the process when a request has failed more often than it has pauses."""
+    """Endless exponential backoff in seconds: kopf ends the process when a request has failed more often than there are
+    backoffs.
+    """
 
     def __iter__(self) -> Iterator[float]:
         pause = PAUSE
@@ -49,7 +52,7 @@ class Backoffs(Iterable[float]):
 
 
 def kopf_settings() -> kopf.OperatorSettings:
-    """kopf as a source of events and nothing else: it writes nothing and remembers little."""
+    """Settings that reduce kopf to a source of events: it writes nothing and keeps little in memory."""
     settings = kopf.OperatorSettings()
     settings.persistence.diffbase_storage = NoDiffBase()
     settings.posting.enabled = False
@@ -59,17 +62,18 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = WATCH_SECONDS
     settings.watching.inactivity_timeout = SILENCE_SECONDS
     settings.watching.connect_timeout = 10
-    # Each object that is touched has a task and a queue of its own in kopf for so long.
+    # Seconds for which kopf keeps an asyncio task and a queue for an object after its last event.
     settings.queueing.idle_timeout = 0.1
     return settings
 
 
 class Subscription:
-    """One kind of object: kopf tells of each change, and when it begins to watch anew, everything is listed, since
-    it may have missed some."""
+    """Objects of one kind. kopf reports each change; whenever kopf starts a new watch everything is relisted, since
+    events may have been missed.
+    """
 
     def __init__(self, client: ApiClient, path: str, store: Store) -> None:
-        """`path` is that of the collection."""
+        """`path` is the URL path of the collection."""
         self._client = client
         self._store = store
         self._due = asyncio.Event()
@@ -78,7 +82,7 @@ class Subscription:
         self.pulse = Pulse()
 
     async def run(self) -> None:
-        """Never returns; trouble with the API server is logged and tried again, with growing pauses."""
+        """Relist when needed. Never returns: errors are logged and retried with exponential backoff."""
         pause = PAUSE
         while True:
             await self._due.wait()
@@ -93,12 +97,12 @@ class Subscription:
                 pause = min(LONGEST_PAUSE, pause * 2)
 
     async def fill(self) -> None:
-        """List once. Raises Expired, kube.KubeError and network errors."""
+        """List once into the store. Raises Expired, kube.KubeError and network errors."""
         await fill(self._client, self.path, self._store, pulse=self.pulse)
         self.synced.set()
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """What a watch of kopf tells."""
+        """Take an event from kopf's watch."""
         self.pulse.beat()
         document = dict(event["object"])
         if event["type"] == "DELETED":
@@ -107,13 +111,14 @@ class Subscription:
             self._store.take(document)
 
     def watched_anew(self) -> None:
-        """kopf begins to watch from now on."""
+        """Schedule a relist, because kopf starts a new watch."""
         self._due.set()
 
 
 def session(info: kopf.ConnectionInfo, subscriptions: Collection[Subscription]) -> kopf.AiohttpSession:
-    """kopf's connection to the API server, in which its lists of what is subscribed to find nothing: a list tells it
-    from which version to watch, and tells us that it does."""
+    """kopf's HTTP session with the API server. kopf's own lists of the subscribed kinds are made to match nothing: they
+    only give kopf the resourceVersion to watch from, and show that a new watch starts.
+    """
 
     async def middleware(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
         subscription = next((each for each in subscriptions if request.url.path.endswith(each.path)), None)

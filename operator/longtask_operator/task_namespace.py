@@ -1,8 +1,9 @@
-"""Every request that the operator makes of the API server, apart from its watches.
+"""All requests of the operator to the API server, except its watches.
 
-What the leader writes is fenced: it is sent only while the Lease is held and given up when that ends, and it carries
-what it was planned from. What starts, stops or holds work also says until when nobody else can have begun to lead; a
-policy of the chart refuses it afterwards, however late it arrives.
+Writes of the leader are fenced: they are sent only while the Lease is held, and abandoned when the term ends; changes
+and deletions carry the resourceVersion that they were planned from. Writes that start, stop or suspend work also say
+until when no other replica can be the leader; an admission policy of the chart refuses them after that, however late
+they arrive.
 """
 
 import asyncio
@@ -60,25 +61,25 @@ from longtask_runtime.kube import (
 
 FIELD_MANAGER = "longtask-operator"
 AS_OPERATOR = {"fieldManager": FIELD_MANAGER}
-"""By that name the chart's policy finds the time of the operator's change in the object."""
+"""By this field manager the chart's admission policy finds the time of the operator's change in managedFields."""
 REPORT_MANAGER = "longtask-work"
-"""Whose fields are what the work told: the leader's applies leave them alone."""
+"""Field manager of what the work reports: the leader's applies omit its fields."""
 DELIVERY_MANAGER = "longtask-delivery"
 ARCHIVE_MANAGER = "longtask-archive"
-"""Whose fields are written after the end too, when all others are frozen."""
+"""Delivery and archive are also written after the task's end, when all other fields are frozen."""
 NO_LOG = "unable to retrieve container logs for "
-"""What the API server answers, with status 200, when the container's log is gone."""
+"""Beginning of the API server's answer, with status 200, when the container's log is gone."""
 LOG_TIMEOUT = 10.0
-"""Seconds. A node that is lost never answers."""
+"""Seconds. A lost node never answers."""
 PAGE = "500"
 EVENT_PAUSES = (1.0, 5.0)
-"""Seconds between the tries to store an Event, while the API server is away or refuses for its load."""
+"""Seconds between the attempts to create an Event while the API server is down or overloaded."""
 
 logger = logging.getLogger(__name__)
 
 
 class TaskNamespace:
-    """The task namespace."""
+    """The objects of the task namespace."""
 
     def __init__(
         self,
@@ -87,8 +88,9 @@ class TaskNamespace:
         term: Callable[[], Term],
         unanswered: Callable[[], None] = lambda: None,
     ) -> None:
-        """`term` says how long the leader's writes may go on; it raises NotLeading where there are to be none.
-        `unanswered` hears of each write of which nobody knows whether it has arrived, or will."""
+        """`term` returns how long the leader may write, and raises NotLeading when it may not. `unanswered` is called
+        for each write that may or may not have been applied, or still may be.
+        """
         self._client = client
         self._term = term
         self._unanswered = unanswered
@@ -100,31 +102,31 @@ class TaskNamespace:
         self._templates = f"{group}/{constants.TEMPLATE_PLURAL}"
 
     async def list_pods(self, task_uid: str) -> list[PodSnapshot]:
-        """The pods of a task."""
+        """The pods of a task, read live."""
         found = await self._list(f"{self._core}/pods", {"labelSelector": f"{constants.LABEL_TASK_UID}={task_uid}"})
         return [pod_snapshot(document) for document in found]
 
     async def get_task(self, name: str, uid: str) -> LongTask | None:
-        """The task as it is now; None when it is gone, also when another one has its name."""
+        """The task, read live; None when it is gone, even if another task has its name now."""
         document = await self._get(f"{self._tasks}/{name}")
         return LongTask.from_api(document) if document and document["metadata"]["uid"] == uid else None
 
     async def get_job(self, name: str, uid: str | None = None) -> JobSnapshot | None:
-        """The Job as it is now; None when it is gone, also when it is not the one of that uid."""
+        """The Job, read live; None when it is gone, has another uid, or belongs to no task."""
         document = await self._get(f"{self._jobs}/{name}")
         if document is None or not task_of_job(document["metadata"]):
             return None
         return job_snapshot(document) if uid in (None, document["metadata"]["uid"]) else None
 
     async def get_pod(self, name: str, uid: str) -> PodSnapshot | None:
-        """The pod as it is now; None when it is gone, is another one, or works for no task."""
+        """The pod, read live; None when it is gone, has another uid, or belongs to no task."""
         document = await self._get(f"{self._core}/pods/{name}")
         if document is None or document["metadata"]["uid"] != uid or not task_of_job(document["metadata"]):
             return None
         return pod_snapshot(document)
 
     async def refusals(self, job_uid: str) -> tuple[PodCreateFailure, ...]:
-        """The pods that the Job controller tried in vain to create for the Job."""
+        """The pods that the Job controller failed to create for the Job, from its FailedCreate Events."""
         selector = f"involvedObject.uid={job_uid},reason=FailedCreate"
         found = await self._list(f"{self._core}/events", {"fieldSelector": selector})
         return tuple(
@@ -134,15 +136,15 @@ class TaskNamespace:
         )
 
     async def pod_events(self, pod: PodSnapshot) -> tuple[PodEvent, ...]:
-        """What kubelet and others told about the pod."""
+        """The Events about the pod, from kubelet and others."""
         found = await self._list(f"{self._core}/events", {"fieldSelector": f"involvedObject.uid={pod.uid}"})
         return tuple(pod_event(event) for event in found)
 
     async def read_log(self, pod: PodSnapshot, lines: int, limit: int) -> LogTail | None:
-        """The last lines, of the last `limit` bytes, of the log of the container that does the work; None when there
-        is no log to be had.
+        """At most `lines` lines from the last `limit` bytes of the log of the pod's `log_container`; None if there is
+        no log. Raises KubeError and network errors.
 
-        The stream is read to its end: `limitBytes` would keep the beginning of the lines that `tailLines` names.
+        The stream is read to its end: `limitBytes` would keep the beginning of the lines that `tailLines` selects.
         """
         tail = Tail(lines, limit)
         query = {"container": pod.log_container, "tailLines": str(tail.lines_to_ask_for)}
@@ -159,8 +161,9 @@ class TaskNamespace:
         return None if log.text.startswith(NO_LOG) else log
 
     async def pod_usage(self, pod: PodSnapshot) -> PodUsage | None:
-        """What the container that does the work uses now; None where nothing measures it, we may not ask, or the
-        metrics server does not answer: it says more of work that has stalled, but decides nothing."""
+        """Current usage of the container that does the work; None if nothing measures it, permission is missing, or the
+        metrics server does not answer: it is only evidence for a stall, and decides nothing.
+        """
         try:
             document = await request(self._client, "GET", f"{self._metrics}/pods/{pod.name}", proxied=True)
         except (KubeError, aiohttp.ClientError, TimeoutError):
@@ -168,7 +171,7 @@ class TaskNamespace:
         return pod_usage(document, pod.container)
 
     async def create_job(self, action: CreateJob) -> JobSnapshot:
-        """Start the work. Raises KubeError, and NotLeading as every write of the leader does."""
+        """Create the Job. Raises KubeError, and NotLeading as every write of the leader does."""
         term = self._term()
         metadata = action.manifest["metadata"]
         annotations = {**metadata.get("annotations", {}), **_not_after(term)}
@@ -176,7 +179,7 @@ class TaskNamespace:
         return job_snapshot(await self._write(term, "POST", self._jobs, body, query=AS_OPERATOR))
 
     async def act(self, task: LongTask, change: Change) -> bool:
-        """Make one change; False where its object is not as it was when that was planned. Raises KubeError."""
+        """Make one change; False if its object has changed since it was planned. Raises KubeError."""
         match change:
             case SetSuspend(job, suspend):
                 held = {constants.ANNOTATION_HELD: "true" if suspend else "false"}
@@ -196,36 +199,36 @@ class TaskNamespace:
                 return await self._unless_changed(self._term(), "DELETE", path, deletion)
 
     async def delete_pod(self, pod: PodSnapshot) -> bool:
-        """Remove the pod; False where it is not as it was seen. Raises KubeError."""
+        """Delete the pod; False if it has changed since it was read. Raises KubeError."""
         deletion = _deletion(pod.uid, str(pod.resource_version), "Background")
         return await self._unless_changed(self._term(), "DELETE", f"{self._core}/pods/{pod.name}", deletion)
 
     async def write_task_status(self, task: LongTask, status: LongTaskStatus) -> LongTask:
-        """Store the status that was planned from this version of the task.
+        """Apply the status that was planned from this version of the task.
 
-        Raises KubeError 409 when the task has changed meanwhile: read again, plan again.
+        Raises KubeError 409 when the task has changed since: read and plan again.
         """
         return await self._apply_task_status(task, owned(status), FIELD_MANAGER)
 
     async def write_delivery(self, task: LongTask, delivery: Delivery, condition: Condition) -> LongTask:
-        """Store what is known of the session of this version of the task.
+        """Apply the state of delivery to this version of the task.
 
-        Raises KubeError: 404 when it is gone, 409 when it has changed meanwhile, 422 when more is known already.
+        Raises KubeError: 404 when the task is gone, 409 when it has changed since, 422 when more is recorded already.
         """
         status = {"delivery": delivery.to_api(), "conditions": [condition.to_api()]}
         return await self._apply_task_status(task, status, DELIVERY_MANAGER)
 
     async def write_archive(self, task: LongTask, archive: Archive | None, condition: Condition) -> LongTask:
-        """Store where the record of this version of the task is kept. Raises KubeError 404 or 409, as above."""
+        """Apply the location of the archived record to this version of the task. Raises KubeError 404, 409 as above."""
         status: dict[str, Any] = {"conditions": [condition.to_api()]}
         if archive is not None:
             status["archive"] = archive.to_api()
         return await self._apply_task_status(task, status, ARCHIVE_MANAGER)
 
     async def report(self, task: LongTask, job_uid: str, changes: Sequence[Mapping[str, Any]]) -> LongTask:
-        """Store what the work told, as JSON patch operations on status, if the task still has this Job.
+        """Store what the work reported, as JSON patch operations on status, if the task still has this Job.
 
-        Raises KubeError: 404 when the task is gone; 422 when a test failed, or the API server holds something newer.
+        Raises KubeError: 404 when the task is gone; 422 when a test failed, or the API server has something newer.
         """
         same_job = {"op": "test", "path": "/status/jobRef/uid", "value": job_uid}
         patch = [_uid_is(task.metadata.uid), same_job, *changes]
@@ -236,7 +239,7 @@ class TaskNamespace:
         )
 
     async def write_template_status(self, template: LongTaskTemplate, status: LongTaskTemplateStatus) -> None:
-        """Store whether the template is Ready. Raises KubeError 409 when it has changed meanwhile."""
+        """Apply the template's status. Raises KubeError 409 when the template has changed since."""
         body = {
             "apiVersion": constants.API_VERSION,
             "kind": constants.TEMPLATE_KIND,
@@ -246,7 +249,7 @@ class TaskNamespace:
         await self._apply_status(f"{self._templates}/{template.metadata.name}/status", body, FIELD_MANAGER)
 
     async def try_pod(self, pod: Mapping[str, Any]) -> KubeError | None:
-        """Why the API server would refuse the pod (a dry run); None when it would take it."""
+        """The API server's refusal of a dry run of the pod; None when it accepts the pod."""
         body = {"apiVersion": "v1", "kind": "Pod", **pod}
         try:
             query = {"dryRun": "All", "fieldValidation": "Strict"}
@@ -256,9 +259,9 @@ class TaskNamespace:
         return None
 
     async def post_event(self, task: LongTask, kind: str, reason: str, message: str) -> None:
-        """A core/v1 Event about the task, for `kubectl describe`; `kind` is Normal or Warning.
+        """Create a core/v1 Event about the task, for `kubectl describe`; `kind` is Normal or Warning.
 
-        Raises nothing: what the Event tells is in status already. One that cannot be stored is in the log.
+        Raises nothing, since status has the same information already. An Event that cannot be created is logged.
         """
         now = clock.now()
         body = _event(task, kind, reason, message, now)
@@ -267,7 +270,7 @@ class TaskNamespace:
                 await request(self._client, "POST", f"{self._core}/events", body=body)
                 return
             except KubeError as error:
-                if error.status == 409:  # an earlier try, whose answer was lost
+                if error.status == 409:  # created by an earlier attempt that got no answer
                     return
                 problem: Exception = error
                 if error.status < 500 and error.status != 429:
@@ -303,7 +306,9 @@ class TaskNamespace:
         spec: Mapping[str, Any],
         annotations: Mapping[str, str] | None = None,
     ) -> bool:
-        """Change the object's spec; False where it is not as it was seen. No two objects share a resourceVersion."""
+        """Change the object's spec; False if the object has changed since `seen`. The resourceVersion also identifies
+        the object: no two objects share one.
+        """
         term = self._term()
         noted = {**(annotations or {}), **_not_after(term)}
         metadata = {"resourceVersion": str(seen.resource_version), "annotations": noted}
@@ -319,7 +324,7 @@ class TaskNamespace:
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
     ) -> bool:
-        """Do it; that the object is gone is as good. False where it has changed, or is another one by now."""
+        """Send a write. True also when the object is gone; False when it has changed or been replaced."""
         try:
             await self._write(term, verb, path, body, content_type, query)
         except KubeError as error:
@@ -337,8 +342,8 @@ class TaskNamespace:
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
     ) -> Any:
-        """The answer to a write of the leader. Nobody can take a request back: when this replica stops to lead, that
-        waits for the answer, for no longer than the term.
+        """The answer to a write of the leader. A request that is sent cannot be recalled: when this replica stops
+        leading, it waits for the answer, at most until the term ends.
         """
         timeout = min(term.seconds, REQUEST_TIMEOUT)
         sent = request(self._client, verb, path, query=query, body=body, content_type=content_type, timeout=timeout)
@@ -350,7 +355,7 @@ class TaskNamespace:
             raise
 
     async def _noting(self, sent: Awaitable[Any]) -> Any:
-        """The answer to a write, also where nobody waits for it any more."""
+        """The answer to a write. A missing answer is noted even when the caller no longer waits for it."""
         try:
             return await sent
         except Exception as error:
@@ -379,15 +384,16 @@ class TaskNamespace:
 
 
 REPORTED_FIELDS = frozenset({"progress", "last_report_time", "checkpoint", "input_requests"})
-"""Fields of status that the task API writes; an apply that named them would take them over."""
+"""Status fields owned by the task API's field manager; the leader's server-side apply must omit them."""
 WRITTEN_APART = frozenset({"delivery", "archive"})
 CONDITIONS_APART = frozenset({ConditionType.DELIVERED, ConditionType.ARCHIVED})
-"""What the other two field managers write."""
+"""What the delivery and archive field managers own."""
 
 
 def owned(status: LongTaskStatus) -> dict[str, Any]:
-    """The fields that the leader plans. The result is the work's too, until the task has ended, and so is the progress,
-    until it has ended well: then it is shown as done."""
+    """The status fields that the leader applies: without `result` while the task has not ended, and without `progress`
+    unless it has succeeded, when progress is shown as done. Until then the work owns both.
+    """
     told = REPORTED_FIELDS | WRITTEN_APART | ({"result"} if status.phase not in TERMINAL_PHASES else set())
     if status.phase is Phase.SUCCEEDED:
         told = told - {"progress"}
@@ -397,7 +403,7 @@ def owned(status: LongTaskStatus) -> dict[str, Any]:
 
 
 def _event(task: LongTask, kind: str, reason: str, message: str, now: datetime) -> dict[str, Any]:
-    """Its name says when, so that it is stored once however often it is sent."""
+    """The Event's name contains the time, so that a retry does not store it twice."""
     moment = rfc3339(now)
     return {
         "apiVersion": "v1",
@@ -425,9 +431,9 @@ def _uid_is(uid: str) -> dict[str, str]:
 
 
 def _not_after(term: Term) -> dict[str, str]:
-    """Until when a write may arrive. The chart's policy knows a write of the leader by a moment that the object did not
-    have, and one term may change an object twice: each write says another fraction of the last second, which is all the
-    same to the API server's times, in whole seconds.
+    """The annotation that says until when a write may arrive. The chart's admission policy recognises a write of the
+    leader by a changed annotation, and one term may change an object twice, so each write gets another fraction of the
+    last second. The API server's timestamps have whole seconds, so the fraction does not matter to them.
     """
     moment = term.not_after.replace(microsecond=0) - timedelta(microseconds=secrets.randbelow(1_000_000))
     return {constants.ANNOTATION_NOT_AFTER: rfc3339_microseconds(moment)}

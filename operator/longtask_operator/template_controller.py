@@ -1,4 +1,4 @@
-"""Decides whether a template is Ready. What the API server would say of its pod is asked by a dry run."""
+"""Decides whether a template is Ready, by its own checks and by the API server's answer to a dry run of its pod."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -23,7 +23,7 @@ LISTED = 5
 
 
 class TemplateController:
-    """Keeps the Ready condition of templates true."""
+    """Maintains the Ready condition of templates."""
 
     def __init__(self, cluster: TaskNamespace, cache: Cache, validator: Validator) -> None:
         self._cluster = cluster
@@ -31,9 +31,9 @@ class TemplateController:
         self._validator = validator
 
     async def reconcile(self, name: str) -> None:
-        """Check a template that has changed, or that was not Ready. Raises KubeError and network errors.
+        """Check a template and write its status if that differs. Raises KubeError and network errors.
 
-        One that an earlier version found Ready is held against the rules of this one, without a dry run.
+        A template that is already Ready is checked again without the dry run: an earlier version may have accepted it.
         """
         template = self._cache.templates.get(name)
         if template is None or template.metadata.deletion_timestamp is not None:
@@ -50,12 +50,12 @@ class TemplateController:
         try:
             await self._cluster.write_template_status(template, status)
         except KubeError as error:
-            if error.status not in (404, 409):  # gone, or changed: then its newer version is on its way
+            if error.status not in (404, 409):  # deleted, or changed: then its newer version is queued
                 raise
 
 
 def problems_of(template: LongTaskTemplate) -> list[str]:
-    """What is wrong with the template in itself, one sentence each."""
+    """What is wrong with the template itself, one sentence each; empty if nothing is."""
     problems = list(unquoted(template.spec.parameters_schema)) or check_schema(template.spec.parameters_schema)
     problems += [f"resultSchema: {problem}" for problem in check_value_schema(template.spec.result_schema or {})]
     if constants.tool_name(template.metadata.name) in FIXED_TOOLS:
@@ -77,7 +77,7 @@ def problems_of(template: LongTaskTemplate) -> list[str]:
 
 
 def _misshapen(pod: Mapping[str, Any]) -> Iterator[str]:
-    """Where the pod is not of the shape that LongTask adds its own parts to; the rest is the API server's to judge."""
+    """Places where the pod lacks the structure that LongTask extends; the API server validates the rest."""
     if depth_of({"spec": pod}, MAX_DEPTH) > MAX_DEPTH:
         yield f"podTemplate is nested deeper than {MAX_DEPTH} levels"
         return
@@ -106,7 +106,7 @@ def _listed(holder: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
 
 
 def _kind(value: Any) -> str:
-    """The type of a JSON value, in JSON's words."""
+    """The JSON type of a value, for messages."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else "true or false"
     kinds = {str: "text", int: "a number", float: "a number", list: "a list", dict: "an object"}
@@ -114,7 +114,7 @@ def _kind(value: Any) -> str:
 
 
 def dry_run_pod(template: LongTaskTemplate) -> dict[str, object]:
-    """The pod as a task would have it, for a dry run; its name does not change, so neither do the words about it."""
+    """The pod of a task, for a dry run. Its name is constant, so that error messages about it are too."""
     labels = {constants.LABEL_MANAGED_BY: constants.MANAGED_BY, constants.LABEL_TEMPLATE: template.metadata.name}
     pod = build_pod(template, labels, environment("dry-run", template, {}), None)
     pod["metadata"]["name"] = f"{template.metadata.name}-trial"
@@ -122,7 +122,9 @@ def dry_run_pod(template: LongTaskTemplate) -> dict[str, object]:
 
 
 def ready_reason(refusal: KubeError | None) -> tuple[str, list[str]]:
-    """(reason, problems). A quota that is used up is no fault of the template."""
+    """(reason, problems) for the answer to the dry run. An exhausted quota is not the template's fault. Raises a
+    refusal that says nothing about the template.
+    """
     if refusal is None or (refusal.status == 403 and "exceeded quota" in refusal.message):
         return "Ready", []
     if "violates PodSecurity" in refusal.message:
@@ -133,7 +135,7 @@ def ready_reason(refusal: KubeError | None) -> tuple[str, list[str]]:
 
 
 def status_of(template: LongTaskTemplate, reason: str, problems: list[str], now: datetime) -> LongTaskTemplateStatus:
-    """The status that says so."""
+    """The template's status with the Ready condition for these problems."""
     value: ConditionStatus = "False" if problems else "True"
     message = "; ".join(problems[:LISTED])
     if len(problems) > LISTED:

@@ -1,4 +1,4 @@
-"""What cannot be taken back once it is begun: calls of AWS in threads, and requests that are sent."""
+"""Runs blocking AWS calls in threads, and waits for requests that cannot be cancelled once they are sent."""
 
 import asyncio
 import threading
@@ -13,9 +13,10 @@ T = TypeVar("T")
 
 
 class ThreadedClient(Generic[C]):
-    """A client of boto3, which takes a second to be made and blocks in each call: both happen in threads.
+    """A boto3 client that is created and called in threads: creating it takes about a second, and every call blocks.
 
-    It is made at the first call; and anew after one that found no credentials, as it never looks for them again.
+    It is created at the first call, and again after a call that found no credentials, since boto3 looks for them only
+    once.
     """
 
     def __init__(self, make: Callable[[], C], threads: int, name: str) -> None:
@@ -25,11 +26,13 @@ class ThreadedClient(Generic[C]):
         self._client: C | None = None
 
     async def call(self, operation: Callable[[C], T]) -> T:
-        """The result of what blocks; nothing can stop a thread. Raises what the operation raises."""
+        """Return the result of a blocking operation. Raises what the operation raises. A thread cannot be stopped, so a
+        cancelled call still waits for its end.
+        """
         return await run_to_completion(asyncio.get_running_loop().run_in_executor(self._threads, self._run, operation))
 
     def close(self) -> None:
-        """End threads and connections."""
+        """Shut down the threads without waiting for them, and close the client's connections."""
         self._threads.shutdown(wait=False)
         if self._client is not None:
             self._client.close()
@@ -49,7 +52,7 @@ class ThreadedClient(Generic[C]):
 
 
 async def run_to_completion(running: asyncio.Future[T]) -> T:
-    """The result of what runs. Its end is awaited when the caller is cancelled too. Raises what it raises."""
+    """Return the result of `running`, or raise its exception. A cancelled caller still waits for its end."""
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""Keeps the cache near the truth, and the queue busy. No writes."""
+"""Feeds the cache and the work queue from watch events. Writes nothing to the API server."""
 
 import asyncio
 import logging
@@ -22,14 +22,15 @@ from longtask_runtime.reflector import Reflector, silent
 logger = logging.getLogger(__name__)
 
 Key = tuple[Literal["task", "template"], str]
-"""A task's uid, or a template's name."""
+"""The kind, and a task's uid or a template's name."""
 
 Enqueue = Callable[[Key], None]
 
 
 class Watches:
-    """What the API server tells of the task namespace: of LongTasks and templates through kopf, of Jobs and pods, of
-    which there is more, through reflectors of our own."""
+    """Watches the task namespace: LongTasks and templates through kopf; Jobs and pods, of which there are more events,
+    through reflectors.
+    """
 
     def __init__(self, client: ApiClient, namespace: str, cache: Cache, enqueue: Enqueue) -> None:
         group = f"/apis/{constants.API_VERSION}/namespaces/{namespace}"
@@ -54,9 +55,9 @@ class Watches:
             METRICS.watch_age.labels(plural).set_function(source.pulse.age)
 
     async def run(self, started: asyncio.Event) -> None:
-        """Follow all of it; `started` is set when kopf has started. Returns when kopf ends, which it should not."""
+        """Watch until cancelled. Sets `started` when kopf has started. Returns only if kopf ends, which is an error."""
         async with asyncio.TaskGroup() as group:
-            # These are started before kopf: when it ends, it cancels every task of the loop that it does not know.
+            # Started before kopf: when kopf ends, it cancels all asyncio tasks that were started after it.
             tasks = [group.create_task(source.run()) for source in self._sources.values()]
             try:
                 await self._kopf(started)
@@ -65,13 +66,13 @@ class Watches:
                     task.cancel()
 
     async def synced(self) -> None:
-        """Return when everything was listed once."""
+        """Wait until every kind of object has been listed once."""
         for source in self._sources.values():
             await source.synced.wait()
 
     async def resync(self) -> None:
-        """List everything, put right in the cache what is wrong, and look at all that is not finished: what a watch or
-        a step has missed comes out here.
+        """Relist everything, correct the cache, and enqueue all templates, all unfinished tasks and all tasks with
+        orphaned pods. This repairs what a watch or a reconcile has missed.
 
         Raises Expired, KubeError and network errors.
         """
@@ -85,14 +86,14 @@ class Watches:
             self._enqueue(("task", uid))
 
     def keys(self) -> Iterator[Key]:
-        """Everything that there is: what a new leader looks at first."""
+        """Keys of everything in the cache: a new leader starts with these."""
         for name in list(self._cache.templates):
             yield "template", name
         for uid in {*self._cache.tasks, *self._cache.left_behind}:
             yield "task", uid
 
     def silent(self) -> str | None:
-        """Which kinds of objects are not known any more, in words; None when all are."""
+        """A message that names the kinds of objects with a dead watch; None when there are none."""
         return silent({plural: source.pulse for plural, source in self._sources.items()})
 
     async def _kopf(self, started: asyncio.Event) -> None:
@@ -103,7 +104,7 @@ class Watches:
             found = await asyncio.to_thread(credentials, self._server, **arguments)
             return session(found, self._subscriptions.values()) if found is not None else None
 
-        # Only on.event: every other kind of kopf handler writes to the objects that it handles.
+        # Only on.event: every other kind of kopf handler writes to the objects it handles.
         for plural, subscription in self._subscriptions.items():
             kopf.on.event(constants.GROUP, constants.VERSION, plural, registry=registry, id=plural)(
                 _handler(subscription)
@@ -118,8 +119,8 @@ class Watches:
 
 
 def credentials(server: str, **arguments: Any) -> kopf.ConnectionInfo | None:
-    """What kopf connects with, to the API server at this URL; None where there is neither a service account nor a
-    kubeconfig. In a pod kopf would ask for `kubernetes.default.svc`, and hear nothing while the cluster's DNS is away.
+    """Credentials for kopf, to use with the API server at URL `server`; None without a service account and without a
+    kubeconfig. In a pod kopf would connect to `kubernetes.default.svc`, which fails while the cluster's DNS is down.
     """
     found = kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
     return None if found is None else replace(found, server=server)
@@ -180,7 +181,7 @@ class _Templates:
 
 
 class _Jobs:
-    """Those of tasks. A Job that has our label and no LongTask as its owner is none of our business."""
+    """Jobs owned by a LongTask. Jobs that have LongTask's label but no LongTask as controller are ignored."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
@@ -205,7 +206,7 @@ class _Jobs:
 
 
 class _Pods:
-    """Those of Jobs, as above."""
+    """Pods of Jobs. Pods that have LongTask's label but never had a Job are ignored."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache

@@ -1,4 +1,4 @@
-"""A queue of keys: each at most once, never worked on twice at a time, later or again after a failure as asked."""
+"""A work queue of keys: deduplicated, never processing a key twice at a time, with delays and exponential backoff."""
 
 import asyncio
 import random
@@ -9,12 +9,14 @@ Key = TypeVar("Key")
 
 FIRST_RETRY = 0.2
 LAST_RETRY = 60.0
-"""Seconds. A failing key waits twice as long each time, with jitter."""
+"""Seconds: the backoff of a failing key doubles between these bounds, with jitter."""
 
 
 class WorkQueue(Generic[Key]):
-    """Calls `work(key)` for every key that is added while it runs; what `work` raises goes to `failed`, and the key
-    comes again. While it does not run it holds nothing: a standby would remember every task that ever was."""
+    """Calls `work(key)` for every key added while it runs; exceptions are passed to `failed` and the key is requeued
+    with exponential backoff. While it does not run it ignores keys: a standby would collect every task that ever
+    existed.
+    """
 
     def __init__(
         self, work: Callable[[Key], Awaitable[None]], failed: Callable[[Key, Exception], None], workers: int
@@ -27,7 +29,7 @@ class WorkQueue(Generic[Key]):
         self._busy: set[Key] = set()
         self._again: set[Key] = set()
         self._timers: dict[Key, tuple[float, asyncio.Handle]] = {}
-        """When each comes again, and what brings it; of uvloop's handles some cannot tell."""
+        """Due time and timer of each key; some of uvloop's handles cannot report their time."""
         self._failures: dict[Key, int] = {}
         self._runs = False
 
@@ -35,7 +37,7 @@ class WorkQueue(Generic[Key]):
         return len(self._waiting) + len(self._again)
 
     def add(self, key: Key) -> None:
-        """Work on the key as soon as a worker is free; once, however often it is added until then."""
+        """Queue the key for the next free worker. It is queued once, however often it is added until then."""
         if not self._runs:
             return
         if key in self._busy:
@@ -45,7 +47,7 @@ class WorkQueue(Generic[Key]):
             self._ready.put_nowait(key)
 
     def add_later(self, key: Key, seconds: float) -> None:
-        """Add the key after that time; the earliest of several such calls counts."""
+        """Add the key after this many seconds; the earliest of several such calls counts."""
         if not self._runs:
             return
         loop = asyncio.get_running_loop()
@@ -58,14 +60,14 @@ class WorkQueue(Generic[Key]):
         self._timers[key] = when, loop.call_at(when, self._due, key)
 
     def forget(self, key: Key) -> None:
-        """Drop what is remembered of a key whose object is gone."""
+        """Drop the timer and failure count of a key, because its object is gone."""
         _, timer = self._timers.pop(key, (0.0, None))
         if timer is not None:
             timer.cancel()
         self._failures.pop(key, None)
 
     async def run(self, first: Iterable[Key] = ()) -> None:
-        """Work until cancelled, beginning with those keys. What is queued then is dropped."""
+        """Work until cancelled, starting with the keys in `first`. Cancellation drops everything queued."""
         self._runs = True
         try:
             for key in first:
@@ -104,7 +106,7 @@ class WorkQueue(Generic[Key]):
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)
-            # Of thousands of keys of which there is nothing to do, no step waits for anything.
+            # Yield to the event loop: thousands of keys in a row may need no work, and then nothing is awaited.
             await asyncio.sleep(0)
 
     def _backoff(self, key: Key) -> float:

@@ -1,1 +1,1 @@
-"""What both servers stand on: the connection to the API server, logs, caller identity, bounded validation."""
+"""Shared by both servers: the connection to the API server, logs, caller identity, bounded validation."""

@@ -1,4 +1,4 @@
-"""Whose a bearer token is: the API server's TokenReview, for one audience, remembered for a few seconds."""
+"""Authenticates bearer tokens with the API server's TokenReview for one audience, and caches the answers briefly."""
 
 import asyncio
 import base64
@@ -17,13 +17,15 @@ from kubernetes.aio.client import ApiClient
 from longtask_runtime import kube
 
 MEMORY_SECONDS = 10.0
-"""How long an answer is reused. A token that is revoked works for so much longer."""
+"""Seconds for which a positive answer is cached. A revoked token works for that much longer."""
 REFUSED_SECONDS = 5.0
-"""How long a refusal is. A token that the API server does not know yet, as its pod is new, waits for so much longer."""
+"""Seconds for which a refusal is cached. It delays a new pod with a token that the API server does not know yet."""
 REVIEWS_AT_ONCE = 32
-"""A flood of tokens that are all different waits here and not in the API server."""
+"""Concurrent reviews. A flood of different tokens queues here and not in the API server."""
 MEMORY_ENTRIES = 16_384
+"""Entries in each cache; the oldest are evicted."""
 MAX_TOKEN_LENGTH = 16 * 1024
+"""Characters."""
 RETRY_AFTER_SECONDS = 5
 
 Key = TypeVar("Key", bound=Hashable)
@@ -32,7 +34,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Identity:
-    """Who holds a token. `extra` has what the issuer adds, such as authentication.kubernetes.io/pod-name."""
+    """The user of a token. `extra` has what the issuer adds, such as authentication.kubernetes.io/pod-name."""
 
     username: str
     uid: str
@@ -50,7 +52,7 @@ class Reason(StrEnum):
 
 
 class Refused(Exception):
-    """The token does not prove an identity here. The text is for the caller and says what would."""
+    """The token does not prove an identity here. The text is for the caller and says which token is needed."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -58,7 +60,7 @@ class Refused(Exception):
 
 
 class Unavailable(Exception):
-    """The API server could not be asked: answer 503 and `retry_after` (seconds)."""
+    """The API server did not answer the review: respond with 503 and Retry-After `retry_after`, in seconds."""
 
     retry_after = RETRY_AFTER_SECONDS
 
@@ -69,8 +71,8 @@ class TokenReviewer:
     """
 
     def __init__(self, client: ApiClient, audience: str, memory_seconds: float = MEMORY_SECONDS) -> None:
-        """`memory_seconds` is how long an answer is reused, at most until the token expires. Refusals are remembered
-        apart and for a shorter time, so that no number of bad tokens drives out a good one."""
+        """`memory_seconds` is how long an answer is cached, at most until the token expires. Refusals have a cache of
+        their own, so that bad tokens cannot evict good ones, and a shorter time."""
         self._client = client
         self._audience = audience
         self._known: Memory[str, Identity] = Memory(memory_seconds)
@@ -79,7 +81,7 @@ class TokenReviewer:
         self._reviews = asyncio.Semaphore(REVIEWS_AT_ONCE)
 
     async def review(self, token: str) -> Identity:
-        """The holder of `token`. Raises Refused or Unavailable."""
+        """The user of `token`. Raises Refused or Unavailable."""
         if not token:
             raise Refused(Reason.MISSING, f"a bearer token with audience {self._audience} is needed")
         if len(token) > MAX_TOKEN_LENGTH:
@@ -108,7 +110,7 @@ class TokenReviewer:
 
 
 def identity(status: Mapping[str, Any], audience: str) -> Identity:
-    """What the status of a TokenReview says. Raises Refused."""
+    """The identity in the status of a TokenReview. Raises Refused."""
     error = str(status.get("error", ""))
     if not status.get("authenticated"):
         if "audiences" in error:
@@ -128,7 +130,7 @@ def identity(status: Mapping[str, Any], audience: str) -> Identity:
 
 
 def _expired(token: str) -> bool:
-    """Whether a JWT says that its time is over (RFC 7519, section 4.1.4); False for what cannot be read."""
+    """Whether the exp claim of a JWT has passed (RFC 7519, section 4.1.4); False if the token cannot be parsed."""
     try:
         payload = token.split(".")[1]
         expires = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
@@ -138,9 +140,9 @@ def _expired(token: str) -> bool:
 
 
 async def submit_review(client: ApiClient, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The status of a review object (TokenReview, SubjectAccessReview) that is POSTed to `path`.
+    """POST a review object (TokenReview, SubjectAccessReview) to `path` and return its status.
 
-    A review changes nothing, so it is sent once more when a kept-alive connection turns out to be dead.
+    A review changes nothing, so it is retried once if the kept-alive connection turns out to be dead.
     Raises Unavailable.
     """
     for last in (False, True):
@@ -158,7 +160,7 @@ async def submit_review(client: ApiClient, path: str, body: Mapping[str, Any]) -
 
 
 class Memory(Generic[Key, Value]):
-    """Remembers good answers for a while; callers that ask the same at the same time share one question."""
+    """Caches successful answers for a while; concurrent callers with the same key share one request."""
 
     def __init__(self, seconds: float = MEMORY_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -166,7 +168,7 @@ class Memory(Generic[Key, Value]):
         self._answers: OrderedDict[Key, tuple[float, asyncio.Task[Value]]] = OrderedDict()
 
     async def get(self, key: Key, ask: Callable[[], Awaitable[Value]]) -> Value:
-        """The remembered answer, else that of `ask`. What `ask` raises is raised to all who wait and forgotten."""
+        """The cached answer, else that of `ask`. Exceptions of `ask` are raised to all waiting callers, not cached."""
         asked_at, task = self._answers.get(key, (0.0, None))
         if task is None or (task.done() and self._clock() - asked_at > self._seconds):
             task = asyncio.ensure_future(_awaited(ask))
@@ -184,20 +186,20 @@ class Memory(Generic[Key, Value]):
 
 
 class Refusals:
-    """The newest refusals, each for a few seconds."""
+    """Caches the newest refusals, each for REFUSED_SECONDS."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._refused: OrderedDict[str, tuple[float, Reason, str]] = OrderedDict()
 
     def recall(self, key: str) -> None:
-        """Raises Refused as it was remembered, if it was."""
+        """Raise the cached Refused of this key, if there is one."""
         at, reason, message = self._refused.get(key, (float("-inf"), Reason.INVALID, ""))
         if self._clock() - at <= REFUSED_SECONDS:
             raise Refused(reason, message)
 
     def remember(self, key: str, refused: Refused) -> None:
-        """Refuse the same for a while."""
+        """Cache a refusal."""
         self._refused[key] = (self._clock(), refused.reason, str(refused))
         self._refused.move_to_end(key)
         while len(self._refused) > MEMORY_ENTRIES:

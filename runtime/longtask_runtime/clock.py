@@ -1,7 +1,7 @@
-"""The time of the API server.
+"""The API server's time.
 
 Most times that are compared with now (creation, start and end of a task, a Job, a pod) are written by the cluster, so
-now has to be the cluster's too: by a clock that is hours ahead every new task would have waited for too long at once.
+now has to be the cluster's time too: with a local clock that is hours ahead, every new task would time out at once.
 """
 
 import logging
@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 NOTABLE = 5.0
-"""Seconds of skew that are worth a warning."""
+"""Seconds of skew from which a warning is logged."""
 
 log = logging.getLogger(__name__)
 
 
 class Clock:
-    """This machine's clock, put right by what the Date headers of the API server's answers say."""
+    """This machine's clock, corrected by the Date headers of the API server's responses."""
 
     def __init__(self, local: Callable[[], float] = time.time) -> None:
-        """`local` gives seconds since 1970."""
+        """`local` returns seconds since 1970."""
         self._local = local
         self._offset = 0.0
         self._warned = False
@@ -31,17 +31,18 @@ class Clock:
 
     @property
     def skew(self) -> float:
-        """Seconds by which this machine's clock is ahead of the API server's; 0 where they may be alike."""
+        """Seconds by which this machine's clock is ahead of the API server's; 0 if they may agree."""
         return -self._offset
 
     def local(self) -> float:
-        """What this machine's clock says, to be given to `hear`."""
+        """This machine's uncorrected time, in seconds since 1970; take it before a request and pass it to `hear`."""
         return self._local()
 
     def hear(self, date: str, sent: float) -> None:
-        """Take in the Date header of an answer to a request that was sent at `sent`, by the local clock.
+        """Correct the clock by the Date header of a response to a request sent at `sent` (local time).
 
-        It has whole seconds, and was made at some moment since then: an offset that fits is left as it is.
+        The header has whole seconds and was created at some moment since then, so it gives a range of possible offsets.
+        The offset becomes 0 if that is in the range, else it is clamped to it. An unreadable header is ignored.
         """
         try:
             told = parsedate_to_datetime(date).timestamp()
@@ -63,5 +64,5 @@ CLOCK = Clock()
 
 
 def now() -> datetime:
-    """The API server's time, as far as this process has heard it."""
+    """The API server's time, as estimated from the responses so far."""
     return CLOCK.now()

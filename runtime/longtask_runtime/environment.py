@@ -1,4 +1,4 @@
-"""Settings from the environment, or the end of the process with a sentence for each that is wrong."""
+"""Reads settings from the environment; exits with a message for each invalid variable."""
 
 import sys
 from typing import TypeVar
@@ -10,7 +10,7 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 
 def read(kind: type[Settings]) -> Settings:
-    """The settings. Exits with code 2 after naming each variable that is missing or does not fit."""
+    """The settings. Exits with code 2 after naming each missing or invalid variable on stderr."""
     try:
         return kind()
     except ValidationError as error:

@@ -1,12 +1,12 @@
-"""How often Python looks for cycles of garbage."""
+"""Tunes Python's cyclic garbage collector."""
 
 import gc
 
 NEW_OBJECTS = 100_000
-"""Of the youngest generation. A page of a list makes tens of thousands at once, none of which is garbage: with Python's
-700 most of the time of a start goes into looking at them, again and again."""
+"""Threshold of the youngest generation. A page of a list allocates tens of thousands of objects, none of them garbage;
+with Python's default of 700 most of the startup time goes into scanning them repeatedly."""
 
 
 def collect_seldom() -> None:
-    """For a process that decodes much JSON; nearly all of its garbage is in no cycle, and goes at once anyway."""
+    """Collect less often, for a process that decodes much JSON: reference counting frees nearly all of its garbage."""
     gc.set_threshold(NEW_OBJECTS, 50, 1000)

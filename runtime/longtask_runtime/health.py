@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics, for kubelet and Prometheus."""
+"""/healthz, /readyz and /metrics, for the kubelet and Prometheus."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 Check = Callable[[], str | None]
-"""Tells what is wrong, or None."""
+"""Returns what is wrong, or None if the check passes."""
 
 
 def health_app(alive: Check, ready: Check, registry: CollectorRegistry = REGISTRY) -> Starlette:
-    """The app. A process that is not alive should be restarted; one that is not ready gets no calls meanwhile."""
+    """The ASGI app. `alive` answers /healthz (the kubelet restarts the container on 503), `ready` answers /readyz (no
+    traffic on 503), and `registry` has the metrics of /metrics.
+    """
 
     def answer(problem: str | None) -> Response:
         return PlainTextResponse(problem or "ok", status_code=503 if problem else 200)

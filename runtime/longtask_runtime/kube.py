@@ -1,4 +1,4 @@
-"""The connection to the API server: raw JSON objects in and out, one error type."""
+"""Requests to the API server: plain JSON objects in and out, one error type for refusals."""
 
 import json
 import os
@@ -21,13 +21,15 @@ Verb = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml; charset=utf-8"
-"""With a charset, so that the client library leaves our text as it is: its own JSON is not YAML for every character."""
+"""With a charset, so that the client library sends our text unchanged: its own JSON is not valid YAML for every
+character."""
 
 REQUEST_TIMEOUT = 30.0
+"""Seconds for a whole request."""
 
 
 class KubeError(Expected):
-    """The API server refused: HTTP `status`, its machine-readable `reason` and `message`."""
+    """The API server refused a request. Has the HTTP `status` and the Status object's `reason` and `message`."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(f"{status} {reason}: {message}")
@@ -37,7 +39,7 @@ class KubeError(Expected):
 
 
 def is_unanswered(error: Exception) -> bool:
-    """Whether nobody knows if the request that ended so was carried out, or still will be."""
+    """Whether a request that failed with this error may have been carried out, or still may be."""
     return error.status >= 500 if isinstance(error, KubeError) else isinstance(error, (aiohttp.ClientError, OSError))
 
 
@@ -45,12 +47,12 @@ async def connect(user_agent: str) -> ApiClient:
     """A client for the cluster this process runs in, or for the current context of KUBECONFIG."""
     configuration = Configuration()
     configuration.connection_pool_maxsize = 64
-    # Otherwise aiohttp reads ~/.netrc in a thread before every request.
+    # With trust_env aiohttp reads ~/.netrc in a thread before every request.
     configuration.client_session_kwargs = {"trust_env": False}
     if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
         config.load_incluster_config(client_configuration=configuration)
     else:
-        # The library has looked at the variable when it was imported.
+        # The library read the variable at import, so it is passed explicitly.
         named = os.environ.get("KUBECONFIG") or None
         await config.load_kube_config(named, client_configuration=configuration)
     client = ApiClient(configuration)
@@ -59,28 +61,28 @@ async def connect(user_agent: str) -> ApiClient:
 
 
 class Options(TypedDict, total=False):
-    """What a request may say beside its verb and path."""
+    """Options of a request."""
 
     query: Mapping[str, str] | None
     body: Any
     content_type: str
-    """application/json where it is not given."""
+    """Default application/json."""
     timeout: float
-    """For the whole of it, in seconds; 30 where it is not given."""
+    """Seconds for the whole request; default 30."""
     proxied: bool
-    """Another server answers through the API server, so that the Date is not that of its clock."""
+    """Whether the API server proxies the request to another server, so the Date header is not the API server's."""
 
 
 async def request(client: ApiClient, verb: Verb, path: str, **options: Unpack[Options]) -> Any:
-    """The decoded answer to one request.
+    """Send one request and return the decoded response.
 
-    Raises KubeError when the API server refuses, and aiohttp.ClientError or TimeoutError when it cannot be reached.
+    Raises KubeError if the API server refuses, aiohttp.ClientError or TimeoutError if it cannot be reached.
     """
     return decoded(await request_text(client, verb, path, **options))
 
 
 async def request_text(client: ApiClient, verb: Verb, path: str, **options: Unpack[Options]) -> bytes:
-    """The answer to one request as it came. Raises as `request` does."""
+    """Send one request and return the raw response body. Raises as `request` does."""
     body, content_type = options.get("body"), options.get("content_type", "application/json")
     text = yaml_text(body) if content_type == APPLY_PATCH else body
     timeout, proxied = options.get("timeout", REQUEST_TIMEOUT), options.get("proxied", False)
@@ -92,8 +94,9 @@ async def request_text(client: ApiClient, verb: Verb, path: str, **options: Unpa
 
 
 def decoded(text: bytes) -> Any:
-    """The value of a JSON text. Python's own decoder reads what orjson does not: more than 1,024 levels, which the API
-    server stores. Raises ValueError where it is no JSON.
+    """The value of a JSON text. Raises ValueError if it is not JSON.
+
+    Falls back to Python's decoder, since orjson refuses more than 1,024 levels, which the API server stores.
     """
     try:
         return orjson.loads(text)
@@ -102,8 +105,8 @@ def decoded(text: bytes) -> Any:
 
 
 def yaml_text(body: Any) -> str:
-    """JSON that a YAML parser reads alike: without pairs of surrogates, which YAML does not know, and with every
-    character escaped that YAML takes for unprintable or for a line break (YAML 1.2, section 5.1).
+    """JSON that a YAML parser reads the same way: without escaped surrogate pairs, which YAML does not have, and with
+    every character escaped that YAML treats as unprintable or as a line break (YAML 1.2, section 5.1).
     """
     text = json.dumps(body, ensure_ascii=False)
     return re.sub("[\x7f-\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)
@@ -112,7 +115,7 @@ def yaml_text(body: Any) -> str:
 async def read_chunks(
     client: ApiClient, path: str, *, query: Mapping[str, str] | None = None, timeout: float = REQUEST_TIMEOUT
 ) -> AsyncIterator[bytes]:
-    """The answer to a GET as it arrives, for what may be large: logs. `timeout` is for the whole of it, in seconds.
+    """Stream the response to a GET, for large bodies such as logs. `timeout` covers the whole request, in seconds.
 
     Raises as `request` does.
     """
@@ -124,8 +127,8 @@ async def read_chunks(
 async def read_lines(
     client: ApiClient, path: str, *, query: Mapping[str, str] | None = None, timeout: aiohttp.ClientTimeout
 ) -> AsyncGenerator[bytes, None]:
-    """The lines of the answer to a GET that goes on, each as soon as it is whole, of any length. Raises as `request`
-    does, TimeoutError also when nothing comes for `timeout.sock_read`.
+    """Stream the complete lines, of any length, of a long-lived GET such as a watch. Raises as `request` does, and
+    TimeoutError if nothing arrives for `timeout.sock_read` seconds.
     """
     pieces: list[bytes] = []
     async with _answered(client, "GET", path, query, None, "application/json", timeout) as response:
@@ -149,7 +152,10 @@ async def _answered(
     *,
     proxied: bool = False,
 ) -> AsyncIterator[RESTResponse]:
-    """A response that is no refusal; its connection is given back at the end, or closed if something is unread."""
+    """A successful response. Its connection returns to the pool at the end, or is closed if some of the body is unread.
+
+    Raises KubeError for a status of 300 or more.
+    """
     parameters = await client.param_serialize(
         method=verb,
         resource_path=path,
@@ -169,7 +175,7 @@ async def _answered(
 
 
 def _error(status: int, content: bytes) -> KubeError:
-    """A proxy on the way may say anything: what is no Status object is the message as it stands."""
+    """The error of a response. A proxy may send anything: a body that is not a JSON object becomes the message."""
     try:
         document = json.loads(content)
     except ValueError:

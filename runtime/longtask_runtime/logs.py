@@ -1,6 +1,6 @@
-"""JSON logs on stderr, one object a line.
+"""JSON logs on stderr, one object per line.
 
-Only what LongTask itself tells can be had below INFO: at DEBUG libraries log what they send and get, which is tokens,
+Only LongTask's own loggers may log below INFO: at DEBUG, libraries log what they send and receive, including tokens,
 keys and whole conversations.
 """
 
@@ -16,18 +16,19 @@ OWN = ("__main__", "longtask_api", "longtask_mcp", "longtask_operator", "longtas
 
 
 class Expected(Exception):
-    """What happens in operation, and whose text says all of it: no traceback of it is worth reading."""
+    """An error that is expected in normal operation. It is logged with its message and without a traceback."""
 
 
 def in_words(error: BaseException) -> str:
-    """An error in a line."""
+    """An error as one line: its type and message."""
     text = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else "")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def configure(level: str) -> None:
-    """Send every logger of the process to stderr as JSON, and what Python itself would write there: warnings, and
-    exceptions that nobody caught. `level` is a name such as INFO. Libraries tell nothing below INFO.
+    """Log everything to stderr as JSON, including Python's warnings and uncaught exceptions.
+
+    `level` is a name such as INFO. Libraries log nothing below INFO; kopf, mcp and uvicorn nothing below WARNING.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -53,7 +54,7 @@ def configure(level: str) -> None:
 
 
 def _in_a_line(record: logging.LogRecord) -> bool:
-    """Puts the words of an error that is expected where its traceback would be."""
+    """Log filter: replaces the traceback of an expected error by its message."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, (Expected, aiohttp.ClientError, TimeoutError)):
         record.exc_info, record.exc_text = None, in_words(error)

@@ -1,7 +1,7 @@
-"""Room for deeply nested JSON.
+"""Raises Python's recursion limit for deeply nested JSON.
 
-The API server stores objects of up to 10,000 levels. One such LongTask, made by anybody who may create one, would
-otherwise raise RecursionError in every list and watch of the namespace.
+The API server stores objects of up to 10,000 levels. Otherwise one such LongTask, from any user who may create
+LongTasks, would raise RecursionError in every list and watch of the namespace.
 """
 
 import sys
@@ -11,5 +11,5 @@ FRAMES = 3 * LEVELS
 
 
 def raise_limit() -> None:
-    """Let this process read what the API server can hold."""
+    """Let this process decode every object that the API server can store."""
     sys.setrecursionlimit(FRAMES)

@@ -1,4 +1,4 @@
-"""Keeps a store in step with one kind of object: list it page by page, then watch
+"""Keeps a store in sync with one kind of object: a paginated list, then a watch
 (https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes).
 """
 
@@ -17,46 +17,48 @@ from longtask_runtime import kube
 
 FIRST_PAGE = 20
 LARGEST_PAGE = 500
+"""Objects per page."""
 PAGE_BYTES = 2**20
-"""What a page should have at most: to decode it takes 10 to 20 ms, in one piece. Objects are of any size up to 1.5 MB,
-so the first page is short and the others are as long as the objects of the last one allow."""
+"""Target size of a page: decoding it blocks for 10 to 20 ms. Objects have any size up to 1.5 MB, so the first page is
+short, and the limit of the next one follows from the sizes in the last one."""
 STRETCH = 0.02
-"""Seconds for which a page is taken in before the loop is given back."""
+"""Seconds of processing a page after which control returns to the event loop."""
 WATCH_SECONDS = 20
-"""When the API server ends a watch. Two seconds before that it sends a bookmark, whether anything changed or not
+"""Longest timeout of a watch. Two seconds before its end the API server sends a bookmark, even without changes
 (https://kubernetes.io/docs/reference/using-api/api-concepts/#watch-bookmarks)."""
 SILENCE_SECONDS = 25.0
-"""A watch in which nothing came for so long is dead, whatever TCP says of its connection."""
+"""Seconds without any data after which a watch counts as dead, whatever the state of its TCP connection."""
 DEAD_SECONDS = 45.0
-"""A kind of object of which nothing was heard for so long is not known any more: the first new watch was silent too."""
+"""Seconds without news of a kind of object after which its cache counts as stale: a second watch was silent too."""
 FIRST_BACKOFF = 0.2
+"""Seconds."""
 MAX_DOUBLINGS = 6
 
 log = logging.getLogger(__name__)
 
 
 class Expired(Exception):
-    """The API server no longer has the history from that version on: list again."""
+    """The API server no longer has the history since that resourceVersion (410 Gone): relist."""
 
 
 class Store(Protocol):
-    """Where the objects of one kind go. Documents are decoded JSON without managedFields."""
+    """Receives the objects of one kind. Documents are decoded JSON without managedFields."""
 
     def knows(self, metadata: Mapping[str, Any]) -> bool:
-        """Whether this version of the object, or a newer one, is here: then it is not handed over again."""
+        """Whether the store has this version of the object or a newer one; if so, `take` is not called for it."""
 
     def take(self, document: dict[str, Any]) -> None:
-        """An object as a list or a watch shows it; perhaps older than what is known."""
+        """Store an object from a list or a watch. It may be older than the stored version."""
 
     def lose(self, document: dict[str, Any]) -> None:
-        """An object that was deleted, as it was last seen."""
+        """Remove a deleted object, given in its last state."""
 
     def keep(self, listed: Set[str], version: int) -> None:
-        """The uids of a complete list of that version: what is not among them and no newer was deleted."""
+        """Drop objects deleted before a complete list: those not among its uids, unless newer than its version."""
 
 
 class Pulse:
-    """When the API server was last heard of about one kind of object."""
+    """Tracks when the API server last sent news of one kind of object."""
 
     def __init__(self) -> None:
         self._heard = time.monotonic()
@@ -64,33 +66,33 @@ class Pulse:
         self.refusal = ""
 
     def beat(self) -> None:
-        """It is heard now: an event, a bookmark, a complete list, or a watch that it ended itself."""
+        """Record news: an event, a bookmark, a complete list, or a watch that the API server ended normally."""
         self._heard = time.monotonic()
         self._pages_count = True
         self.refusal = ""
 
     def page(self) -> None:
-        """A page of a list came, and more are to come: it is heard, unless lists fail. What is never listed to the end
-        is not known, however often it begins.
+        """Record a page of a list. It counts as news only if the last list did not fail: objects that are never listed
+        completely are not in sync, however often a list starts.
         """
         if self._pages_count:
             self._heard = time.monotonic()
 
     def list_failed(self) -> None:
-        """Pages do not count again before something is complete."""
+        """Record a failed list: pages do not count until the next `beat`."""
         self._pages_count = False
 
     def refused(self, status: int, reason: str) -> None:
-        """It answers, and tells nothing of the objects: their watch or list is refused, mostly for want of a right."""
+        """Record that the API server refuses the watch or list, mostly because of a missing permission. Not news."""
         self.refusal = f"refuses: {status} {reason}"
 
     def age(self) -> float:
-        """Seconds since then."""
+        """Seconds since the last news."""
         return time.monotonic() - self._heard
 
 
 def silent(pulses: Mapping[str, Pulse]) -> str | None:
-    """Which of the kinds of objects (by their plural) are not known any more, in words; None when all are."""
+    """A message that names the kinds of objects (by plural) with stale caches; None if all are in sync."""
     dead = [
         f"{plural} for {pulse.age():.0f} s (the API server {pulse.refusal or 'sends no events'})"
         for plural, pulse in pulses.items()
@@ -100,11 +102,11 @@ def silent(pulses: Mapping[str, Pulse]) -> str | None:
 
 
 class Reflector:
-    """Runs for as long as the process; `synced` is set after the first complete list."""
+    """Lists and watches one collection. `synced` is set after the first complete list."""
 
     def __init__(self, client: ApiClient, path: str, store: Store, query: Mapping[str, str] | None = None) -> None:
-        """`path` is that of the collection, such as /apis/longtask.dev/v1alpha1/namespaces/x/longtasks; `query` may
-        select some of its objects.
+        """`path` is the collection's, such as /apis/longtask.dev/v1alpha1/namespaces/x/longtasks; `query` may select
+        objects, for example by labelSelector.
         """
         self._client = client
         self._path = path
@@ -116,7 +118,7 @@ class Reflector:
         self.pulse = Pulse()
 
     async def run(self) -> None:
-        """Never returns; trouble with the API server is logged and tried again, with growing pauses."""
+        """Run until cancelled. Errors are logged and retried with jittered exponential backoff."""
         failures = 0
         while True:
             begun = float("inf")
@@ -142,7 +144,7 @@ class Reflector:
                 await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
 
     async def fill(self) -> str:
-        """List once; the version of the list. Also of use beside a watch: what it missed comes out then.
+        """List once and return the resourceVersion of the list. Also used beside a watch, to repair what it missed.
 
         Raises Expired, kube.KubeError and network errors.
         """
@@ -151,7 +153,7 @@ class Reflector:
         return version
 
     async def follows(self, version: int, at_most: float) -> bool:
-        """Whether the store has everything up to a version of the collection, after `at_most` seconds at the latest."""
+        """Wait up to `at_most` seconds until the store is in sync with that version; False on timeout."""
         news = asyncio.Event()
         self._followers.add(news)
         try:
@@ -204,10 +206,10 @@ class Reflector:
 async def fill(
     client: ApiClient, path: str, store: Store, query: Mapping[str, str] | None = None, pulse: Pulse | None = None
 ) -> str:
-    """Bring the store in step with a complete list; the version of the list.
+    """Sync the store with a complete list and return the list's resourceVersion.
 
-    One page is in memory at a time, and what the store knows already costs one look-up. Raises Expired when the API
-    server cannot go on with a list that took too long, kube.KubeError and network errors. `pulse` is told of each page.
+    One page is in memory at a time, and an object that the store already has costs one lookup. Each page is recorded in
+    `pulse`. Raises Expired if the list took too long to be continued, kube.KubeError and network errors.
     """
     pulse = pulse or Pulse()
     try:
@@ -242,7 +244,7 @@ async def _fill(client: ApiClient, path: str, store: Store, query: Mapping[str, 
 
 
 async def _take_in(items: list[dict[str, Any]], store: Store, listed: set[str]) -> None:
-    """Empties the list: what was taken is not held twice."""
+    """Store the items and empty the list, so that no object is in memory twice."""
     begun = time.monotonic()
     while items:
         document = items.pop()
@@ -254,7 +256,7 @@ async def _take_in(items: list[dict[str, Any]], store: Store, listed: set[str]) 
 
 
 def _take(store: Store, document: dict[str, Any]) -> None:
-    """One object that cannot be read must not keep the others from being followed."""
+    """Store one object. An exception is logged only, so that one invalid object does not stop the reflector."""
     if store.knows(document["metadata"]):
         return
     try:
@@ -269,7 +271,7 @@ def _light(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _next_limit(size: int, items: int, limit: int) -> int:
-    """How many objects fit into the next page, by those of the last one; growing step by step."""
+    """Limit of the next page, from the average object size of the last one; it grows at most fivefold per page."""
     fitting = PAGE_BYTES * items // max(1, size)
     return max(1, min(fitting, 5 * limit, LARGEST_PAGE))
 

@@ -1,4 +1,4 @@
-"""Serves an ASGI app inside a process that handles signals itself, and ends connections that only hold a place."""
+"""Serves an ASGI app in a process that handles signals itself, and closes connections that only occupy a slot."""
 
 import asyncio
 import contextlib
@@ -11,32 +11,34 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than agents pause between calls: a connection that is closed while a call is on its way fails the call."""
+"""Seconds; longer than agents pause between calls, since closing a connection just as a call arrives fails the call."""
 HEAD_SECONDS = 15.0
-"""How long the line and headers of a request may take, from the connection or from their first byte on."""
+"""Seconds for the request line and headers, counted from the connection or, on a reused one, from the first byte."""
 TICK_SECONDS = 1.0
-"""How often the Date header changes."""
+"""Seconds between updates of the Date header."""
 TELL_SECONDS = 0.1
-"""How often connections are told that the server stops."""
+"""Seconds between shutdown notices to connections while the server stops."""
 SEND_SECONDS = 60.0
-"""How long a caller may take nothing of an answer that waits for it."""
+"""Seconds for which a client may stop reading a response before its connection is aborted."""
 
 
 class Connection(H11Protocol):
-    """uvicorn's connection, with what it lacks: it waits for ever for a request to begin, for the rest of its headers,
-    for a body that nobody reads, and for a caller that does not take its answer; and it reads ahead of the app.
+    """uvicorn's connection with the timeouts and backpressure that it lacks.
+
+    uvicorn waits without a limit for a request to begin, for the rest of its headers, for the rest of a body that the
+    app does not read, and for a client that does not read its response; and it reads bodies ahead of the app.
     """
 
     _ending: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A request is due."""
+        """Start the timeout for the first request."""
         super().connection_made(transport)
         self._end_after_a_while()
 
     def data_received(self, data: bytes) -> None:
-        """Between two requests whatever comes has to become a request in time; a body is read when the app asks."""
+        """Between requests, start the timeout for the next one; during a request, pause reading until the app reads."""
         super().data_received(data)
         if self.cycle is None or self.cycle.response_complete:
             self._end_after_a_while()
@@ -46,19 +48,19 @@ class Connection(H11Protocol):
             self.flow.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is due any more."""
+        """Cancel all timeouts."""
         self._go_on()
         self.resume_writing()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The caller has to take something."""
+        """Start the timeout for the client to read."""
         super().pause_writing()
         if self._stuck is None:
             self._stuck = self.loop.call_later(SEND_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It has."""
+        """Cancel the timeout for the client to read."""
         super().resume_writing()
         if self._stuck is not None:
             self._stuck.cancel()
@@ -80,24 +82,24 @@ class _Server(uvicorn.Server):
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Take no more connections, and return from `serve` when the calls have ended."""
+        """Accept no more connections; `serve` returns once the calls in flight have ended."""
         self.should_exit = True
         self._stopping.set()
 
     async def main_loop(self) -> None:
-        """As uvicorn's, which looks ten times a second whether it is to stop: this one is woken."""
+        """Like uvicorn's loop, but woken by `stop` instead of polling ten times a second."""
         while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), TICK_SECONDS)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the process, which cancels the servers when it is time."""
+        """Capture no signals: the process handles them and cancels its servers."""
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, which tells the connections that it has: one that was accepted right then would hold up the
-        stop, without a call, for all the time that calls have.
+        """Like uvicorn's, but repeats the shutdown notices. uvicorn notifies existing connections once, so one that is
+        accepted at that moment would delay the stop, without any call, for the whole grace period.
         """
         telling = asyncio.create_task(self._tell_connections())
         try:
@@ -116,7 +118,7 @@ class _Server(uvicorn.Server):
 async def serve(
     app: ASGIApp, port: int, host: str = "0.0.0.0", grace: float = 5, lifespan: Literal["on", "off"] = "off"
 ) -> None:
-    """Serve until cancelled; then calls in flight have `grace` seconds to end."""
+    """Serve until cancelled; then calls in flight have `grace` whole seconds, at least 1, to end."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -136,7 +138,7 @@ async def serve(
         await asyncio.shield(serving)
     except asyncio.CancelledError:
         server.stop()
-        while not serving.done():  # to be cancelled again takes nobody's time from the calls
+        while not serving.done():  # a second cancellation must not shorten the grace period
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.shield(serving)
         await serving

@@ -1,17 +1,17 @@
-"""Notices what blocks the event loop: a callback that holds it for longer than 100 ms holds everybody up.
+"""Detects callbacks that block the event loop for 100 ms or longer.
 
-A timer of the loop comes round 20 times a second, and sees how late it is: for a callback that holds the loop, or for
-many short ones in one turn. Of that counts what is our doing: time on the CPU, and time asleep in a call that blocks.
-On a busy machine a thread also waits for the CPU; the kernel counts that (schedstat), and it is left out. So is what
-passes while the thread that looks on cannot run either, unless the loop's thread computes meanwhile: then native code
-holds the interpreter.
+A timer on the loop fires 20 times a second and measures how late it is, because of one blocking callback or many short
+ones in one iteration. Only time that the process itself is responsible for counts: time on the CPU, and time asleep in
+a blocking call. On a busy machine a thread also waits for a CPU; the kernel counts that (schedstat), and it is
+subtracted. So is time in which the watchdog thread could not run either, unless the loop's thread was on the CPU
+meanwhile: then native code holds the GIL.
 
-Where the loop is held is asked of faulthandler, by a thread that looks when the timer should have come round and has
-not: it reads the interpreter's own frames. sys._current_frames makes objects of another thread's running frames, and
-to make and keep them 40 times a second ended CPython 3.11 with a segmentation fault.
+The watchdog thread takes the stack with faulthandler, when the timer is overdue; faulthandler reads the interpreter's
+own frames. sys._current_frames creates objects from another thread's running frames, and doing so 40 times a second
+crashed CPython 3.11 with a segmentation fault.
 
-To wake up is what costs, more than what is done then: timer and thread take one or two hundredths of a core, and twice
-as often would take twice as much. A callback that sleeps for 0.1 to 0.15 s may pass unseen for that.
+Most of the cost is waking up: timer and thread take 1 to 2% of a core, and a shorter period would take more in
+proportion. The price is that a callback that sleeps for 0.1 to 0.15 s may be missed.
 """
 
 import asyncio
@@ -33,29 +33,29 @@ from typing import IO
 import prometheus_client
 
 PERIOD = 0.05
-"""Seconds in which the loop's timer comes round."""
+"""Seconds between two firings of the loop's timer."""
 LATE = 0.025
-"""Seconds after which it is late, and between two looks at what holds it."""
+"""Seconds after which the timer is overdue, and between two samples of the stack."""
 LIMIT = 0.1
-"""Seconds for which a callback may hold the loop."""
+"""Seconds for which a callback may block the loop."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Blocked:
-    """A callback that held the loop."""
+    """A callback that blocked the loop."""
 
     seconds: float
-    """Without those in which it waited for a CPU."""
+    """How long, without time spent waiting for a CPU."""
     on_cpu: float
-    """Seconds of them that it computed; in the others it slept in a call that blocks."""
+    """Seconds of that on the CPU; the rest was spent asleep in a blocking call."""
     stack: str
-    """As it was seen most often, outermost call first."""
+    """The stack that was sampled most often, outermost call first."""
 
 
 class Watchdog:
-    """Counts and logs what blocks the loop that runs in this thread."""
+    """Counts and logs callbacks that block the loop of this thread, with metrics in `registry`."""
 
     def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
         self._times = prometheus_client.Counter(
@@ -67,7 +67,7 @@ class Watchdog:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Look at the running loop until the block ends."""
+        """Context manager: watch the running loop until the block ends."""
         with watching(self._tell):
             yield
 
@@ -82,14 +82,14 @@ class Watchdog:
 
 @contextmanager
 def watching(tell: Callable[[Blocked], object], limit: float = LIMIT) -> Iterator[None]:
-    """Look at the running loop until the block ends; `tell` is called in a thread for each callback that held it for
-    `limit` seconds, once it has ended."""
+    """Context manager: watch the running loop until the block ends. `tell` is called in the watchdog thread for each
+    callback that blocked the loop for `limit` seconds or longer, after the callback has ended."""
     turns = _Turns(asyncio.get_running_loop(), limit)
     ended = threading.Lock()
     ended.acquire()
     looking = threading.Thread(target=_Looking(turns, tell, limit).until, args=(ended,), name="watchdog", daemon=True)
     looking.start()
-    turns.begin()  # a thread starts late on a busy machine, and that is no callback
+    turns.begin()  # a thread may start late on a busy machine, which is not a blocking callback
     try:
         yield
     finally:
@@ -100,21 +100,22 @@ def watching(tell: Callable[[Blocked], object], limit: float = LIMIT) -> Iterato
 
 @dataclass(frozen=True)
 class _Turn:
-    """When the loop came round. Times are in seconds."""
+    """A firing of the timer. All times are in seconds."""
 
     at: float
+    """Monotonic clock."""
     on_cpu: float
-    """Of the loop's thread so far."""
+    """CPU time of the loop's thread so far."""
     queued: float = 0.0
-    """For which that thread waited for a CPU so far."""
+    """Time that the thread has waited for a CPU so far."""
 
 
 class _Turns:
-    """When the loop comes round, as its timer tells. Made in the thread of the loop."""
+    """The timer on the loop. Must be created in the loop's thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
         self.late = deque[tuple[_Turn, _Turn]](maxlen=100)
-        """Between these two turns it was held for at least the limit."""
+        """Pairs of consecutive firings at least `limit` seconds apart."""
         self._queue = _Queue()
         self.last = self._now()
         self._loop = loop
@@ -122,11 +123,11 @@ class _Turns:
         self._timer: asyncio.Handle = loop.call_soon(self._turn)
 
     def begin(self) -> None:
-        """What was until now does not count."""
+        """Ignore the time until now."""
         self.last = self._now()
 
     def end(self) -> None:
-        """Stop the timer; what holds the loop now counts too."""
+        """Stop the timer; time since the last firing still counts."""
         self._timer.cancel()
         self._come_round()
         self._queue.close()
@@ -146,7 +147,7 @@ class _Turns:
 
 
 class _Queue:
-    """For how long this thread waited for a CPU (https://docs.kernel.org/scheduler/sched-stats.html)."""
+    """How long the thread that creates it has waited for a CPU (https://docs.kernel.org/scheduler/sched-stats.html)."""
 
     def __init__(self) -> None:
         try:
@@ -155,20 +156,20 @@ class _Queue:
             self._schedstat = -1
 
     def seconds(self) -> float:
-        """Since it began; 0 where the kernel does not count them."""
+        """Seconds since the thread started; 0 if the kernel does not count them."""
         try:
             return int(os.pread(self._schedstat, 100, 0).split()[1]) / 1e9
         except (OSError, LookupError, ValueError):
             return 0.0
 
     def close(self) -> None:
-        """Let go of what it reads."""
+        """Close the schedstat file."""
         if self._schedstat >= 0:
             os.close(self._schedstat)
 
 
 class _Looking:
-    """The thread that looks on. Made in the thread of the loop."""
+    """The watchdog thread. Must be created in the loop's thread."""
 
     def __init__(self, turns: _Turns, tell: Callable[[Blocked], object], limit: float) -> None:
         self._thread = threading.get_ident()
@@ -178,7 +179,7 @@ class _Looking:
         self._limit = limit
 
     def until(self, ended: threading.Lock) -> None:
-        """Look, until that can be had: to wait for an Event costs half as much again."""
+        """Watch until the lock can be acquired. Waiting for an Event instead would cost half as much again."""
         with tempfile.TemporaryFile("w+") as file:
             self._look(ended, file)
 
@@ -193,7 +194,7 @@ class _Looking:
             before = now
             if now.at - self._turns.last.at >= PERIOD + LATE:
                 stack = held_by(self._thread, file)
-                if not self._turns.late or not seen:  # it may have ended meanwhile
+                if not self._turns.late or not seen:  # the callback may have ended meanwhile
                     seen[stack] += 1
                 before = self._now()
                 late += _longer_than(LATE / 5, now, before)
@@ -208,7 +209,7 @@ class _Looking:
         return _Turn(time.monotonic(), time.clock_gettime(self._clock))
 
     def _judge(self, before: _Turn, after: _Turn, late: float, stack: str) -> None:
-        """`late` are the seconds for which neither this thread could go on, nor the loop's computed."""
+        """`late` is how long neither this thread could run nor the loop's thread was on the CPU, in seconds."""
         on_cpu = after.on_cpu - before.on_cpu
         waited = after.queued - before.queued + late
         seconds = max(on_cpu, after.at - before.at - PERIOD - waited)
@@ -217,21 +218,21 @@ class _Looking:
 
 
 def _longer_than(expected: float, before: _Turn, now: _Turn) -> float:
-    """Seconds for which neither the thread that looks on could go on, though it wanted to, nor the loop's computed."""
+    """Seconds beyond `expected` in which neither the watchdog thread ran nor the loop's thread was on the CPU."""
     return max(0.0, now.at - before.at - expected - (now.on_cpu - before.on_cpu))
 
 
 def _mostly(seen: Counter[str]) -> str:
-    """The stack that was seen most often, and of those the deepest: one may be of just before or after. Empty where
-    none was seen.
+    """The stack sampled most often, among those the deepest, since a sample may be from just before or after the
+    callback. Empty if there is none.
     """
     return max((stack for stack in seen if stack), key=lambda stack: (seen[stack], stack.count("\n")), default="")
 
 
 def held_by(thread: int, file: IO[str]) -> str:
-    """What the loop that runs in a thread has called, outermost call first; empty while it waits for events.
+    """What the loop in a thread has called, outermost call first; empty while the loop waits for events.
 
-    `file` is an empty one to write to, made before: to make one gives the interpreter away, and the call may end.
+    `file` is an empty file to write to, opened in advance: opening one releases the GIL, and the callback may end.
     """
     faulthandler.dump_traceback(file)
     file.seek(0)

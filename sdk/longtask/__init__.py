@@ -1,11 +1,11 @@
-"""LongTask for the code inside a pod: one Python function becomes durable, observable, resumable work.
+"""LongTask for the code in a pod: makes one Python function durable, observable, resumable work.
 
     import longtask
 
     @longtask.task
     def model_training(ctx: longtask.Context, epochs: int = 10) -> float: ...
 
-`python -m longtask run train:model_training` runs it, in a pod and at a desk; `longtask template` makes it a tool.
+`python -m longtask run train:model_training` runs it, in a pod or locally; `longtask template` makes it a tool.
 """
 
 from longtask.backend import Artifact

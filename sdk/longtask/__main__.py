@@ -1,4 +1,4 @@
-"""`longtask`, or `python -m longtask`: run a task, or make a template of it."""
+"""`longtask`, or `python -m longtask`: runs a task, or makes a template of it."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ usage: longtask run MODULE:FUNCTION
 
 
 def main() -> None:
-    """The console script."""
+    """Entry point of the console script. Exits with the code of the command, or 2 for wrong arguments."""
     match sys.argv[1:]:
         case ["run", target] if not target.startswith("-"):
             from longtask.ending import end  # noqa: PLC0415 - each command loads what it needs

@@ -1,4 +1,4 @@
-"""Scalars, arrays and columns of numpy, pandas, polars, torch and their like, known by what they can do."""
+"""Scalars, arrays and columns of numpy, pandas, polars, torch and similar libraries, recognized by their attributes."""
 
 import re
 from datetime import date, time, timedelta
@@ -12,21 +12,21 @@ _ATTOSECONDS: Final = {
     **{unit: 10 ** (15 - 3 * n) for n, unit in enumerate(("ms", "us", "ns", "ps", "fs", "as"))},
 }
 _MISSING_SPAN: Final = -(2**63)
-"""NaT, as numpy keeps it."""
+"""numpy's internal value of NaT."""
 
 
 class NaTType:
-    """A time or a span that is missing; pandas calls its own so too."""
+    """A missing time or duration; has the name of pandas' own class."""
 
 
 class Unlisted(Exception):
-    """A value that has no plain form; the text goes on from its path."""
+    """A value without a JSON form; the message continues after the value's path."""
 
 
 def listed(value: Any) -> Any:
-    """What has a dtype as a scalar of Python, a list, or a dict of what has names; parts may have a dtype again.
+    """A value with a dtype as a Python scalar, a list, or a dict if it has names; its parts may have a dtype again.
 
-    Raises Unlisted for what would lose something, and what the library raises.
+    Raises Unlisted for what would lose information, and what the library raises.
     """
     kind, size = getattr(value.dtype, "kind", ""), getattr(value.dtype, "itemsize", 0)
     if hasattr(value, "iloc"):
@@ -39,7 +39,7 @@ def listed(value: Any) -> Any:
         return _spans(value.astype("int64").tolist(), _unit(value.dtype))
     if (kind == "f" and size > 8) or kind == "V":
         return list(value) if value.ndim else _number(value)
-    if kind == "c" and size > 16:  # tolist gives it back as it is, for ever
+    if kind == "c" and size > 16:  # tolist would return it unchanged, without end
         raise Unlisted("is complex, which has no JSON form: return its real and imag")
     found = getattr(value, "tolist", None) or getattr(value, "to_list", None)
     if not callable(found):
@@ -50,7 +50,7 @@ def listed(value: Any) -> Any:
 
 
 def _column(series: Any) -> Any:
-    """A Series of pandas: a list where it has no labels but 0, 1, 2, ..."""
+    """A pandas Series: a list if its labels are 0, 1, 2, ..., else a dict."""
     index = series.index
     if type(index).__name__ == "RangeIndex" and (index.start, index.step) == (0, 1):
         return series.tolist()
@@ -64,7 +64,7 @@ def _column(series: Any) -> Any:
 
 
 def _is_name(label: Any) -> bool:
-    """Whether a label can be a key: text, or what is written as one."""
+    """Whether a label can be a key: text, or a type that is a string in JSON."""
     return isinstance(label, (str, date, time, timedelta)) or hasattr(label, "freqstr")
 
 
@@ -73,7 +73,7 @@ def _record(value: Any) -> dict[str, Any]:
 
 
 def _unit(dtype: Any) -> int:
-    """The unit of a timedelta64 in attoseconds."""
+    """The unit of a timedelta64, in attoseconds."""
     found = _SPAN.search(dtype.str)
     if found is None or found[2] not in _ATTOSECONDS:
         raise Unlisted("is a span of months, years or no unit, and nobody knows how long that is: return a number")
@@ -96,11 +96,11 @@ def _spans(numbers: Any, unit: int) -> Any:
 
 
 def _number(value: Any) -> float:
-    """A float that is longer or shorter than Python's."""
+    """A float of another width than Python's. Raises Unlisted if Python's cannot hold it."""
     try:
         found = float(value)
     except (TypeError, ValueError):
         raise Unlisted(f"is a {type(value).__qualname__}, which has no JSON form: keep it with ctx.artifact") from None
-    if found != value and value == value:  # not of NaN
+    if found != value and value == value:  # NaN differs from itself
         raise Unlisted(f"is {value}, and a number of JSON has 53 bits: return float() of it, or str()")
     return found

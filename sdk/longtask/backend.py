@@ -1,4 +1,4 @@
-"""Where the work runs: in a pod, at a desk, in a test. What a Context needs of each."""
+"""The interface between a Context and the place where the work runs: a pod, a local run, or a test."""
 
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from longtask.stop import Stop
 
 ABSENT: Final[Any] = object()
-"""Where a value could be and is none."""
+"""Marks a missing value, where None is a valid one."""
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
@@ -27,12 +27,12 @@ class State(NamedTuple):
         """Bytes as they are, anything else as JSON. Raises longtask.encode.Unencodable."""
         if isinstance(value, (bytes, bytearray, memoryview)):
             return cls(bytes(value), BYTES)
-        from longtask.encode import encode  # noqa: PLC0415 - only who needs it pays for it
+        from longtask.encode import encode  # noqa: PLC0415 - loaded on demand
 
         return cls(encode(value, "checkpoint"), JSON)
 
     def value(self) -> Any:
-        """What it was made of, in the types of JSON."""
+        """The checkpoint in the types of JSON, or as bytes. Raises ValueError for damaged JSON."""
         if self.media_type.partition(";")[0].strip() != JSON:
             return self.content
         import json  # noqa: PLC0415
@@ -41,7 +41,7 @@ class State(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What `ctx.ask` asks. `timeout` is in seconds; `schema` and `default` are JSON."""
+    """A question of `ctx.ask`. `timeout` is in seconds; `schema` and `default` are JSON; `default` may be ABSENT."""
 
     id: str
     message: str
@@ -51,7 +51,7 @@ class Question(NamedTuple):
 
 
 class Artifact(NamedTuple):
-    """Something the work left for others: its name, where it is, its size in bytes, its SHA-256 as hex digits."""
+    """Bytes that the work has stored beside its result: name, URI, size in bytes, SHA-256 as hex digits."""
 
     name: str
     uri: str
@@ -60,44 +60,47 @@ class Artifact(NamedTuple):
 
 
 class Backend(Protocol):
-    """Progress, heartbeat and checkpoint return at once and raise nothing."""
+    """Where the work runs: `Pod`, `LocalBackend` or `testing.Recording`.
+
+    `progress`, `heartbeat` and `checkpoint` raise nothing, and return at once unless `checkpoint` is given a `wait`.
+    """
 
     task_id: str
 
     def attempt(self) -> int:
-        """The number of this attempt, from 1; 0 where it cannot be learned."""
+        """The number of this attempt, from 1; 0 if it is unknown. Raises Cancelled."""
 
     def progress(self, report: dict[str, Any]) -> None:
-        """Take a report. It is whole: it replaces the one before."""
+        """Send a report. Each report replaces the previous one."""
 
     def heartbeat(self) -> None:
-        """Say that the work lives."""
+        """Report that the work is alive."""
 
     def checkpoint(self, state: State, wait: float) -> bool:
-        """Keep the state. Whether it is stored after at most so many seconds."""
+        """Store the state. Returns whether it is stored within `wait` seconds."""
 
     def resume(self) -> State | None:
-        """The state that was kept last."""
+        """The state that was stored last, None if there is none. Raises Cancelled."""
 
     def ask(self, question: Question) -> Any:
-        """The answer as JSON; ABSENT when the time is over. Raises NoAnswer, InvalidAnswer, Cancelled."""
+        """The answer as JSON; ABSENT after the timeout. Raises NoAnswer, InvalidAnswer, Cancelled."""
 
     def artifact(self, name: str, content: "bytes | Path", media_type: str) -> Artifact:
-        """Keep the bytes under this name. Raises NotDelivered, OSError."""
+        """Store the bytes, or those of the file, under this name. Raises NotDelivered, OSError."""
 
     def say(self, line: str) -> None:
-        """Write a line of the work's log."""
+        """Write a line to the log of the work."""
 
     def hand_in(self, result: bytes, seconds: float = inf) -> None:
-        """Take the result, JSON. With seconds it stands elsewhere too, and is offered so long at most; SIGTERM ends
-        that. Raises NotDelivered."""
+        """Store the result, which is JSON. A finite `seconds` means that it is in the termination message too: give up
+        after that time, or on SIGTERM. Raises NotDelivered."""
 
     def finish(self, *, keep_checkpoint: bool) -> None:
-        """The work has ended: send what is held; the checkpoint too where another attempt may need it."""
+        """Send what is pending at the end; the checkpoint only with `keep_checkpoint`, for another attempt."""
 
 
 def backend_for(environment: "Mapping[str, str]", stop: "Stop") -> Backend:
-    """The host of this process: a pod with a task API, else a desk."""
+    """The backend of this process: Pod if LONGTASK_REPORT_URL is set, else LocalBackend. Raises BadSetting."""
     if environment.get("LONGTASK_REPORT_URL"):
         from longtask.pod import Pod  # noqa: PLC0415
 

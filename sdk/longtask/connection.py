@@ -1,4 +1,4 @@
-"""Requests to the task API."""
+"""HTTP requests to the task API."""
 
 import base64
 import hashlib
@@ -19,17 +19,17 @@ from longtask.stderr_log import notice
 from longtask.stop import Stop
 
 MAX_DELAY, MAX_RETRY_AFTER = 10.0, 60.0
-"""Seconds between two tries, and what an API that asks for more is given."""
+"""Seconds: the longest delay between retries, and the longest Retry-After that is respected."""
 TRIES_WITHOUT_TOKEN = 5
-"""How often a 401 is tried again: kubelet may be renewing the token."""
+"""401 answers after which a request is given up: until then kubelet may be renewing the token."""
 LOUD_AFTER = 3
-"""Tries that fail before a line says so: an API that restarts is no news."""
+"""Failed tries before a notice: a restart of the API is not worth one."""
 SMALL_TIMEOUT, LARGE_TIMEOUT = 10.0, 60.0
-"""Seconds without a byte; large is for bodies of any size, which the API answers when they are stored."""
+"""Socket timeouts in seconds; the large one is for bodies of any size, which the API answers once they are stored."""
 
 
 class Unreachable(Exception):
-    """Try again: no answer, or one that says so. `wait` is what the API asked for, in seconds."""
+    """Transient: no answer, or one that asks to retry, after `wait` seconds. `no_token`: the answer was a 401."""
 
     def __init__(self, problem: str, wait: float = 0.0, *, no_token: bool = False) -> None:
         super().__init__(problem)
@@ -38,16 +38,16 @@ class Unreachable(Exception):
 
 
 class Refused(Exception):
-    """This request will never be taken."""
+    """Permanent: the API will never accept this request."""
 
 
 class Ended(Exception):
-    """Nothing of this process is taken any more: the task has ended, or this attempt is not its newest."""
+    """The API accepts nothing more from this process: the task has ended, or this attempt is not its newest."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """`content` may be a file, which is streamed. `timeout` is in seconds without a byte."""
+    """A request. `path` is below the report URL; a file is streamed; `timeout` is the socket's, in seconds."""
 
     method: str
     path: str
@@ -58,21 +58,21 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """The names of the headers are in lower case."""
+    """A response. The names of headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes
 
     def json(self) -> Any:
-        """The body; an empty object where it is no JSON."""
+        """The body as JSON; an empty object if it is not JSON."""
         with suppress(ValueError):
             return json.loads(self.content)
         return {}
 
 
 class Connection:
-    """One kept-alive connection, for one thread at a time."""
+    """A keep-alive connection, used by one thread at a time. The token is read from `token_file` for every request."""
 
     def __init__(self, url: str, token_file: str) -> None:
         parts = urlsplit(url)
@@ -84,7 +84,7 @@ class Connection:
         self._aborted = False
 
     def send(self, request: Request) -> Answer:
-        """The answer to a request that was taken (2xx). Raises Unreachable, Refused, Ended."""
+        """Send a request and return its answer if it was accepted (2xx). Raises Unreachable, Refused, Ended."""
         reused = self._http is not None
         try:
             answer = self._exchange(request)
@@ -92,17 +92,17 @@ class Connection:
             self.close()
             if not reused or self._aborted:
                 raise Unreachable(_named(error)) from None
-            return self.send(request)  # the API closed an idle connection; every request may be repeated
+            return self.send(request)  # the API closed an idle connection; every request is safe to repeat
         return _taken(answer)
 
     def close(self) -> None:
-        """Give the connection up; the next request opens one."""
+        """Close the connection; the next request opens a new one."""
         if self._http is not None:
             self._http.close()
             self._http = None
 
     def abort(self) -> None:
-        """End for good the request that another thread, or the code under a signal handler, waits for."""
+        """Make the request in another thread, or under a signal handler, and all later ones fail."""
         self._aborted = True
         sock = self._http and self._http.sock
         if sock:
@@ -137,7 +137,7 @@ class Connection:
         try:
             http_connection.request(request.method, self._base + request.path, body=body, headers=headers)
         except (BrokenPipeError, ConnectionResetError) as error:
-            broken = error  # the API may have answered before it had read the body: why stands in the answer
+            broken = error  # the API may have answered before it read the whole body; the answer says why
         if self._aborted:
             raise ConnectionAbortedError("given up")
         try:
@@ -161,14 +161,14 @@ class Connection:
 
     def _token(self) -> str:
         token = Path(self._token_file).read_text(encoding="ascii", errors="replace").strip()
-        # Checked here, because http.client shows a bad header's value in what it raises.
+        # Checked here, because http.client puts the value of an invalid header into its exception.
         if not token or not token.isascii() or not token.isprintable():
             raise OSError(f"{self._token_file} holds no token")
         return token
 
 
 class _Beginning:
-    """So much of a file as was there when its size was told: it may grow while it is sent."""
+    """A file up to the size that was announced: it may grow while it is sent."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file = file
@@ -181,14 +181,14 @@ class _Beginning:
 
 
 class Backoff:
-    """Delays that double, each drawn anew so that many pods do not knock at once."""
+    """Exponential backoff with jitter, so that many pods do not retry at the same moment."""
 
     def __init__(self) -> None:
         self._failures = 0
         self._without_token = 0
 
     def after(self, error: Unreachable) -> float:
-        """Seconds until the next try. Raises Refused where one more makes no sense."""
+        """Seconds until the next try. Raises Refused when another one makes no sense."""
         self._failures += 1
         self._without_token += error.no_token
         if self._without_token >= TRIES_WITHOUT_TOKEN:
@@ -200,15 +200,17 @@ class Backoff:
         return max(error.wait, random.uniform(longest / 2, longest))  # noqa: S311
 
     def over(self) -> None:
-        """It works again."""
+        """Reset after a success."""
         if self._failures >= LOUD_AFTER:
             notice("the task API takes what is sent again")
         self._failures = self._without_token = 0
 
 
 def insist(connection: Connection, request: Request, seconds: float, stop: Stop | None = None) -> Answer:
-    """Send until it is taken. Raises Unreachable after so many seconds, Refused, Ended; with `stop`, gives up when it
-    is set, as Unreachable."""
+    """Send until the request is accepted, with exponential backoff.
+
+    Raises Refused, Ended, and Unreachable after `seconds` or when `stop` is set.
+    """
     backoff = Backoff()
     until = time.monotonic() + seconds
     waiting = stop or Stop()
@@ -229,12 +231,12 @@ def insist(connection: Connection, request: Request, seconds: float, stop: Stop 
 
 
 def content_digest(content: bytes) -> str:
-    """The Content-Digest of a body (RFC 9530)."""
+    """The Content-Digest header (RFC 9530) of a body."""
     return digest_header(hashlib.sha256(content).digest())
 
 
 def digest_header(sha256: bytes) -> str:
-    """A Content-Digest from its SHA-256."""
+    """The Content-Digest header (RFC 9530) of a SHA-256 digest in bytes."""
     return f"sha-256=:{base64.b64encode(sha256).decode()}:"
 
 

@@ -1,4 +1,4 @@
-"""What a task has of LongTask while it runs."""
+"""The Context, through which a running task uses LongTask."""
 
 import math
 import os
@@ -21,27 +21,31 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STORE_SECONDS = 60.0
-"""How long `checkpoint(..., wait=True)` waits."""
+"""How long `checkpoint(..., wait=True)` waits, in seconds."""
 MAX_QUESTION, MAX_SCHEMA, MAX_DEFAULT = 4096, 8192, 4096
-"""Characters of a question, and of its schema and default as JSON, which the task API takes."""
+"""Limits of the task API: characters of a question, and of its schema and default as JSON."""
 _QUESTION_ID = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _ARTIFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
 PROCESS = "LONGTASK_PROCESS"
-"""The variable that tells processes which the work starts who runs the task: its pid."""
+"""The environment variable with the pid of the process that runs the task, for processes that the work starts."""
 
 _current: ContextVar["Context | None"] = ContextVar("longtask_context", default=None)
 _of_process: "list[Context]" = []
-"""What threads see that the work starts: they inherit no ContextVar."""
+"""For threads that the work starts: they inherit no ContextVar."""
 
 
 class Context:
-    """The task's side of LongTask. LongTask makes it; a task gets it as its first parameter, or by longtask.current().
+    """A task's access to LongTask, which creates it: the first parameter of the task, or longtask.current().
 
     Every method may be called from any thread. `progress`, `heartbeat` and `checkpoint` return at once: a background
-    thread sends, and only the newest that is not sent yet is kept. In processes that the work starts, by whatever way,
-    they do nothing: two would overwrite each other's reports. `resume`, `ask`, `artifact` and `checkpoint(...,
-    wait=True)` wait, in the thread that called: in an async task call them by asyncio.to_thread.
+    thread sends the newest of each, and drops older ones that were not sent yet. In processes that the work starts
+    these three do nothing, because the processes would overwrite each other's reports. `resume`, `ask`, `artifact`,
+    `checkpoint(..., wait=True)` and the first use of `attempt` block the calling thread: in an async task call them by
+    asyncio.to_thread.
+
+    In a pod all of this goes to the task API. In a local run progress is on stderr, questions are on the terminal, and
+    LONGTASK_LOCAL_DIR names a folder for checkpoints and artifacts. In a test longtask.testing.recording records it.
     """
 
     def __init__(self, backend: Backend, stop: Stop | None = None, *, reports: bool = True) -> None:
@@ -54,7 +58,7 @@ class Context:
         self._process = os.getpid() if reports else 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """In another process it is the context that longtask.current() gives there."""
+        """Pickle as a call of longtask.current(): another process gets its own context."""
         return current, ()
 
     @property
@@ -64,25 +68,28 @@ class Context:
 
     @property
     def attempt(self) -> int:
-        """The number of this attempt, from 1. The first use asks the task API, as `resume` does; 0: not known."""
+        """The number of this attempt, from 1; 0 if it is unknown. Always 1 in a local run.
+
+        The first use asks the task API, and waits as long as `resume`. Raises Cancelled on SIGTERM.
+        """
         if not self._attempt:
             self._attempt = self._backend.attempt()
         return self._attempt
 
     @property
     def cancelled(self) -> bool:
-        """Whether SIGTERM has come: the task was cancelled or suspended, its time is over, or its pod has to go.
+        """Whether SIGTERM has arrived: the task was cancelled or suspended, a deadline passed, or the pod has to go.
 
-        A task that sees True has the pod's grace period (30 s unless the template says otherwise) to save its state
-        and to leave by `raise_if_cancelled()`, or by returning nothing: both mean that the work is not done, and the
-        process ends with 143. A value that it returns is a result, as ever.
+        A task that sees True has the pod's grace period (30 s unless the template sets another) to save its state and
+        to leave, with `raise_if_cancelled()` or by returning None: both mean that the work is not done, and the process
+        exits with 143. Any other value that it returns is its result, as always.
         """
         if self._stop.is_set:
             self._stop.seen = True
         return self._stop.is_set
 
     def raise_if_cancelled(self) -> None:
-        """Raise Cancelled if `cancelled`."""
+        """Raise longtask.Cancelled if `cancelled`."""
         if self.cancelled:
             raise Cancelled("SIGTERM came")
 
@@ -96,12 +103,13 @@ class Context:
         unit: str | None = None,
         metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """Tell how far the work is: `current` of `total` units, or a fraction (0 to 1); a message; numbers to be seen.
+        """Report how far the work is: `current` of `total` units, or a `fraction` (0 to 1); a message; numbers to show.
 
-        What is not given stays as it was told last, metrics each by itself. But a fraction replaces current and total,
-        they replace a fraction, and another unit begins a new count. Numbers may be numpy's. What the task API would
-        not take is left out with a line on stderr (NaN, a metric beyond 32), or cut with an ellipsis (a message beyond
-        1,024 characters): nothing is raised.
+        Arguments that are not given keep their last value, and so does each metric. But a fraction replaces current and
+        total, they replace a fraction, and a new `unit` starts a new count. Numbers may be numpy's. Nothing is raised:
+        what the task API would not accept is left out with a line on stderr (NaN, metrics beyond 32) or cut (a message
+        beyond 1,024 characters, a unit beyond 32). Call it as often as you like; in a pod, status shows the newest
+        about every 5 seconds.
         """
         if self._is_silent:
             return
@@ -112,24 +120,26 @@ class Context:
             self._backend.progress(report)
 
     def heartbeat(self) -> None:
-        """Say that the work lives, where there is no progress to tell: for templates with a stall policy."""
+        """Report that the work is alive when there is no progress to report: for templates with a stall policy."""
         if not self._is_silent:
             self._backend.heartbeat()
 
     def checkpoint(self, state: Any, *, wait: bool = False) -> bool:
-        """Save the state from which another attempt can go on: anything that could be a result, or bytes.
+        """Save the state from which another attempt can resume: anything that could be a result, or bytes.
 
-        With `wait`, return when it is stored, or after 60 s. Whether it is stored by then; it is tried further.
-        Raises longtask.encode.Unencodable for what JSON cannot hold.
+        Returns whether it is stored by now. Without `wait` that is usually False in a pod, where it is sent in the
+        background; with `wait` the call returns once it is stored, or after 60 s, and sending continues. A local run
+        stores it only if LONGTASK_LOCAL_DIR is set. Raises longtask.encode.Unencodable for what JSON cannot hold.
         """
         kept = State.of(state)
         return not self._is_silent and self._backend.checkpoint(kept, STORE_SECONDS if wait else 0.0)
 
     def resume(self) -> Any:
-        """The state of the task's last checkpoint, in the types of JSON, or as bytes; None when there is none.
+        """The state of the last checkpoint, in the types of JSON (a tuple is a list) or as bytes; None without one.
 
-        Call it once, at the start. While the task API does not answer it is asked again for 5 minutes (environment
-        variable LONGTASK_RESUME_SECONDS); then a line on stderr says so, and it is None. Raises Cancelled on SIGTERM.
+        Call it once, at the start. In a pod it waits for the task API up to 5 minutes (environment variable
+        LONGTASK_RESUME_SECONDS); then a line on stderr says so, and it returns None. Raises Cancelled on SIGTERM. A
+        local run reads it from LONGTASK_LOCAL_DIR, and raises ValueError if the file is damaged.
         """
         state = self._backend.resume()
         return None if state is None else state.value()
@@ -163,15 +173,18 @@ class Context:
         default: Any = ABSENT,
         key: str | None = None,
     ) -> Any:
-        """Ask who started the task, and wait for the answer.
+        """Ask the agent or person who started the task, and wait for the answer.
 
-        `schema` is a type, to which the answer is converted, or a JSON Schema as a dict; any JSON is an answer without
-        one. After `timeout` (seconds; without one it waits on) the answer is `default`. Each question is asked once in
-        a task: another attempt that asks the same in the same order, or under the same `key`, gets the same answer.
-        Give a key where the message differs from attempt to attempt.
+        `schema` is a type, to which the answer is converted, or a JSON Schema as a dict; without one any JSON is an
+        answer. After `timeout` (seconds or a timedelta; None: no limit but the task's deadline) the answer is
+        `default`. Each question is asked once per task: another attempt that asks the same message in the same order,
+        or under the same `key`, gets the same answer. Give a key if the message differs between attempts.
 
-        Raises NoAnswer on a timeout without a default, and where nobody can be asked; InvalidAnswer for one that does
-        not fit; Cancelled on SIGTERM; ValueError for a question that cannot be asked.
+        A local run asks on the terminal; without a terminal it takes the default at once.
+
+        Raises NoAnswer after a timeout without a default, and if the question cannot be asked; InvalidAnswer for an
+        answer that does not fit; Cancelled on SIGTERM; ValueError for an invalid question; TypeError for a type that
+        JSON cannot hold.
         """
         if not message or len(message) > MAX_QUESTION:
             raise ValueError(f"a question has 1 to {MAX_QUESTION} characters, this one {len(message)}: make it shorter")
@@ -193,13 +206,15 @@ class Context:
         return _decoded(json_type, answer, question.id)
 
     def artifact(self, name: str, content: "str | os.PathLike[str] | bytes", media_type: str = BYTES) -> Artifact:
-        """Keep a file, or bytes, beside the result; one of the same name is replaced.
+        """Store a file, or bytes, beside the result; an artifact of the same name is replaced.
 
-        `name` has at most 253 of A-Z a-z 0-9 . _ - and begins with a letter or digit. The file is streamed, and tried
-        again for 10 minutes (environment variable LONGTASK_FLUSH_SECONDS). Outside of a pod a file stays where it is
-        and the uri is file://. Raises ValueError, OSError for a file that cannot be read, NotDelivered.
+        `name` has at most 253 of A-Z a-z 0-9 . _ - and begins with a letter or digit. `content` is bytes, or the path
+        of a file, which is streamed. In a pod the upload is retried for 10 minutes (environment variable
+        LONGTASK_FLUSH_SECONDS). In a local run a file stays where it is, bytes go to LONGTASK_LOCAL_DIR or a temporary
+        folder, and the uri is file://. Raises ValueError for an invalid name, OSError for a file that cannot be read,
+        and NotDelivered.
         """
-        from pathlib import Path  # noqa: PLC0415 - only who needs it pays for it
+        from pathlib import Path  # noqa: PLC0415 - loaded on demand
 
         if not _ARTIFACT_NAME.fullmatch(name):
             raise ValueError(
@@ -209,7 +224,8 @@ class Context:
         return self._backend.artifact(name, data, media_type)
 
     def log(self, message: str, **fields: Any) -> None:
-        """Write one line to stderr: the message, or with fields a JSON object of `message` and the fields."""
+        """Write one line to stderr, line breaks escaped: the message, or with fields a JSON object of `message` and
+        fields."""
         line = str(message)
         if fields:
             import json  # noqa: PLC0415
@@ -219,7 +235,7 @@ class Context:
 
     @contextmanager
     def entered(self, *, everywhere: bool = False) -> Iterator[None]:
-        """Within the block it is longtask.current(); with `everywhere` in all threads of the process."""
+        """Make longtask.current() return this context in the block; with `everywhere`, in all threads."""
         token = _current.set(self)
         if everywhere:
             _of_process.append(self)
@@ -232,8 +248,8 @@ class Context:
 
     @property
     def _is_silent(self) -> bool:
-        """In another process than the task's own. Checked before any lock: one that forked may have got a lock that
-        nobody opens."""
+        """Whether this is another process than the task's own. Checked before any lock is taken: a forked process may
+        have inherited a locked one that no thread releases."""
         return os.getpid() != self._process
 
     def _question_id(self, message: str, key: str | None) -> str:
@@ -251,9 +267,9 @@ class Context:
 
 
 def current() -> Context:
-    """The context of the task that runs here; in a process that the work has started, one that reports nothing.
+    """The context of the running task. In a process that the work has started it sends no reports and no checkpoints.
 
-    Raises LookupError where no task runs.
+    Raises LookupError if no task is running.
     """
     context = running()
     if context is None:
@@ -262,12 +278,12 @@ def current() -> Context:
 
 
 def running() -> Context | None:
-    """The context of the task that runs here, if one does."""
+    """The context of the running task, or None."""
     return _current.get() or (_of_process[-1] if _of_process else _of_child())
 
 
 def _of_child() -> Context | None:
-    """What a process has that the work has started, not by a fork: that would have got the context."""
+    """The context in a process that the work has started, unless by fork: a forked process inherits its context."""
     processes = sys.modules.get("multiprocessing.process")
     parent = processes.parent_process() if processes else None
     runner = os.environ.get(PROCESS)
@@ -288,7 +304,7 @@ def _seconds(timeout: "float | timedelta | None") -> float | None:
 
 
 def _json_type(schema: object) -> Any:
-    """How a type is written as JSON; None for a schema that is JSON already, or none."""
+    """The JSON type of a Python type; None for a JSON Schema, and without a schema."""
     if schema is None or isinstance(schema, dict):
         return None
     from longtask.json_types.annotations import Reader  # noqa: PLC0415
@@ -297,7 +313,7 @@ def _json_type(schema: object) -> Any:
 
 
 def _check_sizes(schema: Any, default: Any) -> None:
-    import json  # noqa: PLC0415 - only who needs it pays for it
+    import json  # noqa: PLC0415 - loaded on demand
 
     for what, value, limit in (("schema", schema, MAX_SCHEMA), ("default", default, MAX_DEFAULT)):
         size = 0 if value is None or value is ABSENT else len(json.dumps(value, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""What a docstring says of the whole and of each parameter."""
+"""Splits a docstring into its general text and the descriptions of parameters."""
 
 import re
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ _NAMES = {"return": "Returns", "returns": "Returns", "yield": "Yields", "yields"
 
 
 def read_docstring(text: str) -> tuple[str, Mapping[str, str]]:
-    """The text without the parameters, and what is said of each: Google style (`Args:`) and Sphinx (`:param name:`).
+    """Return the text without its parameter sections, and the description of each parameter by name.
 
-    What else is said of the function stays: what it returns and raises, examples. `text` is without common
-    indentation, as inspect.cleandoc gives it.
+    Understands Google style (`Args:`) and Sphinx style (`:param name:`). Everything else (returns, raises, examples)
+    stays in the text. `text` has no common indentation, as from inspect.cleandoc.
     """
     said: list[str] = []
     described: dict[str, str] = {}
@@ -38,7 +38,8 @@ def read_docstring(text: str) -> tuple[str, Mapping[str, str]]:
 
 
 def _taken(lines: list[str], *, while_indented: bool = False) -> list[str]:
-    """The next lines that belong to a section, or to a field, whose lines go on up to a blank one."""
+    """Remove and return the next lines: of a section (`while_indented`), or of a field, up to a blank line or the next
+    one."""
     taken = []
     while lines:
         is_blank, is_indented = not lines[0].strip(), lines[0].startswith((" ", "\t"))
@@ -49,7 +50,7 @@ def _taken(lines: list[str], *, while_indented: bool = False) -> list[str]:
 
 
 def _google(lines: list[str]) -> tuple[dict[str, str], list[str]]:
-    """What is said of each, and the lines above them."""
+    """The description of each parameter, and the lines before the first one."""
     entries: dict[str, str] = {}
     before: list[str] = []
     name, indent = "", 0

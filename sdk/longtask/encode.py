@@ -1,4 +1,4 @@
-"""From a Python value to JSON, for results and checkpoints."""
+"""Encodes Python values as JSON, for results and checkpoints."""
 
 import dataclasses
 import json
@@ -17,29 +17,29 @@ from longtask.json_types.base import at
 from longtask.json_types.scalars import span_text
 
 LARGEST_INTEGER: Final = 2**53
-"""Readers of JSON that know only floating point, and the API server's storage, change larger ones."""
+"""JSON readers that only know floating point, and the API server's storage, change larger integers."""
 MAX_DEPTH: Final = 100
-"""Levels of nesting; some readers of JSON take no more than a few hundred."""
+"""Levels of nesting; some JSON readers accept no more than a few hundred."""
 
 _PERIOD: Final = re.compile(r"\d{4}(-\d\d(-\d\d(/\d{4}-\d\d-\d\d)?)?)?")
-"""A Period of pandas that ISO 8601 can write: a year, month, day or week."""
+"""A pandas Period that has an ISO 8601 form: a year, month, day or week."""
 
 
 class Unencodable(ValueError):
-    """A value that JSON cannot hold: `result.metrics.loss is NaN: ...`."""
+    """A value that JSON cannot hold; the message begins with its path: `result.metrics.loss is NaN: ...`."""
 
 
 class TooDeep(Unencodable):
-    """A value whose parts have parts without end."""
+    """A value with more than MAX_DEPTH levels of nesting, possibly because it contains itself."""
 
 
 def encode(value: Any, name: str = "result") -> bytes:
-    """The value as compact JSON in UTF-8. Raises Unencodable with the path, which begins with `name`."""
+    """A value as compact JSON in UTF-8. Raises Unencodable with the path, which begins with `name`."""
     return _json(plain(value, name))
 
 
 def rest(value: Any) -> bytes | None:
-    """As `encode`, with null for each part that JSON cannot hold, and keys as text; None where nothing is left."""
+    """Like `encode`, but each part that JSON cannot hold becomes null, and each key text; None if nothing is left."""
     try:
         left = plain(value, spare=True)
     except Exception:  # the work's own types may raise anything
@@ -48,8 +48,8 @@ def rest(value: Any) -> bytes | None:
 
 
 def plain(value: Any, path: str = "result", depth: int = MAX_DEPTH, *, spare: bool = False) -> Any:
-    """The value in dict, list, str, int, float, bool and None alone. Raises Unencodable, but with `spare` it is None
-    where it or a part of it is none."""
+    """A value in dict, list, str, int, float, bool and None. Raises Unencodable; with `spare` each part that cannot be
+    converted is None instead, and only TooDeep is raised."""
     try:
         return _plain(value, path, depth, spare)
     except TooDeep:
@@ -106,17 +106,17 @@ def _finite(number: float, path: str) -> float:
 
 
 def _written(value: Any, path: str) -> str | None:
-    """What is one text in JSON."""
+    """The text of a value that is a string in JSON; None for other types."""
     if isinstance(value, (datetime, date, time)):
-        exact = getattr(value, "rfc3339", None)  # of Google's libraries, whose isoformat has no nanoseconds
+        exact = getattr(value, "rfc3339", None)  # of Google's libraries, whose isoformat drops nanoseconds
         text: str = exact() if callable(exact) else value.isoformat()
-        if text == "NaT":  # of pandas, which calls it a datetime
+        if text == "NaT":  # pandas' NaT is a datetime
             raise _no_form(value, path)
         return text
     if hasattr(value, "freqstr") and _PERIOD.fullmatch(str(value)):
         return str(value)
     if isinstance(value, timedelta):
-        nanoseconds = getattr(value, "nanoseconds", 0)  # of pandas, beside what timedelta has
+        nanoseconds = getattr(value, "nanoseconds", 0)  # of pandas, in addition to timedelta's parts
         return span_text((value // timedelta(microseconds=1) * 1000 + nanoseconds) * 10**9)
     if isinstance(value, (UUID, PurePath)):
         return _text(str(value), path)
@@ -170,7 +170,7 @@ def _object(
 
 
 def _spare_name(key: Any) -> str:
-    """A key that JSON has not, as text."""
+    """A key as text, also one that is not a JSON key."""
     try:
         return _name(key, "")
     except Unencodable:
@@ -178,7 +178,7 @@ def _spare_name(key: Any) -> str:
 
 
 def _name(key: Any, path: str) -> str:
-    """A key: what is one text as a value is the same as a key."""
+    """A key as text: a type that is a string in JSON is the same string as a key."""
     text = key
     if not isinstance(key, str) or isinstance(key, Enum):
         with suppress(Unencodable):
@@ -189,16 +189,16 @@ def _name(key: Any, path: str) -> str:
 
 
 def _listed(value: Any, path: str, spare: bool) -> Any:
-    """What a value with a dtype holds: numpy's, pandas', polars', torch's scalars, arrays and columns."""
-    from longtask.arrays import Unlisted, listed  # noqa: PLC0415 - only who needs it pays for it
+    """The content of a value with a dtype: scalars, arrays and columns of numpy, pandas, polars and torch."""
+    from longtask.arrays import Unlisted, listed  # noqa: PLC0415 - loaded on demand
 
     try:
         found = listed(value)
     except Unlisted as error:
-        if spare and hasattr(value, "iloc"):  # a Series whose labels are no keys
+        if spare and hasattr(value, "iloc"):  # a Series whose labels cannot be keys
             return _object(value.items(), path, lambda each, _: each, spare)
         raise Unencodable(f"{path} {error}") from None
-    except Exception as error:  # a library's own, as of a tensor that is not dense
+    except Exception as error:  # an error of the library, as for a sparse tensor
         name = type(value).__qualname__
         raise Unencodable(f"{path} is a {name} that gives no list ({error}): return a list of its values") from error
     if type(found) is type(value):

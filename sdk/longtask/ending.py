@@ -1,4 +1,4 @@
-"""The end of the process, once the outcome of the work is recorded."""
+"""Ends the process once the outcome of the work is recorded."""
 
 import atexit
 import gc
@@ -17,7 +17,7 @@ from longtask.frames import LIBRARY, OURS
 from longtask.stderr_log import notice
 
 EXIT_SECONDS = 30.0
-"""How long what the work has left behind may hold up the end: threads, processes, functions of atexit."""
+"""How long threads, processes and atexit functions that the work leaves behind may delay the exit, in seconds."""
 _FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 _COMPRESSED = (
     ("zipfile", "_ZipWriteFile"),
@@ -27,41 +27,44 @@ _COMPRESSED = (
     ("bz2", "BZ2File"),
     ("lzma", "LZMAFile"),
 )
-"""What writes its end when it is closed; what may lie in another one comes before it."""
+"""Classes that write a trailer when closed, as (module, name). A writer comes before those that it may write into."""
 
 
 def end_within(seconds: float, code: int) -> None:
-    """End the process with this code after so many seconds, with a line that says what has held it up; SIGTERM ends it
-    at once. Python itself would wait for threads and processes without end, and the outcome would never be seen."""
+    """End the process with `code` after `seconds`; SIGTERM ends it at once.
+
+    A notice says what delayed the exit, and child processes of multiprocessing are terminated. Python itself would wait
+    for threads and processes without limit, and the outcome would never be seen.
+    """
     signal.signal(signal.SIGTERM, lambda *_: os._exit(code))
-    with suppress(RuntimeError):  # no thread can be started any more
+    with suppress(RuntimeError):  # no more threads can be started
         threading.Thread(target=_end_after, args=(seconds, code), name="longtask-ending", daemon=True).start()
 
 
 def end(code: int) -> NoReturn:
-    """End the process with this code, as Python ends one, up to the functions of atexit.
+    """End the process with `code` as Python does, up to and including atexit functions and the flush of open files.
 
-    What Python does after them, it takes modules and libraries apart, may hang or crash, and would make a failure of
-    work that has succeeded. multiprocessing ends the processes that it forks in the same way.
+    Skips the teardown of modules and libraries that follows in Python: it may hang or crash, which would turn
+    successful work into a failure. multiprocessing ends forked processes in the same way.
     """
-    with suppress(KeyboardInterrupt):  # who does not want to wait
-        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
+    with suppress(KeyboardInterrupt):  # Ctrl-C: do not wait
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for non-daemon threads
     atexit._run_exitfuncs()
     _write_all()
     os._exit(code)
 
 
 def _write_all() -> None:
-    """Write what Python and C hold of files that were left open, as they do when the process is taken apart."""
+    """Write the buffers of files that were left open, in Python and in C, as the interpreter's teardown would."""
     things = gc.get_objects()
     files = [sys.stdout, sys.stderr, *(each for each in things if type(each) in _FILES)]
-    _each("flush", files)  # what is text is handed to what compresses it
+    _each("flush", files)  # text layers pass their buffers on to compressing writers
     for module, name in _COMPRESSED:
         if kind := getattr(sys.modules.get(module), name, None):
             _each("close", [each for each in things if kind in type(each).__mro__])
     _each("flush", files)
     with suppress(Exception):  # Windows, or a Python without ctypes
-        import ctypes  # noqa: PLC0415 - not before the work
+        import ctypes  # noqa: PLC0415 - loaded after the work
 
         ctypes.CDLL(None).fflush(None)
 
@@ -78,7 +81,7 @@ def _end_after(seconds: float, code: int) -> None:
         children = list(_children())
         main = sys._current_frames().get(threading.main_thread().ident or 0)
         held = [*_threads(), *(f"process {child.name} (pid {child.pid})" for child in children)]
-        # What the end itself runs: a function of atexit, or the last steps of asyncio.
+        # The main thread may be in an atexit function, or in asyncio's shutdown.
         if place := _place(main) or ("" if held else _place(main, anywhere=True)):
             held.append(f"the main thread{place}")
         notice(
@@ -105,7 +108,7 @@ def _children() -> Iterator[Any]:
 
 
 def _place(frame: FrameType | None, *, anywhere: bool = False) -> str:
-    """The innermost line that is neither Python's own nor ours, or the innermost of all; empty if there is none."""
+    """The innermost line outside of Python and the SDK, or of all code with `anywhere`; empty if there is none."""
     while frame is not None:
         file = frame.f_code.co_filename
         installed = "site-packages" in file or "dist-packages" in file

@@ -1,12 +1,16 @@
-"""What the SDK raises into the work."""
+"""Exceptions that the SDK raises in the work."""
 
 
 class Cancelled(BaseException):
-    """The work shall stop: SIGTERM has come. A BaseException, so that `except Exception` in the work lets it pass."""
+    """The work must stop: the process received SIGTERM.
+
+    Raised by `ctx.raise_if_cancelled`, and by `ctx.ask`, `ctx.resume` and `ctx.attempt` while they wait. A
+    BaseException, so that `except Exception` in the work does not catch it.
+    """
 
 
 class NoAnswer(Exception):
-    """A question stays without an answer: it timed out and has no default, or nobody can be asked."""
+    """A question has no answer: its timeout passed and it has no default, or it cannot be asked."""
 
 
 class InvalidAnswer(Exception):
@@ -14,4 +18,4 @@ class InvalidAnswer(Exception):
 
 
 class NotDelivered(Exception):
-    """A result or an artifact could not be handed in; the text says why and what to do."""
+    """A result or an artifact could not be stored; the message says why and what to do."""

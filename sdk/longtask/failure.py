@@ -1,4 +1,4 @@
-"""A failure as people read it: the traceback of the work, without what runs the work."""
+"""Formats a failure for people: the traceback of the work, without the code that runs it."""
 
 import subprocess
 import traceback
@@ -7,27 +7,27 @@ from longtask.frames import OURS, RUNNERS
 from longtask.termination import SAFE_MESSAGE
 
 MAX_TAIL = SAFE_MESSAGE
-"""Bytes of a traceback that go into the pod's status: its end must not be cut there."""
+"""Bytes of a traceback in the pod's status: few enough that kubelet does not cut off its end."""
 OUTPUT_LINES, OUTPUT_LIMIT = 50, 3000
-"""Lines, and characters, of what a command wrote that are told of each of its streams."""
+"""How much of a command's output is shown, for each stream: lines and characters."""
 
 
 def readable(error: BaseException) -> str:
-    """The traceback as Python prints it, without the frames of the SDK; of a command that failed, and whose output the
-    work has captured, with the end of what it wrote, as a note."""
+    """The traceback as Python prints it, without frames of the SDK. A failed command gets a note with the end of its
+    output, if the work captured it."""
     return "".join(_report(error).format()).rstrip("\n")
 
 
 def tail(error: BaseException, limit: int = MAX_TAIL) -> str:
-    """The end of the traceback in at most so many bytes, from the beginning of a line.
+    """The end of the traceback in at most `limit` bytes, from the beginning of a line.
 
-    An exception whose own text is too long keeps its beginning, which has its name, and its end.
+    An exception message that is too long itself keeps its beginning, which has the exception's name, and its end.
     """
     text = readable(error).replace("\0", "\\0")
     if _size(text) <= limit:
         return text
     last = "".join(_report(error).format_exception_only()).rstrip("\n").replace("\0", "\\0")
-    if not text.endswith(last):  # a group's, which is drawn with a margin
+    if not text.endswith(last):  # an exception group's, which is printed with a margin
         last = text.rpartition("\n")[2]
     lines = text.removesuffix(last).split("\n")[:-1]
     kept = [_shortened(last, limit - len("...\n"))]
@@ -40,7 +40,7 @@ def tail(error: BaseException, limit: int = MAX_TAIL) -> str:
 def _report(error: BaseException) -> traceback.TracebackException:
     report = traceback.TracebackException.from_exception(error)
     left = [(report, error)]
-    while left:  # a chain of causes may be longer than Python calls deep
+    while left:  # a chain of causes may exceed the recursion limit
         each, raised = left.pop()
         _without_ours(each)
         _with_output(each, raised)
@@ -61,10 +61,10 @@ def _without_ours(report: traceback.TracebackException) -> None:
 
 
 def _with_output(report: traceback.TracebackException, error: BaseException) -> None:
-    """Python tells what a captured command wrote nowhere."""
+    """Add a note with the captured output of a command, which Python does not print."""
     if isinstance(error, (subprocess.CalledProcessError, subprocess.TimeoutExpired)):
         written = [_written(name, text) for name, text in (("stdout", error.stdout), ("stderr", error.stderr))]
-        # The attribute holds the exception's own list.
+        # A new list, because the attribute is the exception's own.
         report.__notes__ = [*(report.__notes__ or ()), *(note for note in written if note)]
 
 

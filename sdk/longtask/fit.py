@@ -1,4 +1,4 @@
-"""Whether a value fits a schema, at the desk: in a cluster the operator judges."""
+"""Checks values against JSON Schema in a local run; in a cluster the operator does it."""
 
 import json
 import math
@@ -12,23 +12,22 @@ from longtask.json_types.patterns import matches
 from longtask.json_types.scalars import FORMATS, is_text
 
 MAX_PARAMETERS, MAX_DEPTH, LARGEST_INTEGER = 64 * 1024, 100, 2**63 - 1
-"""What a start may give: bytes as JSON, levels of nesting; the storage of the API server changes larger integers."""
+"""Limits of parameters: bytes as JSON, levels of nesting, the largest integer that the API server does not change."""
 _DURATION = re.compile(r"-?P(?=[\dT])(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+([.,]\d+)?S)?)?", re.ASCII)
-"""More than a timedelta holds: years, months, nanoseconds."""
+"""ISO 8601 durations, also those that a timedelta cannot hold: with years, months or nanoseconds."""
 
 
 def misfit(schema: Schema, value: Any, path: str = "result") -> str | None:
-    """The first place that does not fit, in a sentence; None where all does. `value` is JSON.
+    """Describe the first place where a JSON value does not fit, as a sentence that begins with `path`; None if it fits.
 
-    Knows the keywords that annotations and pydantic models give, and some more; others ($ref, if, contains, ...) are
-    left to the operator.
+    Knows the keywords that annotations and pydantic models produce, and some more; others ($ref, if, contains, ...) are
+    left to the operator. May raise anything for an invalid schema.
     """
     return next(_misfits(schema, value, path), None)
 
 
 def given(schema: Schema, value: Any) -> Any:
-    """The value without nulls for what need not be given and is not null, and with the schema's defaults, as the
-    operator completes it."""
+    """Complete parameters as the operator does: drop nulls of optional fields that do not accept null, add defaults."""
     if isinstance(value, list):
         return [given(schema.get("items", {}), each) for each in value]
     if not isinstance(value, dict):
@@ -46,7 +45,7 @@ def given(schema: Schema, value: Any) -> Any:
 
 
 def unfit(parameters: Mapping[str, Any]) -> str | None:
-    """What no start may give, whatever the schema, in a sentence; None where there is nothing of that."""
+    """Describe what parameters may not contain whatever the schema, as a sentence; None if they are fine."""
     if problem := next(_unfit(parameters, "", MAX_DEPTH), None):
         return problem
     size = len(json.dumps(parameters, ensure_ascii=False).encode())
@@ -152,7 +151,7 @@ def _limits(schema: Schema, number: float, path: str, unit: str, keywords: tuple
 
 
 def _comparable(value: Any) -> Hashable:
-    """Equal where the values are equal as JSON: 1 is 1.0, and not true."""
+    """A hashable that is equal for values that are equal as JSON: 1 equals 1.0, but not true."""
     if isinstance(value, list):
         return list, tuple(map(_comparable, value))
     if isinstance(value, dict):

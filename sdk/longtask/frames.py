@@ -1,12 +1,12 @@
-"""Whose code a frame is in, by the beginning of its file's path."""
+"""Path prefixes that distinguish the stack frames of the SDK, of Python, and of the work."""
 
 import os
 from pathlib import Path
 from typing import Final
 
 OURS: Final = os.path.join(Path(__file__).parent, "")
-"""The folder of the SDK: with the separator, for `longtask_jobs` beside it is the author's."""
+"""The folder of the SDK, with a separator at its end: `longtask_jobs` beside it belongs to the author."""
 LIBRARY: Final = os.path.join(Path(os.__file__).parent, "")
-"""That of Python's standard library."""
+"""The folder of Python's standard library."""
 RUNNERS: Final = (OURS, os.path.join(LIBRARY, "asyncio", ""), os.path.join(LIBRARY, "importlib", ""), "<frozen ")
-"""What calls the work."""
+"""The code that calls the work."""

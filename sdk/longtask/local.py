@@ -1,4 +1,4 @@
-"""The work at a desk: progress on stderr, the result on stdout, questions on the terminal."""
+"""The backend of a local run: progress on stderr, the result on stdout, questions on the terminal."""
 
 import hashlib
 import json
@@ -22,22 +22,22 @@ from longtask.stderr_log import notice, notice_once, write
 from longtask.stop import Stop
 
 TERMINAL_PACE, LINE_PACE = 0.1, 2.0
-"""Seconds between two pictures of the progress: of a line that is written anew, of lines below each other."""
+"""Seconds between two updates of the progress: of one line that is rewritten, and of lines below each other."""
 
 SIGNAL_PACE = 1.0
-"""Seconds until a signal is handled that came just before a wait began, which it did not end then."""
+"""Seconds within which a signal is handled that arrived just before a wait and so did not end it."""
 
 ARTIFACTS = "artifacts"
-"""Where they are in the folder: they may be called as the checkpoint is."""
+"""Subfolder for artifacts, because one may have the name of the checkpoint."""
 
 MAX_QUESTIONS, MAX_ANSWER = 32, 4096
-"""Of a task, and characters: what the task API takes."""
+"""Limits of the task API: questions of a task, characters of an answer."""
 
 
 class LocalBackend:
-    """A Host. LONGTASK_LOCAL_DIR names a folder that keeps checkpoints and artifacts from run to run.
+    """The backend of a local run. LONGTASK_LOCAL_DIR is a folder that keeps checkpoints and artifacts between runs.
 
-    Raises BadSetting for one that cannot be made.
+    Raises BadSetting if the folder cannot be made.
     """
 
     task_id = "local"
@@ -56,18 +56,21 @@ class LocalBackend:
         self._open_line = False
 
     def attempt(self) -> int:
+        """Always 1."""
         return 1
 
     def progress(self, report: dict[str, Any]) -> None:
+        """Show the report as a line on stderr; some are skipped (see TERMINAL_PACE), but not the last."""
         with self._lock:
             self._waiting = progress_line(report)
             if time.monotonic() >= self._shown_at + (TERMINAL_PACE if self._terminal else LINE_PACE):
                 self._show()
 
     def heartbeat(self) -> None:
-        """Nobody watches for it here."""
+        """Does nothing: a local run cannot stall."""
 
     def checkpoint(self, state: State, wait: float) -> bool:
+        """Replace the checkpoint in the folder. Returns False without a folder, or if it cannot be written."""
         if self._folder is None:
             return False
         kept = _checkpoint_file(self._folder, state.media_type)
@@ -84,6 +87,7 @@ class LocalBackend:
         return True
 
     def resume(self) -> State | None:
+        """The checkpoint in the folder; None without one. Raises ValueError if it is damaged."""
         for media_type in (JSON, BYTES):
             if self._folder and (kept := _checkpoint_file(self._folder, media_type)).exists():
                 state = State(kept.read_bytes(), media_type)
@@ -95,7 +99,8 @@ class LocalBackend:
         return None
 
     def ask(self, question: Question) -> Any:
-        """As the task API: the first answer to a question counts, and one that does not fit is none."""
+        """Ask on the terminal. As with the task API, the first answer that fits counts, also when the question is asked
+        again. Raises NoAnswer, Cancelled."""
         with self._asking:
             message, answer = self._answers.get(question.id, (question.message, None))
             if message != question.message:
@@ -108,14 +113,17 @@ class LocalBackend:
             return answer
 
     def artifact(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
+        """Keep a file where it is, and bytes in the folder, else in a temporary one. Raises OSError."""
         return kept_artifact(name, content, self._artifacts)
 
     def say(self, line: str) -> None:
+        """Write a line to stderr, below the progress."""
         with self._lock:
             self._close_line()
             write(f"{line}\n")
 
     def hand_in(self, result: bytes, seconds: float = inf) -> None:
+        """Write the result to stdout, as the last line. Raises NotDelivered."""
         self.finish(keep_checkpoint=False)
         try:
             self._stdout.write_line(result)
@@ -123,13 +131,14 @@ class LocalBackend:
             raise NotDelivered(f"the result cannot be written to stdout: {error}") from None
 
     def finish(self, *, keep_checkpoint: bool) -> None:
+        """Show the last progress, if it was skipped. The checkpoint always stays."""
         with self._lock:
             if self._waiting is not None:
                 self._show()
             self._close_line()
 
     def _answer(self, question: Question) -> Any:
-        """What is typed, until it fits; ABSENT where the default is taken."""
+        """Read answers until one fits; ABSENT after the timeout, or if the default is taken."""
         has_default = question.default is not ABSENT
         taken = f"the default is taken: {json.dumps(question.default)}" if has_default else "there is no default"
         _probe(question)
@@ -154,7 +163,7 @@ class LocalBackend:
         return ABSENT
 
     def _artifacts(self) -> Path:
-        """The folder for artifacts that are bytes: one of this run where none is named."""
+        """The folder for artifacts from bytes: a temporary one of this run if none is configured."""
         if self._folder is not None:
             return self._folder / ARTIFACTS
         if self._made is None:
@@ -174,7 +183,7 @@ class LocalBackend:
 
 
 def progress_line(report: Mapping[str, Any]) -> str:
-    """`epoch 3/10 (30%) - learning - loss 0.25`."""
+    """A report as one line: `epoch 3/10 (30%) - learning - loss 0.25`."""
     current, total, fraction = report.get("current"), report.get("total"), report.get("fraction")
     if fraction is None and current is not None and total:
         fraction = min(max(current / total, 0), 1)
@@ -186,7 +195,7 @@ def progress_line(report: Mapping[str, Any]) -> str:
 
 
 def kept_artifact(name: str, content: bytes | Path, folder: Callable[[], Path]) -> Artifact:
-    """The artifact as a file of this machine: where it lies, or for bytes in the folder."""
+    """The artifact as a local file: a path where it is, bytes in `folder()`. Raises OSError."""
     if isinstance(content, Path):
         path = content.resolve(strict=True)
     else:
@@ -216,8 +225,8 @@ def _checkpoint_file(folder: Path, media_type: str) -> Path:
 
 
 class _Stdout:
-    """The stdout that is there before the work, which may close it, or put another one in its place. Looks at what is
-    written to it, so that the result does not go on with somebody's line."""
+    """The stdout from before the work, which may close or replace it. Watches what is written, so that the result
+    begins on a new line."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -229,8 +238,7 @@ class _Stdout:
             self._watch(stream)
 
     def write_line(self, content: bytes) -> None:
-        """Write a line below what was printed, in UTF-8 whatever the terminal's encoding is. Raises OSError,
-        ValueError."""
+        """Write a line below what was printed, always in UTF-8. Raises OSError, ValueError."""
         for each in (sys.stdout, self._stream):
             with suppress(AttributeError, OSError, ValueError):
                 each.flush()  # type: ignore[union-attr]
@@ -251,20 +259,20 @@ class _Stdout:
             self._line_has_ended = text.endswith("\n") if text else self._line_has_ended
             return write(text)
 
-        with suppress(AttributeError):  # one of another kind
+        with suppress(AttributeError):  # an object whose write cannot be replaced
             stream.write = watched  # type: ignore[method-assign]
 
 
 class _Keyboard:
-    """Lines that are typed. A thread reads them: a read cannot be ended, and waiting for it can, by a signal too."""
+    """Typed lines. A thread reads them: a read cannot be interrupted, but waiting for it can, also by a signal."""
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
-        self._lines: SimpleQueue[str | None] = SimpleQueue()  # may be used in a signal handler
+        self._lines: SimpleQueue[str | None] = SimpleQueue()  # safe in a signal handler
         self._is_reading = False
 
     def line(self, until: float) -> str | None:
-        """A line, empty where there are no more; None when it is too late. Raises Cancelled."""
+        """The next line, empty at end of file; None after `until`, a time of time.monotonic. Raises Cancelled."""
         if not self._is_reading:
             self._is_reading = True
             threading.Thread(target=self._read, args=(sys.stdin,), name="longtask-keyboard", daemon=True).start()
@@ -279,7 +287,7 @@ class _Keyboard:
         return None
 
     def forget(self, tell: Callable[[str], object]) -> None:
-        """Answers that came when their question's time was over are none to the next one."""
+        """Discard lines that were typed after the previous question timed out; `tell` gets a message for each."""
         with suppress(Empty):
             while (line := self._lines.get_nowait()) is not None:
                 self._is_reading = False
@@ -299,12 +307,12 @@ def _has_keyboard() -> bool:
 
 
 def _probe(question: Question) -> None:
-    """Raises NoAnswer for what is no schema, and a default that is no answer, before anybody is asked."""
+    """Raise NoAnswer for an invalid schema, or a default that does not fit it, before the question is shown."""
     schema, has_default = question.schema or {}, question.default is not ABSENT and question.default is not None
     try:
         misfit(schema, None)
         problem = misfit(schema, question.default, "its default") if has_default else None
-    except Exception as error:  # any JSON may stand in it
+    except Exception as error:  # the schema may be any JSON
         name = f"{type(error).__name__}: {error}"
         raise NoAnswer(f"the question cannot be asked: its schema is none that can be read ({name})") from None
     if problem is not None:
@@ -312,7 +320,7 @@ def _probe(question: Question) -> None:
 
 
 def _shown(question: Question) -> str:
-    """The question, what is an answer, and what becomes of none."""
+    """The question as text, with the valid answers and what applies without one."""
     schema = question.schema or {}
     lines = [question.message]
     if "enum" in schema:
@@ -334,7 +342,7 @@ def _shown(question: Question) -> str:
 
 
 def _typed(text: str, schema: Mapping[str, Any] | None) -> tuple[Any, str | None]:
-    """What somebody typed, JSON or text, whichever fits, text first where text is asked for; and what does not fit."""
+    """A typed answer as JSON or text, whichever fits, text first if the schema asks for it; and why neither fits."""
     if len(text) > MAX_ANSWER:
         return text, f"answer has {len(text)} characters, and must have at most {MAX_ANSWER}"
     if not text and schema is None:
@@ -342,7 +350,7 @@ def _typed(text: str, schema: Mapping[str, Any] | None) -> tuple[Any, str | None
     candidates: list[Any] = [text]
     with suppress(ValueError, RecursionError):
         spelt = json.loads(text)
-        json.dumps(spelt, allow_nan=False)  # Python reads NaN and 1e400 too
+        json.dumps(spelt, allow_nan=False)  # Python also reads NaN and 1e400
         candidates.insert((schema or {}).get("type") == "string", spelt)
     problems = [misfit(dict(schema or {}), each, "answer") for each in candidates]
     fitting = [each for each, problem in zip(candidates, problems, strict=True) if problem is None]

@@ -1,4 +1,4 @@
-"""How much memory the container uses."""
+"""Memory usage of the container."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,7 +11,7 @@ CGROUP_FILES = (
 
 
 def memory_bytes(files: Iterable[str] = CGROUP_FILES) -> int | None:
-    """Bytes, as the cgroup of this process counts them, page cache included; None where there is none."""
+    """Bytes in use as counted by the cgroup of this process, page cache included; None where no file can be read."""
     for file in files:
         with suppress(OSError, ValueError):
             return int(Path(file).read_text(encoding="ascii"))

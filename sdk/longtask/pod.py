@@ -1,4 +1,4 @@
-"""The work in a pod: the task API keeps everything."""
+"""The backend of a pod: everything goes to the task API."""
 
 import functools
 import hashlib
@@ -32,16 +32,17 @@ from longtask.stderr_log import notice, write
 from longtask.stop import Stop
 
 MAX_SUMMARY = 1024
+"""Characters of a result's summary that the task API accepts."""
 POLL_SECONDS = 30
-"""How long the API holds a request for an answer that is not there yet; it allows 50."""
+"""How long the API holds a request for an answer that does not exist yet, in seconds; it allows 50."""
 
 
 class Pod:
-    """A Host. What waits for the API has a connection of its own, and waits in the thread that called.
+    """The backend of a pod. Calls that wait for the API use a connection of their own, in the calling thread.
 
-    Reads the variables that the operator sets; LONGTASK_RESUME_SECONDS (300) says how long the last checkpoint is asked
-    for, LONGTASK_FLUSH_SECONDS (600) how long results, artifacts and the last checkpoint of a failure are tried. Raises
-    BadSetting.
+    Reads the variables that the operator sets. LONGTASK_RESUME_SECONDS (300) is how long the attempt and the last
+    checkpoint are requested, LONGTASK_FLUSH_SECONDS (600) how long the delivery of results, artifacts and the last
+    checkpoint of a failure is retried. Raises BadSetting.
     """
 
     def __init__(self, environment: Mapping[str, str], stop: Stop) -> None:
@@ -55,25 +56,33 @@ class Pod:
         self.task_id = environment.get("LONGTASK_ID", "")
 
     def attempt(self) -> int:
+        """The number from the task API; 0 with a notice if it cannot be read. Raises Cancelled on SIGTERM."""
         answer = self._asked(Request("GET", "/attempt"), "the number of this attempt")
         return int(answer.json().get("attempt", 0)) if answer else 0
 
     def progress(self, report: dict[str, Any]) -> None:
+        """Queue the report for the background thread, in place of one that is not sent yet."""
         self._reporter.progress(report)
 
     def heartbeat(self) -> None:
+        """Queue a heartbeat for the background thread, unless a report is pending."""
         self._reporter.heartbeat()
 
     def checkpoint(self, state: State, wait: float) -> bool:
+        """Queue the state for the background thread. Returns whether it is stored within `wait` seconds."""
         return self._reporter.checkpoint(state, wait)
 
     def resume(self) -> State | None:
+        """The last checkpoint of any attempt; None without one, and with a notice if it cannot be read. Raises
+        Cancelled on SIGTERM."""
         answer = self._asked(Request("GET", "/checkpoint", timeout=LARGE_TIMEOUT), "the last checkpoint")
         if answer is None or answer.status == 204:
             return None
         return State(answer.content, answer.headers.get("content-type", BYTES))
 
     def ask(self, question: Question) -> Any:
+        """Post the question, and poll until it is answered or has timed out (ABSENT). Raises NoAnswer if it is refused,
+        InvalidAnswer, and Cancelled on SIGTERM."""
         body: dict[str, Any] = {"id": question.id, "message": question.message}
         if question.schema is not None:
             body["schema"] = question.schema
@@ -90,13 +99,14 @@ class Pod:
             while told.get("state") == "Open":
                 started = time.monotonic()
                 told = self._told(connection, polled)
-                if told.get("state") == "Open":  # an API that does not hold the request is not asked without end
+                if told.get("state") == "Open":  # at most one request a second if the API does not hold it
                     self._stop.wait(started + 1 - time.monotonic())
         if told.get("problem"):
             raise InvalidAnswer(f"the answer to {question.id} does not fit its schema: {told['problem']}")
         return told.get("value") if told.get("state") == "Answered" else ABSENT
 
     def artifact(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
+        """Upload the bytes, a file as a stream. Raises NotDelivered, OSError."""
         sha256 = _sha256(content)
         headers = {"Content-Type": media_type, "Content-Digest": digest_header(sha256)}
         request = Request("PUT", f"/artifacts/{quote(name)}", content, headers, LARGE_TIMEOUT)
@@ -104,16 +114,18 @@ class Pod:
         return Artifact(name, told.get("uri", ""), int(told.get("size", 0)), sha256.hex())
 
     def say(self, line: str) -> None:
+        """Write a line to stderr."""
         write(f"{line}\n")
 
     def hand_in(self, result: bytes, seconds: float = math.inf) -> None:
+        """Upload the result. If it does not fit the template's resultSchema, write a notice. Raises NotDelivered."""
         headers = {"Content-Type": JSON, "Content-Digest": content_digest(result)}
         summary = _summary(result)
         path = "/result" + (f"?summary={quote(summary, safe='')}" if summary else "")
         stop = None
         timeout = LARGE_TIMEOUT
-        if seconds < math.inf:  # it stands elsewhere too
-            timeout = SMALL_TIMEOUT  # a connection that is being opened is not interrupted
+        if seconds < math.inf:  # it is in the termination message too
+            timeout = SMALL_TIMEOUT  # opening a connection cannot be interrupted
             if self._stop.is_set:
                 seconds = FINISH_SECONDS
             else:
@@ -124,6 +136,7 @@ class Pod:
             notice(f"the result does not fit the template's resultSchema: {told['mismatch']}")
 
     def finish(self, *, keep_checkpoint: bool) -> None:
+        """Send the last report as final, and with `keep_checkpoint` a pending checkpoint."""
         self._reporter.finish(self._stop, self._flush_seconds if keep_checkpoint else 0)
 
     def _told(self, connection: Connection, request: Request) -> dict[str, Any]:
@@ -162,7 +175,8 @@ class Pod:
 
 
 def _summary(result: bytes) -> str:
-    """The text `summary` of a JSON object, as far as the API takes it: it does not read one in what it only stores."""
+    """The text `summary` of a JSON object, cut to the API's limit. The API does not parse results that it only
+    stores."""
     value = json.loads(result)
     summary = value.get("summary") if isinstance(value, dict) else None
     return summary[:MAX_SUMMARY] if isinstance(summary, str) else ""

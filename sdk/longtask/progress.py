@@ -1,4 +1,4 @@
-"""The progress of the work, put together from what it tells bit by bit."""
+"""Merges the progress calls of the work into one report."""
 
 import math
 import re
@@ -8,14 +8,14 @@ from typing import Any
 from longtask.stderr_log import notice_once
 
 MAX_MESSAGE, MAX_UNIT, MAX_METRICS = 1024, 32, 32
-"""What the task API takes."""
+"""Limits of the task API: characters of the message and of the unit, number of metrics."""
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,62}")
 
 Number = int | float
 
 
 class Progress:
-    """What has been told so far. Takes anything and raises nothing: what is no number is left out with a notice."""
+    """The progress so far. Takes any values and never raises: a number that is not finite is dropped with a notice."""
 
     def __init__(self) -> None:
         self._state: dict[str, Any] = {}
@@ -24,7 +24,7 @@ class Progress:
     def tell(
         self, *, fraction: Any, current: Any, total: Any, message: Any, unit: Any, metrics: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        """Add what is not None; the whole, as the task API takes it."""
+        """Merge the arguments that are not None; returns the whole report, as the task API takes it."""
         counted = {"current": number(current, "current"), "total": number(total, "total")}
         share = number(fraction, "fraction")
         if unit is not None and (unit := _cut(unit, MAX_UNIT)) != self._state.get("unit"):
@@ -65,14 +65,14 @@ class Progress:
 
 
 def number(value: Any, name: str) -> Number | None:
-    """A finite number, from numpy's and others' too; None for None, and with a notice for what is none."""
+    """A finite number, also from numpy and similar types; None for None, and with a notice for anything else."""
     if value is None:
         return None
     try:
         found: Number = int(value) if isinstance(value, int) else float(value)
         if math.isfinite(found):
             return found
-    except Exception:  # noqa: S110 - the work's own types may raise anything
+    except Exception:  # noqa: S110 - types of the work may raise anything
         pass
     notice_once(f"{name} of a progress is left out where it is no finite number")
     return None

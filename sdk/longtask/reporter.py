@@ -1,4 +1,4 @@
-"""The background thread that reports, so that the work never waits for it."""
+"""The background thread that sends reports, so that the work never waits for it."""
 
 import json
 import threading
@@ -15,14 +15,14 @@ from longtask.stderr_log import notice, notice_once
 from longtask.stop import Stop
 
 PACE, CHECKPOINT_PACE = 0.5, 1.0
-"""Seconds between two reports of progress, and between two checkpoints for which nobody waits."""
+"""Seconds between two reports of progress, and between two checkpoints that no caller waits for."""
 FINISH_SECONDS = 5.0
-"""How long the end waits for the last progress; after SIGTERM, for all that is held."""
+"""How long the end of the process waits for the last progress, in seconds; after SIGTERM, for all that is pending."""
 
 
 @dataclass(frozen=True)
 class _Held:
-    """Something to send: what it is called, the number that orders it, its request."""
+    """A pending item: its kind, its sequence number, its request."""
 
     name: str
     sequence: int
@@ -30,9 +30,9 @@ class _Held:
 
 
 class Reporter:
-    """Holds at most one progress, one heartbeat and one checkpoint: the newest, until it is taken.
+    """Holds at most one progress, one heartbeat and one checkpoint: the newest, until it is accepted.
 
-    A report is tried until it is taken, a newer one takes its place, or the API says that it never will be.
+    An item is retried until it is accepted, a newer one replaces it, or the API refuses it for good.
     """
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
@@ -49,19 +49,20 @@ class Reporter:
         self._finishing = self._ended = False
 
     def progress(self, report: dict[str, Any]) -> None:
-        """Report this, in place of what was not sent yet."""
+        """Send this report, in place of one that is not sent yet."""
         with self._changed:
             self._report = report
             self._hold("progress", _progress(report))
 
     def heartbeat(self) -> None:
-        """Say that the work lives; a progress that waits says it too."""
+        """Send a heartbeat, unless a progress report is pending, which serves as one."""
         with self._changed:
             if "progress" not in self._held:
                 self._hold("heartbeat", lambda _: Request("POST", "/heartbeat"))
 
     def checkpoint(self, state: State, wait: float) -> bool:
-        """Store this, in place of what was not sent yet. Whether it is stored, or a newer one, within the seconds."""
+        """Store this state, in place of one that is not sent yet. Returns whether it, or a newer one, is stored within
+        `wait` seconds."""
         with self._changed:
             sequence = self._hold("checkpoint", _checkpoint(state))
             until = time.monotonic() + wait
@@ -72,8 +73,8 @@ class Reporter:
             return self._stored >= sequence
 
     def finish(self, stop: Stop, checkpoint_seconds: float) -> None:
-        """Send the progress again as the final one, and wait for what is held: a few seconds, or so many where a
-        checkpoint is held and `stop` is not set. Nothing is taken afterwards."""
+        """Send the last progress again as the final one, and wait for what is pending: FINISH_SECONDS, or
+        `checkpoint_seconds` while a checkpoint is pending and `stop` is not set. Nothing is accepted afterwards."""
         with self._changed:
             if self._report is not None:
                 self._hold("progress", _progress({**self._report, "final": True}))
@@ -107,7 +108,8 @@ class Reporter:
                 self._changed.wait(until - now)
 
     def _hold(self, name: str, request: Callable[[int], Request]) -> int:
-        """Called with the lock. The sequence is the time, so that it rises over processes of one attempt too."""
+        """Make this the pending item; call with the lock held. The sequence is the time in milliseconds, so that it
+        increases over all processes of an attempt."""
         self._sequence = sequence = max(self._sequence + 1, time.time_ns() // 1_000_000)
         if self._ended:
             return sequence
@@ -121,7 +123,7 @@ class Reporter:
         thread = threading.Thread(target=self._run, name="longtask-reporter", daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # too many threads, or the interpreter ends
+        except RuntimeError as error:  # too many threads, or interpreter shutdown
             notice_once(f"nothing can be reported now: {error}")
         else:
             self._thread = thread
@@ -144,13 +146,13 @@ class Reporter:
                 except Ended as error:
                     notice(f"nothing is reported any more: {error}")
                     self._end()
-                except Exception as error:  # nothing may end the thread, or repeat for ever
+                except Exception as error:  # nothing may end the thread, or be retried forever
                     self._drop(held, error)
                 else:
                     self._sent(held)
 
     def _next(self) -> _Held | None:
-        """What is to be sent, once it may be; None at the end."""
+        """Wait for the next item that is due; None at the end."""
         with self._changed:
             while not self._ended:
                 now = time.monotonic()

@@ -1,4 +1,4 @@
-"""`python -m longtask run module:function`: runs a task as the process of a container, or at a desk."""
+"""`python -m longtask run module:function`: runs a task, as the process of a container or locally."""
 
 import json
 import math
@@ -27,34 +27,35 @@ if TYPE_CHECKING:
     from longtask.encode import Unencodable
 
 SUCCEEDED, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
-"""Exit codes; the last two are a shell's for SIGINT and SIGTERM."""
+"""Exit codes; the last two are those of a shell after SIGINT and SIGTERM."""
 MESSAGE_SECONDS = 60.0
-"""How long a result that is in the termination message too is offered to the task API."""
+"""How long delivery to the task API is tried for a result that is also in the termination message, in seconds."""
 MEASURE_SECONDS = 5.0
-"""How long a result is measured by its schema."""
+"""How long a local run checks a value against its schema, in seconds."""
 REST = "unfit-result.json"
-"""The artifact that keeps what JSON can hold of a result that cannot be handed in."""
+"""The artifact with the part of a result that JSON can hold, if the whole cannot be delivered."""
 
 
 class _Told(Exception):
-    """A failure whose text says all that the reader needs."""
+    """A failure whose message says all that the reader needs, without a traceback."""
 
 
 class _LeftEarly(Exception):
-    """The task saw that it shall stop, and returned nothing."""
+    """The task saw that it is cancelled, and returned nothing."""
 
 
 def run(target: str, environment: Mapping[str, str]) -> int:
-    """Run the task that `module:function` names with the parameters of the environment; the exit code.
+    """Run the task `module:function` with the parameters in LONGTASK_PARAMETERS, and return the exit code.
 
-    The result goes to the termination message when it fits, else to the task API; at a desk to stdout. A failure goes
-    to stderr and, its end, to the termination message. SIGTERM sets ctx.cancelled and cancels an async task; before
-    the task has begun, and the second time, it ends the process at once. Once the outcome is recorded the process ends
-    within 30 s (LONGTASK_EXIT_SECONDS) with the work's exit code, whatever the work has left running.
+    In a pod the result goes to the termination message if it has up to 4,095 bytes, and above 1,023 bytes to the task
+    API; in a local run it goes to stdout. A failure goes to stderr, and its end to the termination message. SIGTERM
+    sets ctx.cancelled and cancels an async task; before the task has begun, and the second time, it ends the process at
+    once. Once the outcome is recorded the process ends within 30 s (LONGTASK_EXIT_SECONDS) with the work's exit code,
+    even if the work has left threads or processes running.
     """
     _show_each_line()
     os.environ[PROCESS] = str(os.getpid())
-    if folder := os.environ.get(LOCAL_FOLDER):  # wherever the work, or a process that it starts, changes to
+    if folder := os.environ.get(LOCAL_FOLDER):  # the work and its processes may change directory
         os.environ[LOCAL_FOLDER] = os.path.abspath(folder)
     stop = Stop()
     try:
@@ -74,9 +75,9 @@ def run(target: str, environment: Mapping[str, str]) -> int:
 
 
 def _show_each_line() -> None:
-    """What is printed is in the log at once, and stays when the process is killed; in Pythons that the work starts
-    too. Into a pipe Python writes 8 KiB at a time."""
-    with suppress(AttributeError, ValueError):  # a stdout of another kind, or none
+    """Make stdout line-buffered, here and in Python processes of the work: a print is in the log at once, and is not
+    lost in a kill. Python writes to a pipe in blocks of 8 KiB."""
+    with suppress(AttributeError, ValueError):  # a replaced stdout, or none
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.environ["PYTHONUNBUFFERED"] = os.environ.get("PYTHONUNBUFFERED") or "1"
 
@@ -94,19 +95,19 @@ class _Work:
         self._runner: asyncio.Runner | None = None
         self.has_begun = False
         self.code = TERMINATED
-        """With what the process ends if it has to end now."""
+        """The exit code if the process has to end now."""
 
     def exit_code(self) -> int:
-        """Run the task, and leave its result or its failure where they are looked for."""
+        """Run the task, deliver its result or leave its failure, and return the exit code."""
         self.code = self._outcome()
         return self.code
 
     def close(self) -> None:
-        """End the event loop of an async task, with all that it has left there."""
+        """Close the event loop of an async task, with everything that is left in it."""
         try:
             if self._runner is not None:
                 self._runner.close()
-        except BaseException as error:  # of what it has left there; the outcome is recorded
+        except BaseException as error:  # anything left in the loop may raise; the outcome is recorded
             notice(f"what the work has left in its event loop failed at the end: {type(error).__name__}: {error}")
 
     def _outcome(self) -> int:
@@ -116,7 +117,7 @@ class _Work:
             self._backend.say(f"longtask: {error}")
             return self._ended(FAILED, str(error))
         except KeyboardInterrupt:
-            self._stop.set()  # threads of the work that wait for an answer wait no longer
+            self._stop.set()  # wakes threads of the work that wait for an answer
             return self._ended(INTERRUPTED, "interrupted by SIGINT")
         except BaseException as error:  # whatever the work raises is its failure
             if self._stop.is_set and _is_leaving(error, seen=self._stop.seen):
@@ -150,7 +151,7 @@ class _Work:
             raise _Told(f"{self._target}: {error}") from None
 
     def _arguments(self, task: Task[..., Any]) -> dict[str, Any]:
-        """The parameters as the function wants them."""
+        """The parameters, decoded as the function's annotations require."""
         from longtask.fit import given, unfit  # noqa: PLC0415
         from longtask.signature import SignatureError  # noqa: PLC0415
         from longtask.values import BadValue, decode  # noqa: PLC0415
@@ -167,8 +168,8 @@ class _Work:
             parameters = json.loads(self._environment.get("LONGTASK_PARAMETERS") or "{}")
             if not isinstance(parameters, dict):
                 raise _Told("LONGTASK_PARAMETERS is no JSON object: give {} or the parameters by name")
-            at_a_desk, schema = self._log is None, task.signature.parameters_schema()
-            if at_a_desk:  # as the operator does it
+            is_local, schema = self._log is None, task.signature.parameters_schema()
+            if is_local:  # as the operator does
                 parameters = given(schema, parameters)
                 if problem := unfit(parameters):
                     raise _Told(_refused(name, problem))
@@ -179,12 +180,12 @@ class _Work:
             raise _Told(f"LONGTASK_PARAMETERS do not fit {name}: {error}") from None
         except (ValueError, RecursionError) as error:
             raise _Told(f"LONGTASK_PARAMETERS is no JSON ({error}): give {{}} or the parameters by name") from None
-        if at_a_desk and (problem := _misfit(schema, parameters, "")):
+        if is_local and (problem := _misfit(schema, parameters, "")):
             raise _Told(_refused(name, problem))
         return arguments
 
     def _awaited(self, task: Task[..., Any], context: Context, arguments: Mapping[str, Any]) -> Any:
-        import asyncio  # noqa: PLC0415 - only who needs it pays for it
+        import asyncio  # noqa: PLC0415 - loaded on demand
 
         async def work() -> Any:
             loop = asyncio.get_running_loop()
@@ -197,7 +198,7 @@ class _Work:
             with _woken_by_signals(loop), self._stop.interrupting(cancel):
                 return await running
 
-        # Not asyncio.run, which waits for the threads that are left before it gives the value.
+        # Not asyncio.run, which waits for leftover threads before it returns the value.
         self._runner = asyncio.Runner()
         try:
             return self._runner.run(work())
@@ -207,7 +208,7 @@ class _Work:
             raise
 
     def _hand_in(self, value: Any) -> None:
-        from longtask.encode import Unencodable, encode  # noqa: PLC0415 - not before the work
+        from longtask.encode import Unencodable, encode  # noqa: PLC0415 - loaded after the work
 
         try:
             result = encode(value)
@@ -223,7 +224,7 @@ class _Work:
             raise _Told(str(error)) from None
 
     def _measure(self, result: bytes) -> None:
-        """Fail at the desk where a result does not fit what is promised; in a pod the operator judges."""
+        """Fail a local run if the result does not fit its schema; in a pod the operator checks it."""
         schema = self._task and self._task.signature.result_schema()
         if schema and (problem := _misfit(schema, json.loads(result), "result")):
             raise _Told(
@@ -232,7 +233,8 @@ class _Work:
             )
 
     def _deliver(self, log: "Path", result: bytes) -> None:
-        """By the termination message where it arrives whole in any pod, else by the task API as well."""
+        """Leave the result in the termination message if it fits there, and send it to the task API unless the message
+        arrives complete in any pod."""
         left = len(result) <= MAX_MESSAGE and write_message(log, result)
         if left:
             self.code = SUCCEEDED
@@ -255,7 +257,8 @@ class _Work:
             )
 
     def _rest(self, value: Any, error: "Unencodable") -> str:
-        """Keep what JSON can hold of a result, since the work for it is done; a sentence that says where it is."""
+        """Keep the part of a result that JSON can hold, because the work is done; returns where it is, as a
+        sentence."""
         from longtask.encode import rest  # noqa: PLC0415
 
         kept = rest(value)
@@ -268,13 +271,13 @@ class _Work:
         return f"the rest is kept as the artifact {REST} ({uri}), with null there, and keys as text"
 
     def _failed(self, error: BaseException) -> int:
-        from longtask.failure import tail  # noqa: PLC0415 - not before the work
+        from longtask.failure import tail  # noqa: PLC0415 - loaded after the work
 
         self._backend.say(_readable(error))
         return self._ended(FAILED, tail(error))
 
     def _exited(self, code: Any) -> int:
-        """As Python ends on SystemExit: a text is a failure that says why. A code that is not 0 stays so."""
+        """End as Python does on SystemExit: a text is the message of a failure. A code other than 0 stays a failure."""
         if code is None or code == SUCCEEDED:
             return self._left_without_a_result()
         if not isinstance(code, int):
@@ -283,7 +286,7 @@ class _Work:
         kept = code & 0xFF
         if kept == code:
             return code
-        # os.system and os.wait give the exit code of a program in the second byte.
+        # os.system and os.wait return the exit code of a program in the second byte.
         kept = kept or code >> 8 & 0xFF or FAILED
         text = (
             f"the work left with exit code {code}, and a system keeps 0 to 255 only: this ends with {kept}. "
@@ -315,7 +318,7 @@ def _leave(log: "Path | None", message: str) -> None:
 
 
 def _is_leaving(error: BaseException, *, seen: bool) -> bool:
-    """Whether the task left because it shall stop; the async tasks of a group leave together."""
+    """Whether the error means that the task stopped because of SIGTERM; of a group, whether all its errors do."""
     if isinstance(error, BaseExceptionGroup):
         return all(_is_leaving(each, seen=seen) for each in error.exceptions)
     if isinstance(error, SystemExit):
@@ -324,14 +327,14 @@ def _is_leaving(error: BaseException, *, seen: bool) -> bool:
 
 
 def _readable(error: BaseException) -> str:
-    from longtask.failure import readable  # noqa: PLC0415 - not before the work
+    from longtask.failure import readable  # noqa: PLC0415 - loaded after the work
 
     return readable(error)
 
 
 def _misfit(schema: dict[str, Any], value: Any, path: str) -> str | None:
-    """How a value does not fit. No problem is known where it cannot be measured, or not in time: a pattern may search
-    for hours."""
+    """How a value does not fit its schema; None also if the check fails or takes too long, as a pattern may for
+    hours."""
     from longtask.fit import misfit  # noqa: PLC0415
 
     with suppress(Exception), _at_most(MEASURE_SECONDS):
@@ -341,8 +344,8 @@ def _misfit(schema: dict[str, Any], value: Any, path: str) -> str | None:
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in the block after so many seconds, in the main thread; a search of `re` lets signals in."""
-    if not hasattr(signal, "setitimer"):  # Windows, where Ctrl-C is left
+    """Raise TimeoutError in the block after `seconds`. For the main thread; a search of `re` lets signals in."""
+    if not hasattr(signal, "setitimer"):  # Windows: there is still Ctrl-C
         yield
         return
 
@@ -360,9 +363,9 @@ def _at_most(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def _woken_by_signals(loop: "asyncio.AbstractEventLoop") -> Iterator[None]:
-    """Within the block a signal ends the wait of the loop also where it comes just before that begins: its handler runs
-    in Python, after the wait (https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd)."""
-    import socket  # noqa: PLC0415 - only who needs it pays for it
+    """Within the block, a signal also wakes the loop if it arrives just before the loop begins to wait; its Python
+    handler would only run after the wait (https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd)."""
+    import socket  # noqa: PLC0415 - loaded on demand
 
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -383,7 +386,7 @@ def _woken_by_signals(loop: "asyncio.AbstractEventLoop") -> Iterator[None]:
 
 @contextmanager
 def _sigterm(handle: Callable[[], object]) -> Iterator[None]:
-    """Within the block SIGTERM calls this, in the main thread; in forked processes it does what it did before."""
+    """Within the block, SIGTERM calls `handle` in the main thread; forked processes get the previous handler back."""
     before = signal.signal(signal.SIGTERM, lambda *_: handle())
     within = True
 

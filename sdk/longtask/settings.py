@@ -1,20 +1,20 @@
-"""Settings of the SDK, from variables of the environment."""
+"""Settings of the SDK, from environment variables."""
 
 from collections.abc import Mapping
 from typing import Final
 
 LOCAL_FOLDER: Final = "LONGTASK_LOCAL_DIR"
-"""The variable that names the folder in which a desk keeps checkpoints and artifacts."""
+"""The variable that names the folder in which a local run keeps checkpoints and artifacts."""
 MAX_SECONDS: Final = 10**9
-"""The clocks of Python take ten times that."""
+"""Longest duration accepted, in seconds; Python's clocks can handle ten times that."""
 
 
 class BadSetting(ValueError):
-    """A variable that cannot be used; the text says which, and what to give."""
+    """An environment variable with an unusable value; the message says which one, and what is valid."""
 
 
 def seconds(environment: Mapping[str, str], name: str, default: float) -> float:
-    """A length of time; the default where the variable is absent or empty. Raises BadSetting."""
+    """A duration in seconds, 0 to MAX_SECONDS; the default if the variable is absent or empty. Raises BadSetting."""
     text = environment.get(name) or str(default)
     try:
         found = float(text)

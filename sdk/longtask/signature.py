@@ -1,4 +1,4 @@
-"""What a function says of itself: its parameters and its result as JSON Schema (2020-12), its title and description."""
+"""Derives a tool from a function: JSON Schema (2020-12) of its parameters and result, title and description."""
 
 import hashlib
 import inspect
@@ -18,7 +18,7 @@ from longtask.task import Task
 __all__ = ["Signature", "SignatureError", "read"]
 
 RESERVED = frozenset({"wait_seconds", "idempotency_key"})
-"""Arguments that every tool of LongTask has beside the function's own."""
+"""Arguments that every LongTask tool has in addition to the function's own."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _VARIADIC = {
     inspect.Parameter.VAR_POSITIONAL: "an agent gives values by name; write a list parameter",
@@ -29,8 +29,8 @@ _VARIADIC = {
 
 @dataclass(frozen=True)
 class Signature:
-    """A function as a tool. `returns` is None when nothing is said of the result; `unmatched` are what the docstring
-    describes as parameters and are none."""
+    """A function as a tool. `returns` is None when the result has no schema; `unmatched` has the names that the
+    docstring describes as parameters and the function does not have."""
 
     function: Callable[..., Any]
     name: str
@@ -43,20 +43,22 @@ class Signature:
     unmatched: tuple[str, ...]
 
     def parameters_schema(self) -> Schema:
-        """The template's parametersSchema."""
+        """The template's parametersSchema, with descriptions and defaults."""
         return self.parameters.schema()
 
     def result_schema(self) -> Schema | None:
-        """The template's resultSchema."""
+        """The template's resultSchema; None if the return annotation is missing or allows anything."""
         return None if self.returns is None else self.returns.schema()
 
     def schema_hash(self) -> str:
-        """First 16 hex digits of the SHA-256 of what both schemas take and give: equal as long as a template fits the
-        function, whatever becomes of its words, and of defaults, which may be computed anew at each import."""
+        """First 16 hex digits of the SHA-256 of both schemas without descriptions and defaults.
+
+        Equal as long as a template fits the function. Defaults are left out because an import may compute them anew.
+        """
         return _digest([_rules(self.parameters_schema()), _rules(self.result_schema())])
 
     def text_hash(self) -> str:
-        """The same of what the template tells beside that: title, description, descriptions and defaults."""
+        """First 16 hex digits of the SHA-256 of title, description, and both schemas with descriptions and defaults."""
         return _digest([self.title, self.description, self.parameters_schema(), self.result_schema()])
 
 
@@ -75,7 +77,7 @@ def _rules(schema: Any) -> Any:
     for key, value in schema.items():
         if key in ("enum", "const", "examples"):  # values, not schemas
             rules[key] = value
-        elif key in ("properties", "patternProperties", "dependentSchemas"):  # schemas by any name
+        elif key in ("properties", "patternProperties", "dependentSchemas"):  # schemas by name
             rules[key] = {name: _rules(each) for name, each in value.items()}
         elif key not in ("description", "default"):
             rules[key] = _rules(value)
@@ -83,9 +85,9 @@ def _rules(schema: Any) -> Any:
 
 
 def read(function: Any) -> Signature:
-    """The signature of a function, or of a task, whose name, title and description count.
+    """Read the signature of a function or a Task; a Task's own name, title and description take precedence.
 
-    Raises SignatureError with one sentence.
+    Raises SignatureError with a message of one sentence.
     """
     called = function.function if isinstance(function, Task) else function
     plain = inspect.unwrap(called, stop=lambda each: isinstance(each, Task))
@@ -124,7 +126,7 @@ def read(function: Any) -> Signature:
 
 
 def _is_context(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> bool:
-    """Whether the first parameter is LongTask's context: it is called ctx, or annotated so."""
+    """Whether the first parameter is the context: it is named ctx, or annotated longtask.Context."""
     if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
         return False
     return parameter.name == "ctx" or _is_ours(hints.get(parameter.name))
@@ -136,7 +138,7 @@ def _is_ours(hint: Any) -> bool:
 
 
 def _check_places(parameters: Iterable[inspect.Parameter], hints: Mapping[str, Any], where: str) -> None:
-    """Raises SignatureError for a context that is not the first parameter, and for a method."""
+    """Raise SignatureError for a context that is not the first parameter, and for a method."""
     for number, parameter in enumerate(parameters):
         name = parameter.name
         if number == 0 and name in ("self", "cls") and name not in hints:

@@ -1,4 +1,4 @@
-"""Lines on stderr, which are the log of the pod."""
+"""Writes lines to stderr, which is the log of the pod."""
 
 import sys
 from contextlib import suppress
@@ -7,19 +7,19 @@ _said: set[str] = set()
 
 
 def write(text: str) -> None:
-    """Write to stderr. One that is closed or broken is no reason to fail."""
+    """Write to stderr. Errors are ignored, as when it is closed or broken."""
     with suppress(OSError, ValueError, AttributeError):  # sys.stderr may be None
         sys.stderr.write(text)
         sys.stderr.flush()
 
 
 def notice(text: str) -> None:
-    """Write a line that the SDK itself has to say."""
+    """Write a line of the SDK itself, with the prefix `longtask:`."""
     write(f"longtask: {text}\n")
 
 
 def notice_once(text: str) -> None:
-    """Write a line, unless this process has written it before."""
+    """Write a line, unless this process has written it before; at most 100 different lines."""
     if text not in _said and len(_said) < 100:
         _said.add(text)
         notice(text)

@@ -1,4 +1,4 @@
-"""Whether the work shall stop."""
+"""The flag that says that the work must stop."""
 
 import threading
 import time
@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 
 class Stop:
-    """Set once, from a signal handler too: the lock is reentrant, so a handler does not wait for its own thread."""
+    """Set once, also from a signal handler: the lock is reentrant, so a handler does not wait for its own thread."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._interrupts: list[Callable[[], object]] = []
         self.is_set = False
         self.seen = False
-        """Whether the work has been told."""
+        """Whether the work knows: it has read `ctx.cancelled`, or its async task was cancelled."""
 
     def set(self) -> None:
-        """Say that the work shall stop, wake who waits, and interrupt what asked for it."""
+        """Set the flag, wake all waiting threads, and call the registered interrupts."""
         with self._changed:
             self.is_set = True
             self._changed.notify_all()
@@ -25,7 +25,7 @@ class Stop:
                 interrupt()
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until it is set."""
+        """Wait for `seconds`, or until the flag is set."""
         until = time.monotonic() + seconds
         with self._changed:
             while not self.is_set and (left := until - time.monotonic()) > 0:
@@ -33,7 +33,7 @@ class Stop:
 
     @contextmanager
     def interrupting(self, interrupt: Callable[[], object]) -> Iterator[None]:
-        """Within the block, `interrupt` is called when it is set; at once if it is. It must not block."""
+        """Within the block, `interrupt` is called when the flag is set; at once if it is already. It must not block."""
         with self._changed:
             self._interrupts.append(interrupt)
             if self.is_set:

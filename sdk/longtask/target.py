@@ -1,4 +1,4 @@
-"""Finds what `module:function` names."""
+"""Loads the function that `module:function` names."""
 
 import contextlib
 import importlib
@@ -13,11 +13,11 @@ from longtask.frames import OURS, RUNNERS
 
 
 class TargetError(Exception):
-    """Nothing can be run; the text says why and what to do."""
+    """There is nothing to run, or to make a template of; the message says why and what to do."""
 
 
 def load(target: str) -> Any:
-    """The function, or the task made from it. The current directory is on the path.
+    """Import and return the function, or the Task made from it. The current directory is on the import path.
 
     What the module writes to stdout while it is imported goes to stderr. Raises TargetError.
     """
@@ -31,7 +31,7 @@ def load(target: str) -> Any:
     try:
         with _quiet():
             found: Any = importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # an import runs any code
+    except (Exception, SystemExit) as error:  # an import can raise anything
         raise TargetError(f"{module} cannot be imported ({_named(error)}{_advice(module, error)}") from error
     try:
         for part in name.split("."):
@@ -42,7 +42,7 @@ def load(target: str) -> Any:
 
 
 def _no_module(module: str, name: str) -> str:
-    """What to write where a file is named."""
+    """The error message for a module part that is not a module name, such as a path."""
     path = Path(module)
     stem = path.stem if path.suffix == ".py" else path.name
     if not stem.isidentifier():
@@ -53,9 +53,9 @@ def _no_module(module: str, name: str) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing reaches stdout, which has the template or the result: neither a print nor a program that is run."""
+    """Redirect stdout to stderr, for prints and child processes: stdout is for the template or the result."""
     with contextlib.ExitStack() as stack, contextlib.redirect_stdout(sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # one of both is closed
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # stdout or stderr is closed
             sys.__stdout__.flush()  # type: ignore[union-attr]
             kept = os.dup(1)
             stack.callback(os.close, kept)
@@ -65,12 +65,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _named(error: BaseException) -> str:
-    text = error.msg if isinstance(error, SyntaxError) else error  # whose text ends with its place
+    text = error.msg if isinstance(error, SyntaxError) else error  # its str() repeats the place
     return f"{type(error).__name__}: {text}"
 
 
 def _advice(module: str, error: BaseException) -> str:
-    """The rest of the sentence: where it was raised, and what mends it."""
+    """The rest of the message: where it was raised, and how to correct it."""
     if isinstance(error, SystemExit):
         return (
             "): it ends the process while it is imported, as argparse does at the top of a module; "
@@ -81,7 +81,7 @@ def _advice(module: str, error: BaseException) -> str:
             return f"): run this in the folder that has it, which {os.getcwd()} is not, or install it"
         return "): install what it imports, or run this where it is installed, as in the image"
     frames = traceback.extract_tb(error.__traceback__)
-    if frames and frames[-1].filename.startswith(OURS):  # what @longtask.task refuses says what to do
+    if frames and frames[-1].filename.startswith(OURS):  # errors of @longtask.task say what to do
         return ")"
     theirs = [each for each in frames if not each.filename.startswith(RUNNERS)]
     place = f" in {theirs[-1].filename}:{theirs[-1].lineno}" if theirs else ""

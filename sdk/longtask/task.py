@@ -1,4 +1,4 @@
-"""@longtask.task: a function that can be called here, run in a pod, and offered to agents as a tool."""
+"""@longtask.task: a function that can be called locally, run in a pod, and offered to agents as a tool."""
 
 import functools
 import types
@@ -20,7 +20,7 @@ _GENERATORS = 0x20 | 0x200
 
 
 class Decorator(Protocol):
-    """What `@longtask.task(...)` with options is."""
+    """What `@longtask.task(...)` with options returns."""
 
     @overload
     def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> "Task[P, R]": ...
@@ -42,10 +42,11 @@ def task(
     title: str | None = None,
     description: str | None = None,
 ) -> Any:
-    """Make a function, plain or async, a Task. Bare, or with what the tool shall be called and told to do.
+    """Make a plain or async function a Task: `@longtask.task`, or with options `@longtask.task(title="Train")`.
 
-    A first parameter that is called ctx, or annotated longtask.Context, is the context and no parameter of the tool.
-    Absent options come from the function: its name, and its docstring. Raises TypeError for what cannot be a task.
+    A first parameter that is named ctx, or annotated longtask.Context, receives the context and is not a parameter of
+    the tool. `name`, `title` and `description` are the tool's; they default to the function's name and docstring.
+    Raises TypeError for a generator, and for anything that is not a function.
     """
     if function is None:
         return functools.partial(Task, name=name, title=title, description=description)
@@ -53,7 +54,10 @@ def task(
 
 
 class Task(Generic[P, R_co]):
-    """A function and what is said of it. `name`, `title` and `description` are None where the function's own count."""
+    """A function made a task. `function` is the original one.
+
+    `name`, `title` and `description` are None where the function's own apply.
+    """
 
     def __init__(
         self,
@@ -74,27 +78,29 @@ class Task(Generic[P, R_co]):
         self.name = name
         self.title = title
         self.description = description
-        functools.update_wrapper(self, function, updated=())  # what was set on the function is not the task's
+        functools.update_wrapper(self, function, updated=())  # attributes set on the function are not copied
 
     @functools.cached_property
     def signature(self) -> "Signature":
-        """Parameters and result as JSON Schema; read at the first use, when all that annotations name is defined."""
-        from longtask.signature import read  # noqa: PLC0415 - only who needs it pays for it
+        """Parameters and result as JSON Schema, read at first use, when all that the annotations name is defined.
+        Raises longtask.signature.SignatureError."""
+        from longtask.signature import read  # noqa: PLC0415 - loaded on demand
 
         return read(self)
 
     def __call__(self, *arguments: P.args, **parameters: P.kwargs) -> R_co:
-        """Call the function, without the context: an async one gives something to await.
+        """Call the function without passing a context; an async function returns an awaitable.
 
-        Its context is that of the task that runs here, else one that reports nowhere (longtask.testing.recording).
+        The context is that of the running task, else a new longtask.testing.Recording, which reports nowhere. Arguments
+        and result are Python values, passed as they are: neither is checked against the annotations.
         """
         result: R_co = self.call(running() or _recording(), *arguments, **parameters)
         return result
 
     def local(self, **parameters: Any) -> Any:
-        """Run the function to its end, here, and return what it returns; what it raises passes through.
+        """Run the function to its end in this process and return its result; exceptions pass through.
 
-        As a call, but for an async function too: it runs in an event loop of its own.
+        The same as a call, except that an async function runs in an event loop of its own.
         """
         context = running() or _recording()
         if not self.signature.is_async:
@@ -104,7 +110,8 @@ class Task(Generic[P, R_co]):
         return asyncio.run(self.call(context, **parameters))
 
     def call(self, context: Context, *arguments: Any, **parameters: Any) -> Any:
-        """Call the function with this context, which is longtask.current() meanwhile."""
+        """Call the function with this context, which is longtask.current() meanwhile. Raises TypeError if the arguments
+        contain a context."""
         if any(isinstance(each, Context) for each in (*arguments, *parameters.values())):
             raise TypeError(f"{self.function.__qualname__} is a task, and gets its context by itself: leave it out")
         first = (context,) if self.signature.takes_context else ()
@@ -118,7 +125,7 @@ class Task(Generic[P, R_co]):
             return await self.function(*arguments, **parameters)
 
     def __reduce__(self) -> str:
-        """By its name, as a function is: another process finds the task where its module has it."""
+        """Pickle by qualified name, like a function: another process finds the task in its module."""
         return self.function.__qualname__
 
     def __repr__(self) -> str:

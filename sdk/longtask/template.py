@@ -1,4 +1,4 @@
-"""`longtask template module:function --image IMAGE`: the LongTaskTemplate of a function, as YAML on stdout."""
+"""`longtask template module:function --image IMAGE`: writes the LongTaskTemplate of a function as YAML to stdout."""
 
 import argparse
 import difflib
@@ -16,19 +16,23 @@ from longtask.template_file import ABSENT, BadFile, Change, NoTemplate, Part, ch
 from longtask.yaml_text import yaml_text
 
 MAX_NAME, MAX_TITLE, MAX_DESCRIPTION, MAX_RETRIES = 40, 100, 4096, 100
-"""What the LongTaskTemplate's CRD allows."""
+"""Limits of the LongTaskTemplate CRD."""
 SCHEMA_HASH = "longtask.dev/schema-hash"
-"""The annotation that tells the schemas that a template was made with; the operator hands it to the pod."""
+"""The annotation with the hash of the schemas that a template was made with; the operator passes it to the pod."""
 TEXT_HASH = "longtask.dev/text-hash"
-"""The annotation that tells all that comes from the function: title, descriptions and defaults too."""
+"""The annotation with the hash of all that comes from the function, with title, descriptions and defaults."""
 DEFAULTS = {"python": "python", "cpu": "500m", "memory": "512Mi", "retries": 0}
-"""Of the command line, for a new template."""
+"""Defaults of the command line, for a new template."""
 USER = 65532
-"""Of the container: any but root, as Pod Security `restricted` wants it."""
+"""The user of the container: any but root, as Pod Security `restricted` requires."""
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code: 0, 1 when `--check` finds a difference, 2 when there is no template to write."""
+    """Run the command, and return its exit code.
+
+    0; 1 if `--check` finds a difference, or the template in the file cannot be found, read or edited; 2 if the function
+    cannot be a tool, or a file or PyYAML is missing.
+    """
     parser = _parser()
     options = parser.parse_args(arguments)
     file: Path | None = options.check or options.update
@@ -53,7 +57,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _missing_library() -> str:
-    """What `--check` and `--update` lack here, and how to get it. Empty where all is there."""
+    """How to install what `--check` and `--update` need; empty if it is installed."""
     try:
         import longtask.yaml_reader  # noqa: F401, PLC0415 - the rest of the SDK needs no library
     except ImportError as error:
@@ -62,7 +66,7 @@ def _missing_library() -> str:
 
 
 def _held_against(file: Path, signature: Signature, name: str, options: argparse.Namespace) -> int:
-    """What the file says otherwise, told with `--check`, or written into it with `--update`."""
+    """Compare the file with the function: print the differences for `--check`, write them into it for `--update`."""
     if options.update and file.exists() and not file.is_file():
         raise BadFile("is no file that can be written anew: name one, or look at this one with --check")
     try:
@@ -94,7 +98,7 @@ def _told(text: str, code: int) -> int:
 
 
 def _heading(options: argparse.Namespace) -> str:
-    """The command that makes it, as a comment."""
+    """A comment with the command that makes the template."""
     return f"# Made by `{_command(options)}`\n"
 
 
@@ -105,7 +109,7 @@ def _command(options: argparse.Namespace, *more: str) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """In one step: a file that is half written is no template. A link stays one, and its file as readable as it was."""
+    """Replace the file atomically. A symbolic link stays one, and the file's mode is kept."""
     place = file.resolve()
     descriptor, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
     new = Path(name)
@@ -130,7 +134,7 @@ def _mending(found: list[Change], options: argparse.Namespace) -> str:
 
 
 def _wanted(signature: Signature, options: argparse.Namespace) -> Part:
-    """What the file shall say: all that comes from the function, and what the command line gives."""
+    """What the file must say: all that comes from the function, and the options that are given."""
     made = document(signature, "", options)
     result_schema = made["spec"].get("resultSchema", ABSENT)
     spec = Part({key: made["spec"][key] for key in ("title", "description", "parametersSchema")})
@@ -151,7 +155,7 @@ def _wanted(signature: Signature, options: argparse.Namespace) -> Part:
 
 
 def document(signature: Signature, name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The LongTaskTemplate. `options` are those of the command line."""
+    """The LongTaskTemplate in the types of JSON. `options` are those of the command line."""
     result_schema = signature.result_schema()
     annotations = {SCHEMA_HASH: signature.schema_hash(), TEXT_HASH: signature.text_hash()}
     return {
@@ -186,7 +190,7 @@ def _pod(options: argparse.Namespace) -> dict[str, Any]:
                 "name": "main",
                 "image": options.image,
                 "command": [_given(options, "python"), "-m", "longtask", "run", options.target],
-                # Caches of libraries go there: the root file system is not writable.
+                # For caches of libraries: the root file system is read-only.
                 "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108
                 "resources": {"requests": resources, "limits": resources},
                 "securityContext": {
@@ -207,7 +211,7 @@ def _given(options: argparse.Namespace, key: str) -> Any:
 
 
 def _checked_name(signature: Signature, options: argparse.Namespace) -> str:
-    """The template's name. Raises TargetError for what the CRD would refuse."""
+    """The template's name. Raises TargetError for what the CRD would refuse, and for a docstring that does not fit."""
     name: str = options.name or signature.name.lower().replace("_", "-")
     if len(name) > MAX_NAME or not re.fullmatch(r"[a-z](?:[a-z0-9-]*[a-z0-9])?", name):
         raise TargetError(
@@ -284,14 +288,14 @@ def _number(low: int, high: int) -> Any:
 
 
 def _cpu(text: str) -> str:
-    """Cores, as a quantity of Kubernetes: it takes no less than a thousandth."""
+    """Cores, as a Kubernetes quantity of at least a thousandth."""
     if not re.fullmatch(r"\d+(\.\d{1,3})?|\d+m", text, re.ASCII) or not re.search("[1-9]", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no quantity of CPU: write cores, such as 2 or 0.5 or 500m")
     return text
 
 
 def _memory(text: str) -> str:
-    """Bytes, as a quantity of Kubernetes. It takes 512m too, which is half a byte."""
+    """Bytes, as a Kubernetes quantity. Kubernetes also accepts 512m, which is half a byte; this does not."""
     if not re.fullmatch(r"\d+(\.\d+)?([KMGTPE]i|[kMGTPE])?", text, re.ASCII) or not re.search("[1-9]", text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no quantity of memory: write a number with Ki, Mi, Gi or k, M, G, such as 512Mi or 4Gi"

@@ -1,4 +1,4 @@
-"""A template in a file, held against what the function says now: what differs, and the file with it."""
+"""Compares a template in a file with what the function says now, and edits the file to match."""
 
 import bisect
 import difflib
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from longtask.yaml_reader import Node
 
 ABSENT: Any = object()
-"""For what the file shall not have."""
+"""Marks an entry that the file must not have."""
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*", re.MULTILINE)
-"""Of a shell's script."""
+"""A comment of a shell script."""
 _RUN = re.compile(r"(?<![\w.-])longtask\s+run\s+['\"]?((?!\S*\$)[^\s'\"`;&|()<>]+)")
-"""What is run, where no variable says it."""
+"""The target of a `longtask run`, unless a variable is part of it."""
 _RUN_OR_COMMENT = re.compile(f"{_RUN.pattern}|{_COMMENT.pattern}", re.MULTILINE)
 _BETWEEN = re.compile(r"[\s'\"`;&|()<>=]+")
-"""Between the words of a command."""
+"""Separators between the words of a command."""
 
 
 class Part(dict[str | int, Any]):
-    """Some entries of a mapping, or items of a list by their number: the others are the author's."""
+    """Some entries of a mapping, or items of a list by index; all others belong to the author."""
 
 
 class BadFile(Exception):
-    """The template in the file cannot be read or edited; the text says why. `line` counts from 1."""
+    """The template in the file cannot be read or edited; the message says why. `line` counts from 1."""
 
     def __init__(self, problem: str, line: int | None = None) -> None:
         super().__init__(problem)
@@ -37,12 +37,13 @@ class BadFile(Exception):
 
 
 class NoTemplate(BadFile):
-    """The file has no template of that name."""
+    """The file has no template with that name."""
 
 
 @dataclass(frozen=True, order=True)
 class Change:
-    """One place that differs: `text` from `start` to `end` becomes `new`. `line` counts from 1."""
+    """One edit: `start` to `end` of the text becomes `new`. `path` and `problem` say what differs; `line` counts from
+    1."""
 
     start: int
     end: int
@@ -53,8 +54,8 @@ class Change:
 
 
 def changes(file: str, name: str, target: str, python: str | None, wanted: Part) -> list[Change]:
-    """What makes the template `name` in a file say what is wanted, and run `target`, with this interpreter where one is
-    given; by place, empty where it does.
+    """The edits after which the template `name` in a file says what is wanted and runs `target`, with the interpreter
+    `python` if one is given. Sorted by position; empty if nothing differs.
 
     The line ends of the file are line feeds. Raises BadFile, NoTemplate.
     """
@@ -69,8 +70,8 @@ def changes(file: str, name: str, target: str, python: str | None, wanted: Part)
 
 
 def changed(file: str, found: list[Change]) -> str:
-    """The file with these changes, which count each of its line ends as one character; every other line is as it was,
-    and new ones end as most do."""
+    """The file with these edits, whose positions count each line end as one character. All other lines stay as they
+    are, and new ones get the line end of the majority."""
     returns = [at.start() - number for number, at in enumerate(re.finditer("\r\n", file))]
     line_end = "\r\n" if 2 * len(returns) > file.count("\n") else "\n"
     for change in reversed(found):
@@ -102,7 +103,7 @@ class _Place:
     path: tuple[str | int, ...]
 
     def inside(self, key: str | int) -> "_Place | None":
-        """The place below; None where there is none."""
+        """The place of an entry or item; None if there is none."""
         value = self.node.value
         if isinstance(value, dict) and key in value:
             return _Place(self.text, value[key], (*self.path, key))
@@ -111,7 +112,7 @@ class _Place:
         return None
 
     def replaced(self, new: str, problem: str) -> Change:
-        """The node in other words."""
+        """The edit that replaces the node."""
         return self.change(self.node.start, self.node.end, new, self.path, problem)
 
     def change(self, start: int, end: int, new: str, path: tuple[str | int, ...], problem: str) -> Change:
@@ -123,7 +124,7 @@ class _Place:
 
     @property
     def column(self) -> int:
-        """Where the keys of a mapping begin."""
+        """The column in which the keys of a mapping begin."""
         first = next(iter(self.node.keys.values()))
         return first - self.text.rfind("\n", 0, first) - 1
 
@@ -132,14 +133,14 @@ class _Place:
         return self.text[self.node.start : self.node.start + 1] == "*"
 
     def lines_of(self, key: str) -> tuple[int, int]:
-        """Where the lines of an entry begin and end."""
+        """Start and end of the lines of an entry."""
         start, end = self.text.rfind("\n", 0, self.node.keys[key]) + 1, self.node.value[key].end
         stop = self.text.find("\n", end)
         return start, len(self.text) if stop < 0 else stop + 1
 
 
 def _entries(place: _Place, wanted: Mapping[str | int, Any]) -> Iterator[Change]:
-    """Make each of these entries what is wanted; a new one comes after the one before it."""
+    """Edits that give each of these entries the wanted value; a new entry is inserted after its predecessor."""
     before = None
     for key, value in wanted.items():
         inside = place.inside(key)
@@ -168,7 +169,7 @@ def _entry(parent: _Place, place: _Place, key: str | int, value: Any) -> Iterato
 
 
 def _other(parent: _Place, place: _Place, key: str | int, value: Any) -> Iterator[Change]:
-    """Another value in its place, where it is another one."""
+    """Replace the value in this place, if it differs."""
     if _same(place.node.plain(), value):
         return
     if _has_items(value):
@@ -206,10 +207,10 @@ def _deleted(place: _Place, key: str | int) -> Change:
 
 
 def _run(place: _Place, target: str, python: str | None) -> Iterator[Change]:
-    """Make the container run the target, where it runs another one by `longtask run`: a command of another kind, and
-    what stands beside the target, is the author's."""
+    """Make the container run the target, if it runs another one by `longtask run`. Any other command, and all else in
+    this one, belongs to the author."""
     container: _Place | None = place
-    for key in ("spec", "podTemplate", "spec", "containers", 0):  # the first does the work
+    for key in ("spec", "podTemplate", "spec", "containers", 0):  # the first container does the work
         container = container and container.inside(key)
     words = [] if container is None else list(_words(container))
     texts = [_COMMENT.sub("", str(each.node.value)) for each in words]
@@ -236,7 +237,7 @@ def _run(place: _Place, target: str, python: str | None) -> Iterator[Change]:
 
 
 def _retargeted(words: list[_Place], texts: list[str], other: str, target: str) -> Iterator[Change]:
-    """The target in the place of the other one, as a word of its own or in a script."""
+    """Replace the other target, as a word of its own or in a script."""
 
     def replaced(found: re.Match[str]) -> str:
         return found[0].removesuffix(other) + target if found[1] == other else found[0]
@@ -257,12 +258,12 @@ def _words(container: _Place) -> Iterator[_Place]:
 
 
 def _is_edited_inside(node: "Node", value: dict[str, Any]) -> bool:
-    """Whether one mapping becomes another one entry by entry; in braces none is deleted."""
+    """Whether a mapping is edited entry by entry; in flow style no entry is deleted."""
     return node.value.keys() <= value.keys() if node.is_flow else bool(node.value.keys() & value.keys())
 
 
 def _has_items(value: Any) -> bool:
-    """Whether it is a part that speaks of items of lists, or of entries that they have."""
+    """Whether a part refers to items of lists, at any depth."""
     return isinstance(value, Part) and any(isinstance(key, int) or _has_items(each) for key, each in value.items())
 
 
@@ -279,7 +280,7 @@ def _written(path: tuple[str | int, ...]) -> str:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equal as JSON, where 1 is 1.0 and not true."""
+    """Equal as JSON: 1 equals 1.0, but not true."""
     return json.dumps(_counted(one), sort_keys=True) == json.dumps(_counted(other), sort_keys=True)
 
 

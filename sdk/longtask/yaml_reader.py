@@ -1,7 +1,7 @@
-"""Reads YAML, and knows where everything stands: what `longtask template` wrote, and what people made of it.
+"""Reads YAML together with the position of every value, to check and edit templates in files.
 
-It stands on PyYAML, which the extra `template` asks for: import it only where a file is read, for the rest of the SDK
-has no dependency. Numbers, true, false and null are what kubectl takes for them; dates are text.
+Needs PyYAML (the extra `template`). Import it only where a file is read: the rest of the SDK has no dependency.
+Numbers, true, false and null are what kubectl reads as such; dates are text.
 """
 
 import re
@@ -14,7 +14,7 @@ import yaml
 MAX_DEPTH: Final = 100
 """Levels of nesting."""
 _PROPERTIES = re.compile(r"(?:!<[^>]*>|[&!][^\s,\[\]{}]*|\s+|#.*)*")
-"""Tags, and an anchor, before a value."""
+"""Tags and an anchor before a value."""
 _TAG: Final = "tag:yaml.org,2002:"
 _MEANINGS: Final[Mapping[str, str]] = {
     "null": "~|null|Null|NULL|",
@@ -26,11 +26,11 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "int": r"[-+]?(?:0x[0-9a-fA-F][0-9a-fA-F_]*|0b[01][01_]*|0o[0-7][0-7_]*|0[0-7_]*|[1-9][0-9_]*)",
     "float": r"[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?",
 }
-"""The plain texts that are no text to kubectl (sigs.k8s.io/yaml), by their tag."""
+"""The plain scalars that kubectl (sigs.k8s.io/yaml) does not read as text, by their tag."""
 
 
 class BadYaml(ValueError):
-    """What no reader of YAML takes; the text says why. `line` counts from 1."""
+    """Invalid YAML; the message says why. `line` counts from 1."""
 
     def __init__(self, line: int, problem: str) -> None:
         super().__init__(problem)
@@ -39,9 +39,9 @@ class BadYaml(ValueError):
 
 @dataclass(frozen=True)
 class Node:
-    """A value and where it stands: from `start` to `end` in the text. Its parts are nodes.
+    """A value and its position: from `start` to `end` in the text. Its items are nodes too.
 
-    `is_flow`: written with braces, brackets, or an alias of what stands elsewhere. `keys`: where each key begins.
+    `is_flow`: written with braces or brackets, or as an alias. `keys`: where each key of a mapping begins.
     """
 
     value: Any
@@ -51,7 +51,7 @@ class Node:
     keys: Mapping[str, int] = field(default_factory=dict)
 
     def plain(self) -> Any:
-        """The value as JSON has it."""
+        """The value in the types of JSON."""
         if isinstance(self.value, dict):
             return {key: each.plain() for key, each in self.value.items()}
         return [each.plain() for each in self.value] if isinstance(self.value, list) else self.value
@@ -63,7 +63,7 @@ def read_documents(text: str) -> list[Node]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes the tags of kubectl's YAML for what they are, and text under any other."""
+    """Resolves the tags of kubectl's YAML; a scalar with any other tag is text."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - as PyYAML declares it
     yaml_constructors: ClassVar[dict[Any, Any]] = {
@@ -78,7 +78,7 @@ for _tag, _words in _MEANINGS.items():
 
 
 class _Reader:
-    """Makes nodes of the events of PyYAML, one document after the other."""
+    """Builds nodes from PyYAML's events, one document after the other."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -104,11 +104,11 @@ class _Reader:
             return self._loader.get_event()
         except yaml.MarkedYAMLError as error:
             raise self._told(error) from None
-        except (OverflowError, ValueError):  # of chr()
+        except (OverflowError, ValueError):  # from chr()
             raise self._bad(self._loader.index, "an escape in double quotes is no character") from None
 
     def _node(self, event: Any, depth: int) -> Node:
-        """What begins with this event, below so many levels."""
+        """The node that begins with this event, `depth` levels below the root."""
         start, end = event.start_mark.index, event.end_mark.index
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
@@ -135,7 +135,7 @@ class _Reader:
         except (LookupError, ValueError):
             raise self._bad(start, f"{event.value[:40]} is no {tag.removeprefix(_TAG)}") from None
         end = event.end_mark.index
-        if event.style in ("|", ">"):  # whose mark stands after the blank lines
+        if event.style in ("|", ">"):  # the end mark is after trailing blank lines
             end = start + len(self._text[start:end].rstrip())
         return Node(value, start, end)
 
@@ -150,7 +150,7 @@ class _Reader:
             keys[key] = place
             entries[key] = self._node(self._next(), depth + 1)
             end = entries[key].end
-        # The mark of a block's end stands after the blank lines and comments below it.
+        # The end mark of a block is after the blank lines and comments that follow it.
         return Node(entries, start, event.end_mark.index if first.flow_style else end, bool(first.flow_style), keys)
 
     def _sequence(self, first: Any, start: int, depth: int) -> Node:
@@ -161,7 +161,7 @@ class _Reader:
         return Node(items, start, end, bool(first.flow_style))
 
     def _key(self, node: Node) -> str:
-        """The key as kubectl makes it JSON's: `on` is true."""
+        """The key as kubectl converts it to JSON: `on` becomes true."""
         if isinstance(node.value, str):
             return node.value
         if isinstance(node.value, (bool, int)):
@@ -171,7 +171,7 @@ class _Reader:
         raise self._bad(node.start, "a key is a text: quote it")
 
     def _told(self, error: Any) -> BadYaml:
-        """In PyYAML's words, with the line where it stopped; at the end of the text, with that where the part began."""
+        """PyYAML's message with the line where it stopped; at the end of the text, where the construct began."""
         at = error.problem_mark.index
         began = error.context_mark.index if error.context_mark else at
         problem = " ".join(filter(None, (error.problem, error.context)))

@@ -1,4 +1,4 @@
-"""Writes JSON-like documents as block YAML that YAML 1.1 and 1.2 read alike."""
+"""Writes JSON documents as block YAML that YAML 1.1 and 1.2 read alike."""
 
 import json
 import math
@@ -10,12 +10,12 @@ _WORD = r"[A-Za-z_/][A-Za-z0-9_/.-]*"
 _PLAIN = re.compile(rf"{_WORD}(?: {_WORD})*")
 _TAKEN = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-"""What YAML allows in no text, or takes for a line break or a byte order mark, or what is no character."""
+"""Code points that YAML forbids or reads as line breaks or byte order marks, and those that are no characters."""
 _INDENT = "  "
 
 
 def yaml_text(document: Mapping[str, Any]) -> str:
-    """The document, with a line break at its end.
+    """The document as YAML, with a line break at its end.
 
     Raises ValueError for NaN and infinity, and TypeError for what is not JSON.
     """
@@ -53,7 +53,8 @@ def _block(value: dict[str, Any] | list[Any], indent: str) -> Iterator[str]:
 
 
 def scalar_text(value: Any) -> str:
-    """A value of one line, which may stand in braces too."""
+    """A value as YAML on one line, also valid in flow style: a string, number, boolean, null, or an empty list or
+    mapping. Raises as `yaml_text` does."""
     if isinstance(value, str):
         return _string(value)
     if value is None or isinstance(value, (bool, int)) or value in ({}, []):
@@ -62,7 +63,7 @@ def scalar_text(value: Any) -> str:
         raise TypeError(f"{value!r} is not JSON")
     if not math.isfinite(value):
         raise ValueError(f"{value!r} is no number of JSON")
-    # YAML 1.1 takes 1e-05 for text.
+    # YAML 1.1 reads 1e-05 as text.
     return re.sub(r"^(-?\d+)e", r"\1.0e", repr(value))
 
 
@@ -74,7 +75,7 @@ def _string(text: str) -> str:
 
 
 def _reads_as_lines(text: str) -> bool:
-    """Whether a literal block gives it back: several lines, the first with text at its start, none with a blank end."""
+    """Whether a literal block preserves the text: several lines, the first starts with text, none ends with a blank."""
     lines = text.split("\n")
     if len(lines) == 1 or not lines[0] or not lines[-1] or lines[0][0] in " \t" or _UNPRINTABLE.search(text):
         return False

@@ -24,7 +24,7 @@ AUTHORS, OPERATE, ON_CALL = (
     (ROOT / "docs" / f"{page}.md").read_text() for page in ("authors", "operate", "troubleshooting")
 )
 OPERATOR = ROOT / "operator" / "longtask_operator"
-PODS = [path for path in (OPERATOR / "task_api").glob("*.py") if path.name not in ("archive.py", "reading.py")]
+PODS = [path for path in (OPERATOR / "task_api").glob("*.py") if path.name not in ("archive.py", "task_reads.py")]
 DELIVERY = ("agentcore", "archive", "delivery")
 NOT_FOR_PODS = {"NotAReader", "OutOfRange"}
 KIB = 1024
@@ -104,7 +104,7 @@ def test_every_reason_of_a_failure_is_explained() -> None:
 
 
 def test_every_event_is_explained() -> None:
-    yields = [node.value for node in ast.walk(_module("narration")) if isinstance(node, ast.Yield)]
+    yields = [node.value for node in ast.walk(_module("task_events")) if isinstance(node, ast.Yield)]
     given = [told.elts[1] for told in yields if isinstance(told, ast.Tuple)]
     reasons = {each.value for each in given if _is_text(each)}
     assert "AttemptEnded" in reasons
@@ -113,7 +113,7 @@ def test_every_event_is_explained() -> None:
 
 
 def test_every_reason_why_a_template_is_not_ready_is_explained() -> None:
-    tree = ast.parse((OPERATOR / "templates.py").read_text())
+    tree = ast.parse((OPERATOR / "template_controller.py").read_text())
     texts = [each.value for each in ast.walk(tree) if _is_text(each)]
     words = {text for text in texts if re.fullmatch(r"[A-Z][a-z]+[A-Z]\w+", text)}
     assert {"InvalidSpec", "InvalidPod"} <= words
@@ -130,7 +130,9 @@ def test_every_message_of_a_task_that_goes_on_is_explained() -> None:
 
 def test_every_reason_why_a_session_was_not_told_or_a_record_not_kept_is_explained() -> None:
     sources = [path.read_text() for folder in DELIVERY for path in (OPERATOR / folder).glob("*.py")]
-    reasons = {reason for text in sources for reason in _reasons(text, "Verdict")} | error_classification.CONFIGURATION
+    reasons = {
+        reason for text in sources for reason in _reasons(text, "Classification")
+    } | error_classification.CONFIGURATION
     assert {"AccessDenied", "NoCredentials", "Throttled"} <= reasons
     assert [reason for reason in {*reasons, longtask.REFUSED} if f"| `{reason}` |" not in ON_CALL] == []
 
@@ -148,8 +150,8 @@ def test_metrics_that_pages_name_exist() -> None:
 def test_values_that_pages_name_exist() -> None:
     values = yaml.safe_load((ROOT / "charts" / "longtask" / "values.yaml").read_text())
     pattern = rf"`((?:{'|'.join(values)})(?:\.\w+)+)`"
-    # The agents' page has the keys of answers instead.
-    pages = [page.read_text() for page in PAGES if page.name != "agents.md"]
+    # One has the keys of answers instead, the other names that are gone.
+    pages = [page.read_text() for page in PAGES if page.name not in ("agents.md", "CHANGELOG.md")]
     named = {name for page in pages for name in re.findall(pattern, page)}
     assert "operator.store.s3" in named
     assert [name for name in named if not _has(values, name.split("."))] == []
@@ -163,7 +165,7 @@ def _module(name: str) -> ast.Module:
     return ast.parse((OPERATOR / "planning" / f"{name}.py").read_text())
 
 
-MESSAGE_OF = {"unfinished": 3, "_stopping": 4}
+MESSAGE_OF = {"in_progress": 3, "_stopping": 4}
 """Which argument is the message of a task that goes on."""
 
 
@@ -188,7 +190,7 @@ def _goes_on(module: ast.Module, node: ast.AST) -> bool:
     """Whether the function around it makes the status of a task that goes on."""
     functions = [each for each in module.body if isinstance(each, ast.FunctionDef) and node in ast.walk(each)]
     calls = [each.func for function in functions for each in ast.walk(function) if isinstance(each, ast.Call)]
-    return any(isinstance(each, ast.Attribute) and each.attr == "unfinished" for each in calls)
+    return any(isinstance(each, ast.Attribute) and each.attr == "in_progress" for each in calls)
 
 
 def _fixed(value: ast.expr) -> Iterator[str]:

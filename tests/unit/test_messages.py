@@ -13,7 +13,7 @@ from longtask_api.reports import Artifact, Progress, Reference, Result
 from longtask_operator.delivery.messages import (
     MAX_MILESTONE_BYTES,
     MAX_PAIR_BYTES,
-    MAX_RECORD_CHARACTERS,
+    MAX_RECORD_BYTES,
     Pair,
     ended,
     milestone,
@@ -373,7 +373,7 @@ def test_the_limits_hold_whatever_the_task_produced(any_task: LongTask) -> None:
     pair, half, remembered = ended(any_task), milestone(any_task, 50), record(any_task)
     assert size(pair) <= MAX_PAIR_BYTES
     assert size(half) <= MAX_MILESTONE_BYTES
-    assert len(remembered) <= MAX_RECORD_CHARACTERS
+    assert len(remembered.encode()) <= MAX_RECORD_BYTES
     assert all(text.strip() for text in (pair.user, pair.assistant, half.user, half.assistant, remembered))
     for name, told in (("result", pair), ("progress-50", half)):
         recorded = event(any_task, name, told, given.at(1))

@@ -1,1 +1,1 @@
-"""What agents may say and what they are told: tools, arguments, answers. Pure."""
+"""The MCP contract: tool definitions, their arguments and answers. Pure: no I/O, no clock."""

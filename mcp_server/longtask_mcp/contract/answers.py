@@ -1,4 +1,4 @@
-"""What an agent is told about a task: one envelope, and a text that is complete without it. Pure."""
+"""Answers about one task: a JSON envelope, and a text that is complete without it. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,14 +29,14 @@ TAKEN_BACK = (
 
 @dataclass(frozen=True)
 class Answer:
-    """`text` for the agent to read; `envelope` holds the same as a JSON object, without keys that have no value."""
+    """A tool's answer: `text` for the agent to read; `envelope` is the same as a JSON object, without empty keys."""
 
     text: str
     envelope: dict[str, Any]
 
 
 def started(task: LongTask, title: str, now: datetime) -> Answer:
-    """A task was created."""
+    """The answer to a start that created a task."""
     return Answer(
         f"{title} task has been initiated with task ID: {task.metadata.uid}. It runs without you; you may disconnect. "
         f"Check with check_task_status in ~{CHECK_SECONDS} s.{promise(task)}",
@@ -45,7 +45,7 @@ def started(task: LongTask, title: str, now: datetime) -> Answer:
 
 
 def repeated(task: LongTask, title: str, now: datetime) -> Answer:
-    """A start met the task of an earlier one."""
+    """The answer to a start that found the task of an earlier, equal start."""
     how = "a new idempotency_key" if task.spec.idempotency_key else "an idempotency_key of your choice"
     note = f"was already started {duration(age(task, now))} ago"
     again = f"To run it a second time on purpose, pass {how}."
@@ -57,7 +57,7 @@ def repeated(task: LongTask, title: str, now: datetime) -> Answer:
 
 
 def waited(handle: Answer, outcome: Answer) -> Answer:
-    """A start and what came of the wait for its task; that it met an earlier one is still said."""
+    """Joins the answer to a start with the outcome of the wait for its task; `repeated` and both notes are kept."""
     notes = [each.envelope["note"] for each in (handle, outcome) if "note" in each.envelope]
     kept = {key: value for key, value in handle.envelope.items() if key == "repeated"}
     joined = {"note": " ".join(notes)} if notes else {}
@@ -65,13 +65,13 @@ def waited(handle: Answer, outcome: Answer) -> Answer:
 
 
 def not_waited(handle: Answer, problem: str) -> Answer:
-    """A start whose task could not be waited for."""
+    """The answer to a start where waiting for the task failed with `problem`."""
     note = f"The task goes on, but it could not be waited for: {problem}"
     return waited(handle, Answer(note, handle.envelope | {"note": note}))
 
 
 def status(task: LongTask, now: datetime) -> Answer:
-    """How a task is, with the next step."""
+    """The status of a task, with the next step."""
     if not task.is_terminal:
         again = "Do" if open_questions(task) else f"Check again in {check_seconds(task, now)} s; do"
         text = f"{going_on(task, now)} {again} not start it again."
@@ -85,7 +85,7 @@ def status(task: LongTask, now: datetime) -> Answer:
 
 
 def answered(task: LongTask, question_id: str, answer: str, now: datetime) -> Answer:
-    """An answer was given, now or by an earlier call; `answer` is its JSON text."""
+    """The answer once a question is answered, by this or an earlier call; `answer` is its JSON text."""
     soon = "" if task.is_terminal else " The work reads it within seconds."
     given = {"question_id": question_id, "answer": json_or_text(answer)}
     return Answer(
@@ -95,13 +95,13 @@ def answered(task: LongTask, question_id: str, answer: str, now: datetime) -> An
 
 
 def restarting(answer: Answer) -> Answer:
-    """An answer that had to be given before its time because this server stops."""
+    """Marks an answer that is sent early because this server is stopping."""
     note = "server restarting; call again. The task is not affected"
     return Answer(f"{note}: {answer.text}", answer.envelope | {"interrupted": True, "note": f"{note}."})
 
 
 def waiting_over(task: LongTask, now: datetime) -> Answer:
-    """The time of a wait is up, and there is no news."""
+    """The answer when a wait ends before its task does: its open questions, else that the timeout has passed."""
     told = status(task, now)
     if open_questions(task):
         return told
@@ -113,7 +113,7 @@ def waiting_over(task: LongTask, now: datetime) -> Answer:
 
 
 def cancelling(task: LongTask, now: datetime) -> Answer:
-    """The end of a task was asked for."""
+    """The answer once cancellation is requested."""
     note = "The task is being cancelled; this can take a minute. Its log will be kept (get_task_logs)."
     return Answer(
         f"{note} Check with check_task_status in ~{MIN_CHECK_SECONDS} s.", envelope(task, now) | {"note": note}
@@ -121,13 +121,13 @@ def cancelling(task: LongTask, now: datetime) -> Answer:
 
 
 def already_ended(task: LongTask, now: datetime) -> Answer:
-    """A cancel came after the end."""
+    """The answer to a cancel of a task that had already ended."""
     note = "Nothing to cancel, the task had already ended"
     return Answer(f"{note}: {status(task, now).text}", envelope(task, now) | {"note": f"{note}."})
 
 
 def not_found(task_id: str, namesake: LongTask | None) -> str:
-    """There is no such task, or it is not the caller's; `namesake` is the caller's task of that name."""
+    """The error text for an id that is unknown or another caller's; `namesake` is the caller's task with that name."""
     if namesake is not None:
         return (
             f"task not found: {task_id[:100]}. That is the name of one of your tasks; its task ID is "
@@ -137,7 +137,7 @@ def not_found(task_id: str, namesake: LongTask | None) -> str:
 
 
 def led_by_nobody(answer: Answer, since: datetime, now: datetime) -> Answer:
-    """An answer about tasks that have not ended, while no operator leads."""
+    """Adds that no operator has been the leader since `since`, so the status of unfinished tasks may be stale."""
     note = (
         f"No operator has led since {rfc3339(since)} ({duration(now - since)} ago): what is told here of tasks that "
         "have not ended may be as old as that. Their work goes on without one; start nothing again."
@@ -146,13 +146,13 @@ def led_by_nobody(answer: Answer, since: datetime, now: datetime) -> Answer:
 
 
 def out_of_date(answer: Answer, why: str) -> Answer:
-    """An answer from what this server knew when it last heard of the cluster."""
+    """Adds that the answer comes from a stale cache; `why` says which watch is silent."""
     note = f"What is told here may be out of date: {why}. Nothing is lost; look again later."
     return Answer(f"{answer.text}\n{note}", answer.envelope | {"out_of_date": why})
 
 
 def going(task: LongTask, now: datetime) -> str:
-    """Status and progress in a few words, for lists and notifications."""
+    """Short status and progress, for lists and notifications."""
     if not task.is_terminal:
         return briefly(task, now)
     reason = f": {task.status.failure.reason}" if task.status.failure else ""
@@ -160,14 +160,14 @@ def going(task: LongTask, now: datetime) -> str:
 
 
 def ended(task: LongTask) -> str:
-    """How a task ended, in complete sentences: its result's summary and artifacts, or why it failed, and whether the
-    session in memory knows.
+    """How a task ended, in complete sentences: its result's summary and artifacts, or why it failed, and the state of
+    delivery to memory.
     """
     return f"{_outcome(task)}{_artifacts(task)}{told(task)}"
 
 
 def sentence(text: str) -> str:
-    """The text with one full stop."""
+    """The text with exactly one full stop at its end."""
     return f"{text.rstrip('.')}."
 
 
@@ -202,7 +202,7 @@ def _artifacts(task: LongTask) -> str:
 
 
 def describe(name: str, kept: Artifact | Reference) -> str:
-    """What is kept outside the object: where, and how to know it again."""
+    """Name, URI, media type, size and SHA-256 of content that is stored outside the object."""
     media_type = kept.media_type if isinstance(kept, Artifact) else None
     size = f"{kept.size:,} bytes" if kept.size is not None else None
     facts = ", ".join(each for each in (media_type, size, kept.sha256 and f"sha256 {kept.sha256}") if each)

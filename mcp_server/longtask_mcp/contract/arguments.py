@@ -1,4 +1,4 @@
-"""The arguments of the tools, as models: read, checked, and shown to agents as flat JSON Schemas. Pure."""
+"""Models of the tools' arguments: parsed, validated, and published to agents as flat JSON Schemas. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from longtask_mcp.contract.shown import ANY
 from longtask_mcp.contract.task_status import shortened
 
 MAX_WAIT_SECONDS = 50
-"""Clients give up on a call after 60 seconds."""
+"""Clients time out a call after 60 seconds."""
 MAX_LOG_LINES = 2000
 MAX_LISTED = 100
 MAX_CURSOR = 4096
 MAX_PAGES = 10**9
 SHOWN_CHARACTERS = 100
 QUOTES = " \t\r\n\"'`"
-"""What models put around an id."""
+"""Characters that language models put around ids."""
 
 
 def _bare(given: Any) -> Any:
@@ -32,12 +32,12 @@ def _folded(given: Any) -> Any:
 
 
 def _template(given: Any) -> Any:
-    """The name of a template, which has no underscore: `model_training` is the tool of `model-training`."""
+    """Template names have no underscore: `model_training` is the tool of `model-training`."""
     return _folded(given).replace("_", "-") if isinstance(given, str) else given
 
 
 def _spelt(given: Any) -> Any:
-    """The object that JSON text spells: some clients send objects as text."""
+    """Decodes an object that was sent as JSON text, as some clients do."""
     read = json_or_text(given) if isinstance(given, str) else given
     return read if isinstance(read, dict) else given
 
@@ -69,10 +69,10 @@ Key = Annotated[
 
 
 class Arguments(BaseModel):
-    """Arguments of one tool; unknown ones are an error.
+    """Base of the arguments of one tool; unknown arguments are an error.
 
-    null, or text of spaces alone, for an argument that may be left out says nothing: clients that fill in every
-    argument of a schema send that. Text around an id is trimmed, and ids are in lower case.
+    null or blank text for an optional argument counts as omitted, because some clients fill in every argument of a
+    schema. Quotes and spaces around ids are stripped; task ids and template names are lower-cased.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,11 +85,11 @@ class Arguments(BaseModel):
 
 
 class Nothing(Arguments):
-    """No arguments."""
+    """Arguments of a tool that takes none."""
 
 
 class Reserved(Arguments):
-    """What every template's tool takes beside the template's parameters."""
+    """Arguments of every template's tool, in addition to the template's parameters."""
 
     wait_seconds: Wait = 0
     idempotency_key: Key = None
@@ -111,7 +111,7 @@ class StartTask(Reserved):
 
 
 class OneTask(Arguments):
-    """A task."""
+    """A task id, alone or as the base of other arguments."""
 
     task_id: TaskId
 
@@ -209,11 +209,11 @@ WANTED = {
     "bool": "true or false",
     "dict": "a JSON object",
 }
-"""What is wanted where pydantic finds an error whose kind begins like this."""
+"""The expected type in JSON terms, by the prefix of pydantic's error type."""
 
 
 def read(model: type[A], arguments: Mapping[str, Any]) -> A:
-    """The arguments as `model`. Raises BadArguments."""
+    """Validates the arguments as `model`. Raises BadArguments, which lists up to MAX_PROBLEMS problems."""
     try:
         return model.model_validate(arguments)
     except ValidationError as error:
@@ -240,14 +240,14 @@ def schema(model: type[Arguments]) -> dict[str, Any]:
 
 
 def _says_nothing(key: str, value: Any) -> bool:
-    """Some clients write null as text; where that may be a name it is one."""
+    """Whether a value counts as omitted. Some clients send null as text; for NAMES that may be a real value."""
     return value is None or (
         isinstance(value, str) and (not value.strip() or (value.strip() == "null" and key not in NAMES))
     )
 
 
 def _problem(model: type[Arguments], error: ErrorDetails) -> str:
-    """What is wrong, in the words of JSON."""
+    """Describes a validation error in JSON terms."""
     limits, given = error.get("ctx", {}), error["input"]
     match error["type"]:
         case "missing":
@@ -271,7 +271,7 @@ def _problem(model: type[Arguments], error: ErrorDetails) -> str:
 
 
 def _shown(given: Any) -> str:
-    """A value as JSON, in short; an array or an object by its kind, text where something else is wanted as text."""
+    """The value as shortened JSON; arrays and objects are only named by their type."""
     if isinstance(given, dict):
         return "an object"
     if isinstance(given, list):

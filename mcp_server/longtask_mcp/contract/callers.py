@@ -1,4 +1,4 @@
-"""Who calls, and whose a task is. Pure."""
+"""Callers of the MCP server, and owners of tasks. Pure."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from longtask_api.longtask import LongTask, Memory
 
 
 class Owner(NamedTuple):
-    """Whose tasks are: a verified identity, and for whom it speaks where it may speak for others."""
+    """The owner of tasks: a verified principal, and the actor for which it calls, if any."""
 
     principal: str
     actor_id: str | None = None
@@ -15,7 +15,7 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True)
 class Caller:
-    """A verified caller, the conversation it calls from, and the session that is told of what it starts."""
+    """A verified caller, its session, and the memory session that receives the results of tasks it starts."""
 
     principal: str
     actor_id: str | None = None
@@ -24,16 +24,16 @@ class Caller:
 
     @property
     def owner(self) -> Owner:
-        """Whose tasks this caller sees."""
+        """The owner of the tasks that this caller sees."""
         return Owner(self.principal, self.actor_id)
 
 
 def owner(task: LongTask) -> Owner | None:
-    """Whose task it is; None for one that was not made for anybody."""
+    """The owner of a task; None for a task without a requester."""
     requester = task.spec.requester
     return Owner(requester.principal, requester.actor_id) if requester is not None else None
 
 
 def session(task: LongTask) -> str | None:
-    """The conversation in which the task was started, where it is known."""
+    """The session in which the task was started; None if unknown."""
     return task.spec.requester.session_id if task.spec.requester is not None else None

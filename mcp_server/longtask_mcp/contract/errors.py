@@ -1,16 +1,16 @@
-"""Failures that an agent is told about, in words that say what it can do."""
+"""Errors reported to agents; each text says what the agent can do."""
 
 from typing import Any
 
 FULL_SECONDS = 60
-"""When to try again what a quota has no room for now."""
+"""When to retry a start that exceeded a ResourceQuota, in seconds."""
 
 
 class AgentError(Exception):
-    """The text goes to the agent as it is, as a tool result with isError.
+    """An error for the agent: a tool result with isError, its text unchanged.
 
-    `code` says for programs what happened, in one word; `poll_after_seconds`, when the same call may succeed: None
-    where it will not, as it is.
+    `code` identifies the error for programs. `poll_after_seconds` is when the same call may succeed; None if repeating
+    it unchanged does not help.
     """
 
     code = "internal_error"
@@ -23,37 +23,37 @@ class AgentError(Exception):
 
     @property
     def envelope(self) -> dict[str, Any]:
-        """The failure as a JSON object."""
+        """The error as a JSON object."""
         again = {"poll_after_seconds": self.poll_after_seconds} if self.poll_after_seconds is not None else {}
         return {"error_code": self.code, "message": str(self), **again}
 
 
 class Crashed(AgentError):
-    """A defect of this server; its log says more."""
+    """A bug in this server; its log has the traceback."""
 
     poll_after_seconds = 5
 
 
 class ToolNotFound(AgentError):
-    """There is no such tool (any more)."""
+    """The tool does not exist (any more)."""
 
     code = "tool_not_found"
 
 
 class BadArguments(AgentError):
-    """The arguments do not fit; the text names each that does not."""
+    """The arguments are invalid; the text names each invalid one."""
 
     code = "invalid_arguments"
 
 
 class BadRequest(AgentError):
-    """The request was not read: it is too large, too deep, too slow, or one of too many."""
+    """The request was rejected unparsed: too large, too deep or too slow, or the server is busy or still starting."""
 
     code = "request_refused"
 
 
 class TaskNotFound(AgentError):
-    """There is no such task, or it is another caller's."""
+    """The task does not exist, or belongs to another caller."""
 
     code = "task_not_found"
 
@@ -65,13 +65,13 @@ class StartRefused(AgentError):
 
 
 class AnswerRefused(AgentError):
-    """No answer was given to a question; the text says why."""
+    """The answer to a question was rejected; the text says why."""
 
     code = "answer_refused"
 
 
 class KubernetesUnavailable(AgentError):
-    """The API server did not answer, or asked to come back later; whether a write happened is not known."""
+    """The API server did not answer or asked to retry later; it is unknown whether a write took effect."""
 
     code = "kubernetes_unavailable"
     poll_after_seconds = 5
@@ -84,7 +84,7 @@ class KubernetesUnavailable(AgentError):
 
 
 class KubernetesRefused(AgentError):
-    """The API server said no: quota, admission policy, schema."""
+    """The API server rejected the request: quota, admission policy, schema."""
 
     code = "refused_by_cluster"
 
@@ -98,7 +98,7 @@ class KubernetesRefused(AgentError):
 
 
 class TaskUnreadable(AgentError):
-    """The cluster has the task in a form that this server does not know, such as that of a newer release."""
+    """The task does not fit this server's model, for example because the CRDs are of a newer release."""
 
     code = "task_unreadable"
     poll_after_seconds = 60
@@ -112,7 +112,7 @@ class TaskUnreadable(AgentError):
 
 
 class ArchiveUnavailable(AgentError):
-    """The archive did not answer; whether it has the task is not known."""
+    """The archive did not answer; it is unknown whether it has the task."""
 
     code = "archive_unavailable"
     poll_after_seconds = 30

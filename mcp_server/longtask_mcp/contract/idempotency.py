@@ -1,4 +1,4 @@
-"""When two starts are one. Pure: names and comparisons."""
+"""Idempotent starts: deterministic task names, and which existing task equals a new start. Pure."""
 
 import hashlib
 import json
@@ -16,25 +16,27 @@ from longtask_mcp.contract.task_status import age
 
 KEYED_WINDOW = timedelta(hours=24)
 UNKEYED_WINDOW = timedelta(seconds=120)
-"""Longer than a client waits for the answer to a start before it sends the same again: 60 seconds, mostly."""
+"""Longer than clients wait for an answer before they retry a start: 60 seconds, mostly."""
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-"""As in names that Kubernetes makes: no vowels, so no words."""
+"""As in names that Kubernetes generates: without vowels, so that no words appear."""
 SUFFIX_LENGTH = 5
 
 
 class Relation(Enum):
-    """What an existing task is to a new start."""
+    """How an existing task relates to a new start."""
 
     SAME = "same"
     """The same start again: answer with this task."""
     CONFLICT = "conflict"
-    """Another start under the same key."""
+    """A start with the same key and other parameters."""
     UNRELATED = "unrelated"
 
 
 @dataclass(frozen=True)
 class Start:
-    """A wish to start a task; `parameters` have their defaults filled in, `given` is the digest of those that came."""
+    """A request to start a task. `parameters` have their defaults filled in before the task is created; `given` is the
+    digest of the parameters as they were sent.
+    """
 
     caller: Caller
     template: str
@@ -44,11 +46,11 @@ class Start:
 
     @cached_property
     def digest(self) -> str:
-        """What tells the parameters from others."""
+        """Digest that identifies the parameters."""
         return digest_of(self.parameters)
 
     def task_name(self, n: int) -> str:
-        """The n-th name for this start: the same on every replica, so that a repeated create meets itself."""
+        """The n-th candidate name: the same on every replica, so that a repeated create meets the task of the first."""
         identity = ["key", self.key] if self.key is not None else ["parameters", canonical(self.parameters)]
         who = [self.caller.principal, self.caller.actor_id, self.caller.session_id]
         seed = json.dumps([who if any(who[1:]) else who[0], self.template, *identity, n])
@@ -60,7 +62,7 @@ class Start:
         return f"{self.template}-{''.join(letters)}"
 
     def relation(self, task: LongTask, now: datetime) -> Relation:
-        """What `task` is to this start at the time `now`."""
+        """How `task` relates to this start at the time `now`."""
         if not self._is_of_the_same(task, now):
             return Relation.UNRELATED
         if digest(task) == self.digest or self.is_met_by(task, now):
@@ -68,15 +70,13 @@ class Start:
         return Relation.UNRELATED if self.key is None else Relation.CONFLICT
 
     def is_met_by(self, task: LongTask, now: datetime) -> bool:
-        """Whether `task` came of the same key and the same parameters as they came, whatever a template makes of them
-        now.
-        """
+        """Whether `task` came from the same key and the same parameters as sent, even if the template changed since."""
         if self.key is None or self.given is None or not self._is_of_the_same(task, now):
             return False
         return self.given in (task.metadata.annotations.get(constants.ANNOTATION_GIVEN), digest(task))
 
     def _is_of_the_same(self, task: LongTask, now: datetime) -> bool:
-        """Caller, session, template and key, in the time in which these are one."""
+        """Whether caller, session, template and key are equal, and the task is young enough to be a duplicate."""
         window = UNKEYED_WINDOW if self.key is None else KEYED_WINDOW
         return (
             owner(task) == self.caller.owner

@@ -1,7 +1,7 @@
-"""A task as this server keeps it: what every answer and list needs, without what is large and seldom asked for. Pure.
+"""Tasks as this server caches them: what answers and lists need, without large fields that are rarely read. Pure.
 
-One caller may have 20,000 tasks of tens of kilobytes, and whoever may create LongTasks may make them large. What is
-left out is read from the API server when it is asked for.
+One caller may have 20,000 tasks of tens of kilobytes, and anyone who may create LongTasks may make them large. Omitted
+fields are read from the API server when needed.
 """
 
 import hashlib
@@ -15,24 +15,24 @@ from longtask_api import constants
 from longtask_api.longtask import TERMINAL_PHASES, ConditionType, LongTask
 
 SMALL = 1024
-"""Bytes of a result or the end of a log that are kept."""
+"""Results (in bytes) and log tails (in characters) that are larger are not cached."""
 MAX_COMPARED = 256 * 1024
-"""Bytes of parameters that are compared with those of a start; no start makes larger ones."""
+"""Parameters with more bytes are not compared with those of a start; no start creates larger ones."""
 MAX_ANNOTATION = 64
-"""Characters of one."""
+"""Characters cached of one annotation."""
 ANNOTATIONS = (constants.ANNOTATION_TAKEN_BACK, constants.ANNOTATION_GIVEN)
 CONDITIONS = frozenset({ConditionType.STALLED, ConditionType.DELIVERED})
 
 
 class KnownTask(LongTask):
-    """A LongTask without its parameters; `is_whole` says whether it has its result and the end of its log."""
+    """A LongTask without its parameters; `is_whole` says whether it has its full result and log tail."""
 
     parameters_digest: str
     is_whole: bool
 
 
 def known(document: Mapping[str, Any]) -> KnownTask:
-    """What is kept of a decoded JSON object. Raises pydantic.ValidationError where the CRD would have refused it."""
+    """Reduces a decoded JSON object to what is cached. Raises pydantic.ValidationError if it does not fit the CRD."""
     metadata, spec = document["metadata"], document.get("spec") or {}
     status = document.get("status") or {}
     annotations = metadata.get("annotations") or {}
@@ -67,22 +67,22 @@ def known(document: Mapping[str, Any]) -> KnownTask:
 
 
 def is_whole(task: LongTask) -> bool:
-    """Whether the task has its result and the end of its log."""
+    """Whether the task has its full result and log tail."""
     return not isinstance(task, KnownTask) or task.is_whole
 
 
 def digest(task: LongTask) -> str:
-    """What tells a task's parameters from others."""
+    """Digest that identifies a task's parameters; empty if no start can have created them."""
     return task.parameters_digest if isinstance(task, KnownTask) else _digest(task.spec.parameters)
 
 
 def digest_of(parameters: Mapping[str, Any]) -> str:
-    """The same of the parameters of a start. Raises ValueError as `canonical` does."""
+    """Digest of the parameters of a start. Raises ValueError as `canonical` does."""
     return hashlib.sha256(canonical(parameters).encode()).hexdigest()[:32]
 
 
 def canonical(value: Any) -> str:
-    """JSON text that is the same for values that JSON storage makes the same: 1.0 and 1, 2^63 and its float.
+    """JSON text that is equal for values that JSON storage makes equal: 1.0 and 1, 2^63 and its float.
 
     Raises ValueError for what JSON storage cannot hold: NaN, infinities, numbers beyond a float, lone surrogates,
     hundreds of levels.
@@ -96,7 +96,7 @@ def canonical(value: Any) -> str:
 
 
 def _digest(parameters: Mapping[str, Any]) -> str:
-    """Empty for what no start can have made."""
+    """Empty for parameters that no start can have created."""
     try:
         return digest_of(parameters) if _size(parameters) <= MAX_COMPARED else ""
     except ValueError:
@@ -104,7 +104,7 @@ def _digest(parameters: Mapping[str, Any]) -> str:
 
 
 def _size(value: Any) -> float:
-    """Bytes of a value as JSON; without end for what is nested too deep to be written."""
+    """Bytes of a value as JSON; infinite if it is nested too deep to be serialized."""
     try:
         return len(orjson.dumps(value))
     except TypeError:
@@ -112,7 +112,7 @@ def _size(value: Any) -> float:
 
 
 def _cut(status: dict[str, Any]) -> bool:
-    """Leave out what is large of how a task ended; whether nothing was."""
+    """Removes the large parts of a task's outcome in place; returns whether there were none."""
     whole = True
     result = status.get("result")
     if result is not None:

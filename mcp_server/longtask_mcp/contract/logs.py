@@ -1,4 +1,4 @@
-"""What an agent reads of a task's log. Pure."""
+"""Logs of tasks as shown to agents. Pure."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ MAX_LOG_CHARACTERS = 40_000
 class TaskLog(BaseModel):
     """Lines from the end of a log; `live` while its container may still write.
 
-    `truncated`: the operator has left out the beginning of what was asked for, because it was too large.
+    `truncated`: the operator omitted the first of the requested lines because they were too large.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,7 +40,7 @@ def live_log(task: LongTask, log: TaskLog) -> Answer:
 
 
 def kept_log(task: LongTask, reason: str) -> Answer:
-    """The tail that the record keeps of a task that ended, or that there is none; `reason` is why not more."""
+    """The log tail in the task's record, or that there is none; `reason` is why the full log is unavailable."""
     failure = task.status.failure
     tail = failure.log_tail if failure is not None else task.status.log_tail
     if tail is None:

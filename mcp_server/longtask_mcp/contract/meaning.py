@@ -1,4 +1,4 @@
-"""Parameters as a model meant them, where it said them in the way of its framework. Pure."""
+"""Normalizes parameters that a language model or its framework encoded loosely. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,9 +8,10 @@ from longtask_mcp.contract.shown import type_of
 
 
 def meant(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of an object by its published schema: "null", or text of spaces alone, for what may be left out and
-    takes no text is left out; other text where none is taken is read as JSON. A null stays: what it means is in the
-    schema as its author wrote it.
+    """Normalizes the values of an object by its published schema.
+
+    For an optional property that takes no text, blank text and "null" count as omitted; other text where none is
+    allowed is decoded as JSON. A real null stays: the author's schema decides what it means.
     """
     properties, required = schema.get("properties", {}), schema.get("required", [])
     read = {}
@@ -36,7 +37,7 @@ def _value(schema: Mapping[str, Any], value: Any) -> Any:
 
 
 def _types(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The schema of each type that is taken; none where anything may come. Of several of one type, none is known."""
+    """The schema of each allowed type; empty if any value is allowed. If a type occurs twice, only types are known."""
     branches = schema.get("anyOf", [schema])
     known = {each["type"]: each for each in branches if "type" in each}
     return known if len(known) == len(branches) else {each: {} for each in known}

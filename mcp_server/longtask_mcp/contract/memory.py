@@ -1,4 +1,4 @@
-"""Which session is told how a task ended, and whether it was. Pure."""
+"""Delivery of a task's end to a memory session: which session, and whether it succeeded. Pure."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ STATES = {"True": "written", "False": "not_written", "Unknown": "being_written"}
 
 
 def promise(task: LongTask) -> str:
-    """What a start says of the session that will be told; empty where none will be."""
+    """The sentence about the session that will receive the result; empty if none will."""
     memory = task.spec.memory
     if memory is None or task.is_terminal:
         return ""
@@ -26,7 +26,7 @@ def promise(task: LongTask) -> str:
 
 
 def told(task: LongTask) -> str:
-    """Whether the session knows how the task ended; empty where none is to be told."""
+    """The sentence about the state of delivery; empty for a task without a memory or one that has not ended."""
     if task.spec.memory is None or not task.is_terminal:
         return ""
     where = f"memory session {task.spec.memory.session_id}"
@@ -42,7 +42,7 @@ def told(task: LongTask) -> str:
 
 
 def entry(task: LongTask) -> dict[str, Any] | None:
-    """The session and its state as the envelope has them: at_end, being_written, written or not_written."""
+    """The session and the state of delivery as in the envelope; None without a memory."""
     memory, known = task.spec.memory, task.status
     if memory is None:
         return None
@@ -67,7 +67,7 @@ def entry(task: LongTask) -> dict[str, Any] | None:
 
 
 def state(task: LongTask) -> str | None:
-    """at_end, being_written, written or not_written; None where no session is to be told."""
+    """The state of delivery: at_end, being_written, written or not_written; None without a memory."""
     if task.spec.memory is None:
         return None
     if not task.is_terminal:

@@ -1,4 +1,4 @@
-"""One caller's tasks in the orders in which they are asked for, so that no answer goes through all of them. Pure."""
+"""Indexes of one caller's tasks, so that no answer scans all of them. Pure."""
 
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Iterator
@@ -12,16 +12,16 @@ from longtask_mcp.contract.task_status import created, status_word
 
 K = TypeVar("K")
 Position = tuple[datetime, str]
-"""A place in an order by time: when, and the uid."""
+"""A sort key: time and uid."""
 
 
 def position(task: LongTask) -> Position:
-    """Its place among tasks by age."""
+    """The sort key of a task by creation time."""
     return created(task), task.metadata.uid
 
 
 class InOrder:
-    """Positions, from the oldest on."""
+    """Positions, sorted from oldest to newest."""
 
     def __init__(self) -> None:
         self._positions: list[Position] = []
@@ -30,26 +30,26 @@ class InOrder:
         return len(self._positions)
 
     def __reversed__(self) -> Iterator[str]:
-        """Uids, the newest first."""
+        """Uids, newest first."""
         return (uid for _, uid in reversed(self._positions))
 
     def add(self, place: Position) -> None:
-        """`place` is not there yet."""
+        """Insert `place`, which must not be present."""
         insort(self._positions, place)
 
     def remove(self, place: Position) -> None:
-        """`place` is there."""
+        """Remove `place`, which must be present."""
         del self._positions[bisect_left(self._positions, place)]
 
     def page(self, before: Position | None, limit: int) -> tuple[list[str], int]:
-        """The newest uids, before a place where one is given, and how many follow."""
+        """The newest `limit` uids, those before `before` if it is given, and how many older ones follow."""
         end = len(self) if before is None else bisect_left(self._positions, before)
         begin = max(0, end - limit)
         return [uid for _, uid in reversed(self._positions[begin:end])], begin
 
 
 class OwnTasks:
-    """The tasks of one caller. A changed task is removed as it was and added as it is."""
+    """The tasks of one caller. To change a task, remove the old version and add the new one."""
 
     def __init__(self, tasks: Iterable[LongTask] = ()) -> None:
         self._tasks: dict[str, LongTask] = {}
@@ -68,26 +68,28 @@ class OwnTasks:
 
     @property
     def unfinished(self) -> Collection[LongTask]:
-        """Those that have not ended; they are few, as their number is limited."""
+        """Tasks that have not ended; there are few, because their number is limited."""
         return self._unfinished.values()
 
     def started_as(self, of_session: str | None, template: str, key: str | None, of_digest: str) -> list[LongTask]:
-        """Those that one start may have made: of this session, template and key; without a key, of these parameters."""
+        """Tasks an equal start may have created: of the same session, template and key; without a key, of the same
+        parameters.
+        """
         return [self._tasks[uid] for uid in self._starts.get(_start(of_session, template, key, of_digest), [])]
 
     def page(
         self, template: str | None, status: str | None, before: Position | None, limit: int
     ) -> tuple[list[LongTask], int]:
-        """The newest of a template and a status, where they are given, and how many follow."""
+        """The newest tasks, of a template and a status if given, and how many older ones follow."""
         uids, more = self._created.get((template, status), InOrder()).page(before, limit)
         return [self._tasks[uid] for uid in uids], more
 
     def ended(self, of_session: str | None = None) -> "Ended":
-        """Those that have ended, in one session where it is given."""
+        """Ended tasks, of one session if given."""
         return Ended(self._ended.get((of_session, of_session is None), InOrder()), self._tasks)
 
     def add(self, task: LongTask) -> None:
-        """A task that is not there."""
+        """Add a task that is not present."""
         uid = task.metadata.uid
         self._tasks[uid] = task
         self._starts.setdefault(_start_of(task), []).append(uid)
@@ -100,7 +102,7 @@ class OwnTasks:
             self._ended.setdefault(group, InOrder()).add(_end(task))
 
     def remove(self, task: LongTask) -> None:
-        """A task that is there, as it was added."""
+        """Remove a task, passed in the version that was added."""
         uid = task.metadata.uid
         del self._tasks[uid]
         self._unfinished.pop(uid, None)
@@ -116,7 +118,7 @@ class OwnTasks:
 
 
 class Ended(Collection[LongTask]):
-    """Tasks that have ended; the one that ended last comes first."""
+    """Ended tasks; the most recent end comes first."""
 
     def __init__(self, order: InOrder, tasks: dict[str, LongTask]) -> None:
         self._order = order
@@ -133,22 +135,22 @@ class Ended(Collection[LongTask]):
 
 
 class Owners:
-    """The tasks of every caller, but for those that were taken back: they count as never made."""
+    """The tasks of all callers, except those that were taken back: they count as never created."""
 
     def __init__(self) -> None:
         self._own: dict[Owner | None, OwnTasks] = {}
 
     def of(self, whose: Owner) -> OwnTasks:
-        """The tasks of a caller."""
+        """The tasks of one owner."""
         return self._own.get(whose) or OwnTasks()
 
     def add(self, task: LongTask) -> None:
-        """A task that is not there."""
+        """Add a task that is not present."""
         if not task.is_taken_back:
             self._own.setdefault(owner(task), OwnTasks()).add(task)
 
     def remove(self, task: LongTask) -> None:
-        """A task that is there, as it was added."""
+        """Remove a task, passed in the version that was added."""
         if task.is_taken_back:
             return
         own = self._own[owner(task)]
@@ -172,7 +174,7 @@ def _filters(task: LongTask) -> Iterator[tuple[str | None, str | None]]:
 
 
 def _sessions(task: LongTask) -> Iterator[tuple[str | None, bool]]:
-    """All tasks, and those of the session, which may be none."""
+    """Keys of OwnTasks._ended: all tasks, and those of the task's session (None without one)."""
     yield None, True
     yield session(task), False
 

@@ -1,7 +1,7 @@
-"""Large texts in parts of the same number of bytes, cut between characters. Pure.
+"""Pages of large texts, of the same number of bytes, cut between characters. Pure.
 
-A border lies at a multiple of PAGE_BYTES in the UTF-8 text, or at the next start of a character after it: a part can
-be told from its own bytes and the few that follow.
+A border is at a multiple of PAGE_BYTES in the UTF-8 text, or at the next start of a character after it. So a page can
+be cut from its own bytes and the few that follow.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ FOLLOWING = 3
 
 @dataclass(frozen=True)
 class Page:
-    """Part `number` of `pages`, counted from 1."""
+    """Page `number` of `pages`, counted from 1."""
 
     text: str
     number: int
@@ -23,15 +23,15 @@ class Page:
 
 
 def window(number: int) -> tuple[int, int]:
-    """First and last byte that are read for part `number`; the last may lie beyond the end."""
+    """First and last byte to read for page `number`, both inclusive; the last may be beyond the end."""
     start = (number - 1) * PAGE_BYTES
     return start, start + PAGE_BYTES + FOLLOWING - 1
 
 
 def page(read: bytes, size: int, number: int) -> Page:
-    """Part `number` of a text of `size` bytes, from the bytes of its window. The parts joined are the text.
+    """Page `number` of a text of `size` bytes, from the bytes of its window. The joined pages are the text.
 
-    Raises BadArguments for a part that there is not, and UnicodeDecodeError for what is not UTF-8.
+    Raises BadArguments for a page that does not exist, and UnicodeDecodeError for content that is not UTF-8.
     """
     pages = max(1, -(-size // PAGE_BYTES))
     if number > pages:
@@ -41,14 +41,14 @@ def page(read: bytes, size: int, number: int) -> Page:
 
 
 def page_of(text: str, number: int) -> Page:
-    """Part `number` of a text that is at hand. Raises BadArguments."""
+    """Page `number` of a text in memory. Raises BadArguments for a page that does not exist."""
     content = text.encode()
     first, last = window(number)
     return page(content[first : last + 1], len(content), number)
 
 
 def _character(read: bytes, at: int) -> int:
-    """Where the first character starts at `at` or after it."""
+    """Offset of the first start of a character at `at` or after it."""
     following = 0
     while following < FOLLOWING and at + following < len(read) and read[at + following] & 0xC0 == 0x80:
         following += 1

@@ -1,4 +1,4 @@
-"""A task that has not ended, in a sentence: progress, attempt, what it waits for, time left. Pure."""
+"""A task in progress, in one sentence: progress, attempt, what it waits for, time left. Pure."""
 
 from datetime import datetime
 
@@ -21,7 +21,7 @@ SHOWN_METRICS = 3
 
 
 def going_on(task: LongTask, now: datetime) -> str:
-    """How the task is, and how to answer its open questions, as many as there is room for. Complete sentences."""
+    """The status and how to answer the open questions, as many as fit. Complete sentences."""
     asked, more = told(task)
     sentences = [_ended(_line(task, now, asked[0].message if len(asked) + more == 1 else None))]
     for question in asked:
@@ -34,25 +34,25 @@ def going_on(task: LongTask, now: datetime) -> str:
 
 
 def briefly(task: LongTask, now: datetime) -> str:
-    """The same in a few words, for lists and notifications."""
+    """The status in short, for lists and notifications."""
     asked = open_questions(task)
     message = shortened(asked[0].message, SHOWN_IN_LISTS) if len(asked) == 1 else None
     return _line(task, now, message)
 
 
 def _line(task: LongTask, now: datetime, question: str | None) -> str:
-    """`question` is the message of the only open one."""
+    """`question` is the message of the only open question; None if there are none or several."""
     return ", ".join([_head(task), *_parts(task, now, question)])
 
 
 def _head(task: LongTask) -> str:
-    """Status, share, and details in parentheses."""
+    """Status, percentage, and details in parentheses."""
     progress = task.status.progress
     share, details = _told(progress) if progress is not None else ("", [])
     if details and from_earlier_attempt(task) and progress is not None:
         details.append(f"told by attempt {progress.attempt}")
     said = message(task)
-    # Between two attempts, and while nothing starts, why is more news than how far it came.
+    # Between attempts, and before the start, progress alone does not say why nothing runs.
     if (not details or status_word(task) == "started") and said and said != status_word(task):
         details.append(said.rstrip("."))
     head = " ".join([status_word(task), *([share] if share else [])])
@@ -62,9 +62,9 @@ def _head(task: LongTask) -> str:
 
 
 def _told(progress: Progress) -> tuple[str, list[str]]:
-    """The share of the work, and what else was told; what the message says already is not repeated.
+    """The percentage, and what else was reported; details that the message already contains are not repeated.
 
-    The operator's display is `60%`, `60% (epoch 6/10)`, or what was counted alone; it may be cut at its end.
+    The operator's display is `60%`, `60% (epoch 6/10)`, or only the count; its end may be cut off.
     """
     display = progress.display or ""
     share, _, counted = display.partition(" (")
@@ -83,7 +83,7 @@ def _number(value: float) -> str:
 
 
 def _parts(task: LongTask, now: datetime, question: str | None) -> list[str]:
-    """What follows after the head; `question` is the message of the only open one."""
+    """What follows the head; `question` is the message of the only open question."""
     left, quiet, parts = time_left(task, now), stall(task), _attempt(task, now)
     waiting = len(open_questions(task))
     if task.spec.cancel_requested:
@@ -109,7 +109,7 @@ def _parts(task: LongTask, now: datetime, question: str | None) -> list[str]:
 
 
 def _attempt(task: LongTask, now: datetime) -> list[str]:
-    """Which attempt it is, when it is not the first, and from where it went on."""
+    """The attempt, unless it is the first, and the checkpoint from which it resumed."""
     number, checkpoint = task.status.attempt_count or 0, task.status.checkpoint
     if number < 2:
         return []

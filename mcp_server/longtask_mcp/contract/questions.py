@@ -1,4 +1,4 @@
-"""The questions of a task: which are open, how they are told, and what becomes of an answer. Pure."""
+"""Questions of a task: which are open, how they are shown, and whether an answer is accepted. Pure."""
 
 import json
 from collections.abc import Iterator
@@ -13,26 +13,24 @@ from longtask_mcp.contract.errors import AnswerRefused, BadArguments
 from longtask_mcp.contract.task_status import shortened, status_word
 
 MAX_ANSWER = 4096
-"""Characters of the JSON text, as spec.inputResponses[].value takes them."""
+"""Characters of the JSON text, the limit of spec.inputResponses[].value."""
 SHOWN = 500
 MAX_TOLD = 20_000
-"""Characters of the questions in an answer about one task: as much as a page of a result. Each alone has less."""
+"""Characters of questions in an answer about one task: as many as in a page of a result. Each alone has fewer."""
 MAX_LISTED = 3
 SHOWN_IN_LISTS = 200
 """Characters of a question in a list."""
 
 
 def open_questions(task: LongTask) -> list[InputRequest]:
-    """Those that can be answered now, oldest first."""
+    """Questions that can be answered now, oldest first."""
     if task.is_terminal or task.spec.cancel_requested:
         return []
     return task.unanswered
 
 
 def told(task: LongTask) -> tuple[list[InputRequest], int]:
-    """The open questions that an answer about the task tells, and how many more there are: those that are told once
-    these are answered.
-    """
+    """The open questions that fit into one answer, and how many more will be shown once these are answered."""
     asked, room = open_questions(task), MAX_TOLD
     for number, question in enumerate(asked):
         room -= len(question.message) + len(question.answer_schema or "") + len(question.default or "")
@@ -42,20 +40,20 @@ def told(task: LongTask) -> tuple[list[InputRequest], int]:
 
 
 def entries(task: LongTask) -> dict[str, Any]:
-    """The open questions as the envelope has them."""
+    """The open questions as in the envelope."""
     asked, more = told(task)
     return _entries([entry(each) for each in asked], more)
 
 
 def listed(task: LongTask) -> dict[str, Any]:
-    """The open questions as lists have them."""
+    """The open questions as in lists."""
     asked = open_questions(task)
     shown = [{"id": each.id, "message": shortened(each.message, SHOWN_IN_LISTS)} for each in asked[:MAX_LISTED]]
     return _entries(shown, len(asked) - len(shown))
 
 
 def entry(question: InputRequest) -> dict[str, Any]:
-    """An open question with all that is needed to answer it."""
+    """An open question with everything that is needed to answer it."""
     optional = {
         "schema": schema(question) or None,
         "expires_at": rfc3339(question.expires_time) if question.expires_time else None,
@@ -66,7 +64,7 @@ def entry(question: InputRequest) -> dict[str, Any]:
 
 
 def how_to_answer(task: LongTask, question: InputRequest, now: datetime) -> str:
-    """The call that answers, what it may say, and what happens without it; complete sentences."""
+    """The call that answers, the schema of the answer, and what happens without one. Complete sentences."""
     names = f"task_id={quoted(task.metadata.uid)}, question_id={quoted(question.id)}"
     text = f"Answer with answer_task({names}, answer=...)."
     if schema(question):
@@ -82,16 +80,16 @@ def how_to_answer(task: LongTask, question: InputRequest, now: datetime) -> str:
 
 
 def schema(question: InputRequest) -> dict[str, Any]:
-    """The JSON Schema of the answer; empty where any answer will do."""
+    """The JSON Schema of the answer; empty if any answer is valid."""
     decoded = json_or_text(question.answer_schema) if question.answer_schema is not None else {}
     return decoded if isinstance(decoded, dict) else {}
 
 
 def chosen(task: LongTask, question_id: str | None) -> InputRequest:
-    """The question that an answer is for: the one named, else the only one that the task has asked so far.
+    """The question that an answer is for: the one with this id, else the only one that the task has asked so far.
 
-    Once a second one was asked a name is needed, open or not: a call that is repeated because its answer was lost would
-    decide the question that came after the one it was for. Raises AnswerRefused.
+    Once a second question was asked an id is required, open or not: otherwise a call that is retried because its
+    response was lost would answer the next question. Raises AnswerRefused.
     """
     asked, waiting = task.status.input_requests, open_questions(task)
     if question_id is None:
@@ -117,7 +115,7 @@ def chosen(task: LongTask, question_id: str | None) -> InputRequest:
 
 
 def check_open(task: LongTask, question: InputRequest) -> None:
-    """Raises AnswerRefused where a question cannot be answered any more, with the reason."""
+    """Raises AnswerRefused, with the reason, if the question can no longer be answered."""
     given = task.answer_to(question.id)
     if given is not None:
         raise AnswerRefused(
@@ -139,7 +137,7 @@ def check_open(task: LongTask, question: InputRequest) -> None:
 
 
 def too_late(task: LongTask) -> AnswerRefused:
-    """Why a task that has ended takes no answer."""
+    """The error for an answer to a task that has ended."""
     return AnswerRefused(
         f"The task has ended ({status_word(task)}), so no answer is taken. get_task_results shows what came of it.",
         "question_closed",
@@ -147,9 +145,9 @@ def too_late(task: LongTask) -> AnswerRefused:
 
 
 def readings(answer: Any) -> Iterator[Any]:
-    """What an answer may mean, the likelier first: itself, and for a string also the JSON that it spells.
+    """What an answer may mean, the likelier first: the value itself, and for a string also the JSON that it contains.
 
-    Some clients send every argument whose schema names no type as a string.
+    Some clients send an argument as a string if its schema names no type.
     """
     yield answer
     if isinstance(answer, str) and (spelt := json_or_text(answer)) != answer:
@@ -157,7 +155,7 @@ def readings(answer: Any) -> Iterator[Any]:
 
 
 def text_of(answer: Any) -> str:
-    """The answer as JSON text, which is the same for equal answers. Raises BadArguments."""
+    """The answer as JSON text, equal for equal answers. Raises BadArguments if it is invalid or over MAX_ANSWER."""
     try:
         text = _written(answer)
     except (ValueError, RecursionError) as error:
@@ -173,12 +171,12 @@ def text_of(answer: Any) -> str:
 
 
 def same(given: str, text: str) -> bool:
-    """Whether an answer that was given is the one of `text`."""
+    """Whether an earlier answer equals `text`."""
     return text_of(json_or_text(given)) == text
 
 
 def quoted(text: str) -> str:
-    """The text as an argument in a call that an agent is shown."""
+    """The text as an argument in a call that is shown to an agent."""
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -200,7 +198,7 @@ def _listed(waiting: list[InputRequest]) -> str:
 
 
 def _given(task: LongTask) -> str:
-    """What was answered before, so that a caller that lost an answer sees that its own was taken."""
+    """Earlier answers, so that a caller that lost a response sees that its answer was accepted."""
     given = [f"{each.request_id} with {_shown(each.value)}" for each in task.spec.input_responses]
     return f"; answered before: {'; '.join(given)}." if given else ""
 

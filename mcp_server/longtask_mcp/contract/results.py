@@ -1,4 +1,4 @@
-"""What a task has given, as agents read it: part by part, or why it cannot be read. Pure."""
+"""Results and artifacts as shown to agents: page by page, or why they cannot be read. Pure."""
 
 import json
 import re
@@ -18,12 +18,12 @@ from longtask_mcp.contract.task_status import check_seconds, has_result, status_
 
 AGAIN_SECONDS = 30
 ARTIFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
-"""Names under which the operator's task API takes artifacts."""
+"""Names of artifacts that the operator's task API accepts."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Bytes of a task that are kept outside the object: an artifact, or its result."""
+    """Content of a task that is stored outside the object: an artifact, or its result."""
 
     kept: Artifact | Reference
     media_type: str | None
@@ -35,19 +35,19 @@ class Stored:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether the work only named it, so that the operator cannot have it."""
+        """Whether the work only named the artifact, so that the operator does not have its content."""
         return isinstance(self.kept, Artifact) and not (
             self.kept.uri and self.kept.sha256 and ARTIFACT_NAME.fullmatch(self.kept.name)
         )
 
     @property
     def description(self) -> str:
-        """What and where it is."""
+        """Name, location and size."""
         return describe(f"Artifact {self.artifact}" if self.artifact is not None else "The result", self.kept)
 
 
 def stored(task: LongTask, artifact: str | None = None) -> Stored | None:
-    """What has to be fetched for an answer; None where the task itself has all there is.
+    """The content to fetch for an answer; None if the task itself contains everything.
 
     Raises BadArguments for an artifact that the task does not have.
     """
@@ -67,7 +67,7 @@ def stored(task: LongTask, artifact: str | None = None) -> Stored | None:
 
 
 def results(task: LongTask, now: datetime, number: int = 1) -> Answer:
-    """Part `number` of a result that stands in the task; for a task without one, how it is. Raises BadArguments."""
+    """Page `number` of a result in the task itself; for a task without one, its status. Raises BadArguments."""
     result = task.status.result
     if not task.is_terminal:
         again = "" if open_questions(task) else f" Check again in {check_seconds(task, now)} s."
@@ -81,7 +81,7 @@ def results(task: LongTask, now: datetime, number: int = 1) -> Answer:
 
 
 def part(task: LongTask, now: datetime, source: Stored, shown: Page) -> Answer:
-    """A part of what is kept outside the object."""
+    """One page of content that is stored outside the object."""
     if source.artifact is not None:
         content = {"artifact": source.artifact, "text": shown.text}
         return _part(task, now, f"{source.description}.", shown, content, source.media_type)
@@ -90,7 +90,7 @@ def part(task: LongTask, now: datetime, source: Stored, shown: Page) -> Answer:
 
 
 def unavailable(task: LongTask, now: datetime, source: Stored, number: int, why: str) -> Answer:
-    """What is kept cannot be fetched now."""
+    """The answer if stored content cannot be fetched now; `why` is the reason, and a retry is suggested."""
     arguments: dict[str, Any] = {"artifact": source.artifact} if source.artifact is not None else {}
     arguments |= {"page": number} if number > 1 else {}
     text = (
@@ -101,7 +101,7 @@ def unavailable(task: LongTask, now: datetime, source: Stored, number: int, why:
 
 
 def unreadable(task: LongTask, now: datetime, source: Stored, why: str) -> Answer:
-    """What is kept cannot be shown here, now or later; it is where the description says."""
+    """The answer if stored content can never be shown here; the description says where it is."""
     told = envelope(task, now)
     told.pop("next", None)
     return Answer(f"{_state(task, now)} {source.description} cannot be shown here: {sentence(why)}", told)
@@ -119,7 +119,7 @@ def _heading(task: LongTask) -> str:
 def _part(
     task: LongTask, now: datetime, heading: str, shown: Page, content: dict[str, Any], media_type: str | None
 ) -> Answer:
-    """`content` are the keys of the envelope that carry the part."""
+    """`content` has the envelope's keys for the page itself."""
     told = envelope(task, now)
     told.pop("next", None)
     told |= content

@@ -1,9 +1,9 @@
-"""The schema of a template's parameters as it is published: flat, and of single types. Pure.
+"""The published schema of a template's parameters: flat, and of single types. Pure.
 
-What tools/list shows is made into models by frameworks that know less than JSON Schema: a list of types, a value
-without a type, an enum of mixed kinds or a pattern that their own engine does not know, in one tool, costs them all
-tools. So each schema here has one `type`, or is an `anyOf` of such; references are written out, and what cannot be said
-in this way is left open. It holds all the same: a start is checked against the schema as its author wrote it.
+Agent frameworks turn tools/list into models but know less than JSON Schema: a list of types, a value without a type, an
+enum of mixed types or a pattern that their regex engine does not support makes them lose all tools, not only that one.
+So each schema here has one `type` or is an `anyOf` of such; references are inlined, and what cannot be expressed this
+way is left open. It is still enforced: a start is validated against the author's own schema.
 """
 
 import json
@@ -14,9 +14,9 @@ from typing import Any
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 MAX_NODES = 5000
-"""A schema that grows beyond this when its references are written out is shown as an open object."""
+"""A schema with more nodes, once its references are inlined, is published as an open object."""
 MAX_DEPTH = 30
-"""Model APIs and the JSON libraries of clients take no deeper ones."""
+"""Model APIs and the JSON libraries of clients accept no deeper ones."""
 SHOWN_VALUES = 300
 
 ANNOTATIONS = ("title", "description", "default", "examples")
@@ -29,18 +29,18 @@ KEYWORDS = {
     "boolean": (),
     "null": (),
 }
-"""What is shown of each type beside enum, format, pattern and what is inside."""
+"""Keywords published for each type, besides enum, format, pattern and nested schemas."""
 HINTS = {
     "object": ("properties", "required", "additionalProperties", "patternProperties"),
     "array": ("items", "prefixItems", "minItems", "maxItems"),
     "string": ("minLength", "maxLength", "pattern", "format"),
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
-"""Keywords that tell the type of a schema that names none."""
+"""Keywords that imply the type of a schema that names none."""
 FORMATS = frozenset({"date-time", "date", "time", "duration", "uri", "ipv4", "ipv6", "hostname"})
-"""Formats that every framework knows alike; others are told in the description."""
+"""Formats that every framework treats alike; others go into the description."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-"""Names that model APIs and frameworks take for an argument."""
+"""Argument names that model APIs and frameworks accept."""
 
 ANY: list[dict[str, Any]] = [
     {"type": "string"},
@@ -56,7 +56,7 @@ ANY: list[dict[str, Any]] = [
 
 
 def shown(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of an object. Raises ValueError where it cannot be written out."""
+    """The published schema of an object. Raises ValueError if it is recursive, too deep or large, or has a bad $ref."""
     return _Writer(schema).single("object", schema, (), MAX_DEPTH)
 
 
@@ -96,7 +96,7 @@ class _Writer:
         return made
 
     def _plain(self, node: Any, opened: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """The schema with its own reference and allOf merged into it; those inside are left."""
+        """The schema with its own $ref and allOf merged into it; those of nested schemas are left."""
         self._spend()
         plain = dict(node) if isinstance(node, Mapping) else {}
         begun = opened
@@ -124,7 +124,7 @@ class _Writer:
         return {key: value for key, value in plain.items() if key not in ANNOTATIONS} | {"type": type_}
 
     def _either(self, plain: Mapping[str, Any], branches: list[dict[str, Any]]) -> dict[str, Any]:
-        """anyOf without repetition; the one branch where there is one only."""
+        """anyOf without duplicates; a single branch is returned by itself."""
         flat: list[dict[str, Any]] = []
         for branch in branches:
             flat += [each for each in branch.get("anyOf", [branch]) if each not in flat]
@@ -155,7 +155,7 @@ class _Writer:
             del made["unevaluatedProperties"]
 
     def _items(self, plain: Mapping[str, Any], opened: tuple[str, ...], depth: int) -> dict[str, Any]:
-        """One schema for all items, also for those that have one each by their place."""
+        """One schema for all items, even where each position has its own."""
         items = plain.get("items")
         placed = [*_listed(plain.get("prefixItems")), *_listed(items)]
         if isinstance(items, Mapping):
@@ -164,8 +164,8 @@ class _Writer:
 
 
 def _types(plain: Mapping[str, Any]) -> list[str]:
-    """The types that a schema names, else that its values or keywords tell; none where it may be anything, or what its
-    anyOf or oneOf says.
+    """The types that a schema names, else those that its values or keywords imply; empty if any type is allowed, or
+    anyOf or oneOf decides.
     """
     named = plain.get("type")
     types = [named] if isinstance(named, str) else list(_listed(named))
@@ -193,7 +193,7 @@ def _enumerated(plain: Mapping[str, Any]) -> list[Any]:
 
 
 def type_of(value: Any) -> str:
-    """The JSON type of a value; `integer` for whole numbers without a point."""
+    """The JSON type of a value; `integer` for whole numbers without a decimal point."""
     match value:
         case None:
             return "null"
@@ -211,7 +211,7 @@ def type_of(value: Any) -> str:
 
 
 def _values(made: dict[str, Any], plain: Mapping[str, Any]) -> list[str]:
-    """An enum of its type, as far as frameworks know one: of other values than text and whole numbers a note."""
+    """Sets the enum of text and integers, which frameworks support; values of other types are returned as a note."""
     fitting = {"number": ("integer", "number")}.get(made["type"], (made["type"],))
     values = [each for each in _enumerated(plain) if type_of(each) in fitting]
     if not values or made["type"] == "null":
@@ -223,7 +223,7 @@ def _values(made: dict[str, Any], plain: Mapping[str, Any]) -> list[str]:
 
 
 def _text(made: dict[str, Any], plain: Mapping[str, Any]) -> list[str]:
-    """Format and pattern, as far as frameworks know them; else as notes."""
+    """Sets format and pattern if frameworks support them; otherwise they are returned as notes."""
     notes = []
     if isinstance(format_ := plain.get("format"), str):
         if format_ in FORMATS:
@@ -239,7 +239,7 @@ def _text(made: dict[str, Any], plain: Mapping[str, Any]) -> list[str]:
 
 
 def _is_common(pattern: str) -> bool:
-    """Whether engines without look-around and back-references know the pattern, as pydantic's is one."""
+    """Whether regex engines without look-around and back-references, such as pydantic's, support the pattern."""
     try:
         SchemaValidator(core_schema.str_schema(pattern=pattern))
     except SchemaError:
@@ -248,7 +248,7 @@ def _is_common(pattern: str) -> bool:
 
 
 def _present(child: dict[str, Any], required: bool) -> dict[str, Any]:
-    """An argument without null, where leaving it out says the same: null is its default."""
+    """An optional property without null, where null is its default and so means the same as leaving it out."""
     if required or "default" not in child or child["default"] is not None:
         return child
     kept = {key: value for key, value in child.items() if key != "default"}
@@ -259,7 +259,7 @@ def _present(child: dict[str, Any], required: bool) -> dict[str, Any]:
 
 
 def _resolve(schema: Mapping[str, Any], reference: str) -> Mapping[str, Any]:
-    """The schema that a local JSON pointer such as #/$defs/layer points at. Raises ValueError."""
+    """The schema at a local JSON pointer such as #/$defs/layer. Raises ValueError."""
     if reference != "#" and not reference.startswith("#/"):
         raise ValueError(f"{reference} is not inside the schema")
     node: Any = schema

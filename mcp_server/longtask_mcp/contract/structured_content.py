@@ -1,4 +1,4 @@
-"""The one JSON object that every answer about a task carries. Pure."""
+"""The JSON object in every answer about a task. Pure."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from longtask_mcp.contract.task_status import check_seconds, has_result, message
 
 
 def envelope(task: LongTask, now: datetime) -> dict[str, Any]:
-    """The JSON object that every answer about one task carries; keys without a value are left out."""
+    """The JSON object in every answer about one task; keys without a value are omitted."""
     known, result, quiet = task.status, task.status.result, stall(task)
     optional = {
         "phase": known.phase and known.phase.value,
@@ -44,12 +44,12 @@ def envelope(task: LongTask, now: datetime) -> dict[str, Any]:
 
 
 def step(task: LongTask, tool: str, after_seconds: int = 0, **more: Any) -> dict[str, Any]:
-    """The call that makes sense next, as the key `next` has it."""
+    """A call to make next, in the format of the key `next`."""
     return {"tool": tool, "arguments": {"task_id": task.metadata.uid, **more}, "after_seconds": after_seconds}
 
 
 def next_step(task: LongTask, now: datetime) -> dict[str, Any] | None:
-    """The call that makes sense next; None where nothing is left to do."""
+    """The call that makes sense next; None if nothing is left to do."""
     asked = questions.open_questions(task)
     if asked:
         return step(task, "answer_task", question_id=asked[0].id)

@@ -1,4 +1,4 @@
-"""Lists of tasks and of templates, as agents read them. Pure."""
+"""Lists of tasks and of templates as shown to agents. Pure."""
 
 import json
 from collections.abc import Iterable
@@ -21,47 +21,47 @@ from longtask_mcp.contract.tool_definitions import not_ready_reason
 
 AGAIN_SECONDS = 30
 ARCHIVED = "archived:"
-"""What the cursors of archived tasks begin with; the rest is the archive's own."""
+"""Prefix of cursors into the archive; the archive's own cursor follows."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The tasks of one answer; `more` are left in the cluster, `cursor` is where the next answer begins."""
+    """One page of tasks; `more` are left in the cluster, `cursor` is where the next page begins."""
 
     tasks: list[LongTask]
     archived: list[LongTask] = field(default_factory=list)
     more: int = 0
     cursor: str | None = None
     problem: str | None = None
-    """Why the archive was not asked for more."""
+    """Why the archive could not be read further."""
     notes: list[str] = field(default_factory=list)
-    """What the archive has and does not show."""
+    """What the archive has and does not list."""
 
 
 def in_cluster(own: OwnTasks, wanted: arguments.ListTasks) -> Shown:
-    """The tasks that have their objects still. Raises BadArguments for a cursor that is none."""
+    """A page of the tasks that are in the cluster. Raises BadArguments for an invalid cursor."""
     before = _read_cursor(wanted.cursor) if wanted.cursor is not None else None
     shown, more = own.page(wanted.template, wanted.status, before, wanted.limit)
     return Shown(shown, more=more, cursor=_cursor(shown[-1]) if more else None)
 
 
 def is_wanted(task: LongTask, wanted: arguments.ListTasks) -> bool:
-    """Whether a task passes the filters."""
+    """Whether a task matches the filters."""
     return wanted.status in (None, status_word(task)) and wanted.template in (None, task.spec.template_ref.name)
 
 
 def bad_cursor() -> BadArguments:
-    """A cursor is none of ours."""
+    """The error for a cursor that list_tasks did not issue."""
     return BadArguments("cursor: not one that list_tasks gave; leave it out to begin with the newest")
 
 
 def archive_cursor(cursor: str | None) -> str | None:
-    """Where to go on in the archive: empty at its beginning; None for a cursor that is not of the archive."""
+    """The cursor for the archive: empty at its beginning; None if the cursor is not one of the archive."""
     return cursor.removeprefix(ARCHIVED) if cursor is not None and cursor.startswith(ARCHIVED) else None
 
 
 def answer(shown: Shown, wanted: arguments.ListTasks, now: datetime) -> Answer:
-    """What an agent reads of one page."""
+    """One page as shown to an agent."""
     content: dict[str, Any] = {
         "tasks": [_task_entry(task, now) for task in shown.tasks]
         + [_task_entry(task, now) | {"archived": True} for task in shown.archived],
@@ -89,7 +89,7 @@ def answer(shown: Shown, wanted: arguments.ListTasks, now: datetime) -> Answer:
 
 
 def template_list(templates: Iterable[LongTaskTemplate]) -> Answer:
-    """Every template: what can be started, and what cannot and why."""
+    """All templates: those that can be started, and those that cannot, with the reason."""
     ordered = sorted(templates, key=lambda each: each.metadata.name)
     ready = [_template_entry(each) for each in ordered if each.is_ready]
     unready = [

@@ -1,4 +1,4 @@
-"""What follows from a LongTask alone: how old it is, in which state, how long it may still take. Pure."""
+"""Values derived from a LongTask alone: its age, its status, the time it may still take. Pure."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,17 +20,17 @@ STATUS = {
     Phase.FAILED: "failed",
     Phase.CANCELLED: "cancelled",
 }
-"""The agent's word for each phase."""
+"""The status that agents see for each phase."""
 UNFINISHED = frozenset({"started", "running"})
 
 
 def created(task: LongTask) -> datetime:
-    """When the task was created, for the order of lists."""
+    """When the task was created, for the order of lists; the epoch if unknown."""
     return task.metadata.creation_timestamp or datetime.fromtimestamp(0, UTC)
 
 
 def age(task: LongTask, now: datetime) -> timedelta:
-    """Time since the task was created; never negative, whatever the clocks say."""
+    """Time since the task was created; never negative, even with clock skew."""
     return max(now.astimezone(UTC) - (task.metadata.creation_timestamp or now), timedelta())
 
 
@@ -40,24 +40,24 @@ def status_word(task: LongTask) -> str:
 
 
 def message(task: LongTask) -> str | None:
-    """What the operator says beside the phase; nothing of questions, which are told from what is open now."""
+    """The operator's status message; None while waiting for input, because open questions are shown instead."""
     return task.status.message if task.status.phase is not Phase.WAITING_FOR_INPUT else None
 
 
 def unattended(task: LongTask, now: datetime) -> timedelta | None:
-    """How long no operator has taken up a new task, where that is longer than it should be."""
+    """How long a new task has waited for an operator; None if that is not longer than usual, or it has a phase."""
     waited = age(task, now)
     return waited if task.status.phase is None and waited >= ATTENDED_WITHIN else None
 
 
 def has_result(task: LongTask) -> bool:
-    """Whether there is a result to read: that of a completed task, or what one that ended badly had handed in."""
+    """Whether a result can be read: of a completed task, or submitted before the task failed or was cancelled."""
     result = task.status.result
     return task.is_terminal and result is not None and result.has_content
 
 
 def check_seconds(task: LongTask, now: datetime) -> int:
-    """When it is worth asking again, in seconds."""
+    """When it makes sense to check again, in seconds."""
     if task.spec.cancel_requested:
         return MIN_CHECK_SECONDS
     left = time_left(task, now)
@@ -65,7 +65,7 @@ def check_seconds(task: LongTask, now: datetime) -> int:
 
 
 def time_left(task: LongTask, now: datetime) -> timedelta | None:
-    """Until the estimated end; None where the running attempt has given no estimate, or one that has passed."""
+    """Time until the estimated end; None if the running attempt has no estimate, or its estimate has passed."""
     progress = task.status.progress
     end = progress.estimated_completion_time if progress is not None else None
     if end is None or end <= now or task.status.phase is not Phase.RUNNING or from_earlier_attempt(task):
@@ -74,17 +74,17 @@ def time_left(task: LongTask, now: datetime) -> timedelta | None:
 
 
 def from_earlier_attempt(task: LongTask) -> bool:
-    """Whether the progress was told by an attempt that has been followed by another."""
+    """Whether the progress was reported by an attempt before the current one."""
     progress = task.status.progress
     return progress is not None and progress.attempt < (task.status.attempt_count or 0)
 
 
 def stall(task: LongTask) -> Condition | None:
-    """The condition that says that the work tells nothing any more; None while it tells, and once it has ended."""
+    """The Stalled condition, if it is true and the task has not ended; else None."""
     condition = find(task.status.conditions, ConditionType.STALLED)
     return condition if condition is not None and condition.status == "True" and not task.is_terminal else None
 
 
 def shortened(text: str, at_most: int) -> str:
-    """The text; of a longer one its first characters, and how many it has."""
+    """The text; a longer one is cut after `at_most` characters, and its length is appended."""
     return text if len(text) <= at_most else f"{text[:at_most]}... ({len(text)} characters)"

@@ -1,4 +1,4 @@
-"""The tools that agents see: the fixed ones, and one for each Ready template. Pure."""
+"""Definitions of the MCP tools: the fixed ones, and one for each Ready template. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -118,7 +118,7 @@ _RESERVED: Mapping[str, Any] = arguments.schema(arguments.Reserved)["properties"
 
 
 def template_tool(template: LongTaskTemplate) -> Tool:
-    """The tool that starts a template's tasks."""
+    """The tool that starts tasks of a template."""
     return Tool(
         name=constants.tool_name(template.metadata.name),
         title=template.title,
@@ -129,7 +129,7 @@ def template_tool(template: LongTaskTemplate) -> Tool:
 
 
 def not_ready_reason(template: LongTaskTemplate) -> str:
-    """Why no task can be started from a template."""
+    """Why tasks cannot be started from a template."""
     ready = find(template.status.conditions, TemplateConditionType.READY)
     if ready is None or not is_checked(template):
         return "it is new or was just changed, and has not been checked yet; try again in a few seconds"
@@ -137,13 +137,13 @@ def not_ready_reason(template: LongTaskTemplate) -> str:
 
 
 def is_checked(template: LongTaskTemplate) -> bool:
-    """Whether an operator has said whether the template as it is now is ready."""
+    """Whether an operator has decided if the template's current generation is ready."""
     checked = template.status.observed_generation == template.metadata.generation
     return checked and find(template.status.conditions, TemplateConditionType.READY) is not None
 
 
 def start_schema(parameters_schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A template's schema, flat and of single types, with the reserved arguments beside its properties."""
+    """A template's schema in its published form, with the reserved arguments beside its properties."""
     try:
         kept = shown.shown(parameters_schema)
     except ValueError:

@@ -1,1 +1,1 @@
-"""Amazon Bedrock AgentCore Memory, as far as this operator uses it."""
+"""Amazon Bedrock AgentCore Memory: the client, its models and its errors."""

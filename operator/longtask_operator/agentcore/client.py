@@ -1,7 +1,7 @@
-"""The service's data plane, called in threads.
+"""A client of AgentCore Memory's data plane, which calls boto3 in threads.
 
-boto3 itself and not bedrock-agentcore's MemoryClient: that one takes no clientToken, gives up its errors' codes, and
-falls back to a region of its own.
+bedrock-agentcore's MemoryClient is not used: it has no clientToken, drops error codes, and falls back to a default
+region.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,31 +18,33 @@ from longtask_operator.agentcore.models import Event, ServiceError, Session, Ses
 from longtask_operator.to_thread import ThreadedClient
 
 PAGE = 100
-"""The most that the service lists at once."""
+"""The largest page that the service lists."""
 THREADS = 16
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
 
 
 class AgentCore:
-    """The memories of one account and region. Every method raises ServiceError; none repeats a call."""
+    """The memories of one account and region. Every method raises ServiceError; none retries a call."""
 
     def __init__(self, region: str) -> None:
-        """boto3 finds credentials, and AWS_ENDPOINT_URL_BEDROCK_AGENTCORE, by itself. Nothing is called yet."""
+        """boto3 finds the credentials and AWS_ENDPOINT_URL_BEDROCK_AGENTCORE. No call is made yet."""
         self._client = ThreadedClient(partial(_client, region), THREADS, "agentcore")
 
     async def prepare(self) -> None:
-        """Make ready for the first call, which would take a second longer. Raises where region or endpoint are none."""
+        """Create the client, so that the first call does not take a second longer. Raises if region or endpoint is
+        invalid.
+        """
         await self._client.call(lambda _: None)
 
     def close(self) -> None:
-        """End threads and connections."""
+        """Shut down threads and connections."""
         self._client.close()
 
     async def events(
         self, session: Session, *, metadata: Mapping[str, str] | None = None, page: int = PAGE
     ) -> AsyncIterator[list[Event]]:
-        """The session's events in pages, newest first; only those with that metadata. An unknown session has none."""
+        """The session's events in pages, newest first, filtered by `metadata` if given. An unknown session has none."""
         wanted: dict[str, Any] = {"includePayloads": True, "maxResults": page, **_address(session)}
         if metadata:
             wanted["filter"] = {"eventMetadata": [_equals(key, value) for key, value in metadata.items()]}
@@ -59,8 +61,8 @@ class AgentCore:
         *,
         extract: bool = True,
     ) -> str:
-        """Write an event; its id. Under a token that the service has seen it writes nothing. `extract` False keeps the
-        event out of long-term memory.
+        """Create an event and return its id. With a token that the service has seen before, it creates nothing.
+        `extract` False keeps the event out of long-term memory.
         """
         options: dict[str, Any] = {} if extract else {"extractionMode": "SKIP"}
         answer = await self._call(
@@ -75,7 +77,7 @@ class AgentCore:
         return str(answer["event"]["eventId"])
 
     async def sessions(self, memory_id: str, actor_id: str) -> AsyncIterator[list[SessionSummary]]:
-        """The actor's sessions, in pages, in the service's order. An unknown actor has none."""
+        """The actor's sessions in pages, in the service's order. An unknown actor has none."""
         wanted = {"memoryId": memory_id, "actorId": actor_id, "maxResults": PAGE}
         try:
             async for answer in self._pages("list_sessions", wanted):
@@ -94,7 +96,7 @@ class AgentCore:
         token: str,
         identifier: str,
     ) -> str:
-        """Write a long-term memory record; its id. `identifier` has at most 80 letters, digits, `_` and `-`."""
+        """Create a long-term memory record and return its id. `identifier`: at most 80 letters, digits, `_` and `-`."""
         answer = await self._call(
             "batch_create_memory_records",
             memoryId=memory_id,
@@ -116,7 +118,7 @@ class AgentCore:
         return str(answer["successfulRecords"][0]["memoryRecordId"])
 
     async def _pages(self, operation: str, wanted: Mapping[str, Any]) -> AsyncIterator[Any]:
-        """Each answer of a call that is continued by nextToken."""
+        """Each page of a call that is continued with nextToken."""
         token: dict[str, str] = {}
         while True:
             answer = await self._call(operation, **wanted, **token)

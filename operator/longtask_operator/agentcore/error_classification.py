@@ -1,4 +1,4 @@
-"""What an error of the service means for the call that met it. Pure."""
+"""Classifies AgentCore errors as transient, fixable by an administrator, or permanent. Pure."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,14 +10,14 @@ from longtask_operator.agentcore.models import ServiceError
 
 
 class Retryability(Enum):
-    """What can be done about it."""
+    """Whether a retry can succeed."""
 
     TRANSIENT = "transient"
-    """It passes by itself."""
+    """It can, without intervention."""
     FIXABLE = "fixable"
-    """An administrator can mend it."""
+    """It can once an administrator has fixed the cause."""
     FINAL = "final"
-    """The call is wrong and stays so."""
+    """It cannot: the call itself is invalid."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ CREDENTIALS = frozenset(
         "ValidationError",
     }
 )
-"""Some come with status 400, and some from STS, as ValidationError does for the name of a role that is none."""
+"""Some have status 400, and some come from STS, such as ValidationError for an invalid role name."""
 ROLE = "sts:AssumeRole"
-"""What stands in the text of an error when it is the operator's role that is refused, and not the call."""
+"""Appears in an error's text when the operator's role is refused, not the call itself."""
 WRONG_CALLS = frozenset(
     {
         "InvalidInputException",
@@ -80,10 +80,10 @@ PASSING = frozenset({HTTPStatus.CONFLICT, HTTPStatus.REQUEST_TIMEOUT})
 
 
 def classify(error: ServiceError) -> Classification:
-    """What an error means.
+    """Classify an error.
 
-    429, 5xx, conflicts and broken connections pass; 402, 403, 404 and credentials are for an administrator. Final is
-    only what the service, or botocore, calls a wrong call: any other 4xx may come from something that stands between.
+    429, 5xx, conflicts and broken connections are transient; 402, 403, 404 and credentials need an administrator. Only
+    what the service, or botocore, calls an invalid call is final: any other 4xx may come from a proxy in between.
     """
     code, status, text = error.code, error.status, f"{error.code}: {error}"
     if code in CONFIGURATION:
@@ -121,11 +121,11 @@ _DELAYS = {
     Retryability.TRANSIENT: (timedelta(seconds=1), timedelta(minutes=5)),
     Retryability.FIXABLE: (timedelta(seconds=10), timedelta(minutes=10)),
 }
-"""The first delay, which doubles, and the longest."""
+"""First and longest delay; the delay doubles in between."""
 
 
 def backoff(kind: Retryability, failures: int) -> timedelta:
-    """How long to wait after that many failures in a row, 1 or more, of a kind that is tried again."""
+    """Delay before the next retry, after `failures` (1 or more) consecutive failures. Not for FINAL."""
     first, longest = _DELAYS[kind]
     doublings = min(failures - 1, 20)
     return min(longest, first * (1 << doublings))

@@ -1,4 +1,4 @@
-"""What the service and its callers talk about."""
+"""Data of AgentCore Memory."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 class ServiceError(Exception):
     """The service refused, or did not answer. `code` is the service's error code, or the name of botocore's exception;
-    `status` the HTTP status, None where no answer came. The text is a sentence without secrets.
+    `status` is the HTTP status, None without an answer. The message is a sentence without secrets.
     """
 
     def __init__(self, code: str, status: int | None, message: str) -> None:
@@ -19,7 +19,7 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True)
 class Session:
-    """A conversation of an actor."""
+    """A session (conversation) of an actor in a memory."""
 
     memory_id: str
     actor_id: str
@@ -28,7 +28,7 @@ class Session:
 
 @dataclass(frozen=True)
 class SessionSummary:
-    """A session as a list shows it."""
+    """A session as listed."""
 
     session_id: str
     created: datetime
@@ -36,7 +36,7 @@ class SessionSummary:
 
 @dataclass(frozen=True)
 class Event:
-    """One entry of a session. `payload` are the items as botocore gives them: conversational, blob or json."""
+    """An event of a session. `payload` has the items as botocore returns them: conversational, blob or json."""
 
     event_id: str
     time: datetime

@@ -1,1 +1,1 @@
-"""Records of tasks that outlive the LongTask: in a bucket, or in the memory that the task belongs to."""
+"""Records of tasks that outlive the LongTask: in a bucket, or in the task's AgentCore memory."""

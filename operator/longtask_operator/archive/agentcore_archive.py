@@ -1,10 +1,10 @@
-"""Records in an AgentCore memory: of each task in a session of its own, of the actor that the task belongs to.
+"""Records in an AgentCore memory, each in a session of its own, under the actor that the task belongs to.
 
-The service keeps them for the memory's eventExpiryDuration, some days up to years: whoever made the memory chose it.
+The service keeps them for the memory's eventExpiryDuration, which was chosen when the memory was created.
 
-What is kept, the record and each body, is written in pieces, one event each, in Base64. An event names what it is a
-piece of by the SHA-256 of the whole. The pieces of the record come last: a record of which all are there is complete.
-No piece is conversational, so none counts against the rate of a session, and none is taken into long-term memory.
+The record and each body are written in pieces, one event each, in Base64. The event's metadata has the SHA-256 of the
+whole that the piece belongs to. The record's pieces are written last: a record with all its pieces is complete. No
+piece is conversational, so none counts against a session's rate limit, and none is extracted into long-term memory.
 """
 
 import base64
@@ -26,9 +26,9 @@ from longtask_runtime import clock
 
 URI_SCHEME = "agentcore:"
 MAX_BODIES = 1024 * 1024
-"""Bytes of bodies that are copied into a session; artifacts beyond that go with the LongTask."""
+"""Bytes of bodies that are copied into a session; further artifacts are deleted with the LongTask."""
 MAX_SESSIONS = 1000
-"""Of an actor, conversations too, that a list looks at. The service gives a hundred at once."""
+"""Sessions of an actor, including conversations, that a list reads. A page of the service has 100."""
 RECORD, BODY = "archive", "archive-part"
 """Values of KIND."""
 TASK, KIND, WHOLE, NUMBER = "longtaskUid", "longtaskEvent", "longtaskSha256", "longtaskPart"
@@ -43,7 +43,7 @@ class AgentCoreArchive:
         self._memory_id = memory_id
 
     async def put(self, task: LongTask, actor_id: str, load: Load) -> Archive:
-        """Write the record and what goes along with it, as far as an earlier attempt has not. Raises what `load` does.
+        """Write the record and its bodies, as far as an earlier attempt has not. Raises what `load` raises.
 
         A piece has the same time, content and clientToken in every attempt.
         """
@@ -66,13 +66,13 @@ class AgentCoreArchive:
         return Archive(uri=_uri(session), archived_time=clock.now())
 
     async def get(self, caller: Caller, uid: str) -> tuple[bytes, Archive] | None:
-        """The record that is kept for the caller's actor, whoever asked for the task, and where."""
+        """The record and its location, if kept for the caller's actor, whichever principal requested the task."""
         session = self._session(caller.actor, uid)
         found = _record(await self._events(session, {KIND: RECORD}))
         return (found[0], Archive(uri=_uri(session), archived_time=found[1])) if found is not None else None
 
     async def entries(self, caller: Caller) -> Found:
-        """The records of the caller's actor, by the time when their session was begun."""
+        """The records of the caller's actor, by the creation time of their sessions."""
         entries: list[Entry] = []
         seen = 0
         async for page in self._service.sessions(self._memory_id, caller.actor):
@@ -89,10 +89,10 @@ class AgentCoreArchive:
     async def body(
         self, caller: Caller, task: LongTask, reference: Reference, start: int, end: int
     ) -> AsyncIterator[bytes]:
-        """Bytes of a body of a record that `get` gave the caller. Raises NotStored.
+        """Bytes from `start` to before `end` of a body of a record that `get` returned to the caller. Raises NotStored.
 
-        Only what is in the record's own session is read, wherever the record says that it is: who else may write
-        events into a memory is not for this operator to say.
+        Only the record's own session is read, whatever the record refers to: other clients may write events into the
+        memory too.
         """
         session = self._session(caller.actor, task.metadata.uid)
         if reference.uri != _uri(session):
@@ -112,7 +112,7 @@ class AgentCoreArchive:
             yield piece[max(0, start - first) : end - first]
 
     async def _wholes(self, session: Session, task: LongTask, load: Load) -> list[tuple[str, bytes]]:
-        """What is to be written: kind and bytes, the record last."""
+        """Kind and bytes of everything to write, the record last."""
         moved: dict[str, str] = {}
         wholes: list[tuple[str, bytes]] = []
         for each in record.fitting(record.in_config_maps(task), MAX_BODIES):
@@ -122,7 +122,7 @@ class AgentCoreArchive:
         return [*wholes, (RECORD, record.written(task, moved))]
 
     async def _events(self, session: Session, metadata: dict[str, str]) -> list[Event]:
-        """Newest first. There are none where the session, or the memory, does not exist."""
+        """Newest first; none if the session, or the memory, does not exist."""
         try:
             return [event async for page in self._service.events(session, metadata=metadata) for event in page]
         except ServiceError as error:
@@ -139,7 +139,7 @@ def _uri(session: Session) -> str:
 
 
 def _record(newest_first: Iterable[Event]) -> tuple[bytes, datetime] | None:
-    """The newest record of which every piece is there, and its time."""
+    """The newest record with all its pieces, and its time."""
     wholes: dict[str, dict[int, Event]] = defaultdict(dict)
     for event in newest_first:
         if event.metadata.get(KIND) == RECORD and event.metadata.get(NUMBER, "").isdecimal():
@@ -152,7 +152,7 @@ def _record(newest_first: Iterable[Event]) -> tuple[bytes, datetime] | None:
 
 
 def _content(event: Event) -> bytes:
-    """What the event holds; nothing where it is none that this operator wrote."""
+    """The event's bytes; empty if it was not written by this operator."""
     try:
         return base64.b64decode(event.payload[0]["blob"], validate=True)
     except (IndexError, KeyError, TypeError, ValueError):

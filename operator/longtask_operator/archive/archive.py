@@ -1,7 +1,7 @@
-"""Records that outlive their LongTasks: written once when a task has ended, read for whoever asked for it.
+"""Records that outlive their LongTasks: written once when a task has ended, readable by the task's requester.
 
-Where a bucket is set, all records go there. Else the record of a task that belongs to a memory goes into that memory.
-Without either there is none: the LongTask itself is the record, until its time is over.
+If a bucket is configured, all records go there. Otherwise the record of a task with a memory goes into that memory.
+Without either there is no archive: the LongTask itself is the record, until it expires.
 """
 
 import asyncio
@@ -25,23 +25,23 @@ from longtask_operator.store.store import Store
 logger = logging.getLogger(__name__)
 
 MAX_MEMORIES = 10
-"""That are searched for a caller."""
+"""Memories that are searched for a caller."""
 READS = 8
-"""Records that are read at the same time for a list."""
+"""Records that are read concurrently for a page."""
 LISTS = 4
 LIST_LIFE = 60.0
-"""How many lists of callers, of some megabytes each, are kept at most, and for how many seconds: further pages of a
-list are of what was there at its first."""
+"""How many callers' lists, of some megabytes each, are cached at most, and for how many seconds: further pages of a
+list show what existed at its first page."""
 
 _Place = S3Archive | AgentCoreArchive
 _All = tuple[dict[Entry, _Place], list[str]]
 
 
 class Archive:
-    """All records. Its methods raise StoreUnavailable and ServiceError where a place does not do its part."""
+    """All records. Its methods raise StoreUnavailable and ServiceError if the bucket or a memory fails."""
 
     def __init__(self, store: Store, service: AgentCore | None, memory_ids: Sequence[str]) -> None:
-        """`service` is None where no region is set; `memory_ids` are the only memories that are used."""
+        """`service` is None if no region is configured; only the memories in `memory_ids` are used."""
         self._store = store
         self._service = service
         self._memory_ids = memory_ids
@@ -49,8 +49,9 @@ class Archive:
         self._lists: dict[Caller, tuple[float, _All]] = {}
 
     def takes(self, task: LongTask) -> bool:
-        """Whether a task has ended, and there is a place for its record and somebody who could read it. One that was
-        restored from a backup ended under another uid; one that was taken back counts as never made.
+        """Whether to archive a task: it has ended, its record has a destination and a requester who can read it. Not a
+        task restored from a backup, which ended under another uid, nor one that was taken back, which counts as never
+        created.
         """
         if task.is_record or task.is_taken_back:
             return False
@@ -58,9 +59,9 @@ class Archive:
         return task.is_terminal and task.spec.requester is not None and placed
 
     async def put(self, task: LongTask) -> longtask.Archive | None:
-        """Keep the record of a task, complete as the API server has it; None where `takes` does not take it.
+        """Archive a task, complete as the API server has it; returns where, or None if `takes` refuses it.
 
-        May be repeated, after an attempt that ended anywhere: it goes on there, and there is one record.
+        May be repeated after an attempt that failed at any point: it continues from there, and there is one record.
         """
 
         async def load(reference: Reference) -> bytes | None:
@@ -78,7 +79,7 @@ class Archive:
         return await self._in_memory(memory.memory_id).put(task, memory.actor_id, load) if memory is not None else None
 
     async def get(self, caller: Caller, uid: str) -> LongTask | None:
-        """The task as it ended, with status.archive; None where the caller has no such record.
+        """The task as it ended, with status.archive; None if the caller has no such record.
 
         Raises MemoryNotAllowed.
         """
@@ -86,8 +87,8 @@ class Archive:
         return found[1] if found is not None else None
 
     async def body(self, caller: Caller, uid: str, artifact: str | None) -> Body | None:
-        """The artifact of that name, None: the result, of a record of the caller; None where it has none that was
-        stored. Raises MemoryNotAllowed, and NotStored for what went with the LongTask.
+        """The artifact with this name (None: the result) of a record of the caller; None if it is not stored. Raises
+        MemoryNotAllowed, and NotStored for data that was deleted with the LongTask.
         """
         found = await self._find(caller, uid)
         stored = record.stored(found[1], artifact) if found is not None else None
@@ -106,10 +107,10 @@ class Archive:
         )
 
     async def page(self, caller: Caller, limit: int, cursor: str | None) -> Listing:
-        """Records of the caller, in short; those that were archived last come first. A page is made of `limit` entries
-        and has less where some of them are others' (two identities may speak for one actor).
+        """Summaries of the caller's records, the last archived first. A page covers `limit` entries and is shorter if
+        some are another caller's (two principals may share an actor).
 
-        Raises MemoryNotAllowed, and ValueError for a cursor that is none.
+        Raises MemoryNotAllowed, and ValueError for an invalid cursor.
         """
         before = Entry.from_cursor(cursor) if cursor is not None else None
         known, notes = await self._all(caller, anew=before is None)
@@ -126,7 +127,7 @@ class Archive:
         )
 
     async def _all(self, caller: Caller, *, anew: bool) -> _All:
-        """All records of a caller and where they are, and what was not looked at."""
+        """All entries of a caller with their locations, and notes on what was not read."""
         places, now = self._places(caller), asyncio.get_running_loop().time()
         self._lists = {each: (since, kept) for each, (since, kept) in self._lists.items() if now < since + LIST_LIFE}
         if not anew and caller in self._lists:
@@ -153,7 +154,7 @@ class Archive:
         return None
 
     def _places(self, caller: Caller) -> list[_Place]:
-        """Where records of the caller may be: the bucket, the memory that it uses now, others."""
+        """Where the caller's records may be: the bucket, the memory it uses now, other memories."""
         own = [caller.memory_id] if caller.memory_id is not None else []
         if not set(own) <= set(self._memory_ids):
             raise MemoryNotAllowed(f"memory {caller.memory_id} is not in memory.memoryIds of the chart's values")
@@ -174,7 +175,7 @@ class Archive:
 
 
 async def _read(place: _Place, caller: Caller, uid: str) -> LongTask | None:
-    """The record, with where it is, if it can be read and the caller asked for the task."""
+    """The record with its location, if it can be read and the caller requested the task."""
     found = await place.get(caller, uid)
     if found is None:
         return None

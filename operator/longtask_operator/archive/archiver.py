@@ -1,4 +1,4 @@
-"""Archives the records of tasks that have ended. Only the leader's `run` does."""
+"""Archives the records of ended tasks. Only the leader runs it."""
 
 import logging
 from datetime import datetime, timedelta
@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 
 WORKERS = 8
 DELIVERY_TIMEOUT = timedelta(minutes=5)
-"""How long the record waits until it can say that the session of the agent knows."""
+"""How long archiving waits for delivery, so that the record can include its outcome."""
 LOOK_AGAIN = 5.0
-"""Seconds."""
+"""Seconds between checks whether delivery has settled."""
 
 
 class Archiver:
-    """Puts each ended task into the archive once, and says where in its status."""
+    """Archives each ended task once, and writes the location into its status."""
 
     def __init__(self, cluster: TaskNamespace, cache: Cache, archive: Archive) -> None:
         self._cluster = cluster
@@ -38,11 +38,11 @@ class Archiver:
         self._failures: dict[str, int] = {}
 
     async def run(self) -> None:
-        """Archive until cancelled."""
+        """Process the queue until cancelled."""
         await self._queue.run()
 
     def consider(self, uid: str) -> None:
-        """Look at a task that has changed."""
+        """Queue a task that has changed, if it has to be archived."""
         task = self._cache.tasks.get(uid)
         if task is not None and self._archive.takes(task) and not task.is_settled(ConditionType.ARCHIVED):
             self._queue.add(uid)

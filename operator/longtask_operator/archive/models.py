@@ -1,4 +1,4 @@
-"""What the archive and its callers talk about: who asks, what a list finds, and what is read."""
+"""Types that the archive and its callers share."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from longtask_api.reports import Reference
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 Load = Callable[[Reference], Awaitable[bytes | None]]
-"""Gives what a reference of the task leads to; None where that is gone."""
+"""Returns the bytes of a reference of the task; None if they are gone."""
 
 
 class MemoryNotAllowed(Exception):
-    """The memory is none that this operator may use."""
+    """The memory is not on the list of memories that this operator may use."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the verified identity, the actor that it speaks for, and the memory that it uses now."""
+    """The reader of records: its verified principal, the actor it acts for, and the memory it uses now."""
 
     principal: str
     actor_id: str | None = None
@@ -27,37 +27,37 @@ class Caller:
 
     @property
     def actor(self) -> str:
-        """The actor under which a memory has the records of its tasks."""
+        """The actor under which a memory keeps the records of the caller's tasks."""
         return self.actor_id or actor_of(self.principal)
 
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """A record as a list finds it, unread: it may be another caller's. Later ones are greater."""
+    """A listed record that has not been read yet, so it may be another caller's. Later ones compare greater."""
 
     milliseconds: int
     uid: str
 
     @classmethod
     def at(cls, moment: datetime, uid: str) -> "Entry":
-        """The record of a task that was archived at that moment."""
+        """The entry of a task that was archived at this moment."""
         return cls((moment - EPOCH) // timedelta(milliseconds=1), uid)
 
     @classmethod
     def from_cursor(cls, cursor: str) -> "Entry":
-        """What `cursor` stands for. Raises ValueError where it is none."""
+        """The entry that a cursor encodes. Raises ValueError if it is invalid."""
         milliseconds, _, uid = cursor.partition(".")
         return cls(int(milliseconds), uid)
 
     @property
     def cursor(self) -> str:
-        """The place in a list right after this entry."""
+        """The cursor of the page that follows this entry."""
         return f"{self.milliseconds}.{self.uid}"
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a place has for a caller; `left_out` says what it did not look at, as it has too many."""
+    """A caller's entries in one place; `left_out` says what was not read because there is too much."""
 
     entries: list[Entry]
     left_out: str | None = None
@@ -65,7 +65,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Listing:
-    """A page of records; `cursor` leads to the next one, `notes` say what is in no page."""
+    """A page of records; `cursor` leads to the next page, `notes` say what no page contains."""
 
     tasks: list[LongTask]
     cursor: str | None
@@ -74,7 +74,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Body:
-    """A result or artifact. `read` gives the bytes from start to before end (None: the last too); it raises NotStored,
+    """A result or artifact. `read` yields the bytes from start to before end (None: to the last); it raises NotStored,
     StoreUnavailable or ServiceError at the latest before its last chunk.
     """
 

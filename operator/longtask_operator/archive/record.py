@@ -1,9 +1,9 @@
-"""What is kept of a LongTask when it is gone, and how it is written. Pure.
+"""What is kept of a LongTask when it is gone, and how it is serialised. Pure.
 
-A record is the LongTask itself, as JSON: the tools of the MCP server say of it what they said of the object. What is
-about the object and not the work stays out: resourceVersion, labels, what became of delivery and archive. Bytes that
-go with the object, in ConfigMaps, are copied along, and the record names the copies. A checkpoint is not: it is of no
-use once the work has ended.
+A record is the LongTask itself as JSON, so that the MCP server's tools can describe it like the object. Data about the
+object rather than the work is left out: resourceVersion, labels, payloads of delivered events, the state of archiving.
+Data that is deleted with the object, in ConfigMaps, is copied, and the record refers to the copies; checkpoints are not
+copied, because nothing resumes after the end.
 """
 
 import json
@@ -17,28 +17,28 @@ from longtask_api.reports import Artifact, Reference, Result
 from longtask_operator.archive.models import Caller
 
 CONFIG_MAP = "configmap:"
-"""How the URI of what goes with the object begins."""
+"""URI scheme of data that is deleted with the object."""
 UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""metadata.uid, as the API server makes it (RFC 9562)."""
+"""metadata.uid, as the API server generates it (RFC 9562)."""
 METADATA = {"name", "namespace", "uid", "creation_timestamp"}
 NOT_KEPT: dict[str, Any] = {
     "metadata": True,
     "status": {"archive": True, "delivery": {"events": {"__all__": {"payload"}}}},
 }
 PIECE = 64 * 1024
-"""Bytes. In Base64 they are 87,384 characters, and the service takes 100,000 of an item."""
+"""Bytes. In Base64 they are 87,384 characters; the service allows 100,000 in an item."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A result or artifact that is kept outside the object."""
+    """A result or artifact that is stored outside of the object."""
 
     reference: Reference
     media_type: str | None
 
 
 def written(task: LongTask, moved: Mapping[str, str]) -> bytes:
-    """The record, in UTF-8; `moved` are the URIs of copies, by those of what was copied."""
+    """The record in UTF-8. `moved` maps the URIs of copied data to those of the copies."""
     if task.status.result is not None:
         status = task.status.model_copy(update={"result": _renamed(task.status.result, moved)})
         task = task.model_copy(update={"status": status})
@@ -46,7 +46,7 @@ def written(task: LongTask, moved: Mapping[str, str]) -> bytes:
 
 
 def document(task: LongTask) -> dict[str, Any]:
-    """What is kept of the task, as a JSON object."""
+    """The archived fields of the task, as a JSON object."""
     conditions = [each for each in task.status.conditions if each.type != ConditionType.ARCHIVED]
     task = task.model_copy(update={"status": task.status.model_copy(update={"conditions": conditions})})
     kept = task.model_dump(mode="json", exclude_none=True, exclude=NOT_KEPT)
@@ -54,7 +54,7 @@ def document(task: LongTask) -> dict[str, Any]:
 
 
 def read(data: bytes) -> LongTask:
-    """The LongTask of a record. Raises ValueError where that is none."""
+    """Parse a record. Raises ValueError if it is invalid."""
     try:
         return LongTask.from_api(json.loads(data))
     except RecursionError as error:
@@ -62,13 +62,13 @@ def read(data: bytes) -> LongTask:
 
 
 def belongs_to(task: LongTask, caller: Caller) -> bool:
-    """Whether the caller asked for the task."""
+    """Whether the caller is the task's requester."""
     requester = task.spec.requester
     return requester is not None and (requester.principal, requester.actor_id) == (caller.principal, caller.actor_id)
 
 
 def stored(task: LongTask, artifact: str | None) -> Stored | None:
-    """The artifact of that name, None: the result, where it was stored."""
+    """The artifact with this name (None: the result), if it is stored outside of the object."""
     result = task.status.result or Result()
     if artifact is None:
         return Stored(result.reference, result.media_type) if result.reference is not None else None
@@ -76,14 +76,14 @@ def stored(task: LongTask, artifact: str | None) -> Stored | None:
 
 
 def in_config_maps(task: LongTask) -> list[Stored]:
-    """What goes with the object: the result, then artifacts."""
+    """Data that is deleted with the object: the result, then artifacts."""
     names = [None, *(each.name for each in (task.status.result or Result()).artifacts or [])]
     found = {each.reference: each for name in names if (each := stored(task, name)) is not None}
     return [each for reference, each in found.items() if reference.uri.startswith(CONFIG_MAP)]
 
 
 def fitting(bodies: Iterable[Stored], limit: int) -> list[Stored]:
-    """The first of them that have at most `limit` bytes together; one that does not fit is left out."""
+    """The first bodies that have at most `limit` bytes together; one that does not fit is skipped."""
     chosen, left = [], limit
     for each in bodies:
         if each.reference.size <= left:
@@ -93,12 +93,12 @@ def fitting(bodies: Iterable[Stored], limit: int) -> list[Stored]:
 
 
 def pieces(data: bytes) -> list[bytes]:
-    """The bytes in order, at most PIECE in each; at least one piece."""
+    """The bytes in order, split into pieces of at most PIECE; at least one piece."""
     return [data[start : start + PIECE] for start in range(0, len(data), PIECE)] or [b""]
 
 
 def summary(task: LongTask) -> LongTask:
-    """For lists: without what may be long. What is left says how the task ended and where its results are."""
+    """The task for lists, without long fields. It still says how the task ended and where its results are."""
     status, result, failure = task.status, task.status.result, task.status.failure
     short: dict[str, Any] = {
         "attempts": [],

@@ -1,7 +1,7 @@
 """Records in the bucket: <prefix>/<namespace>/archive/<requester>/<task uid>.json.
 
-They stay until the bucket's lifecycle rule removes them; LongTask never does. Bodies are below <prefix>/<namespace>/
-<task uid>/, where the store keeps what is large: what was in a ConfigMap is copied there, what was there stays.
+The bucket's lifecycle rule removes them; LongTask never does. Bodies are below <prefix>/<namespace>/<task uid>/, where
+the store keeps large data: data from ConfigMaps is copied there, data that is there already stays.
 """
 
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from longtask_runtime import clock
 
 BINARY_MEDIA_TYPE = "application/octet-stream"
 MAX_KEYS = 10_000
-"""Records of a caller that a list looks at."""
+"""Records of a caller that a list reads."""
 SUFFIX = ".json"
 
 
@@ -27,12 +27,13 @@ class S3Archive:
     """The records of all callers. Every method raises StoreUnavailable."""
 
     def __init__(self, bucket: S3, store: Store) -> None:
-        """`store` reads what is in `bucket`."""
+        """`store` must be able to read `bucket`."""
         self._bucket = bucket
         self._store = store
 
     async def put(self, task: LongTask, requester: Requester, load: Load) -> Archive:
-        """Write copies of what would go with the object, then the record, if it is not there. Raises what `load` does.
+        """Unless the record exists, copy the data that is deleted with the object, then write the record. Raises what
+        `load` raises.
 
         Every attempt writes under the same keys.
         """
@@ -51,7 +52,7 @@ class S3Archive:
         return Archive(uri=uri, archived_time=moment)
 
     async def get(self, caller: Caller, uid: str) -> tuple[bytes, Archive] | None:
-        """The record that is kept for the caller, and where."""
+        """The caller's record, and where it is."""
         try:
             data, uri, moment = await self._bucket.read(_key(caller, uid))
         except NotStored:
@@ -59,14 +60,14 @@ class S3Archive:
         return data, Archive(uri=uri, archived_time=moment)
 
     async def entries(self, caller: Caller) -> Found:
-        """The records of the caller, by the time when they were written."""
+        """The caller's records, by the time when they were written."""
         listed, all_of_them = await self._bucket.listed(_folder(caller), MAX_KEYS)
         uids = {each.key.removesuffix(SUFFIX): each.modified for each in listed if each.key.endswith(SUFFIX)}
         entries = [Entry.at(moment, uid) for uid, moment in uids.items() if record.UID.fullmatch(uid)]
         return Found(entries, None if all_of_them else f"of the records in the bucket only {MAX_KEYS} were looked at")
 
     def body(self, caller: Caller, task: LongTask, reference: Reference, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes of a body of a record that `get` gave. Raises NotStored."""
+        """Bytes from `start` to before `end` of a body of a record that `get` returned. Raises NotStored."""
         return self._store.get(Owner(task.metadata.name, task.metadata.uid), reference, start, end)
 
 

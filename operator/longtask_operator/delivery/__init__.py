@@ -1,1 +1,1 @@
-"""Tells the session of an agent, in its memory, what came of the work that was started there."""
+"""Delivers milestones and outcomes of tasks to the agent's session in AgentCore Memory."""

@@ -1,7 +1,7 @@
-"""Tells sessions how their tasks ended: one queue per session, in the order in which the tasks ended.
+"""Delivers milestones and outcomes of tasks to their sessions, in order of their time within each session.
 
-Every step may be the last one of this process. So the payload and its place in the conversation are recorded in the
-task before the first call, and whoever finds a record that it did not just make asks the service for the event first.
+The process may be killed at any step. So the payload and its time are recorded in the task before the first call, and
+a process that finds a record it did not just make first looks for the event in the service.
 """
 
 import asyncio
@@ -30,22 +30,24 @@ from longtask_runtime.kube import KubeError
 logger = logging.getLogger(__name__)
 
 WORKERS = 16
-"""Sessions that are told at the same time."""
+"""Sessions served concurrently."""
 CALL_INTERVAL = 0.5
-"""Seconds between two events of a session. The service takes 5 a second of an actor and session; most of them are left
-to the agent, whose session manager breaks its turn off when an event is refused three times."""
+"""Seconds between two events of a session. The service accepts 5 per second for an actor and session; most are left to
+the agent: its session manager aborts the turn if an event is refused three times."""
 LOOK_AGAIN = 2.0
-"""Seconds until the next look at a turn that goes on."""
+"""Seconds until an open turn is checked again."""
 EARLIER_PATIENCE = timedelta(seconds=30)
-"""How long a task waits for one that ended before it and whose end is not written yet."""
+"""How long a task waits for another that ended before it, but has no terminal status yet."""
 EARLIER_AGAIN = 0.5
+"""Seconds until such a task is checked again."""
 CONFLICT_AGAIN = 0.1
+"""Seconds until the retry after a conflicting write."""
 NAMESPACE = "/longtasks/{actor_id}/"
-"""Where long-term records go; an agent reads them with a retrieval_config for this namespace."""
+"""Namespace of long-term records; an agent reads them with a retrieval_config for it."""
 
 
 class DeliveryDispatcher:
-    """What is told to sessions. Only the leader's `run` tells."""
+    """Delivers events to sessions through a work queue. Only the leader calls `run`."""
 
     def __init__(
         self,
@@ -55,8 +57,9 @@ class DeliveryDispatcher:
         memory_ids: Collection[str],
         open_turn_timeout: timedelta,
     ) -> None:
-        """`service` is None where no region is set; `memory_ids` are the only memories that are written to.
-        `open_turn_timeout` is how long a turn of the agent, that goes on when the task ends, is waited for.
+        """`service` is None if no region is set; only the memories in `memory_ids` are written to.
+
+        `open_turn_timeout` is how long after an event its delivery waits for the agent's open turn to finish.
         """
         self._cluster = cluster
         self._cache = cache
@@ -70,7 +73,7 @@ class DeliveryDispatcher:
         self._next_call: dict[Session, float] = {}
 
     async def run(self) -> None:
-        """Tell until cancelled. All that waits is known before the first is chosen."""
+        """Deliver until cancelled. All pending tasks are collected first, so that the earliest can be chosen."""
         for number, uid in enumerate(list(self._cache.tasks)):
             self.consider(uid)
             if number % 100 == 99:
@@ -78,7 +81,7 @@ class DeliveryDispatcher:
         await self._queue.run(list(self._tasks))
 
     def consider(self, uid: str) -> None:
-        """Look at a task that has changed, or is gone."""
+        """Enqueue the session of a task that has changed or no longer exists."""
         task = self._cache.tasks.get(uid)
         session = session_of(task) if task is not None else self._session_of.get(uid)
         if session is None or (task is not None and task.is_terminal and due(task) is None):
@@ -110,8 +113,8 @@ class DeliveryDispatcher:
             known.pop(session, None)
 
     def _hold(self, session: Session, task: LongTask, tasks: Collection[LongTask], now: datetime) -> float | None:
-        """Seconds for which the first of the queue waits: for the pace of its session, for its next retry, or for a
-        task that ended before it.
+        """Seconds that the session's next task must wait: for the session's rate limit, its own retry, or a task that
+        ended before it. None if it need not wait.
         """
         pause = self._next_call.get(session, 0.0) - asyncio.get_running_loop().time()
         if pause > 0:
@@ -126,12 +129,12 @@ class DeliveryDispatcher:
         return None
 
     def _ended_before(self, task: LongTask, moment: datetime) -> bool:
-        """Whether the work of a task has ended before that moment, while its status does not say so yet."""
+        """Whether the task's Job finished no later than that moment although its status is not terminal yet."""
         job = self._cache.jobs.get(task.metadata.uid)
         return not task.is_terminal and job is not None and job.finished_at is not None and job.finished_at <= moment
 
     async def _tell(self, session: Session, known: LongTask) -> float:
-        """One step; the seconds after which the session is looked at again."""
+        """Take one step; return the seconds after which the session is requeued."""
         task = await self._cluster.get_task(known.metadata.name, known.metadata.uid)
         if task is None:
             self._cache.drop_task(known.metadata.uid)
@@ -174,7 +177,7 @@ class DeliveryDispatcher:
         return 0.0
 
     async def _place(self, service: AgentCore, session: Session, task: LongTask) -> datetime | None:
-        """When the event is dated; None while the agent's turn goes on and that is worth waiting for."""
+        """The time to give the event; None while delivery still waits for the agent's open turn."""
         now, taken = clock.now(), self._taken(session)
         newest_first: list[Event] = []
         found: Placement | None = None
@@ -190,13 +193,13 @@ class DeliveryDispatcher:
         return found.time
 
     def _taken(self, session: Session) -> set[datetime]:
-        """Times of events that are recorded, or were a moment ago, and may not be in the service's list yet."""
+        """Times of recorded events and of the last placed one, which the service may not list yet."""
         tasks = [task for uid in self._tasks[session] if (task := self._cache.tasks.get(uid)) is not None]
         times = {event.event_time for task in tasks if task.status.delivery for event in task.status.delivery.events}
         return times | ({self._newest[session]} if session in self._newest else set())
 
     async def _find(self, service: AgentCore, session: Session, task: LongTask, name: str) -> str | None:
-        """The id of the event, where an earlier call had written it and its answer was lost."""
+        """The id of the event if an earlier call wrote it but its response was lost; else None."""
         async for page in service.events(session, metadata=payload.identity(task, name)):
             if page:
                 return page[0].event_id
@@ -215,7 +218,7 @@ class DeliveryDispatcher:
             self._next_call[session] = asyncio.get_running_loop().time() + CALL_INTERVAL
 
     async def _long_term(self, service: AgentCore, session: Session, task: LongTask) -> tuple[str | None, str]:
-        """The id of the long-term record, where the template asks for one, and why there is none that it asks for."""
+        """The id of the long-term record if the template asks for one, and a note if it was refused permanently."""
         snapshot = task.status.template_snapshot
         policy = snapshot.delivery if snapshot is not None else None
         if not task.is_terminal or policy is None or not policy.long_term_record:
@@ -239,7 +242,7 @@ class DeliveryDispatcher:
         return made, ""
 
     async def _record(self, task: LongTask, event: SessionEvent) -> LongTask:
-        """Store what is about to be written, before the first call."""
+        """Record the event in status before the first call."""
         delivery = _with_event(task, event)
         return await self._write(task, delivery, "Unknown", "Pending", f"about to be written, as of {_millis(event)}")
 
@@ -254,7 +257,7 @@ class DeliveryDispatcher:
         logger.info("told the session", extra={**_names(task), "event": event.name, "event_id": event.event_id})
 
     async def _not_told(self, task: LongTask, name: str, wrong: Classification) -> float:
-        """Write down why not, and when the next call is made. What becomes of a milestone settles nothing."""
+        """Record the error and the time of the next call. A milestone never settles the Delivered condition."""
         METRICS.delivery_failures.labels(wrong.reason).inc()
         before = task.status.delivery or Delivery()
         failures = (before.failures or 0) + 1

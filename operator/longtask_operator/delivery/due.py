@@ -1,4 +1,4 @@
-"""What the session of a task is still to be told, and when it came to pass. Pure."""
+"""Determines which event the session of a task is missing, and its time. Pure."""
 
 from datetime import datetime
 
@@ -10,16 +10,16 @@ MILESTONE = "progress-"
 
 
 def session_of(task: LongTask) -> Session | None:
-    """The session that is told of the task; None where nobody is."""
+    """The session to deliver to; None if the task has no memory."""
     memory = task.spec.memory
     return Session(memory.memory_id, memory.actor_id, memory.session_id) if memory is not None else None
 
 
 def due(task: LongTask) -> str | None:
-    """Name of the event that the session lacks: how the task ended, or the milestone that its work has reached.
+    """Name of the event that the session is missing: the task's end, or the milestone reached; None if none is due.
 
-    A milestone that was passed unseen, and one that was not told before the end, is left out; one that may have been
-    told is not told again.
+    Milestones that were skipped, or not delivered before the end, are dropped. One that may have been delivered is
+    not sent again.
     """
     if task.spec.memory is None or task.metadata.deletion_timestamp is not None or task.is_record or task.is_taken_back:
         return None
@@ -30,19 +30,19 @@ def due(task: LongTask) -> str | None:
 
 
 def percent_of(name: str) -> int | None:
-    """The milestone that an event's name stands for; None for the end."""
+    """The milestone in an event's name, in percent; None for the end."""
     return int(name.removeprefix(MILESTONE)) if name.startswith(MILESTONE) else None
 
 
 def event_time(task: LongTask, now: datetime) -> datetime:
-    """When what is due happened."""
+    """Completion time of an ended task, else the time of the last progress report; `now` if that is unknown."""
     progress = task.status.progress
     happened = task.status.completion_time if task.is_terminal else progress.updated_time if progress else None
     return happened or now
 
 
 def recorded(task: LongTask, name: str) -> SessionEvent | None:
-    """What is recorded of an event, if it is."""
+    """The recorded event of this name; None if it is not recorded."""
     events = task.status.delivery.events if task.status.delivery else []
     return next((event for event in events if event.name == name), None)
 

@@ -1,7 +1,7 @@
-"""An event of a session, in the format of the Strands session manager (AgentCoreMemorySessionManager). Pure.
+"""Builds session events in the format of the Strands session manager (AgentCoreMemorySessionManager). Pure.
 
-That format is strict: one event of plain text in a session, and the session manager restores none of its history; a
-message of the user alone, and the next prompt is a second one in a row, which models refuse. So an event is a pair.
+The format is strict: with one plain-text event in a session, the session manager restores none of its history. After a
+user message alone, the next prompt would be the second in a row, which models refuse. So each event is a pair.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ KEY_UID, KEY_EVENT = "longtaskUid", "longtaskEvent"
 
 
 def event(task: LongTask, name: str, pair: Pair, moment: datetime) -> SessionEvent:
-    """The event as it is recorded before it is written."""
+    """The event to record in status before it is written to the service."""
     text = payload(pair, moment)
     return SessionEvent(
         name=name,
@@ -28,9 +28,9 @@ def event(task: LongTask, name: str, pair: Pair, moment: datetime) -> SessionEve
 
 
 def payload(pair: Pair, moment: datetime) -> str:
-    """CreateEvent's payload, as JSON text: a message of the user and one of the assistant.
+    """CreateEvent's payload as JSON text: a user message and an assistant message.
 
-    The text of each is JSON in itself. Escaping what is not ASCII would make blobs of long texts.
+    Each message's text is itself JSON. Non-ASCII is not escaped, which would make long texts large enough for blobs.
     """
     items = [
         {"conversational": {"content": {"text": _message(role, text, moment)}, "role": role.upper()}}
@@ -40,14 +40,14 @@ def payload(pair: Pair, moment: datetime) -> str:
 
 
 def identity(task: LongTask, name: str) -> dict[str, str]:
-    """The metadata by which the event is found again."""
+    """The metadata that identifies the event in the service."""
     return {KEY_UID: task.metadata.uid, KEY_EVENT: name}
 
 
 def metadata(task: LongTask, name: str) -> dict[str, str]:
-    """The event's metadata; the service takes letters, digits, spaces and ._:/=+@- in values of up to 256 characters.
+    """The event's metadata. Values may have up to 256 letters, digits, spaces and ._:/=+@- in the service.
 
-    stateType and agentId are the session manager's own.
+    The keys stateType and agentId are reserved for the session manager.
     """
     ended = task.status.completion_time
     completed = {"longtaskCompletedAt": rfc3339(ended)} if ended is not None else {}
@@ -60,12 +60,12 @@ def metadata(task: LongTask, name: str) -> dict[str, str]:
 
 
 def client_token(task_uid: str, name: str, text: str) -> str:
-    """64 hex digits: the same for every repetition of a call, and for no other call."""
+    """Idempotency key of a call to the service, 64 hex digits: the same for each retry, unique otherwise."""
     return hashlib.sha256("\n".join((task_uid, name, text)).encode()).hexdigest()
 
 
 def _message(role: str, text: str, moment: datetime) -> str:
     time = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    # message_id has to be there; without it no history is restored at all.
+    # Without message_id the session manager restores no history at all.
     message = {"message": {"role": role, "content": [{"text": text}]}, "message_id": 0, "redact_message": None}
     return json.dumps({**message, "created_at": time, "updated_at": time}, ensure_ascii=False)

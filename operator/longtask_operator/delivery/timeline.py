@@ -1,13 +1,13 @@
-"""Where in a conversation an event goes: right after a completed turn of the assistant, whatever goes on now. Pure.
+"""Places an event in a conversation: right after a completed turn of the assistant, never inside a turn. Pure.
 
-A pair between toolUse and toolResult breaks the turn for good: the real result becomes "interrupted", and two messages
-of the assistant stand in a row. An event's date decides where it stands, so it is dated into a gap between two turns,
-and nobody's clock is asked: it stands well when the agent is in mid-turn, when it has crashed there, when it holds
-back what it has to write, and when its clock differs from ours.
+A message pair between toolUse and toolResult breaks the turn permanently: the real result becomes "interrupted", and
+two assistant messages follow each other. Events are ordered by their time, so the event is dated into a gap between two
+turns. This needs no clock: the place is right while the agent is in mid-turn, after it crashed there, while it buffers
+messages, and if its clock differs from this one.
 
-A message is what the session manager restores as one. Its own state, which it keeps as events of the same session,
-stands in nobody's way; only no event gets a millisecond that another one has, since their order would be by chance.
-Whatever else stands in a session is taken as it is: a message of unknown form ends no turn.
+A message is what the session manager restores as one. Its own state, stored as events of the same session, is no
+obstacle, but no two events may share a millisecond, since their order would be undefined. A message of unknown format
+ends no turn.
 """
 
 import json
@@ -19,28 +19,28 @@ from typing import Any
 from longtask_operator.agentcore.models import Event
 
 MILLISECOND = timedelta(milliseconds=1)
-"""The resolution in which the service keeps and orders events."""
+"""Resolution in which the service stores and orders events."""
 BEFORE_ALL = timedelta(minutes=1)
-"""How long before the first event the first of ours goes where no turn was ever completed. It leaves room for those
-that follow, and covers what an agent may have begun without having written it, by a clock of its own."""
+"""How long before the first event LongTask's first one is placed if no turn was ever completed. Leaves room for further
+ones, and covers messages that an agent, with a clock of its own, has begun but not written yet."""
 
 Message = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Placement:
-    """`turn_open`: the newest message is not the end of a turn; the agent works, or has crashed."""
+    """Time of an event. `turn_open`: the newest message does not end a turn; the agent is working or has crashed."""
 
     time: datetime
     turn_open: bool
 
 
 def place(newest_first: Sequence[Event], taken: Collection[datetime], now: datetime) -> Placement:
-    """The place of the next event in a session that has these events and no others.
+    """Place the next event in a session that has exactly these events.
 
-    It is behind the newest completed turn that has a free millisecond before the next message; else before the first
-    message; in an empty session BEFORE_ALL ago. `taken` are the times of events of ours that may not be in the list
-    yet; the place is after those of the same gap.
+    It goes after the newest completed turn with a free millisecond before the next message; else before the first
+    message; in an empty session BEFORE_ALL before `now`. `taken` are times of LongTask's events that may not be listed
+    yet; the place is after those in the same gap.
     """
     placed = place_in_newest(newest_first, taken)
     if placed is not None:
@@ -57,7 +57,7 @@ def place(newest_first: Sequence[Event], taken: Collection[datetime], now: datet
 
 
 def place_in_newest(newest_first: Sequence[Event], taken: Collection[datetime]) -> Placement | None:
-    """As `place`, from the newest events of a session alone; None where older ones are wanted to decide."""
+    """As `place`, from the newest events of a session only; None if older events are needed to decide."""
     used = _used(newest_first, taken)
     next_message: datetime | None = None
     for event in newest_first:
@@ -77,7 +77,7 @@ def _used(events: Sequence[Event], taken: Collection[datetime]) -> set[datetime]
 def _free(
     begin: datetime, end: datetime | None, taken: Collection[datetime], used: Collection[datetime]
 ) -> datetime | None:
-    """The first free millisecond from `begin` on and behind what is taken from there up to `end`; None where none is
+    """The first free millisecond from `begin` on that is after all `taken` times before `end`; None if there is none
     before `end`.
     """
     between = (time for each in taken if begin <= (time := _floor(each)) and (end is None or time < end))
@@ -95,7 +95,7 @@ def _ends_turn(message: Message) -> bool:
 
 
 def _message_of(event: Event) -> Message | None:
-    """The last message of an event, which may have several; None where it has none."""
+    """The last message of an event, which may have several; None if it has none."""
     found: Message | None = None
     for message in _messages(event):
         found = message
@@ -103,7 +103,7 @@ def _message_of(event: Event) -> Message | None:
 
 
 def _messages(event: Event) -> Iterator[Message]:
-    """A text that is not the session manager's counts as a message of its role: somebody else reads it as one."""
+    """Text in another format than the session manager's counts as a message of its role, as other readers take it."""
     for item in event.payload:
         if isinstance(item, Mapping):
             message = _said(item["conversational"]) if "conversational" in item else _long(item.get("blob"))
@@ -118,7 +118,7 @@ def _said(said: object) -> Message:
 
 
 def _long(blob: object) -> Message:
-    """One of 100,000 characters and more is a blob: the JSON of [text, role]."""
+    """A message of 100,000 characters or more is stored as a blob: the JSON of [text, role]."""
     pair = _json(blob)
     return (_message(pair[0]) or {}) if isinstance(pair, list) and len(pair) == 2 else {}
 
@@ -130,7 +130,7 @@ def _message(text: object) -> Message | None:
 
 
 def _is_empty(message: Message) -> bool:
-    """Whether it has but blank texts, which the session manager drops; it restores no message without content."""
+    """Whether it has only blank texts, which the session manager drops; it restores no message without content."""
     content = message.get("content")
     return isinstance(content, list) and all(
         isinstance(each, Mapping) and "text" in each and not str(each["text"]).strip() for each in content

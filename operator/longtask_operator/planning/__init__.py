@@ -1,1 +1,1 @@
-"""What to do for a task, decided without clock, I/O or log: tests are tables of (given, expected)."""
+"""Decides the next step for a task without clock, I/O or logging: tests are tables of (given, expected)."""

@@ -1,4 +1,4 @@
-"""What the operator can do for a task, and the plan that says what it does next."""
+"""The actions that the operator can take for a task, and the plan that lists them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 
 @dataclass(frozen=True, slots=True)
 class CreateJob:
-    """Start the work."""
+    """Create the task's Job."""
 
     manifest: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class SetSuspend:
-    """Hold the Job, or let it go on."""
+    """Suspend or resume the Job, and record that LongTask did so."""
 
     job: JobSnapshot
     suspend: bool
@@ -26,48 +26,48 @@ class SetSuspend:
 
 @dataclass(frozen=True, slots=True)
 class StopRetries:
-    """The attempt that runs is the last one."""
+    """Set the Job's backoffLimit to 0, so that there is no further attempt."""
 
     job: JobSnapshot
 
 
 @dataclass(frozen=True, slots=True)
 class StopPod:
-    """End the pod so that kubelet keeps its log and message."""
+    """Let kubelet end the pod through activeDeadlineSeconds, which keeps its log and termination message."""
 
     pod: PodSnapshot
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteJob:
-    """Remove the Job, its pods first."""
+    """Delete the Job in the foreground: its pods first."""
 
     job: JobSnapshot
 
 
 @dataclass(frozen=True, slots=True)
 class DeletePod:
-    """Remove a pod that has no Job to go with."""
+    """Delete a pod that has no Job any more."""
 
     pod: PodSnapshot
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteTask:
-    """Remove the record: its time to live is over."""
+    """Delete the LongTask: its time to live is over."""
 
 
 Change = SetSuspend | StopRetries | StopPod | DeleteJob | DeletePod | DeleteTask
-"""What is done to something that is there."""
+"""Actions on existing objects."""
 Action = CreateJob | Change
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do: the actions, then the status if it differs from what is stored, then look again."""
+    """What to do: the actions, then a status write if the status has changed, then a requeue for `look_again`."""
 
     status: LongTaskStatus
     actions: tuple[Action, ...] = ()
     look_again: datetime | None = None
     defer_status: bool = False
-    """The status may wait until `look_again`: more is about to happen."""
+    """The status write may wait until `look_again`, because the next change is about to follow."""

@@ -1,4 +1,4 @@
-"""How long a task has been active, and what that means for its deadline. Queued and held time does not count. Pure."""
+"""Active time of a task, and its deadline. Time spent queued or suspended does not count. Pure."""
 
 from datetime import datetime, timedelta
 
@@ -7,13 +7,13 @@ from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus, Templ
 
 
 def limit(task: LongTask, snapshot: TemplateSnapshot) -> int:
-    """The total active time that the task may have, in seconds."""
+    """Active time allowed over all attempts, in seconds."""
     wanted = task.spec.active_deadline_seconds or snapshot.active_deadline_seconds
     return min(wanted, snapshot.max_active_deadline_seconds or wanted)
 
 
 def setting(task: LongTask, snapshot: TemplateSnapshot) -> str:
-    """Where that limit is set."""
+    """The field that sets this limit, for hints."""
     wanted = task.spec.active_deadline_seconds or snapshot.active_deadline_seconds
     if limit(task, snapshot) < wanted:
         return "maxActiveDeadlineSeconds of the LongTaskTemplate"
@@ -23,15 +23,17 @@ def setting(task: LongTask, snapshot: TemplateSnapshot) -> str:
 
 
 def deadline(status: LongTaskStatus, seconds: int) -> datetime | None:
-    """When the active time will be used up; None while the task is not active."""
+    """When an active time of `seconds` will be used up; None while the task is not active."""
     if status.active_since is None:
         return None
     return status.active_since + timedelta(seconds=seconds - (status.active_seconds or 0))
 
 
 def started(status: LongTaskStatus, now: datetime) -> LongTaskStatus:
-    """The status with the active period open that its attempts tell of: from the first that started since the task
-    was last held."""
+    """The status with an active period opened at the first attempt start since the Suspended condition last changed.
+
+    Unchanged if a period is open already, or if no attempt has started since.
+    """
     held = find(status.conditions, ConditionType.SUSPENDED)
     starts = [attempt.start_time for attempt in status.attempts if attempt.start_time is not None]
     since_held = [start for start in starts if start <= now and (held is None or start >= held.last_transition_time)]
@@ -41,7 +43,7 @@ def started(status: LongTaskStatus, now: datetime) -> LongTaskStatus:
 
 
 def stopped(status: LongTaskStatus, at: datetime) -> LongTaskStatus:
-    """The status with the active period that was going on closed."""
+    """The status with the open active period closed at `at`."""
     if status.active_since is None:
         return status
     period = max(0, int((at - status.active_since).total_seconds()))

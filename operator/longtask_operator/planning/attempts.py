@@ -1,4 +1,4 @@
-"""The record of attempts, merged from what status says already and the pods that are seen. Pure."""
+"""Records a task's attempts: merges the attempts already in status with the observed pods. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from longtask_operator.planning.stall import ended_by
 
 KEPT = 20
 NOT_DISRUPTED = ("Suspended", COMPLETED)
-"""Reasons of attempts whose pod may have been taken away, which made no difference."""
+"""Attempt reasons that never count as disruptions, even if the pod has a DisruptionTarget condition."""
 
 NOT_COUNTED = ("Suspended", "Disrupted", *DISRUPTIONS.values())
-"""Reasons of attempts that are no failure for the Job, but for evictions that the work brought about itself."""
+"""Attempt reasons that the Job does not count as failures, except evictions for the pod's own resource usage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """All attempts so far; `newest` holds the last 20, oldest first."""
+    """Counts of all attempts so far; `newest` holds the last 20, oldest first."""
 
     count: int
     disruptions: int
@@ -28,12 +28,12 @@ class Attempts:
 
     @property
     def first_start(self) -> datetime | None:
-        """The earliest known start among the kept ones."""
+        """Earliest start among the kept attempts; None if none has started."""
         return min((attempt.start_time for attempt in self.newest if attempt.start_time), default=None)
 
 
 def how_it_ended(attempt: Attempt) -> str:
-    """Why an attempt ended, in a few words."""
+    """Describe why an attempt ended: its reason with its message or exit code."""
     if attempt.message:
         return f"{attempt.reason}: {attempt.message}"
     return f"{attempt.reason}" + ("" if attempt.exit_code is None else f", exit code {attempt.exit_code}")
@@ -50,10 +50,11 @@ def record(
     over: Failure | None = None,
     logs: Mapping[str, str] | None = None,
 ) -> Attempts:
-    """Merge. A pod counts once it started or ended; one that is never seen again ended when that was noticed.
+    """Merge the pods into the attempts in `status`.
 
-    `deadline` is when the active time of the task will be used up, `over` what is told of work that was ended for it.
-    `logs` has the end of the log of attempts that have just ended, by the uid of their pods.
+    A pod counts as an attempt once it has started or failed. An open attempt whose pod no longer exists ends at `now`.
+    `deadline` is when the task's active time will be used up, `over` the failure of work that was stopped for it.
+    `logs` has the end of the log of attempts that have just ended, by pod uid.
     """
     known = {attempt.pod_uid: attempt for attempt in status.attempts}
     count, disruptions = status.attempt_count or 0, status.disruption_count or 0
@@ -93,8 +94,10 @@ def record(
 
 
 def failed_with(job: JobSnapshot, status: LongTaskStatus) -> Attempt | None:
-    """The attempt with which a Job failed, by the record alone: its pods are gone. None where the Job has counted one
-    that nobody saw. What the cluster took away, or a suspension, it does not count.
+    """The attempt that the Job failed with, from the record alone because its pods are gone.
+
+    None if the last attempt does not count as a failure, or if the Job has counted more failures than were recorded.
+    The Job counts neither disruptions nor suspensions.
     """
     last = status.attempts[-1] if status.attempts else None
     if last is None or not _is_counted(last):
@@ -109,7 +112,7 @@ def _is_counted(attempt: Attempt) -> bool:
 
 
 def unrecorded(status: LongTaskStatus, pods: Sequence[PodSnapshot]) -> list[PodSnapshot]:
-    """Those whose attempt's end is not recorded yet, without those of attempts that are no longer kept."""
+    """Pods of attempts without a recorded end. Pods of attempts that are no longer kept are left out."""
     known = {attempt.pod_uid: attempt for attempt in status.attempts}
     oldest = _oldest_kept(status, pods)
     return [
@@ -120,7 +123,7 @@ def unrecorded(status: LongTaskStatus, pods: Sequence[PodSnapshot]) -> list[PodS
 
 
 def _oldest_kept(status: LongTaskStatus, pods: Sequence[PodSnapshot]) -> datetime | None:
-    """Pods that were created before this are of attempts that are counted but no longer kept; None if all are kept."""
+    """Pods created before this belong to attempts that are counted but no longer kept; None if all are kept."""
     if len(status.attempts) < KEPT:
         return None
     oldest = status.attempts[0]

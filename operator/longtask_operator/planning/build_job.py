@@ -22,7 +22,7 @@ TOKEN_MOUNT = {"name": constants.REPORT_TOKEN_VOLUME, "mountPath": constants.REP
 
 
 def take_snapshot(template: LongTaskTemplate) -> TemplateSnapshot:
-    """What a task keeps of its template, whatever becomes of the template later."""
+    """The template's settings that the task keeps, whatever happens to the template later."""
     spec = template.spec
     return TemplateSnapshot(
         generation=template.metadata.generation,
@@ -38,8 +38,10 @@ def take_snapshot(template: LongTaskTemplate) -> TemplateSnapshot:
 
 
 def result_schema(task: LongTask, job: JobSnapshot | None, template: LongTaskTemplate | None) -> str | None:
-    """What the result is held against, as JSON text. A Job that is gone took it along: then it is the template's, if
-    that is still as it was when the task was started."""
+    """The schema to validate the result against, as JSON text; None if there is none.
+
+    Without a Job, the template's schema is used if the template is unchanged since the task was started.
+    """
     if job is not None:
         return job.result_schema
     snapshot = task.status.template_snapshot
@@ -55,8 +57,8 @@ def build_job(
     parameters: Mapping[str, Any],
     report_url: str | None,
 ) -> dict[str, Any]:
-    """The batch/v1 Job that does the work; `parameters` are complete (defaults filled in), `report_url` is where its
-    pods report."""
+    """The manifest of the batch/v1 Job. `parameters` have their defaults filled in; `report_url` is the task API's URL
+    for its pods, None if they cannot report."""
     labels = _labels(task, template)
     return {
         "apiVersion": "batch/v1",
@@ -82,11 +84,11 @@ def build_job(
             "completions": 1,
             "suspend": task.spec.suspend,
             "backoffLimit": template.spec.retry.limit,
-            # A disruption (eviction, drain, preemption) is not the work's fault: it is no failure to the Job.
+            # Disruptions (eviction, drain, preemption) do not count against backoffLimit.
             "podFailurePolicy": {
                 "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
             },
-            # Never two attempts at once: a new pod only when the old one has really ended (KEP-3939).
+            # Never run two attempts at once: replace a pod only after it is terminal (KEP-3939).
             "podReplacementPolicy": "Failed",
             "template": build_pod(template, labels, environment(task.metadata.uid, template, parameters), report_url),
         },
@@ -96,13 +98,13 @@ def build_job(
 def build_pod(
     template: LongTaskTemplate, labels: Mapping[str, str], variables: list[dict[str, str]], report_url: str | None
 ) -> dict[str, Any]:
-    """The core/v1 PodTemplateSpec: the author's pod with what every task gets. Every container has the `variables`; the
-    work alone, which is what the first one does, can report."""
+    """The core/v1 PodTemplateSpec: the template's pod with LongTask's additions. Every container gets the `variables`;
+    only the first one, which does the work, gets the URL and token to report with."""
     source = template.spec.pod_template
     spec = source.spec.to_api()
     spec["restartPolicy"] = "Never"
     for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
-        # Ours first: $(LONGTASK_PARAM_X) in the author's own variables refers to variables before it.
+        # LongTask's variables come first: $(LONGTASK_PARAM_X) in the author's variables resolves only earlier ones.
         container["env"] = [*variables, *(container.get("env") or [])]
         container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     work = spec["containers"][0]
@@ -122,11 +124,11 @@ def build_pod(
 
 
 def environment(task_uid: str, template: LongTaskTemplate, parameters: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The variables every container gets; only declared parameters have one of their own, as their names are checked.
+    """The variables of every container. Only declared parameters get their own, because only their names are validated.
 
-    Kubernetes expands $(NAME) in values, so every `$` is doubled: a parameter could otherwise read the pod's own
-    variables, secrets among them. A scalar parameter that was not given comes as the empty string, because an
-    unknown $(NAME) would stay in args as it is written.
+    Kubernetes expands $(NAME) in values, so every `$` is doubled: otherwise a parameter could read the pod's other
+    variables, including secrets. A scalar parameter without a value is the empty string, because an unknown $(NAME)
+    would stay unexpanded in args.
     """
     variables = {constants.ENV_ID: task_uid, constants.ENV_PARAMETERS: compact_json(parameters)}
     schema_hash = template.metadata.annotations.get(constants.ANNOTATION_SCHEMA_HASH)
@@ -162,7 +164,7 @@ def _annotations(task: LongTask, template: LongTaskTemplate, snapshot: TemplateS
 
 
 def compact_json(value: Any) -> str:
-    """As it travels in annotations and variables."""
+    """Compact JSON text, as used in annotations and environment variables."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

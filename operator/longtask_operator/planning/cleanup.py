@@ -1,4 +1,4 @@
-"""A task that has ended: its Job goes after a while, its record later. Both wait for delivery and archive."""
+"""Cleanup of a terminal task: deletes its Job, and later the task itself. Both wait for delivery and archiving."""
 
 from datetime import datetime, timedelta
 
@@ -10,6 +10,10 @@ from longtask_operator.planning.stopping import delete_pods
 
 
 def cleanup_plan(state: TaskState) -> Plan:
+    """Plan the deletion of a terminal task's Job, orphaned pods and record, each once its retention time is over.
+
+    Running pods and unfinished Jobs are deleted at once.
+    """
     task, job = state.task, state.job
     ended = task.status.completion_time or state.now
     held_until = ended if _is_told_and_kept(state) else ended + state.policy.delivery_timeout
@@ -37,7 +41,7 @@ def cleanup_plan(state: TaskState) -> Plan:
 
 
 def _is_told_and_kept(state: TaskState) -> bool:
-    """Whether nothing outside of the object waits for it any more: neither the session of an agent nor the archive."""
+    """Whether delivery to the session and archiving are settled, or not required."""
     task = state.task
     if task.is_record or task.is_taken_back:
         return True

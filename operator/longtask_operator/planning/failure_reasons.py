@@ -1,4 +1,4 @@
-"""Why a pod does not start, or why it failed, in words that a person or an agent can act on. Pure."""
+"""Explains why a pod does not start or why it failed, with hints that a person or an agent can act on. Pure."""
 
 import re
 import signal
@@ -14,10 +14,10 @@ LOG_TAIL_LIMIT = 8192
 SHORT_LOG_TAIL_LIMIT = 4096
 TEXT_LIMIT = 4096
 ATTEMPT_TEXT_LIMIT = 512
-"""Characters; the CRD's limits of a failure's log tail, of a success's, of a message, and of an attempt's."""
+"""Characters allowed by the CRD: log tail of a failure, log tail of a success, message, message of an attempt."""
 
 STALLED = "Stalled"
-"""The reason of an attempt that was ended because it told nothing."""
+"""Reason of an attempt that was ended because it did not report."""
 
 DISRUPTIONS = {
     "EvictionByEvictionAPI": "Evicted",
@@ -26,15 +26,16 @@ DISRUPTIONS = {
     "DeletionByPodGC": "NodeLost",
     "TerminationByKubelet": "Evicted",
 }
-"""Reasons of the DisruptionTarget condition (https://kubernetes.io/docs/concepts/workloads/pods/disruptions/)."""
+"""Reasons of attempts by reason of the DisruptionTarget condition
+(https://kubernetes.io/docs/concepts/workloads/pods/disruptions/)."""
 
 EVICTED_BY_KUBELET = "kubelet evicted the pod"
-"""How the message begins of an attempt that was evicted for what it used itself: to the Job that is a failure."""
+"""Prefix of the message of an attempt evicted for its own resource usage, which the Job counts as a failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartProblem:
-    """What keeps work from starting or going on; it may still pass."""
+    """What keeps work from starting or continuing; it may still resolve."""
 
     reason: str
     message: str
@@ -42,13 +43,13 @@ class StartProblem:
 
     @property
     def in_words(self) -> str:
-        """What it is, and what can be done while it lasts."""
+        """Reason, message and hint as one text."""
         return f"{self.reason}: {self.message.rstrip('.')}. {self.hint}"
 
 
 @dataclass(frozen=True, slots=True)
 class PodCreateFailure:
-    """A pod that the API server would not let the Job controller create."""
+    """A refusal of the API server to let the Job controller create a pod."""
 
     at: datetime
     message: str
@@ -83,11 +84,11 @@ EVENT_HINT = "See what is told of the pod: kubectl get events -n NAMESPACE, with
 TEMPLATE_HINT = "Correct the LongTaskTemplate."
 
 CONTAINER_LOST = "ContainerStatusUnknown"
-"""With which kubelet tells of a container that it no longer knows."""
+"""Termination reason with which kubelet reports a container that it no longer knows."""
 NOT_THE_WORKS_WORDS = (CONTAINER_LOST, "StartError", "ContainerCannotRun")
-"""Reasons with which the message of a container's end is kubelet's, or the runtime's."""
+"""Termination reasons for which the message comes from kubelet or the container runtime, not from the work."""
 STOPPED = "LongTask stopped the attempt, as the time that it had then was over"
-"""Told where it has more time since, or where its Job is gone and no pod of it started in time."""
+"""Used if the task was given more time since, or if its Job is gone and no pod of it started in time."""
 LOG_HINT = "The log tail shows what happened; correct it and start again."
 SILENT_HINT = (
     "It wrote nothing to its log: let it write what it does and why it stops, to stdout or stderr, and start again."
@@ -145,12 +146,12 @@ _UNSCHEDULABLE_CAUSES = (
     (r"insufficient|too many pods", UNSCHEDULABLE_HINT),
     (r"affinity|selector|taint", PLACEMENT_HINT),
 )
-"""What kubelet and scheduler say, in lower case, and what can be done; the first that is found counts."""
+"""Patterns for messages of kubelet and scheduler in lower case, with their hints; the first match counts."""
 
 
 def not_starting(pod: PodSnapshot, events: Sequence[PodEvent] = ()) -> StartProblem | None:
-    """What keeps the next container of a pod from starting; None while nothing is wrong. Its Events are asked last:
-    they may be old."""
+    """What keeps the next container of a pod from starting; None while nothing is wrong. Events are considered last,
+    because they may be outdated."""
     if pod.unschedulable is not None:
         hint = _hint(_UNSCHEDULABLE_CAUSES, pod.unschedulable, UNSCHEDULABLE_HINT)
         return StartProblem("Unschedulable", f"no node takes the pod: {pod.unschedulable}", hint)
@@ -165,7 +166,7 @@ def not_starting(pod: PodSnapshot, events: Sequence[PodEvent] = ()) -> StartProb
 
 
 def not_starting_beside(pod: PodSnapshot) -> StartProblem | None:
-    """What keeps a container beside the work from starting."""
+    """What keeps a container beside the work from starting; None if nothing does."""
     problems = (_not_starting(each) for each in pod.of_kind("beside"))
     return next((problem for problem in problems if problem is not None), None)
 
@@ -188,7 +189,7 @@ def _waiting(name: str, reason: str | None, message: str) -> StartProblem | None
     if reason not in _WAITING:
         return None
     word, hint = _WAITING[reason]
-    # A pull that failed and the wait before the next one take turns; it is the same news.
+    # Failed pulls and back-off alternate; without the prefix both give the same message.
     message = re.sub(r'^Back-off pulling image "[^"]*": \w+: ', "", message)
     if hint == IMAGE_HINT:
         hint = _hint(_IMAGE_CAUSES, message, IMAGE_HINT)
@@ -198,7 +199,7 @@ def _waiting(name: str, reason: str | None, message: str) -> StartProblem | None
 
 
 def _newest_warning(pod: PodSnapshot, events: Sequence[PodEvent]) -> StartProblem | None:
-    """What was said of the pod since its next container should start; that it found no node is over."""
+    """The newest warning since the pod's next container was due to start, but not an outdated FailedScheduling."""
     told = [event for event in events if event.warning and event.at >= pod.waits_since]
     news = max(
         (event for event in told if event.reason != "FailedScheduling"), key=lambda event: event.at, default=None
@@ -215,12 +216,12 @@ def _newest_warning(pod: PodSnapshot, events: Sequence[PodEvent]) -> StartProble
 
 
 def may_be_ended_by_kubelet(pod: PodSnapshot) -> bool:
-    """Whether the work ended as it does when kubelet ends it for a probe or a postStart hook: only Events tell."""
+    """Whether kubelet may have ended the work for a probe or a postStart hook; only Events can confirm it."""
     return pod.probed and pod.termination is not None and _taken(pod, False) is None
 
 
 def ended_by_kubelet(pod: PodSnapshot, events: Sequence[PodEvent]) -> StartProblem | None:
-    """The probe or the hook for which kubelet ended the work, in its own words."""
+    """The probe or hook for which kubelet ended the work, with kubelet's message; None if the Events show none."""
     if pod.termination is None:
         return None
     told = [event for event in events if event.container == pod.container]
@@ -231,8 +232,8 @@ def ended_by_kubelet(pod: PodSnapshot, events: Sequence[PodEvent]) -> StartProbl
     failed = max(probes, key=lambda event: event.at, default=None)
     if failed is None:
         return None
-    # Work that sees the signal coming leaves with a code of its own. Kubelet says that it kills the container, not
-    # always for what; who else might have asked it to, the pod tells.
+    # Work that handles the signal exits with a code of its own; then a Killing Event must follow the failed probe.
+    # It does not always name the cause, but any other cause is visible on the pod.
     killed = any(event.reason == "Killing" and event.at >= failed.at for event in told)
     if pod.termination.signal is None and not killed:
         return None
@@ -240,13 +241,13 @@ def ended_by_kubelet(pod: PodSnapshot, events: Sequence[PodEvent]) -> StartProbl
 
 
 def _probe(event: PodEvent) -> str | None:
-    """Which probe failed: kubelet says `Liveness probe failed: ...` or `Liveness probe errored and ...: ...`."""
+    """Which probe failed; kubelet writes `Liveness probe failed: ...` or `Liveness probe errored and ...: ...`."""
     found = re.match(r"(Startup|Liveness) probe (?:failed|errored)", event.message)
     return found[1] if found else None
 
 
 POST_START = "FailedPostStartHook"
-"""Of the Event; until the hook is done kubelet shows the container as one that waits."""
+"""Reason of the Event. Until the hook has finished, kubelet reports the container as waiting."""
 
 
 def _hint(causes: Sequence[tuple[str, str]], message: str, otherwise: str) -> str:
@@ -254,7 +255,7 @@ def _hint(causes: Sequence[tuple[str, str]], message: str, otherwise: str) -> st
 
 
 def not_created(refusals: Sequence[PodCreateFailure], since: datetime) -> StartProblem | None:
-    """Why the Job controller could not create a pod, from the newest refusal that is not older than `since`."""
+    """Why the Job controller could not create a pod, from the newest refusal; None if that is older than `since`."""
     newest = max(refusals, key=lambda refusal: refusal.at, default=None)
     if newest is None or newest.at < since:
         return None
@@ -269,13 +270,13 @@ def not_created(refusals: Sequence[PodCreateFailure], since: datetime) -> StartP
 
 
 def _without_what_changes(message: str) -> str:
-    """The refusal without the name of the pod and what others use of the quota: each try would be news otherwise."""
+    """The message without the pod's name and the quota's current usage, which would differ at each retry."""
     message = re.sub(r'pods "[^"]*" is forbidden', "the pod is forbidden", message)
     return re.sub(r"used: .*?, (?=limited: )", "", message)
 
 
 def lost_node(pod: PodSnapshot) -> StartProblem:
-    """A pod that should have ended but whose node does not say so."""
+    """The problem of a pod that should have ended while its node does not report so."""
     return StartProblem(
         "NodeLost",
         f"node {pod.node} does not answer, so it is not known whether pod {pod.name} still works; "
@@ -288,8 +289,8 @@ def lost_node(pod: PodSnapshot) -> StartProblem:
 def attempt_reason(
     pod: PodSnapshot, *, done: bool, suspended: bool = False, stalled: bool = False, cancelled: bool = False
 ) -> str | None:
-    """Why the attempt ended, in one word; None while it goes on. `done`: its work is; `stalled`: it was stopped for
-    that; `cancelled`: the task was, so that a stop of the pod is no deadline of its own."""
+    """One-word reason why the attempt ended; None while it runs. `done`: its work is done; `stalled`: it was stopped
+    for a stall; `cancelled`: the task was cancelled, so a stop of the pod is not its own deadline."""
     ended = pod.decisive_termination
     if not pod.ended and ended is None:
         return None
@@ -312,7 +313,7 @@ def attempt_reason(
 
 
 def _taken(pod: PodSnapshot, cancelled: bool) -> str | None:
-    """Who or what ended the pod, in one word; None where its containers did."""
+    """One-word reason if the pod was ended from outside; None if its containers ended on their own."""
     if cancelled and (_was_stopped(pod) or (pod.deleted is not None and pod.disruption is None)):
         return "Cancelled"
     if pod.disruption is not None:
@@ -324,12 +325,12 @@ def _taken(pod: PodSnapshot, cancelled: bool) -> str | None:
 
 
 def _was_stopped(pod: PodSnapshot) -> bool:
-    """Whether LongTask ended it: no template gives an attempt a second, or it means the same."""
+    """Whether LongTask stopped the pod. No useful template sets a deadline of 1 second itself."""
     return pod.deadline == 1 and pod.reason == "DeadlineExceeded"
 
 
 def _one_word(reason: str) -> str:
-    """The reason as a condition takes it; kubelet also says things like `OutOfnvidia.com/gpu`."""
+    """The reason in the format of a condition's reason; kubelet also reports ones like `OutOfnvidia.com/gpu`."""
     word = re.sub(r"[^A-Za-z0-9]", "", reason)[:64]
     return word if word[:1].isalpha() else "Error"
 
@@ -345,10 +346,11 @@ def failure(
     memory: int | None = None,
     ended_by: StartProblem | None = None,
 ) -> Failure:
-    """Why the Job failed. `last` is the attempt that it failed with, where only the record tells. `total_deadline` is
-    what is told when the operator stopped the work for it, `stalled` the evidence when it did so because the work told
-    nothing; `memory` is what the work last told to use, in bytes; `ended_by` the probe or hook for which kubelet ended
-    it.
+    """Why the Job failed.
+
+    `last` is the attempt that it failed with, if only the record shows it. `total_deadline` is the failure to give if
+    the operator stopped the work for its deadline, `stalled` the evidence if it stopped it for a stall. `memory` is the
+    usage last reported, in bytes; `ended_by` the probe or hook for which kubelet ended the work.
     """
     if pod is None and last is not None:
         return _recorded(last, total_deadline)
@@ -406,8 +408,8 @@ def _recorded(last: Attempt, total_deadline: Failure | None) -> Failure:
 def attempt_message(
     pod: PodSnapshot, reason: str | None, log: str | None, total_deadline: Failure | None = None
 ) -> str | None:
-    """Why an attempt that ended for this reason did so, in a sentence; None where reason and exit code say it all.
-    `total_deadline` is what is told when the operator stopped it for that."""
+    """Sentence on why an attempt ended for this reason; None if reason and exit code say it all. `total_deadline` is
+    the failure to give if the operator stopped it for that."""
     ended = pod.decisive_termination
     if reason in (None, "Completed", "Suspended", "Cancelled", "Deleted", STALLED):
         return None
@@ -420,7 +422,7 @@ def attempt_message(
 
 
 def for_silence(evidence: str, log: str | None) -> Failure:
-    """Of work without its Job that was ended because it told nothing."""
+    """The failure of work without its Job that was ended for a stall."""
     return Failure(reason=STALLED, message=fitted(evidence), hint=_stalled_hint(log_tail(log)))
 
 
@@ -429,7 +431,7 @@ def _stalled_hint(tail: str | None) -> str:
 
 
 def how_it_ended(pod: PodSnapshot, log: str | None) -> str:
-    """How the pod's attempt ended, in its own words too; empty where its end was not seen."""
+    """How the pod's attempt ended, with the work's own message; empty if its end was not observed."""
     if _was_stopped(pod):
         return STOPPED
     ended = pod.decisive_termination
@@ -441,7 +443,7 @@ def how_it_ended(pod: PodSnapshot, log: str | None) -> str:
 
 
 def over_total_deadline(seconds: int, setting: str) -> Failure:
-    """The work has used up the active time it may have over all attempts, which is set there."""
+    """The failure of work that used up its `seconds` of active time; `setting` names the field to raise."""
     return Failure(
         reason="DeadlineExceeded",
         message=f"the work was active for longer than its activeDeadlineSeconds ({seconds} s)",
@@ -497,7 +499,7 @@ _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "
 
 
 def _tells_of(memory: int, limit: str | None) -> bool:
-    """Whether that use is near enough to the limit to say how it came to be exceeded: it grew since, otherwise."""
+    """Whether that usage is at least half the limit; less does not explain an OOM kill: it has grown since."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(|[kMG]|[KMGT]i)", limit or "")
     return found is None or memory >= float(found[1]) * _UNITS[found[2]] / 2
 
@@ -507,7 +509,7 @@ def _who(pod: PodSnapshot) -> str:
 
 
 def failed_beside(pod: PodSnapshot) -> str | None:
-    """What became of the containers beside work that is done; None where nothing went wrong."""
+    """How containers beside work that is done have failed; None if none did."""
     failed = [each for each in pod.of_kind("beside") if each.termination and each.termination.exit_code]
     return "; ".join(_beside(pod, each, each.termination) for each in failed if each.termination) or None
 
@@ -532,7 +534,7 @@ def _how(ended: Termination) -> str:
 
 
 def fitted(text: str, limit: int = TEXT_LIMIT) -> str:
-    """The text as a status field takes it: where it is too long the middle goes, and a mark says so."""
+    """The text within `limit` characters: in a longer one the middle is replaced by a mark."""
     if len(text) <= limit:
         return text
     half = limit // 2 - 4
@@ -540,7 +542,7 @@ def fitted(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def log_tail(log: str | None, limit: int = LOG_TAIL_LIMIT) -> str | None:
-    """The last whole lines of the log that fit a status field of so many characters."""
+    """The last whole lines of the log within `limit` characters; None if the log is empty."""
     if log is None or not log.strip():
         return None
     text = log.rstrip()

@@ -1,11 +1,10 @@
-"""The sentence that says why a program failed, from the end of what it wrote. Pure.
+"""Finds the sentence that says why a program failed, from the end of its log. Pure.
 
-Many programs do not end with what went wrong: stack frames, notes, progress bars and what cleans up come after it. Each
-form in which a language tells an error that nobody caught is looked for; what stands last in the log counts, if nothing
-but such things follows. An error after which the work went on is not the cause: then, and for a program of no known
-form, it is the last line.
+Many programs do not end with the error: stack frames, notes, progress bars and cleanup output follow it. So the formats
+in which languages print uncaught errors are searched for. The last one in the log counts, if only such output follows.
+An error after which the work continued is not the cause; then, and if no known format is found, it is the last line.
 
-The time is linear in the log, as long as the patterns are linear in a line; of both only so much is looked at.
+The time is linear in the log if the patterns are linear in a line; the lines and their length are limited.
 """
 
 import json
@@ -16,32 +15,30 @@ from itertools import takewhile
 from typing import Any
 
 LINES = 500
-"""How many lines are looked at, from the end."""
+"""Number of lines examined, from the end."""
 LINE_LIMIT = 2000
-"""Characters that are looked at of a line: its beginning and its end."""
+"""Characters kept of a longer line: its beginning and its end."""
 PART_LIMIT = 800
-"""Characters of each of several causes in one sentence."""
+"""Characters of each part of a sentence with several causes."""
 NEAR = 12
-"""Lines that may follow an error which nothing shows to be the last word."""
+"""Lines that may follow an error in a format that does not imply the end of the program."""
 MORE_LINES = 5
-"""Lines of a message beyond its first."""
+"""Lines of a message used beyond its first."""
 WRAPPERS = 3
-"""Programs that each say that another one has failed, one around the other."""
+"""Nested programs, each reporting that an inner one has failed, that are followed."""
 LEAVES = 5
-"""Errors of a group that are named."""
+"""Errors of a group that are listed."""
 CUT = "...\n"
-"""With what the SDK begins a traceback that was too long for the termination message."""
+"""Prefix that the SDK gives a traceback that was too long for the termination message."""
 
 
 def failure_sentence(log: str) -> str:
-    """Why the program failed, in the words that it wrote: one line of at most `LINE_LIMIT` characters; empty for an
-    empty log.
-    """
+    """Why the program failed, in its own words: one line of at most `LINE_LIMIT` characters; empty for an empty log."""
     return _cut(_find(_read(log)).text, LINE_LIMIT)
 
 
 def told(message: str, log: str | None) -> str:
-    """What the work said of its end: its own termination message, where its log has no more of it, else its log."""
+    """Why the work failed: its termination message or, if its log has that message in context, the log up to there."""
     own = message.strip()
     if not own or not log:
         return failure_sentence(log or own)
@@ -50,7 +47,7 @@ def told(message: str, log: str | None) -> str:
         return failure_sentence(own) if _has_form(own) else own
     if own not in log and not (_has_form(own) or own.startswith(CUT)):
         return own
-    # What it wrote after those words is not of its failure.
+    # Output after the message is unrelated to the failure.
     return failure_sentence(log[: log.rindex(last) + len(last)])
 
 
@@ -58,31 +55,31 @@ def told(message: str, log: str | None) -> str:
 class _Line:
     text: str
     level: str = ""
-    """Of a line of a logger: DEBUG, INFO, WARNING, ERROR or FATAL."""
+    """DEBUG, INFO, WARNING, ERROR or FATAL in a logger's line, else empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Cause:
-    """An error as some language tells it: what it says, and the lines that it takes."""
+    """An error in the format of some language: its text, and the lines `start` to `end` (exclusive) that it spans."""
 
     start: int
     end: int
     text: str
     fatal: bool = False
-    """No program of that language goes on after it."""
+    """Programs of that language never continue after it."""
     ignored: bool = False
-    """The program says that it goes on."""
+    """The program says that it continues."""
     wraps: bool = False
-    """It says only that something else has failed."""
+    """It only says that something else has failed."""
     output: Sequence[str] = ()
-    """What that had written, where the error carries it; else it stands before."""
+    """What that had written, if the error contains it; else it precedes the error."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
     text: str
     sure: bool
-    """It looks like an error, and is not just what was written last."""
+    """It looks like an error, and is not just the last line."""
 
 
 def _has_form(text: str) -> bool:
@@ -115,7 +112,7 @@ def _find(lines: Sequence[_Line], wrappers: int = WRAPPERS) -> _Found:
 
 
 def _last_line(lines: Sequence[_Line]) -> _Found:
-    """The last line that says something; the error before it where it only says that the program ends."""
+    """The last line with content, or the error before it if it only says that the program ends."""
     said = [line for line in lines if _is_ordinary(line)]
     closing = list(takewhile(_is_closing, reversed(said)))
     before = said[: len(said) - len(closing)]
@@ -138,9 +135,9 @@ _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])|[\x00-\x08\x0b\x0c\x0e-\x1f]"
 )
 _BAR_THEN_TEXT = re.compile(r"(\d%\|[^|]{0,300}\|[^\[\]]{0,100}\[[^\]]{0,200}\])\s*(?=\S)")
-"""tqdm's bar has no end of line."""
+"""tqdm's bar does not end with a newline."""
 _WRAPPED = re.compile(r"^(?:\[(?:rank|default)?\d+\]:|\[\d+,\d+\]<\w+>:|\([\w.]*\s?pid=\d+(?:, ip=[\d.]+)?\)) ?")
-"""What launchers of several processes (torchrun, mpirun, Ray) put before each line."""
+"""Prefix that multi-process launchers (torchrun, mpirun, Ray) add to each line."""
 _STAMP = re.compile(
     r"^[\[(]?(?:(?:\d\d)?\d\d[-/.]\d\d[-/.]\d\d[T ,]{1,2})?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?Z| ?UTC|[+-]\d\d:?\d\d)?"
     r"[\])]?:?[ \t]?"
@@ -160,7 +157,7 @@ _LOGFMT = re.compile(r'(?:^|\s)(level|lvl|msg|message|err|error)=("(?:[^"\\]|\\.
 
 
 def _read(log: str) -> list[_Line]:
-    """The lines as a person sees them: without colours, what launchers and loggers put before them, and JSON."""
+    """The lines without colours and without prefixes of launchers and loggers; JSON records are turned into text."""
     lines = list[_Line]()
     for written in re.split(r"\r\n|\n|\r", _ESCAPES.sub("", log))[-LINES:]:
         for text in _BAR_THEN_TEXT.sub(r"\1\n", written).split("\n"):
@@ -183,7 +180,7 @@ def _as_lines(text: str, whole: str) -> Iterator[_Line]:
     else:
         stamp = _STAMP.match(text)
         rest = text[stamp.end() :] if stamp else text
-        # With a stamp a logger's name, a file or a thread may stand before the level.
+        # After a timestamp, a logger name, file or thread may precede the level.
         named = _LEVEL.search(rest, 0, 120) if stamp else _LEVEL.match(rest)
         yield _Line(rest[named.end() :] if named and stamp else rest, _level(named[1]) if named else "")
 
@@ -197,7 +194,7 @@ def _record(text: str) -> dict[str, Any] | None:
 
 
 def _of_record(record: dict[str, Any]) -> Iterator[_Line]:
-    """A record of a logger that writes JSON: its message, then the error that it carries."""
+    """Lines of a JSON log record: its message, then the error it contains."""
     level = _level(_first(record, "level", "levelname", "severity", "lvl", "log.level"))
     error = _first(record, "error", "err", "exception", "exc_info", "stack_trace", "traceback", "stack", "error.stack")
     if isinstance(error, dict):
@@ -223,7 +220,7 @@ def _level(name: Any) -> str:
     return _LEVELS.get(str(name or "").strip('"').upper(), "INFO") if name else ""
 
 
-# What a line is
+# Classifying lines
 
 
 _NOISE = re.compile(
@@ -233,19 +230,19 @@ _NOISE = re.compile(
             # bars: tqdm, rich, pip, wget, curl
             r"\d%\||\d+it \[\d|\d+/\d+ \[[\d:=>.]|[━╸╺█▏▎▍▌▋▊▉#=]{5}|^\s*\d+K[ .]+\d+%|--:--:--",
             r"^\s*% Total +%|^\s*Dload +Upload",
-            # frames, and what stands around them
+            # frames, and lines around them
             r"^\s+at \S|^\s*\.\.\. \d+ (?:more|common|lines)|^\s*--- End of |^\s+from \S+:\d|^\s*#\d+ |^\s+\[\d+\] \S",
             r"^goroutine \d+ |^created by |^\t\S+:\d+(?: |$)|^[\w./*()-]+\(.*\)$|^\s+\d+: \S|^\s+File \".*\", line \d",
             r"^Stack(?:trace| backtrace| trace)?:|^stack (?:backtrace|traceback):|^Traceback |^Calls?: |^Call stack:",
             r"^Backtrace:|^CallStack |, called at \S+:\d+:\d+ in |^\s+\S+: in |^\d+ 0x|^Thread \d+ crashed",
             r"^\s+\S+\.(?:rs|exs?):\d+|^\s+\(\w+ [\d.]+\) |^Driver stacktrace:|^\s+thrown in |^Location:$",
-            # code that a compiler or a shell shows
+            # source code printed by a compiler or a shell
             r"^\s+\|(?: |$)|^\s*--> |^\s*\d+ \| |^\++ \S",
             r"^Exception ignored |^exit status \d+$|^Execution halted|^Node\.js v\d",
         )
     )
 )
-"""Bars, stack frames, and words that say nothing."""
+"""Bars, stack frames, and lines without information."""
 _TRAILER = re.compile(
     "|".join(
         (
@@ -253,14 +250,14 @@ _TRAILER = re.compile(
             r"^note: |^hint: |^\[notice\]|^DEPRECATION: |^wandb: |^For more information about this error",
             r"^\s*For further information|^In addition: Warning|^Warning message|^\(Use `node |^Backtrace omitted",
             r"^Run with RUST_BACKTRACE|^=+>?\d*=*(?:ABORTING|HINT)",
-            # that something has ended
+            # notices that something has ended
             r"exit(?:ed)?(?: with)?(?: return)?(?: code| status):? -?\d+\.?$|\bfailed \(exitcode: ",
             r"^(?:\S+: line \d+: +\d+ )?(?:Aborted|Segmentation fault|Bus error)\b|^\S+: line \d+: +\d+ Killed\b",
             r"^(?:make|gmake)(?:\[\d+\])?: (?:\*\*\* .*Error \d+|Leaving )|^ninja: build stopped|^npm (?:ERR!|error)",
             r"^error Command failed with exit code|^info Visit https|ld returned \d+ exit status",
             r"^error: could not compile|^error: aborting due to|^compilation terminated",
             r"Exiting with failure status due to|not recoverable: exiting now|^Sending process \d+ closing signal",
-            # what tools count at their end, however it went: dd, time, rsync, wget
+            # summaries printed on success and failure alike: dd, time, rsync, wget
             r"^\d+\+\d+ records (?:in|out)$|^\d+ (?:truncated records?$|bytes .*copied)",
             r"^(?:real|user|sys)\s+(?:\d+m)?\d+[.,]\d+s?$|^[\d.]+user [\d.]+system |^\d+inputs\+\d+outputs ",
             r"^Command exited with non-zero status|^sent [\d.,]+\w? bytes  received |^total size is ",
@@ -268,7 +265,7 @@ _TRAILER = re.compile(
         )
     )
 )
-"""What tools say after an error: where there is one before it, that is the cause."""
+"""What tools print after an error; an error before it is the cause."""
 _ERROR = re.compile(
     r"\b(?:error|errors|fatal|fail|fails|failed|failure|\w*exception|\w+error|panic\w*|cannot|can't|could ?n[o']t"
     r"|unable|denied|refused|not found|no such|invalid|abort\w*|timed? ?out|exceed\w*|missing|out of memory|unbound"
@@ -282,7 +279,7 @@ _CLOSING = re.compile(
     re.IGNORECASE,
 )
 _LOGGER = re.compile(r"^[A-Z]+:[\w.]+:")
-"""What Python's logging puts before a message where nothing is configured."""
+"""Prefix of Python's logging without configuration."""
 _GOING_ON = re.compile(
     r"\b(?:try(?:ing)? again|retr(?:y|ies|ied|ying)|reconnect\w*|skip\w*|ignor\w*|continu\w*|fall(?:ing|s)? back)\b",
     re.IGNORECASE,
@@ -290,8 +287,8 @@ _GOING_ON = re.compile(
 
 
 def _is_told_before(error: _Line, last: _Line) -> bool:
-    """Whether an error that was logged may be the cause although the log goes on after it: it does not say that the
-    work goes on, and what comes last is no more than news."""
+    """Whether a logged error may be the cause although the log continues: the error does not say that the work
+    continues (retries, skips, ...), and the last line is only informational."""
     return last.level in ("INFO", "DEBUG") and _GOING_ON.search(error.text) is None
 
 
@@ -328,11 +325,11 @@ _WRAPPER = re.compile(
     r"|ProcessExitedException: |SystemExit: \d)"
 )
 _OUTPUT = re.compile(r"^its (?:stdout|stderr) ended with:$")
-"""The note of the SDK, before indented lines."""
+"""The SDK's note before captured output, which is indented."""
 
 
 def _python(lines: Sequence[str]) -> Iterator[_Cause]:
-    """Each chain of tracebacks: what was raised last, and what began it."""
+    """Each chain of tracebacks: the exception raised last, and the original one."""
     chain: list[_Cause] = []
     link = ""
     for block in _tracebacks(lines):
@@ -366,7 +363,7 @@ def _tracebacks(lines: Sequence[str]) -> Iterator[_Cause]:
         if not header and _FILE.match(lines[position]) is None:
             position += 1
             continue
-        # A traceback without its header is that of a SyntaxError, or the end of one that was cut.
+        # A traceback without a header belongs to a SyntaxError or was truncated.
         start, margin = position, _indent(lines[position]) - (0 if header else 2)
         if header and not lines[position].lstrip().startswith("Traceback"):
             margin = 0
@@ -383,7 +380,7 @@ def _tracebacks(lines: Sequence[str]) -> Iterator[_Cause]:
 
 
 def _innermost(lines: Sequence[str], start: int, margin: int) -> tuple[tuple[str, str], int]:
-    """The place of the last frame, its code, and where the frames end: at the first line that stands at the margin."""
+    """Place and code of the last frame, and where the frames end: the first line indented no deeper than `margin`."""
     place, code = "", ""
     for number in range(start, len(lines)):
         line = lines[number]
@@ -397,7 +394,7 @@ def _innermost(lines: Sequence[str], start: int, margin: int) -> tuple[tuple[str
 
 
 def _placed(text: str, where: tuple[str, str]) -> str:
-    """An exception that says little of itself, with its place."""
+    """The text with its place, for exceptions without a message and syntax errors."""
     place, code = where
     if place and re.fullmatch(r"[\w.]+", text):
         return f"{text} ({place}: {code})" if code else f"{text} ({place})"
@@ -405,7 +402,7 @@ def _placed(text: str, where: tuple[str, str]) -> str:
 
 
 def _of_launcher(lines: Sequence[str], start: int) -> tuple[str, int]:
-    """What torchrun's table says of the process that failed first, and where the table ends."""
+    """What torchrun's table reports about the process that failed first, and where the table ends."""
     table = lines[start : start + 100]
     rules = [n for n, line in enumerate(table) if line.startswith("=====")]
     end = rules[-1] + 1 if rules else 0
@@ -415,7 +412,7 @@ def _of_launcher(lines: Sequence[str], start: int) -> tuple[str, int]:
 
 
 def _message(lines: Sequence[str], start: int) -> tuple[str, int]:
-    """The message that begins in this line, and where it ends: notes and more lines may follow without a mark."""
+    """The message that begins in this line, and where it ends; notes and further lines may follow unmarked."""
     parts = [lines[start].strip()]
     position = start + 1
     if parts[0].endswith(":") and position < len(lines) and not lines[position].strip():
@@ -427,7 +424,7 @@ def _message(lines: Sequence[str], start: int) -> tuple[str, int]:
 
 
 def _output(lines: Sequence[str], position: int) -> tuple[Sequence[str], int]:
-    """What the command wrote of which the exception tells, its stderr if it wrote there, and where that ends."""
+    """Captured output of the command that failed, stderr rather than stdout, and where it ends."""
     output: Sequence[str] = ()
     while position < len(lines) and _OUTPUT.match(lines[position]):
         written = list(takewhile(lambda each: each.startswith("  ") or not each, lines[position + 1 :]))
@@ -455,7 +452,7 @@ _GROUP = re.compile(r"\(\d+ sub-exceptions?\)$")
 
 
 def _groups(lines: Sequence[str]) -> Iterator[_Cause]:
-    """Each ExceptionGroup: its leaves."""
+    """Each ExceptionGroup, described by its leaf exceptions."""
     position = 0
     while position < len(lines):
         start = position
@@ -487,7 +484,7 @@ def _group_text(sections: Sequence[Sequence[str]]) -> str:
 
 
 def _before_stack(lines: Sequence[str]) -> Iterator[_Cause]:
-    """An exception whose stack follows under a title: Dagster and its like, the root cause last."""
+    """An exception whose stack follows under a title, as in Dagster; the root cause is last."""
     for number, line in enumerate(lines):
         if line.strip().lower() in ("stack trace:", "stacktrace:") and number + 1 < len(lines):
             head = next((n for n in range(number - 1, max(-1, number - NEAR), -1) if lines[n].strip()), None)
@@ -497,7 +494,7 @@ def _before_stack(lines: Sequence[str]) -> Iterator[_Cause]:
 
 
 def _interpreter(lines: Sequence[str]) -> Iterator[_Cause]:
-    """What faulthandler writes."""
+    """Fatal errors written by faulthandler."""
     for number, line in enumerate(lines):
         if line.startswith("Fatal Python error: "):
             frames = (_FILE.match(each) for each in lines[number : number + NEAR])
@@ -522,7 +519,7 @@ _PART = re.compile(r"^\s+(?:\w*Error|\w*Exception)\b.*")
 
 
 def _stacks(lines: Sequence[str]) -> Iterator[_Cause]:
-    """Each stack trace: what was thrown, and the last of its causes."""
+    """Each stack trace: the exception thrown, and the last of its causes."""
     position = 0
     while position < len(lines):
         if not (_AT.match(lines[position]) or _CAUSED.match(lines[position])):
@@ -536,7 +533,7 @@ def _stacks(lines: Sequence[str]) -> Iterator[_Cause]:
 
 
 def _end_of_stack(lines: Sequence[str], position: int) -> int:
-    """After the last frame: a cause's message may have some lines of its own."""
+    """Position after the last frame; a cause's message may span several lines."""
     end = position + 1
     for number in range(position + 1, len(lines)):
         if _AT.match(lines[number]) or _CAUSED.match(lines[number]) or lines[number].startswith("\t"):
@@ -549,7 +546,7 @@ def _end_of_stack(lines: Sequence[str], position: int) -> int:
 def _thrown(lines: Sequence[str], head: int, first_frame: int, end: int) -> _Cause:
     written = lines[head:first_frame]
     mark = next((n for n, line in enumerate(written) if re.fullmatch(r"\s*\^+", line)), None)
-    # The mark stands below a line of code.
+    # The mark is below a line of source code.
     shown = written if mark is None else written[: mark - 1]
     says = [line.strip() for line in shown if line.strip()]
     text = _BEGINNING.sub("", _joined(says[: MORE_LINES + 1])).removesuffix(" {").removesuffix("]")
@@ -562,12 +559,12 @@ def _thrown(lines: Sequence[str], head: int, first_frame: int, end: int) -> _Cau
 
 
 def _is_suppressed(line: str, indent: int) -> bool:
-    """Whether it is the cause of an exception that was suppressed, which stands further in."""
+    """Whether it is the cause of a suppressed exception, which is indented deeper."""
     return line.lstrip().startswith("Caused by") and _indent(line) > indent
 
 
 def _node(lines: Sequence[str]) -> Iterator[_Cause]:
-    """Before the version with which Node ends: code, a mark below it, then the error and what it carries."""
+    """Errors before Node's final version line: source code, a mark below it, then the error and its properties."""
     for end, line in enumerate(lines):
         if not re.match(r"^Node\.js v\d", line):
             continue
@@ -588,7 +585,7 @@ def _node(lines: Sequence[str]) -> Iterator[_Cause]:
         yield _Cause(said[0], end, _with_cause(text, "; ".join(parts[:LEAVES]) or (causes or [""])[-1]), fatal=True)
 
 
-# Go, Rust, C++, R and others: a line that begins the message
+# Go, Rust, C++, R and others: a known line begins the message
 
 
 def _go(lines: Sequence[str]) -> Iterator[_Cause]:
@@ -618,7 +615,7 @@ def _rust(lines: Sequence[str]) -> Iterator[_Cause]:
         found = _PANICKED.match(line)
         if not found:
             continue
-        # Before Rust 1.73 the message stood in the same line, before the place.
+        # Before Rust 1.73 the message is in the same line, before the location.
         following = lines[number + 1 : number + NEAR] if found[1].endswith(":") else []
         says = list(takewhile(_is_of_panic, following))
         text = _joined([f"panicked at {found[1]}", *(each.strip() for each in says[:MORE_LINES])])
@@ -630,7 +627,7 @@ def _is_of_panic(line: str) -> bool:
 
 
 def _causes_listed(lines: Sequence[str]) -> Iterator[_Cause]:
-    """`Caused by:` with a list below it, or the whole chain as a list: anyhow, eyre and their like."""
+    """`Caused by:` followed by a list, or the whole chain as a list: anyhow, eyre and similar."""
     for number, line in enumerate(lines):
         if line.strip() not in ("Caused by:", "Error:"):
             continue
@@ -689,7 +686,7 @@ _RUBY = re.compile(r"^(\S+:\d+):in [`'].*': (.*) \(([A-Z][\w:]*)\)$")
 
 
 def _ruby(lines: Sequence[str]) -> Iterator[_Cause]:
-    """What was raised last, then, each with its frames, what caused it."""
+    """The exception raised last, followed by its causes, each with its frames."""
     raised: list[tuple[int, str]] = []
     for number, line in enumerate([*lines, ""]):
         if found := _RUBY.match(line):
@@ -721,14 +718,14 @@ _HEADS = (
     re.compile(r"^(\*\* \([A-Z]\w*.*\) .*)"),  # Elixir
     re.compile(r"^((?:lua\S*|luajit): .*)"),
     re.compile(r"^Fatal error: exception (.*)"),  # OCaml
-    re.compile(r"^(error(?:\[E\d+\])?: (?!could not compile|aborting due).*)"),  # rustc, and tools like it
+    re.compile(r"^(error(?:\[E\d+\])?: (?!could not compile|aborting due).*)"),  # rustc and similar tools
     re.compile(r"^npm (?:ERR!|error) (?!code |syscall |path |errno |A complete log|\s|$)(.*)"),
 )
 _LAST_WORDS = (
     re.compile(r"^(.*: Assertion [`'].*' failed\.?)"),
     re.compile(r"^((?:free\(\)|malloc\(\)|realloc\(\)|munmap_chunk\(\)|double free|corrupted |\*\*\* stack smash).*)"),
     re.compile(r"^libc\+\+abi: (terminating .*)"),
-    re.compile(r"^# +(SIG[A-Z]+ \(0x.*)"),  # the Java virtual machine itself
+    re.compile(r"^# +(SIG[A-Z]+ \(0x.*)"),  # crash of the JVM
 )
 
 

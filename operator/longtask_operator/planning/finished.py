@@ -1,4 +1,4 @@
-"""A task whose Job has ended, or is gone: what came of it."""
+"""Plans for a task whose Job has finished or no longer exists: determines how the task ended."""
 
 import signal
 from dataclasses import replace
@@ -20,10 +20,11 @@ from longtask_operator.planning.state import TaskState
 from longtask_operator.planning.stopping import delete_pods, silent_node, stop_pods
 
 EVENTS_ARE_LATE = timedelta(seconds=10)
-"""How long the Events that tell of a probe may come after the end of the Job: kubelet tells them one after another."""
+"""How long after the end of the Job to wait for Events about a failed probe: kubelet posts Events one at a time."""
 
 
 def job_gone(state: TaskState, job: JobRef) -> Plan:
+    """Plan for a task whose Job no longer exists: wait for pods that are still live, else end the task."""
     held = state.task.spec.suspend
     status = task_status.with_attempts(state, task_status.with_generation(state, state.task.status), suspended=held)
     status = active_time.started(status, state.now)
@@ -53,8 +54,10 @@ def job_gone(state: TaskState, job: JobRef) -> Plan:
 
 
 def _was_out_of_time(state: TaskState, job: JobRef, status: LongTaskStatus, snapshot: TemplateSnapshot) -> bool:
-    """Whether the work was stopped for its total deadline, or still to be done then. What nobody saw end was, if its
-    Job was watched until then."""
+    """Whether the work was stopped for its total deadline, or ended no earlier than that.
+
+    If its end was not observed, true if an operator has been running since before the deadline.
+    """
     end = active_time.deadline(status, active_time.limit(state.task, snapshot))
     if end is None or state.now < end:
         return False
@@ -65,7 +68,7 @@ def _was_out_of_time(state: TaskState, job: JobRef, status: LongTaskStatus, snap
 
 
 def _seen_to_end(state: TaskState, job: JobRef, status: LongTaskStatus) -> datetime | None:
-    """When the last attempt ended, as its container told; None where nobody saw that, or another pod was to follow."""
+    """End of the last attempt as its container status says; None if it was not observed, or if a newer pod exists."""
     pod, last = _last_pod(state, job), status.attempts[-1] if status.attempts else None
     if last is None or last.exit_code is None or (pod is not None and pod.uid != last.pod_uid):
         return None
@@ -80,7 +83,7 @@ _NOTHING: tuple[Action, ...] = ()
 
 
 def _without_its_job(state: TaskState, status: LongTaskStatus, live: list[PodSnapshot]) -> Plan:
-    """Pods that somebody has left behind, or whose deletion is under way: what is to stop is stopped at the pods."""
+    """Plan for live pods without their Job, orphaned or being deleted: stopping acts on the pods themselves."""
     snapshot = status.template_snapshot
     end = active_time.deadline(status, active_time.limit(state.task, snapshot)) if snapshot is not None else None
     given_up = None
@@ -127,7 +130,7 @@ def _lost(state: TaskState, job: JobRef) -> Failure:
 
 
 def _as_it_ended(state: TaskState, job: JobRef, failure: Failure) -> Failure:
-    """The failure with what the last pod of a Job that is gone tells."""
+    """The failure with log tail, exit code and signal of the missing Job's last pod."""
     pod = _last_pod(state, job)
     ended = pod.decisive_termination if pod is not None else None
     return failure.model_copy(
@@ -140,7 +143,7 @@ def _as_it_ended(state: TaskState, job: JobRef, failure: Failure) -> Failure:
 
 
 def completed(state: TaskState, job: JobSnapshot, status: LongTaskStatus) -> Plan:
-    """The Job controller has seen a pod succeed."""
+    """Plan for a Job with condition Complete: the Job controller saw a pod succeed."""
     at = job.finished_at or state.now
     pod = decisive_pod(job, state.pods, status)
     if pod is not None and _may_hear_more(state, pod, at):
@@ -155,7 +158,7 @@ def completed(state: TaskState, job: JobSnapshot, status: LongTaskStatus) -> Pla
 
 
 def _may_hear_more(state: TaskState, pod: PodSnapshot, at: datetime) -> bool:
-    """Whether kubelet may still tell that it has ended the work, which left with 0 at that time."""
+    """Whether an Event may still arrive saying that kubelet ended the work, which exited with code 0 at `at`."""
     return may_have_been_told_to_leave(state.task.status, pod) and state.is_near(at, QUIET)
 
 
@@ -195,6 +198,7 @@ def _invalid_result(state: TaskState, at: datetime, status: LongTaskStatus, resu
 
 
 def failed(state: TaskState, job: JobSnapshot, status: LongTaskStatus, snapshot: TemplateSnapshot) -> Plan:
+    """Plan for a Job with condition Failed: the work failed or was stopped, unless it was done before."""
     at = job.finished_at or state.now
     pod = decisive_pod(job, state.pods, status)
     if pod is not None and is_done(status, pod):
@@ -234,7 +238,7 @@ def failed(state: TaskState, job: JobSnapshot, status: LongTaskStatus, snapshot:
 def _as_kubelet_says(
     status: LongTaskStatus, pod: PodSnapshot, ended_by: failure_reasons.StartProblem
 ) -> LongTaskStatus:
-    """Only Events tell for what kubelet ended the attempt in the pod."""
+    """Record the probe or hook that ended the pod's attempt; only Events contain it."""
     said = {
         "reason": ended_by.reason,
         "message": failure_reasons.fitted(ended_by.message, failure_reasons.ATTEMPT_TEXT_LIMIT),
@@ -253,7 +257,7 @@ def _cancelled(state: TaskState, at: datetime, status: LongTaskStatus, failure: 
 
 
 def _last_memory(status: LongTaskStatus, pod: PodSnapshot | None) -> int | None:
-    """What the attempt in the pod last told to use, in bytes."""
+    """Memory that the pod's attempt last reported to use, in bytes."""
     if pod is None or status.progress is None:
         return None
     told = next((each for each in status.attempts if each.number == status.progress.attempt), None)

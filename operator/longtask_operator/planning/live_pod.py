@@ -1,4 +1,4 @@
-"""Work that goes on, with its Job or without."""
+"""Plans for running work, with or without its Job."""
 
 from datetime import datetime
 
@@ -19,11 +19,13 @@ def continue_work(
     pod: PodSnapshot,
     end: tuple[Action, ...],
 ) -> Plan:
-    """The work in the pod runs, waits for an answer, or has stalled: then `end` ends the attempt, where the policy is
-    to act."""
+    """Plan for work that runs in the pod: it is running, waits for an answer, or has stalled.
+
+    `end` has the actions that end a stalled attempt, if the policy says so.
+    """
     stalled = stall.in_force(status, policy, pod) if policy is not None else None
     if policy is not None and stalled is not None and stall.is_decided(stalled, policy, pod):
-        # The stored condition has decided it: the write of it would have met a report that was not seen yet.
+        # The decision is stored: its write (optimistic lock) would have conflicted with a report not seen yet.
         stopping = task_status.in_progress(state, status, Phase.RUNNING, _ending(stalled.message))
         return Plan(stopping, end, look_again=state.now + LOOK_AGAIN)
     asked = questions.open_questions(state.task, state.now)
@@ -40,7 +42,7 @@ def continue_work(
 
 
 def _watched(state: TaskState, status: LongTaskStatus, policy: StallPolicy, pod: PodSnapshot, message: str) -> Plan:
-    """It must tell something from time to time."""
+    """Plan for work that has to report within the stall timeout."""
     status = task_status.with_condition_if_set(state, status, ConditionType.STALLED, "False", "Reporting")
     due = stall.due(status, policy, pod.running_since or state.now, state.attended)
     if due is None or state.now < due:
@@ -54,8 +56,11 @@ def _watched(state: TaskState, status: LongTaskStatus, policy: StallPolicy, pod:
 def _still_silent(
     state: TaskState, status: LongTaskStatus, policy: StallPolicy, stalled: Condition, message: str
 ) -> Plan:
-    """It is said; a report would refute it. Where the policy acts, the end is decided after a while, in a write of its
-    own, which meets a report that was not seen yet."""
+    """Plan for work that is marked as stalled; a report would clear that.
+
+    If the policy acts, the decision is stored after a grace time in a separate write; its optimistic lock detects a
+    report not seen yet.
+    """
     message = f"{message}, but stalled: {stalled.message}"
     if policy.action is StallAction.NOTHING:
         return Plan(task_status.in_progress(state, status, Phase.RUNNING, message))
@@ -72,7 +77,7 @@ def _ending(evidence: str) -> str:
 
 
 def settle_until(state: TaskState, last: Attempt | None) -> datetime | None:
-    """Until when it may be left open what follows the end of the attempt's container; None when it is not."""
+    """Until when to defer the status after the attempt's container ended; None if there is nothing to wait for."""
     pod = next((pod for pod in state.pods if last is not None and pod.uid == last.pod_uid), None)
     if pod is None or pod.termination is None or pod.termination.finished is None:
         return None

@@ -1,26 +1,26 @@
-"""The end of a log, in whole lines. Pure."""
+"""Keeps the end of a log, in whole lines. Pure."""
 
 from dataclasses import dataclass
 from typing import Final
 
 LEAST_CHUNK: Final = 8 * 1024
-"""A longer line may stand in the node's log file in several pieces, each of which `tailLines` counts as a line
-(containerd cuts at 16 KiB, CRI-O at 8 KiB)."""
+"""Bytes. The node's log file may store a longer line in several pieces, each of which `tailLines` counts as a line
+(containerd splits at 16 KiB, CRI-O at 8 KiB)."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogTail:
-    """The end of a log; `truncated`: there was more before it."""
+    """The end of a log; `truncated` if there was more before it."""
 
     text: str
     truncated: bool
 
 
 class Tail:
-    """Takes a log as it arrives and keeps its end, in memory of about twice `limit` bytes."""
+    """Takes a log in chunks and keeps its end; uses up to about twice `limit` bytes of memory."""
 
     def __init__(self, lines: int, limit: int) -> None:
-        """Keeps at most the last `lines` lines of the last `limit` bytes."""
+        """Keep at most the last `lines` lines of the last `limit` bytes."""
         self._lines = lines
         self._limit = limit
         self._kept = bytearray()
@@ -28,19 +28,19 @@ class Tail:
 
     @property
     def lines_to_ask_for(self) -> int:
-        """Enough to see whether there are more lines, and that a line which comes without its beginning is cut off."""
+        """Lines to request: enough to see whether there are more, and to drop a line without its beginning."""
         return self._lines + self._limit // LEAST_CHUNK + 2
 
     def add(self, chunk: bytes) -> None:
-        """What comes next."""
+        """Append the next chunk."""
         self._kept += chunk
         if len(self._kept) > 2 * self._limit:
-            # The byte before the limit tells whether a line begins there.
+            # Keep one byte before the limit, to see whether a line begins there.
             del self._kept[: -self._limit - 1]
             self._dropped = True
 
     def end(self) -> LogTail:
-        """The end of what came. Where a line alone is longer than the limit, its end, from a whole character on."""
+        """Return the end of the log. A single line longer than the limit is cut at a character boundary."""
         start = max(0, len(self._kept) - self._limit)
         if start > 0:
             newline = self._kept.find(b"\n", start - 1, -1)
@@ -51,7 +51,7 @@ class Tail:
 
     def _next_character(self, start: int) -> int:
         for position in range(start, min(start + 4, len(self._kept))):
-            if self._kept[position] & 0b1100_0000 != 0b1000_0000:  # no continuation byte of UTF-8
+            if self._kept[position] & 0b1100_0000 != 0b1000_0000:  # not a UTF-8 continuation byte
                 return position
         return start
 

@@ -1,4 +1,4 @@
-"""What no watch tells and costs the API server a list of Events: when it is worth that. Pure."""
+"""Decides when to list Events for facts that no watch reports, since each list costs the API server. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -10,24 +10,25 @@ from longtask_operator.planning.pod_selection import newest
 from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 
 PATIENCE = timedelta(seconds=10)
-"""After so long a pod should be there, and should have started."""
+"""How long a pod may take to be created, and to start, before Events are listed."""
 
 
 def wants_refusals(job: JobSnapshot, pods: Sequence[PodSnapshot], now: datetime) -> bool:
-    """Whether a pod is missing that the Job controller should have created."""
+    """Whether the Job controller should have created a pod but none is live."""
     podless = not job.finished and not job.suspend and all(pod.ended for pod in pods)
     return podless and now > job.created + PATIENCE
 
 
 def may_have_been_told_to_leave(status: LongTaskStatus, pod: PodSnapshot) -> bool:
-    """Whether Events may tell that work which left with 0 did not do so by itself."""
+    """Whether Events may show that kubelet ended work that exited with code 0."""
     return not pod.gone and seems_done(status, pod) and failure_reasons.may_be_ended_by_kubelet(pod)
 
 
 def pod_to_ask_about(
     job: JobSnapshot, pods: Sequence[PodSnapshot], status: LongTaskStatus, now: datetime
 ) -> PodSnapshot | None:
-    """The pod whose Events may tell what its status does not: why it does not start, or what ended its work."""
+    """The pod to list Events of, if they may explain what its status does not: why it does not start, or what ended its
+    work."""
     if job.finished:
         pod = decisive_pod(job, pods, status)
         if (

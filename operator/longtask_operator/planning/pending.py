@@ -1,4 +1,4 @@
-"""A task that has no Job yet: it is refused, waits for its template, or gets its Job."""
+"""Plans for a task that has no Job yet: it is refused, waits for its template or its turn, or gets its Job."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,6 +20,7 @@ from longtask_operator.planning.task_events import TEMPLATE_NOT_CHECKED
 
 
 def pending_plan(state: TaskState) -> Plan:
+    """Plan for a task that has neither a Job nor status.jobRef."""
     task, template = state.task, state.template
     status = task_status.with_generation(state, task.status)
     left_behind = [pod for pod in state.pods if not pod.ended]
@@ -59,8 +60,10 @@ def pending_plan(state: TaskState) -> Plan:
 
 
 def bound(state: TaskState) -> TaskState:
-    """With the task bound to the Job whose pod has started, where that was deleted before the status could say that it
-    was there: what has begun is not begun again. The terms went with the Job; those of the template come nearest."""
+    """Set status.jobRef from an orphaned pod that has started, if its Job was deleted before status.jobRef was written.
+
+    This keeps the work from being started twice. The Job's snapshot is lost; the current template's is used instead.
+    """
     task, begun = state.task, newest(pod for pod in state.pods if pod.started is not None)
     if begun is None or task.status.job_ref is not None:
         return state
@@ -72,8 +75,10 @@ def bound(state: TaskState) -> TaskState:
 
 
 def _waits_for_the_end_of(state: TaskState, status: LongTaskStatus, pods: list[PodSnapshot]) -> Plan:
-    """Of a Job that was deleted before the status could say that it was there: none of them has started, and no other
-    one works beside them."""
+    """Delete pods of a Job that was deleted before status.jobRef was written, and wait until they have ended.
+
+    None of them has started.
+    """
     problem = silent_node(state.now, pods)
     message = problem.in_words if problem else f"waiting for pod {pods[0].name} to end, which its Job has left behind"
     status = task_status.in_progress(state, status, Phase.PENDING, message, problem)
@@ -130,7 +135,7 @@ def _wait_for_template(state: TaskState, status: LongTaskStatus) -> Plan:
 
 
 def _checked(template: LongTaskTemplate) -> Condition | None:
-    """What was found of the template as it is now; None where that is still to be seen."""
+    """The Ready condition of the template's current generation; None if it has not been checked yet."""
     if template.status.observed_generation != template.metadata.generation:
         return None
     return find(template.status.conditions, TemplateConditionType.READY)
@@ -150,9 +155,9 @@ def _job_refused(state: TaskState, status: LongTaskStatus, template: LongTaskTem
 def _not_accepted_yet(
     state: TaskState, status: LongTaskStatus, problem: StartProblem
 ) -> tuple[LongTaskStatus, datetime]:
-    """The status that says what the task waits for, and since when it waits for just that.
+    """The status with Accepted=Unknown for this problem, and since when the task has waited for this reason.
 
-    It may have waited long for something else: another reason begins a condition anew, with a time of its own.
+    A different reason replaces the condition, so that time spent waiting for something else does not count.
     """
     known = find(status.conditions, ConditionType.ACCEPTED)
     if known is not None and known.reason != problem.reason:

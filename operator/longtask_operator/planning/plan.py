@@ -1,4 +1,4 @@
-"""The next step for a task."""
+"""Decides the next step for a task."""
 
 from longtask_api import constants
 from longtask_api.conditions import is_true
@@ -11,7 +11,7 @@ from longtask_operator.planning.stopping import delete_pods
 
 
 def plan(state: TaskState) -> Plan:
-    """The next step for the task. Running it again, or after a crash at any point, is right."""
+    """Return the next step for the task. It is safe to repeat at any time, also after a crash."""
     task = state.task
     reference = task.status.job_ref
     if task.metadata.deletion_timestamp is not None:
@@ -46,7 +46,7 @@ def _with_job(state: TaskState, job: JobSnapshot) -> Plan:
 
 
 def _without_terms(job: JobSnapshot) -> str:
-    """Of a Job whose annotation was made unreadable before status had it too."""
+    """Message for a Job if its snapshot annotation became unreadable before it was copied to status."""
     return (
         f"the terms of Job {job.name} are not known: its annotation {constants.ANNOTATION_SNAPSHOT} cannot be read. "
         "Put it back as it was, or delete this task and start another one."

@@ -1,4 +1,4 @@
-"""Chooses among the pods of a task."""
+"""Selects among the pods of a task."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,13 +7,13 @@ from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 
 
 def working_pod(pods: Iterable[PodSnapshot]) -> PodSnapshot | None:
-    """The newest pod whose work goes on and that nobody has asked to go."""
+    """The newest pod with running work that is not being deleted; None if there is none."""
     working = [pod for pod in pods if pod.running_since is not None and not pod.ended and pod.deleted is None]
     return max(working, key=_age, default=None)
 
 
 def newest(pods: Iterable[PodSnapshot]) -> PodSnapshot | None:
-    """The one that was created last."""
+    """The pod that was created last; None if there is none."""
     return max(pods, key=_age, default=None)
 
 
@@ -22,9 +22,9 @@ def _age(pod: PodSnapshot) -> tuple[datetime, str]:
 
 
 def end_is_seen(job: JobSnapshot, pods: Iterable[PodSnapshot]) -> bool:
-    """Whether the pods tell how a finished Job ended; the watch of pods may be behind that of Jobs.
+    """Whether the pods seen so far show how a finished Job ended; the pod watch may lag behind the Job watch.
 
-    A retried task has Failed pods long before the one that counts.
+    The failed pods are counted, because a retried task has Failed pods long before the decisive one.
     """
     seen = list(pods)
     if job.complete:

@@ -1,33 +1,33 @@
-"""Settings and intervals that decisions depend on."""
+"""Settings and intervals used by planning."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
 TEMPLATE_WAIT = timedelta(seconds=60)
-"""How long a task waits for a template that is not there or not Ready: both may be on their way in one apply."""
+"""How long a task waits for a template that is missing or not Ready; both may be part of one `kubectl apply`."""
 QUIET = timedelta(seconds=2)
-"""For so long after it created a Job, or saw a pod end, the operator waits for what surely follows (the pod starts,
-the Job ends) before it writes: that saves two status writes of five."""
+"""How long the status write is deferred after a Job was created or a pod has ended, because the next change (the pod
+starts, the Job ends) is about to follow; this saves two of five status writes."""
 NODE_SILENCE = timedelta(seconds=30)
-"""How long a pod may be overdue after its grace period before its node counts as lost."""
+"""How long after its grace period a pod may still exist before its node counts as lost."""
 NEXT_STEP = timedelta(seconds=1)
-"""When to go on after a status write that decides something, if no watch tells of it sooner."""
+"""When to reconcile again after writing a decision, if no watch event arrives sooner."""
 ROOM_AGAIN = timedelta(seconds=30)
-"""How often to look whether there is room for a task: there may be any number of those that wait."""
+"""How often to reconcile a task that waits for its requester's limit; any number of tasks may be waiting."""
 LOOK_AGAIN = timedelta(seconds=10)
-"""How often to look for what no watch tells: why the Job controller creates no pod."""
+"""How often to look up facts that no watch reports, such as why the Job controller creates no pod."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Settings of the operator that decisions depend on."""
+    """Operator settings used by planning."""
 
     job_retention: timedelta
     delivery_timeout: timedelta = timedelta(days=7)
-    """How long after its end a task that is not delivered or archived is kept, whatever its time to live."""
+    """How long after its end a task is kept while delivery or archiving is pending, even past its time to live."""
     archives_all: bool = False
-    """Whether every record is archived; else only those of tasks with a memory are."""
+    """Whether every task that has a requester is archived, or only those with a memory."""
     report_url: str | None = None
-    """Where pods report; None: nowhere."""
+    """URL of the task API for pods; None disables reporting."""
     max_active: int = 2000
-    """How many tasks of one requester may be at work; more wait."""
+    """Maximum of active tasks per requester; further tasks are queued."""

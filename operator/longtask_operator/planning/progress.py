@@ -1,4 +1,4 @@
-"""Makes the stored progress of a report, with an estimate of the end that stays sane. Pure."""
+"""Turns a report into the progress to store, with a smoothed estimate of the completion time. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 from longtask_api.reports import MAX_DISPLAY, Progress
 
 SMOOTHING = 0.25
-"""The time over which the pace is averaged, as a share of the time the attempt has told progress, but at least
-SHORTEST: a pace of the last minutes says more of an hour's work than one of its last seconds."""
+"""Time constant of the pace's moving average, as a fraction of the attempt's running time, at least SHORTEST seconds:
+for an hour's work the pace of the last minutes predicts more than that of the last seconds."""
 SHORTEST = 30.0
 FURTHEST = timedelta(days=365)
-"""An end beyond this is no estimate but a stall."""
+"""No estimate is given beyond this: such work is practically stalled."""
 LEAST_FRACTION = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the work told in one report; a field that is None was not told."""
+    """One report of the work; fields that were not reported are None."""
 
     sequence: int
     fraction: float | None = None
@@ -32,9 +32,9 @@ class Report:
 def progress(
     report: Report, attempt: int, at: datetime, before: Progress | None, started: datetime | None, *, resumed: bool
 ) -> Progress:
-    """The progress to store for a report that was received `at`, after `before` was stored.
+    """The progress to store for a report received `at`; `before` is the progress stored so far.
 
-    `started` is when the attempt began to work. An attempt that went on from a checkpoint (`resumed`) begins
+    `started` is when the attempt began to work. An attempt that resumed from a checkpoint (`resumed`) starts
     somewhere in the middle, so its first report says nothing about its pace.
     """
     fraction = _fraction(report)
@@ -58,7 +58,7 @@ def progress(
 
 
 def _fraction(report: Report) -> float | None:
-    """The share that was told, else that of the units done."""
+    """The reported fraction, else current/total, limited to 0..1."""
     if report.fraction is not None:
         return report.fraction
     if report.current is None or not report.total or report.total <= 0:
@@ -69,7 +69,7 @@ def _fraction(report: Report) -> float | None:
 def _pace(
     fraction: float, at: datetime, before: Progress | None, started: datetime | None, *, resumed: bool
 ) -> float | None:
-    """Share a second. A stall lets it fade; a jump back starts a new measurement."""
+    """Fraction per second. It decays during a stall; a falling fraction restarts the measurement."""
     if before is None or before.fraction is None or before.updated_time is None:
         seconds = (at - started).total_seconds() if started is not None and not resumed else 0.0
         return fraction / seconds if seconds > 0 else None

@@ -1,4 +1,4 @@
-"""The questions of the running work that wait for an answer. Pure."""
+"""Open questions of the running work. Pure."""
 
 from datetime import datetime
 
@@ -6,21 +6,21 @@ from longtask_api.longtask import LongTask
 from longtask_api.reports import InputRequest
 
 SHOWN = 200
-"""Characters of a question in the status message; the whole of it is in status.inputRequests."""
+"""Characters of a question shown in the status message; status.inputRequests has all of it."""
 
 
 def open_questions(task: LongTask, now: datetime) -> list[InputRequest]:
-    """Asked, not answered in spec.inputResponses, and not given up by the work; oldest first."""
+    """Questions without an answer in spec.inputResponses that have not timed out; oldest first."""
     return [question for question in task.unanswered if not _expired(question, now)]
 
 
 def first_expiry(questions: list[InputRequest]) -> datetime | None:
-    """When the first of them stops waiting; None where all wait on."""
+    """When the first question expires; None if none does."""
     return min((question.expires_time for question in questions if question.expires_time is not None), default=None)
 
 
 def in_words(questions: list[InputRequest]) -> str:
-    """What is asked, and how to answer."""
+    """Status message with the oldest question and how to answer it."""
     oldest, others = questions[0], len(questions) - 1
     text = " ".join(oldest.message.split())
     shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -1,4 +1,4 @@
-"""The result of a task: what its successful attempt handed in, else its termination message. Pure."""
+"""The result of a task: the one submitted by its successful attempt, else its termination message. Pure."""
 
 import json
 import math
@@ -12,13 +12,14 @@ from longtask_operator.planning.done import attempt_number
 from longtask_operator.planning.snapshots import PodSnapshot
 
 LARGEST_INTEGER = 2**63 - 1
-"""JSON storage of the API server keeps larger ones as floating point."""
+"""The API server stores larger integers as floating point."""
 
 
 def final_result(status: LongTaskStatus, pod: PodSnapshot | None) -> Result | Failure:
-    """What the attempt in the pod, which succeeded, gave; artifacts that were uploaded are kept in any case.
+    """The result of the successful attempt in the pod, or a Failure if its termination message may be truncated.
 
-    Without a pod, of which nobody saw the end, it was the last attempt that is recorded, if that did not fail.
+    Uploaded artifacts are kept in any case. `pod` is None if its end was not observed: then the last recorded attempt
+    is used, unless it failed.
     """
     number = _number(status, pod)
     stored = status.result or Result()
@@ -33,12 +34,12 @@ def final_result(status: LongTaskStatus, pod: PodSnapshot | None) -> Result | Fa
 
 
 def was_handed_in(result: Result) -> bool:
-    """Whether it came through the task API, which has checked it; a termination message names no attempt."""
+    """Whether it came through the task API, which validated it; a termination message has no attempt number."""
     return result.attempt is not None
 
 
 def checkable(result: Result) -> Any:
-    """An inline result as a JSON Schema sees it; null where there is none."""
+    """The inline result as a value to validate against a JSON Schema; None if there is none."""
     if result.text is not None and result.media_type == JSON_MEDIA_TYPE:
         return json.loads(result.text)
     return result.value if result.value is not None else result.text
@@ -52,9 +53,9 @@ def _number(status: LongTaskStatus, pod: PodSnapshot | None) -> int | None:
 
 
 def read_result(message: str, limit: int = constants.MAX_RESULT_BYTES) -> Result | Failure:
-    """JSON gives a value, other text a text, nothing an empty result; a message that was cut gives a Failure.
+    """Parse a termination message: JSON becomes a value, other text stays text, an empty message is an empty result.
 
-    kubelet cuts a longer message to `limit` bytes, so one of just that length may have lost its beginning or its end.
+    Returns a Failure if the message may be truncated: kubelet cuts it to `limit` bytes, at its beginning or its end.
     """
     size = len(message.encode())
     if size >= limit:
@@ -71,10 +72,10 @@ def read_result(message: str, limit: int = constants.MAX_RESULT_BYTES) -> Result
 
 
 def result_of(text: str) -> Result:
-    """JSON gives a value, or its text where the API server would not give the value back unchanged; other text a text,
-    and so does JSON that is nested so deep that some readers would not take it.
+    """Parse a result. JSON becomes a value, or stays text of media type JSON if it is null or the API server would not
+    return the value unchanged. Other text, and JSON beyond the limits of `longtask_api.bounds`, stays plain text.
 
-    Of a JSON object, `summary` and `artifacts` are taken out for those who only look.
+    `summary` and `artifacts` of a JSON object are also copied into the result's own fields.
     """
     if excess(text):
         return Result(text=text)
@@ -93,8 +94,8 @@ def result_of(text: str) -> Result:
 
 
 def merged_artifacts(kept: list[Artifact] | None, new: list[Artifact] | None) -> list[Artifact] | None:
-    """By name, the newer one wins. Those of earlier attempts stay: a later attempt goes on from a checkpoint and does
-    not make them again."""
+    """Merge by name; the newer one wins. Those of earlier attempts stay, because a later attempt resumes from a
+    checkpoint and does not create them again."""
     by_name = {artifact.name: artifact for artifact in [*(kept or []), *(new or [])]}
     return list(by_name.values())[-MAX_ARTIFACTS:] or None
 
@@ -104,7 +105,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _storable(value: Any) -> bool:
-    """Whether the API server gives back the same value."""
+    """Whether the API server returns the value unchanged."""
     if isinstance(value, str):
         return not any("\ud800" <= character <= "\udfff" for character in value)
     if value is None or isinstance(value, bool):
@@ -119,8 +120,9 @@ def _storable(value: Any) -> bool:
 
 
 def _artifacts(value: Any) -> list[Artifact]:
-    """Entries of `artifacts` (or the one `artifact`) of the result that say a name and where it is. What says no more
-    than a name is the work's own, such as the finds of an excavation.
+    """Entries of the result's `artifacts` (or the single `artifact`) that have a name and a URI.
+
+    Entries without a URI are data of the work's own, such as the finds of an excavation.
     """
     if not isinstance(value, dict):
         return []
@@ -133,4 +135,4 @@ def _artifacts(value: Any) -> list[Artifact]:
             continue
         if artifact.uri:
             found.append(artifact)
-    return found[:64]
+    return found[:MAX_ARTIFACTS]

@@ -1,4 +1,4 @@
-"""A task whose Job has not ended: it starts, runs, is held, or is being stopped."""
+"""Plans for a task whose Job has not finished: it starts, runs, is suspended, or is being stopped."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -29,6 +29,7 @@ from longtask_operator.planning.stopping import silent_node, stop_pods
 
 
 def running_plan(state: TaskState, job: JobSnapshot, status: LongTaskStatus, snapshot: TemplateSnapshot) -> Plan:
+    """Plan for a task whose Job has not finished; `status` has its attempts up to date."""
     task, live = state.task, [pod for pod in state.pods if not pod.ended]
     done = done_pod(job, state.pods, status)
     if done is not None and done.phase == "Failed":
@@ -36,8 +37,8 @@ def running_plan(state: TaskState, job: JobSnapshot, status: LongTaskStatus, sna
     if task.spec.cancel_requested:
         phase = Phase.RUNNING if any(pod.started for pod in live) else Phase.PENDING
         return _stopping(state, job, status, phase, "cancelling")
-    # What others have suspended, a queue such as Kueue or a person, is theirs to let go. Where they let go what
-    # LongTask had suspended, the note is still to be changed: else the next suspend would be taken for done.
+    # A Job suspended by others (Kueue, a user) is theirs to resume. If they resume one that LongTask had suspended,
+    # its annotation must still be reset: otherwise the next suspension would look done.
     hold = task.spec.suspend and not job.suspend and not job.held
     if hold or (not task.spec.suspend and job.held):
         return Plan(task.status, (SetSuspend(job, hold),), look_again=state.now + LOOK_AGAIN)
@@ -73,7 +74,7 @@ def _stopping(state: TaskState, job: JobSnapshot, status: LongTaskStatus, phase:
 
 
 def _stop(job: JobSnapshot, pods: tuple[PodSnapshot, ...]) -> tuple[Action, ...]:
-    """End the work and keep its log; where nothing has run there is no log, and the Job goes."""
+    """End the work and keep its log. If nothing has run there is no log, and the Job is deleted."""
     live = [pod for pod in pods if not pod.ended]
     if job.deleting:
         return stop_pods(live)
@@ -103,7 +104,7 @@ def _held(state: TaskState, job: JobSnapshot, status: LongTaskStatus, live: list
 def _state(
     state: TaskState, job: JobSnapshot, status: LongTaskStatus, snapshot: TemplateSnapshot, live: list[PodSnapshot]
 ) -> Plan:
-    """Running, or waiting for a pod to start, with what keeps it from starting."""
+    """Plan for a Job that is not suspended: running, or waiting for a pod to start."""
     silent = silent_node(state.now, live)
     if silent is not None:
         return Plan(task_status.in_progress(state, status, Phase.RUNNING, silent.in_words, silent))
@@ -130,14 +131,14 @@ def _state(
 def _end_attempt(
     job: JobSnapshot, pods: tuple[PodSnapshot, ...], policy: StallPolicy | None, pod: PodSnapshot
 ) -> tuple[Action, ...]:
-    """What ends work that has stalled: for good, or so that the Job tries again."""
+    """Actions that end stalled work: for good, or only this attempt, so that the Job retries."""
     if policy is not None and policy.action is StallAction.FAIL:
         return _stop(job, pods)
     return () if job.deleting or pod.deadline == 1 else (StopPod(pod),)
 
 
 def _preparing(state: TaskState, status: LongTaskStatus, live: list[PodSnapshot], message: str) -> Plan:
-    """An init container runs. Most are done in a moment, which is not worth a write."""
+    """Plan for a running init container. Most end within moments, so the status write is deferred."""
     init = next(pod.preparing for pod in live if pod.preparing is not None)
     since = init.running_since or state.now
     message = f"{message}: init container {init.name} runs since {rfc3339(since)}"
@@ -147,7 +148,7 @@ def _preparing(state: TaskState, status: LongTaskStatus, live: list[PodSnapshot]
 
 
 def _ended_but_its_pod(status: LongTaskStatus, live: list[PodSnapshot]) -> str | None:
-    """What is waited for once the work has ended, and its pod has not."""
+    """Message on what the task waits for once its work has ended but its pod has not; None if it has not ended."""
     pod = newest(pod for pod in live if pod.termination is not None)
     if pod is None or pod.termination is None:
         return None
@@ -162,7 +163,7 @@ def _ended_but_its_pod(status: LongTaskStatus, live: list[PodSnapshot]) -> str |
 def _starting(
     state: TaskState, job: JobSnapshot, status: LongTaskStatus, snapshot: TemplateSnapshot, live: list[PodSnapshot]
 ) -> Plan:
-    """No pod works: the first one is on its way, or the next one, or the Job is about to end."""
+    """Plan while no pod works: the first or next one is starting, or the Job is about to finish."""
     last = status.attempts[-1] if status.attempts else None
     until = settle_until(state, last)
     if not live and until is not None:
@@ -188,7 +189,7 @@ def _starting(
     begun = since if prepared else job.created
     quiet_until = begun + QUIET
     quiet = problem is None and state.is_near(begun, QUIET) and (prepared or state.task.status.job_ref is None)
-    # Only Events tell more of a pod whose status says nothing.
+    # Look again for Events only if the pod's status does not explain why it waits.
     told = bool(live) and (failure_reasons.not_starting(live[-1]) is not None or live[-1].node is None)
     again = state.now + LOOK_AGAIN
     if live:

@@ -1,4 +1,4 @@
-"""What the operator sees of Jobs and pods, reduced to what it decides from. Raw documents stop here."""
+"""Snapshots of Jobs and pods with the fields that planning uses. Raw documents are not passed beyond this module."""
 
 import json
 import re
@@ -28,7 +28,7 @@ class JobSnapshot:
     suspend: bool
     backoff_limit: int
     suspended_since: datetime | None
-    """When the Job controller said Suspended=True; None while it says otherwise."""
+    """Transition time of the Job's condition Suspended=True; None if it is not True."""
     terminating: int
     complete: bool
     failed_reason: str | None
@@ -36,14 +36,14 @@ class JobSnapshot:
     finished_at: datetime | None
     failures: int
     held: bool
-    """LongTask itself has suspended it."""
+    """Marked as suspended by LongTask, not by a queue or a user."""
     snapshot: TemplateSnapshot | None
     result_schema: str | None
     """The template's resultSchema as JSON text."""
 
     @property
     def finished(self) -> bool:
-        """Complete or Failed, for good."""
+        """Whether the Job has the condition Complete or Failed."""
         return self.complete or self.failed_reason is not None
 
 
@@ -65,7 +65,7 @@ ContainerKind = Literal["init", "sidecar", "beside"]
 @dataclass(frozen=True, slots=True)
 class ContainerSnapshot:
     """A container that does not do the work: an init container, a native sidecar (KEP-753), or one beside the work,
-    which may have been injected."""
+    possibly injected."""
 
     name: str
     kind: ContainerKind
@@ -74,113 +74,113 @@ class ContainerSnapshot:
     running_since: datetime | None = None
     termination: Termination | None = None
     last_termination: Termination | None = None
-    """How it ended before it was started again."""
+    """How it ended before its last restart."""
     memory_limit: str | None = None
 
     @property
     def started(self) -> datetime | None:
-        """When it started, if it did."""
+        """When it started; None if it has not."""
         return self.running_since or (self.termination.started if self.termination else None)
 
 
 @dataclass(frozen=True, slots=True)
 class PodSnapshot:
-    """A pod of such a Job. What is told of its container is that of `container`, which does the work: the first of
-    the template, found by its name, because meshes put theirs before it."""
+    """A pod of such a Job. Container fields describe `container`, which does the work: the template's first, found by
+    name, because service meshes may put their own before it."""
 
     name: str
     uid: str
     job_uid: str
     task_uid: str
-    """As its label says."""
+    """From its label; empty if it has none."""
     task_name: str
-    """As its label says."""
+    """From its label; empty if it has none."""
     orphaned: bool
-    """Its Job does not own it any more: `kubectl delete job --cascade=orphan` takes the owner away."""
+    """Its Job no longer owns it: `kubectl delete job --cascade=orphan` removes the owner reference."""
     resource_version: int
     created: datetime
     deleted: datetime | None
-    """When its deletion was asked for (the deletion timestamp: the request plus the grace period)."""
+    """Its deletionTimestamp: the time of the delete request plus the grace period."""
     gone: bool
-    """The object no longer exists; this is the last that was seen of it."""
+    """The object no longer exists; this is its last known state."""
     phase: str
     reason: str
     message: str
     node: str | None
     unschedulable: str | None
     gates: tuple[str, ...]
-    """What holds it back from being scheduled (KEP-3521)."""
+    """Its scheduling gates (KEP-3521)."""
     disruption: str | None
-    """The reason of the DisruptionTarget condition."""
+    """Reason of the DisruptionTarget condition, if that is True."""
     asked_to_go: datetime | None
-    """When its deletion was asked for, or the cluster said that it would take the pod away."""
+    """When its deletion was requested or DisruptionTarget was set, whichever came first."""
     container: str
     waiting_reason: str | None
     waiting_message: str
     running_since: datetime | None
     termination: Termination | None
     others: tuple[ContainerSnapshot, ...]
-    """Init containers in their order, then the containers beside the work."""
+    """Init containers (sidecars included) in their order, then the containers beside the work."""
     deadline: int | None
     memory_limit: str | None
     probed: bool
-    """Whether kubelet may end the work by itself: for a probe or a postStart hook."""
+    """Whether kubelet may end the work for a liveness or startup probe or a postStart hook."""
     message_limit: int
-    """Bytes that kubelet leaves of a termination message: a longer one is cut to just so many."""
+    """Bytes to which kubelet truncates a termination message."""
     ended_by_kubelet: str = ""
-    """Why kubelet ended the work before it left with 0, in one word. Only Events tell."""
+    """One-word reason why kubelet ended work that then exited with code 0; known from Events only."""
 
     @property
     def ended(self) -> bool:
-        """No container of it runs any more, or will."""
+        """Whether no container of it runs, or will run, any more."""
         return self.gone or self.phase in ("Succeeded", "Failed")
 
     @property
     def work_started(self) -> datetime | None:
-        """When the container that does the work started, if it did."""
+        """When the container that does the work started; None if it has not."""
         return self.running_since or (self.termination.started if self.termination else None)
 
     @property
     def started(self) -> datetime | None:
-        """When the attempt began: with the first init container, else with the work. A sidecar begins nothing."""
+        """When the attempt began: with its first init container, else with the work. Sidecars do not count."""
         starts = [each.started for each in self.of_kind("init")]
         return min((start for start in (*starts, self.work_started) if start is not None), default=None)
 
     @property
     def preparing(self) -> ContainerSnapshot | None:
-        """The init container that runs."""
+        """The running init container, if any."""
         return next((each for each in self.of_kind("init") if each.running_since is not None), None)
 
     @property
     def under_way(self) -> bool:
-        """Whether the work, or an init container before it, has started and is not done."""
+        """Whether the work has started, or an init container is running."""
         return self.work_started is not None or self.preparing is not None
 
     @property
     def waits_since(self) -> datetime:
-        """Since when its next container should start."""
+        """Since when its next container has been due to start: its creation, or the end of the last init container."""
         ends = [each.termination.finished for each in self.of_kind("init") if each.termination is not None]
         return max([self.created, *(end for end in ends if end is not None)])
 
     @property
     def failed_init(self) -> ContainerSnapshot | None:
-        """The init container that failed, so that the work never started."""
+        """The init container that failed, so that the work never started; None if none did."""
         return next((each for each in self.of_kind("init") if each.termination and each.termination.exit_code), None)
 
     @property
     def decisive_termination(self) -> Termination | None:
-        """How the attempt ended: the work, or the init container that failed before it."""
+        """How the attempt ended: termination of the failed init container, else of the work."""
         return self.failed_init.termination if self.failed_init is not None else self.termination
 
     @property
     def log_container(self) -> str:
-        """Whose log tells how far the attempt is: the work's, before that the newest init container's."""
+        """Container with the relevant log: the work's once started, before that the last started init container."""
         begun = [each.name for each in self.of_kind("init") if each.started is not None]
         return begun[-1] if begun and self.termination is None and self.running_since is None else self.container
 
     @property
     def left_by_itself(self) -> bool:
-        """Whether the work ended before anybody asked it, or its pod, to go."""
+        """Whether the work ended on its own, before kubelet ended it or its pod was asked to terminate."""
         if self.ended_by_kubelet:
             return False
         if self.termination is None or self.asked_to_go is None:
@@ -188,25 +188,25 @@ class PodSnapshot:
         return self.termination.finished is not None and self.termination.finished < self.asked_to_go
 
     def of_kind(self, kind: ContainerKind) -> list[ContainerSnapshot]:
-        """Its other containers of that kind, in their order."""
+        """Its other containers of this kind, in their order."""
         return [each for each in self.others if each.kind == kind]
 
 
 @dataclass(frozen=True, slots=True)
 class PodEvent:
-    """What was told about a pod that its status does not say."""
+    """A Kubernetes Event about a pod."""
 
     at: datetime
     reason: str
     message: str
     warning: bool
     container: str
-    """Empty where it is about the pod."""
+    """Empty if the Event is about the whole pod."""
 
 
 @dataclass(frozen=True, slots=True)
 class PodUsage:
-    """What the metrics API says of the container that does the work."""
+    """Usage of the container that does the work, from the metrics API."""
 
     cpu: float
     """Cores."""
@@ -284,7 +284,7 @@ def pod_snapshot(document: Mapping[str, Any], *, gone: bool = False) -> PodSnaps
 
 
 def _work(metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The container that does the work; the first one in pods of Jobs that were made before it was noted."""
+    """The container that does the work; the first one if the pod lacks the annotation, as in Jobs of older versions."""
     name = (metadata.get("annotations") or {}).get(constants.ANNOTATION_CONTAINER)
     containers: list[Mapping[str, Any]] = spec["containers"]
     return next((each for each in containers if each["name"] == name), containers[0])
@@ -329,11 +329,11 @@ def _memory_limit(container: Mapping[str, Any]) -> str | None:
 
 
 POD_MESSAGE_BYTES = 12 * 1024
-"""kubelet shares them among all containers of a pod (pkg/kubelet/status, normalizeStatus)."""
+"""Bytes of termination messages that the containers of a pod share (kubelet: pkg/kubelet/status, normalizeStatus)."""
 
 
 def _message_limit(spec: Mapping[str, Any]) -> int:
-    """Of each container's termination message, in bytes; those that were injected count."""
+    """Bytes of each container's termination message; injected containers count, too."""
     kinds = ("containers", "initContainers", "ephemeralContainers")
     return min(constants.MAX_RESULT_BYTES, POD_MESSAGE_BYTES // sum(len(spec.get(kind) or []) for kind in kinds))
 
@@ -347,8 +347,8 @@ def _asked_to_go(metadata: Mapping[str, Any], disrupted: Mapping[str, Any] | Non
 
 
 def with_earlier_facts(pod: PodSnapshot, known: PodSnapshot | None) -> PodSnapshot:
-    """The pod with what its document does not tell any more: kubelet's deletion of a pod that has ended moves the time
-    at which its deletion was asked for (k8s.io/apiserver, rest.BeforeDelete)."""
+    """The pod with the earliest known `asked_to_go`: when kubelet deletes a pod that has ended, the deletionTimestamp
+    changes (k8s.io/apiserver, rest.BeforeDelete)."""
     asked = [each.asked_to_go for each in (pod, known) if each is not None and each.asked_to_go is not None]
     return replace(pod, asked_to_go=min(asked, default=None))
 
@@ -368,37 +368,37 @@ def pod_event(document: Mapping[str, Any]) -> PodEvent:
 
 
 def pod_usage(document: Mapping[str, Any], container: str) -> PodUsage | None:
-    """Read a metrics.k8s.io/v1beta1 PodMetrics; None where it does not tell the container's CPU."""
+    """Read a metrics.k8s.io/v1beta1 PodMetrics; None if it lacks the container's CPU usage."""
     usage = _named(document.get("containers"), container).get("usage") or {}
     cores = quantities.cpu_cores(str(usage.get("cpu", "")))
     return PodUsage(cpu=cores) if cores is not None else None
 
 
 def controller_uid(metadata: Mapping[str, Any], kind: str) -> str:
-    """The uid of the controlling owner, empty where there is none of that kind."""
+    """The uid of the controlling owner; empty if there is none of this kind."""
     owners: Iterable[Mapping[str, Any]] = metadata.get("ownerReferences") or []
     return next((str(owner["uid"]) for owner in owners if owner.get("controller") and owner.get("kind") == kind), "")
 
 
 def job_of_pod(metadata: Mapping[str, Any]) -> str:
-    """The uid of the pod's Job, also of one that left it behind: then the Job controller's label still tells. Empty
-    where it never had one."""
+    """The uid of the pod's Job, also for an orphaned pod, which keeps the Job controller's label. Empty if it never had
+    one."""
     return controller_uid(metadata, "Job") or (metadata.get("labels") or {}).get(constants.LABEL_JOB_UID, "")
 
 
 def task_of_job(metadata: Mapping[str, Any]) -> bool:
-    """Whether a Job or pod carries our label; others in the namespace are none of our business."""
+    """Whether a Job or pod carries LongTask's label; others in the namespace are ignored."""
     return constants.LABEL_TASK_UID in (metadata.get("labels") or {})
 
 
 def _held(annotations: Mapping[str, str], suspended: bool) -> bool:
-    """Versions that noted nothing at their Jobs let nobody else hold them."""
+    """Older versions set neither annotation; a suspended Job of theirs counts as suspended by LongTask."""
     noted = annotations.get(constants.ANNOTATION_HELD)
     return noted == "true" or (suspended and noted is None and constants.ANNOTATION_NOT_AFTER not in annotations)
 
 
 def _snapshot(annotations: Mapping[str, str]) -> TemplateSnapshot | None:
-    """None also where it cannot be read, edited by hand perhaps: status has it too, once the first write was made."""
+    """None also if it is invalid, for example edited by hand; status has a copy once the first write was made."""
     try:
         return TemplateSnapshot.model_validate_json(annotations.get(constants.ANNOTATION_SNAPSHOT, ""))
     except ValidationError:
@@ -406,7 +406,7 @@ def _snapshot(annotations: Mapping[str, str]) -> TemplateSnapshot | None:
 
 
 def _schema(annotations: Mapping[str, str]) -> str | None:
-    """None also where it is no JSON object, edited by hand perhaps."""
+    """None also if it is not a JSON object, for example edited by hand."""
     text = annotations.get(constants.ANNOTATION_RESULT_SCHEMA, "")
     try:
         return text if not excess(text) and isinstance(json.loads(text), dict) else None
@@ -433,7 +433,7 @@ def _termination(terminated: Mapping[str, Any] | None) -> Termination | None:
 
 
 def _start(text: str | None) -> datetime | None:
-    """kubelet gives a container that could not be started the year 1970."""
+    """None for a container that could not be started: kubelet reports 1970 then."""
     moment = _time(text)
     return moment if moment is not None and moment.timestamp() > 0 else None
 

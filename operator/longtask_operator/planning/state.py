@@ -1,4 +1,4 @@
-"""Everything that is known about one task at one moment: the input of `plan`."""
+"""The input of `plan`: everything known about one task at one moment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,39 +14,41 @@ from longtask_operator.planning.snapshots import JobSnapshot, PodEvent, PodSnaps
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """All that is known about one task at one moment."""
+    """Everything known about one task at one moment."""
 
     task: LongTask
     now: datetime
     policy: Policy
     attended: datetime | None = None
-    """Since when an operator has been there without a break, so that what the work told could be taken and stored."""
+    """Since when an operator has been running without a gap, so that reports could be received and stored."""
     template: LongTaskTemplate | None = None
     crowded: bool = False
-    """As many tasks of the requester as may be are at work; looked up only where this one is not."""
+    """The requester has reached its limit of active tasks; looked up only for a task without a Job."""
     parameters: Mapping[str, Any] | Failure | None = None
-    """Complete, or why they are refused; None where the template is not there to say."""
+    """With defaults filled in, or why they are refused; None if no Ready template exists, or they are not needed."""
     job: JobSnapshot | None = None
-    """None with status.jobRef set: a live read said that the Job is gone."""
+    """If None while status.jobRef is set, a live read confirmed that the Job no longer exists."""
     job_refused: StartProblem | None = None
-    """Why the API server would not create the Job."""
+    """Why the API server refused to create the Job."""
     job_refused_for_good: bool = False
     pods: tuple[PodSnapshot, ...] = ()
-    """Those of the Job; of a task without one, or that has ended, those that a Job has left behind."""
+    """Pods of the Job; for a task without a Job, its orphaned pods."""
     refusals: tuple[PodCreateFailure, ...] = ()
-    """Pods that could not be created; looked up only where no pod lives."""
+    """Refused creations of pods; looked up only if no pod is live."""
     events: tuple[PodEvent, ...] | None = None
-    """Those of the pod of `lookups.pod_to_ask_about`; None where there is none."""
+    """Events of the pod chosen by `lookups.pod_to_ask_about`; None if there is no such pod."""
     log: str | None = None
-    """The end of the log of the pod that tells how the Job ended; looked up only then."""
+    """End of the log of the pod that shows how the Job ended; read only then."""
     logs_of_attempts: Mapping[str, str] = field(default_factory=dict)
-    """The end of the log of each attempt that has just ended badly, by the uid of its pod."""
+    """End of the log of each attempt that has just failed, by pod uid."""
     mismatch: str | None = None
-    """How the result on the termination message does not fit the template's resultSchema."""
+    """How the result in the termination message violates the template's resultSchema."""
     usage: PodUsage | None = None
-    """What the pod uses; looked up only when its work is about to count as stalled."""
+    """Resource usage of the pod; looked up only when its work is about to count as stalled."""
 
     def is_near(self, moment: datetime, within: timedelta) -> bool:
-        """Whether the moment is that close to now. It may be of a clock that is minutes ahead: what is waited for until
-        some time after it would be waited for as long."""
+        """Whether the moment is less than `within` before or after now.
+
+        The moment may come from a clock that is minutes ahead; a wait relative to it must not last that long.
+        """
         return abs(self.now - moment) < within

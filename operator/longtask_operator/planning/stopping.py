@@ -1,4 +1,4 @@
-"""Ending pods, and what keeps them from ending."""
+"""Stops and deletes pods, and detects nodes that do not end them."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,7 +11,7 @@ from longtask_operator.planning.snapshots import PodSnapshot
 
 
 def stop_pods(pods: Iterable[PodSnapshot]) -> tuple[Action, ...]:
-    """End those that nobody has asked to go yet, and keep their log. No kubelet ends a pod without a node."""
+    """Stop live pods that are not being stopped or deleted yet, keeping their logs. Pods without a node are deleted."""
     return tuple(
         DeletePod(pod) if pod.node is None else StopPod(pod)
         for pod in pods
@@ -20,12 +20,12 @@ def stop_pods(pods: Iterable[PodSnapshot]) -> tuple[Action, ...]:
 
 
 def delete_pods(pods: Iterable[PodSnapshot]) -> tuple[Action, ...]:
-    """Remove those that nobody has asked to go yet, whether they have ended or not."""
+    """Delete existing pods, ended or not, that are not being deleted yet."""
     return tuple(DeletePod(pod) for pod in pods if not pod.gone and pod.deleted is None)
 
 
 def silent_node(now: datetime, pods: Iterable[PodSnapshot]) -> StartProblem | None:
-    """That a node does not say whether a pod of it has ended, which was asked to go long ago."""
+    """The problem if a node does not report the end of a pod NODE_SILENCE after its deletionTimestamp, else None."""
     for pod in pods:
         if not pod.ended and pod.deleted is not None and pod.node is not None and now >= pod.deleted + NODE_SILENCE:
             return failure_reasons.lost_node(pod)

@@ -1,6 +1,6 @@
-"""Which Kubernetes Events tell the story of a task to a person. Pure.
+"""Selects the Kubernetes Events to post for a task. Pure.
 
-The happy path needs none: conditions and attempts tell it, and each Event is one more write for every task.
+Normal progress posts none: conditions and attempts show it, and each Event costs one more write per task.
 """
 
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from longtask_operator.planning import stall
 from longtask_operator.planning.attempts import how_it_ended
 
 TEMPLATE_NOT_CHECKED = "TemplateNotChecked"
-"""The reason of a task whose template was applied with it: that is no trouble."""
+"""Reason while the template has not been checked yet, for example when applied with the task; posts no Event."""
 Event = tuple[str, str, str]
 """(type, reason, message)."""
 
 
 def for_change(before: LongTaskStatus, after: LongTaskStatus) -> Iterator[Event]:
-    """Each Event that the change of status is worth."""
+    """Yield the Events to post for a change of status."""
     yield from _ended_attempts(before, after)
     yield from _problems(before, after)
     if before.phase != after.phase:

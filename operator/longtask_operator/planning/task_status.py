@@ -1,4 +1,4 @@
-"""Makes the status that says where a task stands."""
+"""Builds the status of a task."""
 
 from datetime import datetime
 
@@ -8,7 +8,6 @@ from longtask_api.reports import MAX_DISPLAY, Progress, Result
 from longtask_operator.planning import active_time, attempts, failure_reasons
 from longtask_operator.planning.actions import Plan
 from longtask_operator.planning.failure_reasons import StartProblem, fitted
-from longtask_operator.planning.snapshots import PodSnapshot
 from longtask_operator.planning.state import TaskState
 
 
@@ -22,7 +21,7 @@ def terminal(
     failure: Failure | None = None,
     message: str | None = None,
 ) -> Plan:
-    """The task has ended. Without `result`, what the work handed in stays in the object as it is."""
+    """Plan that ends the task at `at`. Without `result`, the stored result remains unchanged in the object."""
     succeeded: ConditionStatus = "True" if phase is Phase.SUCCEEDED else "False"
     reason = failure.reason if failure else "Completed"
     text = message or (f"{failure.reason}: {failure.message}" if failure else "completed")
@@ -50,7 +49,7 @@ def terminal(
 
 
 def _done(progress: Progress | None) -> Progress | None:
-    """What was told last, shown as of work that is done: it need not have told of its last steps."""
+    """The last progress, displayed as done if it is below 1: work need not report its last steps."""
     if progress is None or progress.fraction is None or progress.fraction >= 1:
         return progress
     last = progress.display or f"{int(progress.fraction * 100)}%"
@@ -60,7 +59,7 @@ def _done(progress: Progress | None) -> Progress | None:
 def in_progress(
     state: TaskState, status: LongTaskStatus, phase: Phase, message: str, problem: StartProblem | None = None
 ) -> LongTaskStatus:
-    """`problem` is what keeps the work from going on: the condition's reason, with a hint."""
+    """The status of a task in progress. `problem` keeps it from continuing: the condition's reason and message."""
     reason, why = (
         (phase.value, "") if problem is None else (problem.reason, f"{problem.message.rstrip('.')}. {problem.hint}")
     )
@@ -69,14 +68,17 @@ def in_progress(
 
 
 def cancelled(when: str) -> Failure:
+    """The failure of a cancelled task; `when` says at which stage, such as "before it started"."""
     return Failure(reason="Cancelled", message=f"cancelled on request {when}")
 
 
 def with_generation(state: TaskState, status: LongTaskStatus) -> LongTaskStatus:
+    """The status with observedGeneration set to the task's generation."""
     return status.model_copy(update={"observed_generation": state.task.metadata.generation})
 
 
 def with_attempts(state: TaskState, status: LongTaskStatus, *, suspended: bool) -> LongTaskStatus:
+    """The status with attempts, their counts and the start time updated from the pods."""
     snapshot = status.template_snapshot
     so_far = attempts.record(
         status,
@@ -101,7 +103,7 @@ def with_attempts(state: TaskState, status: LongTaskStatus, *, suspended: bool) 
 
 
 def out_of_time(state: TaskState, snapshot: TemplateSnapshot) -> Failure:
-    """What is told of work that was ended because its active time was over."""
+    """The failure of work that was stopped because its active time was used up."""
     return failure_reasons.over_total_deadline(
         active_time.limit(state.task, snapshot), active_time.setting(state.task, snapshot)
     )
@@ -110,6 +112,7 @@ def out_of_time(state: TaskState, snapshot: TemplateSnapshot) -> Failure:
 def with_condition(
     state: TaskState, status: LongTaskStatus, type_: str, value: ConditionStatus, reason: str, message: str
 ) -> LongTaskStatus:
+    """The status with the condition set; its transition time changes only with its value."""
     generation = state.task.metadata.generation
     condition = merged(status.conditions, type_, value, reason, fitted(message), generation, state.now)
     others: list[Condition] = [c for c in status.conditions if c.type != type_]
@@ -119,19 +122,18 @@ def with_condition(
 def with_condition_if_set(
     state: TaskState, status: LongTaskStatus, type_: str, value: ConditionStatus, reason: str
 ) -> LongTaskStatus:
+    """As `with_condition`, with an empty message, but only if the condition exists already."""
     if find(status.conditions, type_) is None:
         return status
     return with_condition(state, status, type_, value, reason, "")
 
 
 def resumed(status: LongTaskStatus) -> datetime | None:
+    """When the Suspended condition last changed; None if the task was never suspended."""
     held = find(status.conditions, ConditionType.SUSPENDED)
     return held.last_transition_time if held is not None else None
 
 
 def created(state: TaskState) -> datetime:
+    """Creation time of the task, or now if it has none."""
     return state.task.metadata.creation_timestamp or state.now
-
-
-def newest_first(pods: tuple[PodSnapshot, ...]) -> list[PodSnapshot]:
-    return sorted(pods, key=lambda pod: (pod.created, pod.name), reverse=True)

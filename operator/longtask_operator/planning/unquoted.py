@@ -1,14 +1,14 @@
-"""Words of YAML that a schema cannot mean: n, y, no, yes, on and off are booleans where they are not quoted. Pure."""
+"""Detects names that YAML turned into booleans: unquoted n, y, no, yes, on and off. Pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 WRITTEN = {"false": ("n", "n, no, off or false"), "true": ("y", "y, yes, on or true")}
-"""What a boolean's name may have been."""
+"""Per boolean: the name to suggest, and the spellings that YAML reads as this boolean."""
 
 
 def unquoted(schema: Mapping[str, Any]) -> Iterator[str]:
-    """What stands in a parametersSchema where YAML made a boolean of a parameter's name, one sentence each."""
+    """Yield a sentence for each parameter name in a parametersSchema that YAML turned into a boolean."""
     properties, required = schema.get("properties"), schema.get("required")
     for name in properties if isinstance(properties, Mapping) else ():
         if name in WRITTEN:

@@ -1,1 +1,1 @@
-"""The store for what is too large for the object: checkpoints, results and artifacts."""
+"""The store for data that is too large for the object: checkpoints, results and artifacts."""

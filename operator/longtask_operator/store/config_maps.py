@@ -1,6 +1,6 @@
-"""Small things are kept in ConfigMaps of the task namespace: no bucket, no credentials, and they go with their task.
+"""Stores small data in ConfigMaps of the task namespace, without bucket or credentials; it is deleted with its task.
 
-Read one by hand with `kubectl get configmap NAME -o jsonpath='{.binaryData.content}' | base64 -d`.
+To read one: `kubectl get configmap NAME -o jsonpath='{.binaryData.content}' | base64 -d`.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ ANNOTATION_MEDIA_TYPE = f"{constants.GROUP}/media-type"
 ANNOTATION_SHA256 = f"{constants.GROUP}/sha256"
 CONTENT = "content"
 AT_ONCE = 4
-"""Requests, each of which takes a multiple of the bytes in memory: as base64, as JSON."""
+"""Concurrent requests: each has its data in memory several times, as base64 and as JSON."""
 REMEMBERED_BYTES, REMEMBERED_SECONDS = 8 * 1024 * 1024, 60.0
-"""Of what is read in parts."""
+"""Limits of the cache for ranged reads."""
 MAX_READABLE = 100
-"""Characters of the key that are in the name. All of a name may have 253 (RFC 1123, as Kubernetes takes it)."""
+"""Characters of the key in the name. The whole name may have 253 (DNS subdomain, RFC 1123)."""
 
 
 class ConfigMaps:
-    """One ConfigMap for each key of a task; its name ends with the task's uid, so a URI itself says whose it is."""
+    """One ConfigMap for each key of a task. Its name ends with the task's uid, so the URI identifies the owner."""
 
     def __init__(self, client: ApiClient, namespace: str) -> None:
         self._client = client
@@ -42,11 +42,11 @@ class ConfigMaps:
         self._read: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
 
     async def put(self, owner: Owner, key: str, media_type: str, data: bytes, sha256: str) -> str:
-        """Store the bytes, in place of what was there under the key; the URI. Raises StoreUnavailable."""
+        """Store the bytes under the key, replacing earlier ones; returns the URI. Raises StoreUnavailable."""
         name = _name(owner, key)
         self._read.pop(name, None)
         body = _config_map(name, owner, media_type, data, sha256)
-        # Half the time of a server-side apply, which parses it as YAML. The last is for one deleted in between.
+        # Half the time of a server-side apply, which is parsed as YAML. The second POST: it was deleted in between.
         create: tuple[Verb, str] = ("POST", self._path)
         replace: tuple[Verb, str] = ("PUT", f"{self._path}/{name}")
         for verb, path in (create, replace, create):
@@ -55,8 +55,9 @@ class ConfigMaps:
         raise StoreUnavailable(f"ConfigMap {name} is deleted by somebody while it is written; try again later")
 
     async def get_again(self, owner: Owner, uri: str) -> bytes:
-        """The bytes, perhaps as they were read a minute ago: for parts of them, since the API server gives the whole of
-        an object each time. Raises as `get` does."""
+        """The bytes, perhaps cached for up to a minute: for ranged reads, since the API server always returns the whole
+        object. Raises as `get` does.
+        """
         name = _checked_name(owner, uri)
         at, data = self._read.get(name, (float("-inf"), b""))
         if time.monotonic() - at > REMEMBERED_SECONDS:
@@ -65,7 +66,7 @@ class ConfigMaps:
         return data
 
     async def get(self, owner: Owner, uri: str) -> bytes:
-        """The bytes. Raises NotStored, StoreUnavailable."""
+        """The bytes. Raises NotStored or StoreUnavailable."""
         name = _checked_name(owner, uri)
         document = await self._request("GET", f"{self._path}/{name}")
         if document is None:
@@ -76,7 +77,9 @@ class ConfigMaps:
         return base64.b64decode(content)
 
     async def delete(self, owner: Owner, uri: str) -> None:
-        """Remove it; gone already is as good. Raises NotStored for another task's, StoreUnavailable."""
+        """Delete the ConfigMap; no error if it is gone already. Raises NotStored if it belongs to another task, and
+        StoreUnavailable.
+        """
         name = _checked_name(owner, uri)
         self._read.pop(name, None)
         await self._request("DELETE", f"{self._path}/{name}")
@@ -88,7 +91,7 @@ class ConfigMaps:
             self._read.popitem(last=False)
 
     async def _request(self, verb: Verb, path: str, body: Any = None) -> Any:
-        """The answer; None when the ConfigMap is not there, or, for a POST, is there already."""
+        """The answer; None if the ConfigMap does not exist or, for a POST, exists already."""
         try:
             async with self._turns:
                 return await request(self._client, verb, path, body=body)
@@ -103,7 +106,7 @@ class ConfigMaps:
 
 
 def _name(owner: Owner, key: str) -> str:
-    """Readable, and different for different keys of a task. Keys may have capitals and be longer than names."""
+    """A readable name, different for each key of a task. Keys may have capitals and be longer than names."""
     task = owner.name[:40].rstrip("-.")
     readable = re.sub(r"[^a-z0-9]+", "-", key.lower())[:MAX_READABLE].strip("-")
     return f"{task}-{readable}-{hashlib.sha256(key.encode()).hexdigest()[:10]}-{owner.uid}"

@@ -1,17 +1,17 @@
-"""Why the store cannot keep or give something."""
+"""Errors of the store."""
 
 
 class TooLarge(Exception):
-    """More bytes than may be kept; nothing of them was."""
+    """The data has more bytes than the limit; none of it was stored."""
 
 
 class DigestMismatch(Exception):
-    """The bytes do not have the SHA-256 that was told for them; nothing of them was kept."""
+    """The data does not have the expected SHA-256; none of it was stored."""
 
 
 class StoreUnavailable(Exception):
-    """S3 or the API server did not do its part. Trying again later may help."""
+    """S3 or the API server failed or refused. A later retry may succeed."""
 
 
 class NotStored(Exception):
-    """The reference leads to nothing that is kept for this owner."""
+    """The reference leads to nothing that is stored for this owner."""

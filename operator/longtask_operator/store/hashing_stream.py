@@ -1,4 +1,4 @@
-"""Bytes on their way in: read in pieces of a wanted size, counted, hashed, and refused when they are too many."""
+"""Incoming bytes: buffered, counted, hashed, and refused above a limit."""
 
 import hashlib
 from collections.abc import AsyncIterator, Callable
@@ -7,7 +7,7 @@ from longtask_operator.store.errors import DigestMismatch, TooLarge
 
 
 class HashingStream:
-    """A stream, and what is known of the bytes that came so far."""
+    """A stream, with the size and SHA-256 of the bytes received so far."""
 
     def __init__(
         self,
@@ -17,7 +17,9 @@ class HashingStream:
         too_large: Callable[[], TooLarge],
         let_go: Callable[[int], None],
     ) -> None:
-        """`let_go` is told of each number of bytes that is not needed any more."""
+        """`expected` is the SHA-256 (hex digits) to check, `limit` the largest size in bytes. `let_go` is called with
+        each number of bytes that is no longer needed.
+        """
         self.size = 0
         self.expected = expected
         self._chunks = chunks
@@ -29,7 +31,7 @@ class HashingStream:
         self._given_out = 0
 
     async def ahead(self, size: int) -> int:
-        """How many bytes are there to be read, `size` or more of them unless the stream ends before.
+        """Buffer at least `size` bytes, unless the stream ends before. Returns the number of buffered bytes.
 
         Raises TooLarge as soon as the stream has more bytes than the limit, and whatever the stream raises.
         """
@@ -47,15 +49,16 @@ class HashingStream:
         return len(self._buffer)
 
     async def read(self, size: int) -> bytes:
-        """The next `size` bytes, fewer at the end of the stream; needed until more are asked for. Raises as `ahead`
-        does."""
+        """The next `size` bytes, fewer at the end of the stream; they count as needed until the next call. Raises as
+        `ahead` does.
+        """
         await self.ahead(size)
         taken, self._buffer = bytes(memoryview(self._buffer)[:size]), self._buffer[size:]
         self._given_out = len(taken)
         return taken
 
     def sha256(self) -> str:
-        """The SHA-256, as hex digits, of a stream that has ended. Raises DigestMismatch where another was expected."""
+        """The SHA-256 (hex digits) of a stream that has ended. Raises DigestMismatch if another one was expected."""
         found = self._digest.hexdigest()
         if self.expected not in (None, found):
             raise DigestMismatch(f"the SHA-256 of the {self.size} bytes is {found}, not {self.expected} as was told")

@@ -1,11 +1,11 @@
-"""Whose something in the store is."""
+"""The owner of stored data."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Owner:
-    """The LongTask that something is stored for."""
+    """The LongTask for which data is stored."""
 
     name: str
     uid: str

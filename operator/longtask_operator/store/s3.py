@@ -1,12 +1,12 @@
-"""Large things are kept in a bucket of any S3-compatible service, under <prefix>/<namespace>/<task uid>/<key>; small
-ones that no reference names, such as the archive's records, under a key of their own below <prefix>/<namespace>.
+"""Stores large data in a bucket of any S3-compatible service, under <prefix>/<namespace>/<task uid>/<key>; small data
+without a reference, such as archived records, under a key of its own below <prefix>/<namespace>.
 
-LongTask deletes there what a newer checkpoint, result or artifact has replaced, and never what a task ended with: how
-long results stay is decided by the bucket's lifecycle rule. Let the rule abort incomplete multipart uploads too: one
-stays behind when a process dies in the middle.
+LongTask deletes what a newer checkpoint, result or artifact has replaced, and never what a task ended with: the
+bucket's lifecycle rule decides how long results are kept. The rule should abort incomplete multipart uploads too, which
+remain when a process dies during an upload.
 
-Rights needed: s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload below the prefix, and
-s3:ListBucket, without which S3 says "forbidden" of an object that is not there. boto3 finds the credentials itself.
+Required rights: s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload below the prefix, and
+s3:ListBucket, without which S3 answers "forbidden" for a missing object. boto3 finds the credentials.
 """
 
 import asyncio
@@ -44,19 +44,19 @@ T = TypeVar("T")
 
 S3_SCHEME = "s3://"
 KEY = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-"""What the last part of an object's key looks like: never a step up, nor another folder."""
+"""Pattern of the last part of an object's key: no path traversal, no further folders."""
 PART = 8 * 1024 * 1024
-"""Bytes of each part of an upload but the last. S3 wants 5 MiB or more and no more than 10,000 parts."""
+"""Bytes of each part of an upload except the last. S3 requires at least 5 MiB and allows at most 10,000 parts."""
 CHUNK = 256 * 1024
-"""Bytes that are read at once."""
+"""Bytes of each read."""
 THREADS = 16
 PAGE = 1000
-"""The most that S3 lists at once."""
+"""The largest page that S3 lists."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """An object as a list shows it: its key below the folder that was listed."""
+    """A listed object; its key is relative to the listed folder."""
 
     key: str
     modified: datetime
@@ -64,7 +64,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class S3Settings:
-    """Where the bucket is. `endpoint_url` None means AWS; `path_style` names the bucket in the path of the URL."""
+    """Where the bucket is. `endpoint_url` None means AWS; `path_style` puts the bucket into the path of the URL."""
 
     bucket: str
     region: str
@@ -74,7 +74,7 @@ class S3Settings:
 
 
 class S3:
-    """The objects of one task namespace. Every call to the service is made in a thread."""
+    """The objects of one task namespace. Every call to the service runs in a thread."""
 
     def __init__(self, settings: S3Settings, namespace: str) -> None:
         self._bucket = settings.bucket
@@ -82,18 +82,18 @@ class S3:
         self._client = ThreadedClient(partial(_client, settings), THREADS, "s3")
 
     async def prepare(self) -> None:
-        """Make ready for the first call, which would take a second longer. Raises where the endpoint is none."""
+        """Create the client, so that the first call does not take a second longer. Raises for an invalid endpoint."""
         await self._client.call(lambda _: None)
 
     def close(self) -> None:
-        """End threads and connections."""
+        """Shut down threads and connections."""
         self._client.close()
 
     async def put(self, owner: Owner, key: str, media_type: str, incoming: HashingStream) -> str:
-        """Store a stream in place of what was there under the key; the URI.
+        """Store a stream under the key, replacing earlier data; returns the URI.
 
-        The SHA-256 stands in the object's metadata where it is known before the first byte is sent: when the caller
-        told it, or one part is all. Raises StoreUnavailable, and what `incoming` raises.
+        The object's metadata has the SHA-256 if that is known before the first byte is sent: when the caller gave it,
+        or a single part is enough. Raises StoreUnavailable, and what `incoming` raises.
         """
         path = f"{self._folder}/{owner.uid}/{key}"
         if await incoming.ahead(PART) >= PART:
@@ -109,14 +109,14 @@ class S3:
         return f"{S3_SCHEME}{self._bucket}/{path}"
 
     async def get(self, owner: Owner, uri: str, start: int, end: int, size: int) -> AsyncGenerator[bytes, None]:
-        """The bytes from `start` to before `end`, of an object that should have `size`.
+        """The bytes from `start` to before `end` of an object that must have `size` bytes in all.
 
-        Raises NotStored, also where it has another size, and StoreUnavailable.
+        Raises NotStored, also if it has another size, and StoreUnavailable.
         """
         path, part = self._path(owner, uri), f"bytes={start}-{end - 1}"
         answer = await self._call(lambda s3: s3.get_object(Bucket=self._bucket, Key=path, Range=part))
         body = answer["Body"]
-        # A service that does not know Range answers with the whole object.
+        # A service without support for Range answers with the whole object.
         ranged = answer.get("ContentRange")
         skipped, left = 0 if ranged is None else start, end - start
         try:
@@ -133,12 +133,14 @@ class S3:
             body.close()
 
     async def delete(self, owner: Owner, uri: str) -> None:
-        """Remove it; gone already is as good. Raises NotStored for another task's, StoreUnavailable."""
+        """Delete the object; no error if it is gone already. Raises NotStored if it belongs to another task, and
+        StoreUnavailable.
+        """
         path = self._path(owner, uri)
         await self._call(lambda s3: s3.delete_object(Bucket=self._bucket, Key=path))
 
     async def write(self, key: str, media_type: str, data: bytes) -> str:
-        """Store a few bytes under a key below <prefix>/<namespace>, in place of what was there; the URI.
+        """Store a small object under a key below <prefix>/<namespace>, replacing an earlier one; returns the URI.
 
         Raises StoreUnavailable.
         """
@@ -147,15 +149,15 @@ class S3:
         return f"{S3_SCHEME}{self._bucket}/{path}"
 
     async def read(self, key: str) -> tuple[bytes, str, datetime]:
-        """All bytes of what `write` stored, its URI, and when it was stored. Raises NotStored, StoreUnavailable."""
+        """Bytes, URI and modification time of an object that `write` stored. Raises NotStored and StoreUnavailable."""
         path = self._below(key)
         answer = await self._call(lambda s3: s3.get_object(Bucket=self._bucket, Key=path))
         with contextlib.closing(answer["Body"]) as body:
             return await self._call(lambda _: body.read()), f"{S3_SCHEME}{self._bucket}/{path}", answer["LastModified"]
 
     async def listed(self, folder: str, limit: int) -> tuple[list[Listed], bool]:
-        """What is below a folder that is below <prefix>/<namespace>, in the order of the keys, and whether that is all:
-        no more than `limit` are listed. Raises StoreUnavailable.
+        """At most `limit` objects of a folder below <prefix>/<namespace>, in the order of their keys, and whether these
+        are all. Raises StoreUnavailable.
         """
         prefix = after = f"{self._below(folder)}/"
         found: list[Listed] = []
@@ -198,12 +200,12 @@ class S3:
                     Bucket=self._bucket, Key=path, UploadId=upload, MultipartUpload={"Parts": parts}
                 )
             )
-        except BaseException:  # the caller's going away too
+        except BaseException:  # cancellation too
             await self._abort(path, creating)
             raise
 
     async def _abort(self, path: str, creating: "asyncio.Task[CreateMultipartUploadOutputTypeDef]") -> None:
-        """Remove the parts of an upload, if it was begun."""
+        """Abort an upload, if it was started."""
         try:
             upload = (await creating)["UploadId"]
         except StoreUnavailable:
@@ -214,7 +216,7 @@ class S3:
             logger.warning("an incomplete upload is left to the bucket's lifecycle rule: %s", error)
 
     def _path(self, owner: Owner, uri: str) -> str:
-        """The object's key. Raises NotStored where this store did not write it for the owner."""
+        """The object's key. Raises NotStored if this store did not write it for the owner."""
         folder = f"{self._folder}/{owner.uid}/"
         bucket, _, path = uri.removeprefix(S3_SCHEME).partition("/")
         if bucket != self._bucket or not path.startswith(folder) or not re.fullmatch(KEY, path.removeprefix(folder)):
@@ -263,7 +265,7 @@ def _client(settings: S3Settings) -> "S3Client":
         read_timeout=30,
         retries={"mode": "standard", "total_max_attempts": 3},
         max_pool_connections=2 * THREADS,
-        # Other services do not know AWS's newer checksums. S3 checks a signed body as well.
+        # Other services do not support AWS's newer checksums. S3 verifies a signed body as well.
         s3={"addressing_style": "path" if settings.path_style else "auto", "payload_signing_enabled": True},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

@@ -1,4 +1,4 @@
-"""Keeps what is too large for the object: up to 900 KiB in a ConfigMap, more in S3. Status holds the reference."""
+"""Stores data that is too large for the object: up to 900 KiB in a ConfigMap, more in S3. Status has the reference."""
 
 import contextlib
 import hashlib
@@ -13,11 +13,11 @@ from longtask_operator.store.owner import Owner
 from longtask_operator.store.s3 import KEY, S3, S3_SCHEME
 
 MAX_CONFIG_MAP_BYTES = 900 * 1024
-"""Kubernetes allows 1 MiB of data; etcd 1.5 MiB for all of an object."""
+"""Kubernetes allows 1 MiB of data in a ConfigMap, etcd 1.5 MiB for a whole object."""
 
 
 class Store:
-    """What tasks have outside of their objects. `max_bytes` is the most that one thing may have."""
+    """Data that tasks have outside of their objects. `max_bytes` limits each item."""
 
     def __init__(self, config_maps: ConfigMaps, s3: S3 | None, max_bytes: int) -> None:
         self._config_maps = config_maps
@@ -26,7 +26,7 @@ class Store:
 
     @property
     def bucket(self) -> S3 | None:
-        """The bucket, where one is set."""
+        """The bucket, if one is configured."""
         return self._s3
 
     async def put(
@@ -38,13 +38,14 @@ class Store:
         sha256: str | None,
         let_go: Callable[[int], None] = lambda size: None,
     ) -> Reference:
-        """Store a stream under a key of the owner, in place of what was there; the newest wins.
+        """Store a stream under a key of the owner, replacing earlier data; the last write wins.
 
-        A key begins with a letter or digit; more of those, dots, underscores and dashes follow. `sha256` (hex digits)
-        is what the bytes should have. About 8 MiB are held in memory at most; `let_go` is told of each number of bytes
-        that is not held any more.
-        Raises TooLarge, DigestMismatch, StoreUnavailable, and what `chunks` raises. Nothing new stays then, except
-        where the last request to store it was made and its answer did not come.
+        A key is a letter or digit, followed by letters, digits, dots, underscores and dashes. `sha256` (hex digits) is
+        the expected digest. About 8 MiB at most are held in memory; `let_go` is called with each number of bytes that
+        is no longer held.
+
+        Raises ValueError for an invalid key, TooLarge, DigestMismatch, StoreUnavailable, and what `chunks` raises.
+        Nothing new is stored then, unless the request that completes it was sent and its answer was lost.
         """
         if not re.fullmatch(KEY, key):
             raise ValueError(f"{key!r} is no key: letters, digits, dots, underscores and dashes only")
@@ -61,10 +62,10 @@ class Store:
     async def get(
         self, owner: Owner, reference: Reference, start: int = 0, end: int | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """The bytes from `start` to before `end` (None: the last too), in chunks.
+        """The bytes from `start` to before `end` (None: to the last), in chunks.
 
-        Raises NotStored, also for what was put by another owner or was changed; when all is read that is known before
-        the last chunk is given out. Raises StoreUnavailable.
+        Raises StoreUnavailable, and NotStored, also for data that belongs to another owner or was changed; a read of
+        the whole raises that before it yields the last chunk.
         """
         end = reference.size if end is None else min(end, reference.size)
         whole = start == 0 and end == reference.size
@@ -81,7 +82,9 @@ class Store:
             yield held
 
     async def delete(self, owner: Owner, reference: Reference) -> None:
-        """Remove it; gone already is as good. Raises NotStored for what was put by another owner, StoreUnavailable."""
+        """Delete the data; no error if it is gone already. Raises NotStored if it belongs to another owner, and
+        StoreUnavailable.
+        """
         if (bucket := self._bucket_of(reference)) is not None:
             await bucket.delete(owner, reference.uri)
         else:
@@ -102,7 +105,7 @@ class Store:
         yield data[start:end]
 
     def _bucket_of(self, reference: Reference) -> S3 | None:
-        """Where it is kept: S3, or None for a ConfigMap."""
+        """S3 if the data is there, None for a ConfigMap. Raises NotStored for any other URI."""
         if reference.uri.startswith(CONFIG_MAP_SCHEME):
             return None
         if reference.uri.startswith(S3_SCHEME) and self._s3 is not None:

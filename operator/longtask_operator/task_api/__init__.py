@@ -1,1 +1,1 @@
-"""The task API: where pods report, and where the MCP server reads what it has no right to in the cluster itself."""
+"""The task API: pods report to it, and the MCP server reads what it has no permission to read in the cluster."""

@@ -1,4 +1,4 @@
-"""The app: who may call what, and how refusals look."""
+"""The FastAPI app: routes, authentication and the format of refusals."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -29,20 +29,20 @@ TASKS_PATH = "/v1/tasks"
 ARCHIVE_PATH = "/v1/archive"
 
 DESCRIPTION = """\
-Where the pods of tasks report progress, checkpoints, questions and results, and where the MCP server reads logs, large
-results, and the records of tasks that are gone. A pod's token (LONGTASK_TOKEN_FILE, read for every request) says which
-task and attempt it is. `pods` is all that the work calls; nobody but the MCP server needs `readers`.
+Pods of tasks report progress, checkpoints, questions and results here; the MCP server reads logs, large results and the
+records of deleted tasks. A pod's token (LONGTASK_TOKEN_FILE, to be read for every request) identifies its task and
+attempt. Work in pods calls only the routes tagged `pods`; only the MCP server calls those tagged `readers`.
 """
 SERVERS = [
     {
         "url": "http://{address}",
-        "description": "LONGTASK_REPORT_URL without its end: the paths here begin with /v1/report already.",
+        "description": "LONGTASK_REPORT_URL without /v1/report, with which the paths here begin.",
         "variables": {"address": {"default": "longtask-task-api.longtask-system.svc:8082"}},
     }
 ]
 TAGS = [
-    {"name": "pods", "description": "What the work calls, with its pod's token."},
-    {"name": "readers", "description": "What the MCP server calls; a pod's token is refused."},
+    {"name": "pods", "description": "Called by work in pods, with the pod's token."},
+    {"name": "readers", "description": "Called by the MCP server; a pod's token is refused."},
 ]
 Credentials = HTTPAuthorizationCredentials | None
 POD_TOKEN = HTTPBearer(
@@ -53,22 +53,22 @@ READER_TOKEN = HTTPBearer(
 )
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 _REFUSALS = {
-    400: "The request is cut off, or a header cannot be read.",
+    400: "The request is incomplete, or a header is invalid.",
     401: "The token proves no identity.",
-    403: "The caller is not the live, newest attempt of a task that runs.",
-    404: "There is no such thing.",
-    408: "The body comes too slowly.",
-    409: "The task has ended, or holds something that excludes this.",
-    413: "The body is too large; detail says the limit.",
-    422: "The body, or a parameter, does not fit; detail names it.",
-    429: "Too many calls; Retry-After says when to go on.",
-    503: "Not now; Retry-After says when to try again.",
+    403: "The caller is not the newest attempt of an active task, or its pod has ended.",
+    404: "Not found.",
+    408: "The body arrives too slowly.",
+    409: "The task has ended, or its state conflicts with the request.",
+    413: "The body is too large; detail states the limit.",
+    422: "The body or a parameter is invalid; detail names it.",
+    429: "Too many calls; retry after the time in Retry-After.",
+    503: "Temporarily unavailable; retry after the time in Retry-After.",
 }
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What the API works with."""
+    """The components that the API uses."""
 
     cluster: TaskNamespace
     cache: Cache
@@ -81,7 +81,7 @@ class Parts:
 
 
 def task_api(parts: Parts) -> FastAPI:
-    """The app; every replica serves it. Who calls is known before anything of a body is read."""
+    """The app; every replica serves it. A caller is authenticated before any of its body is read."""
     app = FastAPI(
         title="LongTask task API",
         version=__version__,
@@ -127,11 +127,11 @@ def task_api(parts: Parts) -> FastAPI:
 
 
 def _prepare(app: FastAPI) -> None:
-    """Make what FastAPI makes of included routers when it first needs it: in a request, everybody would wait for it."""
+    """Build now what FastAPI would build for included routers in the first request, where it blocks the event loop."""
     for _ in iter_route_contexts(app.routes):
         pass
 
 
 def _name(route: APIRoute) -> str:
-    """Of an operation in generated clients: the function's, so a function that is renamed breaks them."""
+    """The operationId, from which clients are generated: renaming a route function breaks them."""
     return route.name

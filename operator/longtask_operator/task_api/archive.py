@@ -1,6 +1,6 @@
-"""What the MCP server reads of tasks whose objects are gone: their records, results and artifacts.
+"""Routes from which the MCP server reads tasks whose objects are gone: their records, results and artifacts.
 
-Each call names the caller for whom it reads; another caller's record is as if it were not there.
+Each call names the caller that it reads for; another caller's record is answered like a missing one.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ AGAIN_SECONDS = 5
 
 
 def router(admit: Callable[..., Awaitable[None]], archive: Archive) -> APIRouter:
-    """Records, and what is kept with them."""
+    """Routes of archived records, and of the data kept with them."""
     routes = APIRouter(dependencies=[Depends(admit)])
 
     async def caller(
@@ -41,8 +41,8 @@ def router(admit: Callable[..., Awaitable[None]], archive: Archive) -> APIRouter
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
         cursor: Annotated[str | None, Query(pattern=CURSOR)] = None,
     ) -> ArchivedTasks:
-        """The caller's tasks that were archived last, in short: without parameters, inline results, questions, attempts
-        and logs. A page may have fewer than `limit`, or none; it is the last when it has no cursor.
+        """The caller's most recently archived tasks, as summaries: without parameters, inline results, questions,
+        attempts and logs. A page may have fewer than `limit` tasks, or none; the last page has no cursor.
         """
         with _refusals():
             found = await archive.page(asking, limit, cursor)
@@ -66,14 +66,14 @@ def router(admit: Callable[..., Awaitable[None]], archive: Archive) -> APIRouter
     async def read_archived_result(
         uid: str, asking: Annotated[Caller, Depends(caller)], byte_range: RangeHeader = None
     ) -> Response:
-        """The result, where it was too large for the object."""
+        """The result, if it was too large for the object."""
         return await _answer(archive, asking, uid, None, byte_range)
 
     @routes.get("/{uid}/artifacts/{name}", response_class=Response, responses=BYTES)
     async def read_archived_artifact(
         uid: str, name: str, asking: Annotated[Caller, Depends(caller)], byte_range: RangeHeader = None
     ) -> Response:
-        """An artifact that was handed in through this API."""
+        """An artifact that was stored through this API."""
         return await _answer(archive, asking, uid, name, byte_range)
 
     return routes

@@ -1,4 +1,4 @@
-"""Who calls: a pod that is the newest attempt of a task that runs, or a reader such as the MCP server."""
+"""Authenticates callers: the pod of the newest attempt of a task in progress, or a reader such as the MCP server."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -19,33 +19,33 @@ logger = logging.getLogger(__name__)
 
 POD_NAME = "authentication.kubernetes.io/pod-name"
 POD_UID = "authentication.kubernetes.io/pod-uid"
-"""What TokenReview tells of a token that is bound to a pod (KEP-4193)."""
+"""Extra fields of a TokenReview, for a token that is bound to a pod (KEP-1205)."""
 
 
 @dataclass(frozen=True)
 class ReportingPod:
-    """A pod that may report: the newest attempt of the task."""
+    """A pod that may report: attempt `number` of the task, its newest."""
 
     task: LongTask
     number: int
     pod: PodSnapshot
     share: Share
-    """The memory that this call may take."""
+    """The memory that this call may use."""
 
 
 Admit = Callable[..., AsyncIterator[ReportingPod]]
-"""A dependency of the routes for pods: gives the Attempt that the caller is, or raises Refusal."""
+"""A dependency of the routes for pods: yields the ReportingPod that calls, or raises Refusal."""
 
 
 class ReaderAuthenticator:
-    """Callers that may read any task's log and results."""
+    """Authenticates callers that may read any task's log and results."""
 
     def __init__(self, reviewer: TokenReviewer, usernames: list[str]) -> None:
         self._reviewer = reviewer
         self._usernames = frozenset(usernames)
 
     async def admit(self, token: str) -> None:
-        """Raises Refusal for everybody else."""
+        """Raises Refusal unless the token belongs to one of the readers."""
         identity = await _identity(self._reviewer, token)
         if identity.username not in self._usernames:
             raise _counted(
@@ -55,8 +55,9 @@ class ReaderAuthenticator:
 
 
 class PodAuthenticator:
-    """Proves that a caller is the pod that works for a task now (a token alone does not: the API server takes one of
-    a pod that has ended for good)."""
+    """Proves that a caller is the pod that works on a task now. A token alone does not: the API server accepts one of a
+    pod that has ended.
+    """
 
     def __init__(
         self, cluster: TaskNamespace, cache: Cache, reviewer: TokenReviewer, namespace: str, limits: Limits
@@ -70,7 +71,7 @@ class PodAuthenticator:
 
     @asynccontextmanager
     async def admitted(self, token: str) -> AsyncIterator[ReportingPod]:
-        """The attempt that the caller is, for one call, of which nothing but the headers was read. Raises Refusal."""
+        """The calling pod, during one call whose body has not been read yet. Raises Refusal, also above a limit."""
         task, number, pod = await self._known(token)
         uid = task.metadata.uid
         self._limits.rate.take(uid)
@@ -90,7 +91,7 @@ class PodAuthenticator:
     async def _pod(self, uid: str, name: str) -> PodSnapshot:
         pod = self._cache.pod(uid)
         if pod is None or (pod.phase == "Pending" and not pod.gone):
-            # The watch may be late. A stranger that keeps calling costs one look now and then.
+            # The watch may lag. Lookups are cached, so a foreign caller that keeps calling causes few of them.
             live = await self._looked_up.get(uid, lambda: self._cluster.get_pod(name, uid))
             if live is not None:
                 self._cache.put_pod(live)
@@ -147,7 +148,7 @@ def _forbidden(reason: str, detail: str) -> Refusal:
 
 
 def _counted(refusal: Refusal, username: str | None = None, pod: str | None = None) -> Refusal:
-    """Counted and logged, without the token. One that may pass by itself is neither."""
+    """Count and log the refusal, without the token. A 503, which is temporary, is neither counted nor logged."""
     if refusal.status != HTTPStatus.SERVICE_UNAVAILABLE:
         METRICS.refused.labels(refusal.reason).inc()
         logger.warning("task API call refused", extra={"reason": refusal.reason, "user": username, "pod": pod})

@@ -1,4 +1,4 @@
-"""The store, as the task API uses it: for one task, with refusals that a caller understands."""
+"""The store as the task API uses it: for one task, with errors as refusals."""
 
 import contextlib
 import logging
@@ -18,14 +18,15 @@ logger = logging.getLogger(__name__)
 
 
 class TaskBlobs:
-    """What a task has in the store. Every method raises Refusal where the store cannot do its part."""
+    """The data of tasks in the store. Every method but `drop` raises Refusal if the store fails."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def put(self, task: LongTask, what: str, media_type: str, body: Begun, sha256: str | None) -> Reference:
-        """Store a body; `sha256` (hex digits) is what they should have. `what` begins their key, which no other bytes
-        ever have: what is sent twice, as its answer was lost, is two things, and the one that goes is not the other.
+        """Store a body; `sha256` (hex digits) is its expected digest. `what` is the prefix of a key that is never
+        reused: a body that is sent again, because its answer was lost, is stored twice, and dropping one does not
+        remove the other.
         """
         key = f"{what}-{secrets.token_hex(8)}"
         try:
@@ -40,7 +41,7 @@ class TaskBlobs:
     async def get(
         self, task: LongTask, reference: Reference, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
-        """The bytes from `start` to before `end`. What can be refused is refused before the first of them."""
+        """The bytes from `start` to before `end`. Errors up to the first chunk are raised here."""
         try:
             return await begun(self._store.get(_owner(task), reference, start, end))
         except NotStored as error:
@@ -49,8 +50,7 @@ class TaskBlobs:
             raise later("StoreUnavailable", str(error), 5) from None
 
     async def drop(self, task: LongTask, *references: Reference | None) -> None:
-        """Remove what nothing refers to any more. What cannot be removed goes with the task, or with the bucket's
-        lifecycle rule."""
+        """Delete unreferenced data. What cannot be deleted goes with the task, or by the bucket's lifecycle rule."""
         for reference in references:
             if reference is not None:
                 with contextlib.suppress(NotStored):

@@ -1,4 +1,4 @@
-"""A pod keeps the state from which its next attempt goes on: small text in the object, all else in the store."""
+"""Routes for the checkpoint, from which the next attempt resumes: small text in the object, all else in the store."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -43,7 +43,7 @@ LAST: dict[int | str, dict[str, Any]] = {
 
 
 def router(admit: Admit, writes: ReportBuffer, shelf: TaskBlobs) -> APIRouter:
-    """checkpoint."""
+    """The /checkpoint routes."""
     routes = APIRouter()
 
     @routes.put("/checkpoint", openapi_extra=RAW_BODY)
@@ -53,7 +53,7 @@ def router(admit: Admit, writes: ReportBuffer, shelf: TaskBlobs) -> APIRouter:
         content_digest: Digest = None,
         sequence: Annotated[int | None, Query(ge=0, le=MAX_SEQUENCE)] = None,
     ) -> CheckpointAck:
-        """Keep the state from which the next attempt goes on. It is stored before the answer."""
+        """Save a checkpoint, from which the next attempt resumes. It is stored before the answer."""
         number = milliseconds() if sequence is None else sequence
         body = await begin(request, MAX_INLINE_CHECKPOINT, caller.share)
         media_type, wanted = media_type_of(request, BINARY_MEDIA_TYPE), wanted_digest(content_digest)
@@ -96,7 +96,7 @@ def router(admit: Admit, writes: ReportBuffer, shelf: TaskBlobs) -> APIRouter:
 
     @routes.get("/checkpoint", response_class=Response, responses=LAST)
     async def read_checkpoint(caller: Annotated[ReportingPod, Depends(admit)]) -> Response:
-        """The state that was kept last, by whichever attempt."""
+        """The checkpoint that was saved last, by whichever attempt."""
         checkpoint = (await writes.live(caller)).status.checkpoint
         if checkpoint is None:
             return Response(status_code=HTTPStatus.NO_CONTENT)
@@ -117,7 +117,7 @@ def router(admit: Admit, writes: ReportBuffer, shelf: TaskBlobs) -> APIRouter:
 
 
 def _is_same(stored: Checkpoint, attempt: int, sequence: int, sha256: str) -> bool:
-    """Whether it is sent again because the answer to the first time was lost."""
+    """Whether the stored checkpoint is sent again, because the first answer was lost."""
     kept = (
         stored.reference.sha256 if stored.reference is not None else checked_digest((stored.text or "").encode(), None)
     )
@@ -125,7 +125,7 @@ def _is_same(stored: Checkpoint, attempt: int, sequence: int, sha256: str) -> bo
 
 
 def _text(body: Begun) -> str | None:
-    """The body where it is complete, and text that the object can hold."""
+    """The body as text, if it is complete and the object can hold it."""
     if body.rest is not None:
         return None
     try:

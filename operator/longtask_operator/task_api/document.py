@@ -1,5 +1,6 @@
 """Writes docs/task-api.json, the OpenAPI document of the task API: `python -m longtask_operator.task_api.document`;
-with --check it only compares."""
+with --check it only compares.
+"""
 
 import json
 import sys
@@ -14,15 +15,16 @@ FORMATS = {"number": "double", "integer": "int64"}
 
 
 def document() -> dict[str, Any]:
-    """The document; what the API works with stays out of it, so nothing of that is needed here."""
+    """The OpenAPI document. It does not depend on the API's components, so none are needed here."""
     nothing: dict[str, Any] = {field.name: None for field in fields(Parts)}
     made: dict[str, Any] = _for_generators(task_api(Parts(**nothing)).openapi())
     return made
 
 
 def _for_generators(part: Any) -> Any:
-    """The same in the words that generators of clients understand: numbers of 64 bits, for which they take 32 where
-    nothing is said; no null where leaving out says it; values of a map as additionalProperties."""
+    """The same in a form that client generators understand: number formats of 64 bits, since 32 are assumed without
+    one; no null for optional properties; values of a map as additionalProperties.
+    """
     if isinstance(part, list):
         return [_for_generators(each) for each in part]
     if not isinstance(part, dict):
@@ -50,7 +52,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 0, or 1 when --check found a file that differs from the code."""
+    """Exit code 0, or 1 when --check found that the file differs from the code."""
     text = json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
     if FILE.exists() and FILE.read_text() == text:
         return 0

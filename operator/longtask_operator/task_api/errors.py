@@ -1,4 +1,4 @@
-"""How a call is refused: a status, a reason in one word, and a sentence that says what to do."""
+"""Refusals of the task API: a status, a one-word reason, and a sentence that says what to do."""
 
 import logging
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Problem(BaseModel):
 
 
 class Refusal(Exception):
-    """Ends a call with this answer."""
+    """Ends a call with this response: a status, a one-word reason, and a sentence that says what to do."""
 
     def __init__(self, status: HTTPStatus, reason: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -32,31 +32,31 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
     def response(self) -> Response:
-        """The refusal as HTTP."""
+        """The refusal as an HTTP response."""
         problem = Problem(reason=self.reason, detail=self.detail)
         return JSONResponse(problem.model_dump(), self.status, self.headers)
 
 
 def later(reason: str, detail: str, seconds: int = 1, headers: Mapping[str, str] | None = None) -> Refusal:
-    """Refused for now: the caller may try again after that time."""
+    """A temporary refusal (503): the caller may retry after this many seconds."""
     return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, reason, detail, {"Retry-After": str(seconds), **(headers or {})})
 
 
 async def refused(_: Request, error: Exception) -> Response:
-    """Exception handler of Refusal."""
+    """Exception handler for Refusal."""
     assert isinstance(error, Refusal)  # noqa: S101 - how handlers are registered
     return error.response()
 
 
 async def malformed(_: Request, error: Exception) -> Response:
-    """Exception handler of what does not fit the models."""
+    """Exception handler for requests that do not match the models."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
     told = [f"{_place(each['loc'])}: {each['msg']}" for each in error.errors()]
     return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Malformed", "; ".join(told)[:4096]).response()
 
 
 async def unknown(request: Request, error: Exception) -> Response:
-    """Exception handler of what the router refuses: an unknown path, another method."""
+    """Exception handler for the router's refusals: an unknown path, or another method."""
     assert isinstance(error, HTTPException)  # noqa: S101
     status, headers = HTTPStatus(error.status_code), {**(error.headers or {})}
     reason, place = "".join(word.capitalize() for word in status.phrase.split()), request.url.path[:200]
@@ -69,7 +69,7 @@ async def unknown(request: Request, error: Exception) -> Response:
 
 
 async def unavailable(request: Request, error: Exception) -> Response:
-    """Exception handler of an API server that cannot be reached or does not do its part. A write may have been made."""
+    """Exception handler for an API server that is unreachable or fails. A write may have been applied."""
     logger.warning("task API call failed", extra={"path": request.url.path}, exc_info=error)
     return later("Unavailable", "the API server does not answer as it should; try again in a second").response()
 

@@ -1,4 +1,4 @@
-"""Bytes on their way in and out: digests (RFC 9530), ranges (RFC 9110, section 14), bodies of a bounded size."""
+"""Request and response bodies: digests (RFC 9530), ranges (RFC 9110, section 14), limits of size and time."""
 
 import asyncio
 import base64
@@ -26,7 +26,7 @@ Body = TypeVar("Body", bound=BaseModel)
 BINARY_MEDIA_TYPE = "application/octet-stream"
 RangeHeader = Annotated[str | None, Header(alias="Range", max_length=128)]
 BINARY = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in (BINARY_MEDIA_TYPE, "*/*")}
-"""What the OpenAPI document says of bytes of any type."""
+"""OpenAPI content of bytes of any type."""
 BYTES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "All of it.",
@@ -48,10 +48,10 @@ RAW_BODY: dict[str, Any] = {
     }
 }
 FIRST_SECONDS, SLOWEST = 30.0, 64 * 1024
-"""A body has so many seconds, and one more for each so many bytes that have come: only the wait for the next part
-counts, not the time in which it is stored."""
+"""Seconds allowed for a body, plus one for each SLOWEST bytes that have arrived. Only the wait for the next chunk
+counts, not the time to store it."""
 LEVELS_AROUND = 10
-"""Of a body around a schema or an answer."""
+"""Levels of a body around the schema or answer in it."""
 MAX_MEDIA_TYPE = 128
 """Characters; the CRD's limit."""
 DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]+):", re.IGNORECASE)
@@ -59,19 +59,19 @@ RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
 
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:
-    """What the OpenAPI document says of a body that `small_json` reads."""
+    """OpenAPI description of a body that `small_json` reads."""
     content = {"application/json": {"schema": model.model_json_schema()}}
     return {"requestBody": {"required": True, "content": content}}
 
 
 @dataclass(frozen=True)
 class Begun:
-    """The beginning of a body: all of it where `rest` is None."""
+    """The beginning of a body; all of it if `rest` is None."""
 
     head: bytes
     rest: AsyncIterator[bytes] | None
     share: Share
-    """Holds what has come of it."""
+    """Accounts for the memory of what has arrived."""
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The whole body."""
@@ -82,9 +82,9 @@ class Begun:
 
 
 async def begin(request: Request, limit: int, share: Share) -> Begun:
-    """Read a body until it ends or has more than `limit` bytes, all of which the call's share then holds.
+    """Read a body until it ends or has more than `limit` bytes. The call's share accounts for all bytes read.
 
-    Raises Refusal when the caller goes away or is too slow, and where there is no room for the bytes.
+    Raises Refusal when the caller disconnects or is too slow, and when there is no memory for the bytes.
     """
     head, stream = bytearray(), _stream(request, share)
     async for chunk in stream:
@@ -95,9 +95,10 @@ async def begin(request: Request, limit: int, share: Share) -> Begun:
 
 
 async def small_json(request: Request, limit: int, share: Share, model: type[Body]) -> Body:
-    """A small body as the model: JSON whatever the caller names it, because `curl -d` says that it is a form.
+    """A body of at most `limit` bytes as the model. It is read as JSON whatever its Content-Type, since `curl -d` calls
+    it a form.
 
-    Raises Refusal, or RequestValidationError where it does not fit.
+    Raises Refusal, or RequestValidationError if it does not match the model.
     """
     length = request.headers.get("content-length", "")
     begun = await begin(request, limit, share) if not length.isdecimal() or int(length[:20]) <= limit else None
@@ -136,7 +137,7 @@ async def _stream(request: Request, share: Share) -> AsyncIterator[bytes]:
 
 
 def media_type_of(request: Request, default: str) -> str:
-    """What the caller says that the body is. Raises Refusal for more than the record can hold."""
+    """The Content-Type, or `default`. Raises Refusal if it is longer than the record can hold."""
     media_type = request.headers.get("content-type") or default
     if len(media_type) > MAX_MEDIA_TYPE:
         detail = f"Content-Type has {len(media_type)} characters; {MAX_MEDIA_TYPE} are allowed"
@@ -145,7 +146,7 @@ def media_type_of(request: Request, default: str) -> str:
 
 
 def wanted_digest(header: str | None) -> str | None:
-    """The SHA-256, as hex digits, that a Content-Digest header names. Raises Refusal for one that cannot be read."""
+    """The SHA-256 (hex digits) in a Content-Digest header, if there is one. Raises Refusal if it is invalid."""
     if header is None:
         return None
     found = DIGEST.search(header)
@@ -160,12 +161,12 @@ def wanted_digest(header: str | None) -> str | None:
 
 
 def digest_header(sha256: str) -> str:
-    """Content-Digest of bytes with that SHA-256 (hex digits)."""
+    """Content-Digest of bytes with this SHA-256 (hex digits)."""
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
 
 
 def checked_digest(body: bytes, wanted: str | None) -> str:
-    """The SHA-256 of a body as hex digits. Raises Refusal where another one was expected."""
+    """The body's SHA-256 as hex digits. Raises Refusal if another one was expected."""
     found = hashlib.sha256(body).hexdigest()
     if wanted not in (None, found):
         raise digest_mismatch(f"the body's SHA-256 is {found}, Content-Digest says {wanted}")
@@ -173,12 +174,12 @@ def checked_digest(body: bytes, wanted: str | None) -> str:
 
 
 def digest_mismatch(detail: str) -> Refusal:
-    """The body is not what its digest says."""
+    """The refusal of a body that does not match its digest."""
     return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "DigestMismatch", f"{detail}; nothing was stored, send it again")
 
 
 def wanted_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """(start, end) of a Range header, end exclusive; None for the whole. Raises Refusal where nothing is there."""
+    """(start, end) of a Range header, end exclusive; None for the whole. Raises Refusal if it is not satisfiable."""
     found = RANGE.match(header or "")
     if found is None:
         return None
@@ -196,8 +197,8 @@ async def part(
     byte_range: str | None,
     read: Callable[[int, int | None], Awaitable[AsyncIterator[bytes]]],
 ) -> Response:
-    """The bytes that a Range header asks for, or all. `read` gives those from start to before end (None: the last too);
-    what it raises is raised here.
+    """The response with the bytes that a Range header selects, or all. `read` returns those from start to before end
+    (None: to the last); its exceptions are raised here.
     """
     headers = {"Content-Type": media_type or BINARY_MEDIA_TYPE, "Accept-Ranges": "bytes"}
     wanted = wanted_range(byte_range, reference.size)
@@ -210,7 +211,7 @@ async def part(
 
 
 async def begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks, the first of which is there already: what it raises is raised before an answer begins."""
+    """The same chunks, with the first fetched already: its exceptions are raised before a response starts."""
     return _following(await anext(chunks, b""), chunks)
 
 

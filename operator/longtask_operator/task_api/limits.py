@@ -1,4 +1,4 @@
-"""How often and how many calls a task may make, and how much memory what callers send may take."""
+"""Limits of each task: the rate and concurrency of its calls, and the memory for what they send."""
 
 import asyncio
 import contextlib
@@ -13,23 +13,24 @@ from longtask_operator.task_api.errors import Refusal, later
 REMEMBERED = 20_000
 MIB = 1024 * 1024
 CALLS_AT_ONCE = 48
-"""Of one task: as many as it may have questions, each of which may be waited for, and some more."""
+"""Of one task: a long poll for each question that it may have, and some more."""
 ROOM, ROOM_OF_A_TASK = 96 * MIB, 24 * MIB
-"""For bytes on their way. One task has room for a result that is checked, or for three uploads at full pace."""
+"""For bytes in transit, of all tasks and of one. One task has room for a result that is checked, or for three uploads
+at full speed."""
 
 
 class Rate:
     """A token bucket for each task."""
 
     def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """`per_second` calls in the long run; four seconds' worth at once."""
+        """`per_second` calls on average; a burst of four seconds' worth."""
         self._per_second = per_second
         self._burst = 4 * per_second
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key: str) -> None:
-        """Count a call. Raises Refusal (429) where there were too many."""
+        """Count a call. Raises Refusal (429) if there were too many."""
         now = self._clock()
         left, at = self._buckets.get(key, (self._burst, now))
         left = min(self._burst, left + (now - at) * self._per_second)
@@ -43,7 +44,7 @@ class Rate:
 
 
 class Calls:
-    """Counts the calls of each task that are under way: waits for answers and slow bodies hold a place each."""
+    """Limits the concurrent calls of each task: long polls and slow bodies occupy a slot each."""
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
@@ -51,7 +52,7 @@ class Calls:
 
     @contextlib.contextmanager
     def one(self, key: str) -> Iterator[None]:
-        """While a call is under way. Raises Refusal (429) where there are too many."""
+        """Occupy a slot during a call. Raises Refusal (429) if there is none."""
         if self._under_way[key] >= self._at_once:
             detail = f"{self._at_once} calls of the task are under way; wait for the answer of one"
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "TooManyCalls", detail, {"Retry-After": "1"})
@@ -65,13 +66,13 @@ class Calls:
 
 
 class Room:
-    """Memory for bytes that are on their way: so much in all, and so much for each task, so that no task takes it all.
+    """Memory for bytes in transit, limited in total and for each task, so that no task can take it all.
 
-    Bytes are counted when they have come, not when they are announced: a body that comes slowly holds little.
+    Bytes are counted when they have arrived, not when they are announced: a slow body occupies little.
     """
 
     def __init__(self, total: int, each: int, patience: float = 20.0) -> None:
-        """`total` and `each` in bytes; `patience` in seconds: how long a body waits for others to give room back."""
+        """`total` and `each` in bytes; `patience` is how long a body waits for free memory, in seconds."""
         self._total = total
         self._each = each
         self._patience = patience
@@ -80,7 +81,7 @@ class Room:
 
     @contextlib.contextmanager
     def share(self, key: str) -> Iterator["Share"]:
-        """What one call takes; it is given back at the end of the call."""
+        """The memory of one call, freed at the end of the call."""
         share = Share(self, key)
         try:
             yield share
@@ -88,7 +89,7 @@ class Room:
             share.give_back(share.taken)
 
     async def take(self, key: str, size: int) -> None:
-        """Count bytes as soon as there is room for them; nobody reads on meanwhile. Raises Refusal (503)."""
+        """Count bytes as soon as there is room; reading pauses meanwhile. Raises Refusal (503) after `patience`."""
         try:
             async with asyncio.timeout(self._patience):
                 while self._taken[key] + size > self._each or self._taken.total() + size > self._total:
@@ -99,7 +100,7 @@ class Room:
         self._taken[key] += size
 
     def give_back(self, key: str, size: int) -> None:
-        """The bytes are gone."""
+        """Free bytes."""
         self._taken[key] -= size
         if not self._taken[key]:
             del self._taken[key]
@@ -108,7 +109,7 @@ class Room:
 
 
 class Share:
-    """The bytes of one call."""
+    """The memory of one call."""
 
     def __init__(self, room: Room, key: str) -> None:
         self._room = room
@@ -116,19 +117,19 @@ class Share:
         self.taken = 0
 
     async def take(self, size: int) -> None:
-        """Hold that many bytes more. Raises Refusal (503) where there is no room for them for long."""
+        """Occupy this many more bytes. Raises Refusal (503) if there is no room for too long."""
         await self._room.take(self._key, size)
         self.taken += size
 
     def give_back(self, size: int) -> None:
-        """Hold that many bytes less."""
+        """Free this many bytes."""
         self.taken -= size
         self._room.give_back(self._key, size)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What each task may have of the task API."""
+    """The limits of each task."""
 
     rate: Rate
     calls: Calls = field(default_factory=lambda: Calls(CALLS_AT_ONCE))

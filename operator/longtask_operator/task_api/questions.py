@@ -1,4 +1,4 @@
-"""A pod asks a question, and waits for the answer."""
+"""Routes for questions: a pod asks one, and waits for the answer."""
 
 import asyncio
 import json
@@ -29,12 +29,14 @@ LONGEST_WAIT = 50
 
 
 def router(admit: Admit, writes: ReportBuffer, cache: Cache, validator: Validator) -> APIRouter:
-    """questions."""
+    """The /questions routes."""
     routes = APIRouter()
 
     @routes.post("/questions", response_model_exclude_unset=True, openapi_extra=json_body(QuestionBody))
     async def ask_question(request: Request, caller: Annotated[ReportingPod, Depends(admit)]) -> QuestionAnswer:
-        """Ask; the same question asked again, also by a later attempt, is the first one and may have its answer."""
+        """Ask a question. Asking again under the same id, also in a later attempt, returns the first question and its
+        answer, if there is one.
+        """
         body = await small_json(request, MAX_QUESTION_BODY, caller.share, QuestionBody)
         question = _question(body, clock.now())
         if body.answer_schema is not None:
@@ -48,10 +50,10 @@ def router(admit: Admit, writes: ReportBuffer, cache: Cache, validator: Validato
         caller: Annotated[ReportingPod, Depends(admit)],
         wait_seconds: Annotated[float, Query(alias="waitSeconds", ge=0, le=LONGEST_WAIT)] = 0,
     ) -> QuestionAnswer:
-        """Where a question stands; while it is open, after at most `waitSeconds`."""
+        """The state of a question; while it is open, waits for at most `waitSeconds`."""
         writes.hold(caller, None)
         if all(each.id != question_id for each in caller.task.status.input_requests):
-            await writes.live(caller)  # the replica that took the question may be ahead of this one
+            await writes.live(caller)  # this replica may lag behind the one that stored it
         task = await until_settled(cache, caller.task.metadata.uid, question_id, wait_seconds)
         if _is_over(_find(task, question_id), clock.now()):
             task = await writes.change(caller, lambda task: _timing_out(task, question_id))
@@ -61,9 +63,9 @@ def router(admit: Admit, writes: ReportBuffer, cache: Cache, validator: Validato
 
 
 async def until_settled(cache: Cache, uid: str, question_id: str, seconds: float) -> LongTask:
-    """The task once its question is answered or has waited for its whole timeout, else after so many seconds.
+    """The task once its question is answered or the question's timeout is over, at the latest after `seconds`.
 
-    Raises Refusal where there is no such question, and where the task ends before: then nobody answers any more.
+    Raises Refusal if there is no such question, and if the task ends first, since no answer can come then.
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
@@ -79,7 +81,7 @@ async def until_settled(cache: Cache, uid: str, question_id: str, seconds: float
 
 
 async def _check(validator: Validator, schema: dict[str, Any], default: Any) -> None:
-    """Raises Refusal for a schema that is none, and a default that is no answer. null says that there was none."""
+    """Raises Refusal for an invalid schema, and for a default that does not fit it. null means that nobody answered."""
     if problems := await validator.run(check_value_schema, schema):
         raise _malformed(f"schema: {'; '.join(problems)}")
     if default is not None and (found := await validator.mismatches(schema, default)):
@@ -119,7 +121,7 @@ def _asking(task: LongTask, question: InputRequest) -> list[Operation]:
 
 
 def _timing_out(task: LongTask, question_id: str) -> list[Operation]:
-    """Nothing where an answer came in the last moment."""
+    """Marks an open question as timed out; no operations if an answer came meanwhile."""
     index = next(i for i, each in enumerate(task.status.input_requests) if each.id == question_id)
     if _state(task, task.status.input_requests[index]) is not QuestionState.OPEN:
         return []
@@ -141,7 +143,7 @@ def _state(task: LongTask, question: InputRequest) -> QuestionState:
 
 
 def _is_over(question: InputRequest, now: datetime) -> bool:
-    """Whether it has waited for as long as it was to; one without a timeout waits on."""
+    """Whether the question's timeout is over. Without a timeout it stays open."""
     return question.expires_time is not None and now >= question.expires_time
 
 

@@ -1,4 +1,4 @@
-"""Writes what the work told into the status of its task."""
+"""Writes what the work reports into the status of its task."""
 
 import asyncio
 import logging
@@ -27,18 +27,18 @@ logger = logging.getLogger(__name__)
 Operation = Mapping[str, Any]
 
 TRIES: Final = 6
-"""How often a change is made anew because somebody else wrote to the task in between."""
+"""How often a change is attempted when others write to the task in between."""
 WRITERS: Final = 16
-"""Held writes at once: on a busy machine each takes long, and the rate is bounded elsewhere."""
+"""Concurrent writes of buffered reports: on a busy machine each is slow. The rate is limited separately."""
 REMEMBERED: Final = 20_000
 HEARTBEAT_SECONDS: Final = 30.0
 STALL_SHARE: Final = 0.25
-"""Of the stall timeout: how often what a task tells is written at least."""
+"""Fraction of the stall timeout: the longest interval between two writes of a task's reports."""
 URGENT_SHARE: Final = 0.5
-"""Of the stall timeout: after so much of it what a task has told waits for no turn any more."""
+"""Fraction of the stall timeout after which a buffered report no longer waits for its turn."""
 FLUSH_SECONDS: Final = 5.0
 UNSTORED_SECONDS: Final = 10.0
-"""How long writes may fail before reports are refused instead of held."""
+"""How long writes may fail before reports are refused instead of buffered."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,17 @@ class _Held:
 
 
 class ReportBuffer:
-    """What is final goes through at once; progress is held, the newest wins, and one write a task and interval is made.
+    """Writes final reports at once. Progress is buffered: the newest report wins, and each task is written once an
+    interval.
 
-    Held progress is lost with the process: that costs freshness, and the next report brings it back. Methods that
-    write raise KubeError and network errors too: then it is not known whether the write was made.
+    Buffered progress is lost with the process: that costs freshness, and the next report restores it. Methods that
+    write raise KubeError and network errors too; then the write may have been applied.
     """
 
     def __init__(self, cluster: TaskNamespace, cache: Cache, interval: float, per_second: float) -> None:
-        """`interval` in seconds; `per_second` bounds the held writes of all tasks together. Where there are more tasks
-        than that allows, each waits its turn, and the interval grows by itself."""
+        """`interval` in seconds; `per_second` limits the buffered writes of all tasks. With more tasks than that
+        allows, each waits its turn, so the interval grows.
+        """
         self._cluster = cluster
         self._cache = cache
         self._interval = interval
@@ -72,13 +74,13 @@ class ReportBuffer:
         self._stores_since = clock.now()
 
     async def run(self) -> None:
-        """Write what is held when its time comes, until cancelled."""
+        """Write buffered reports when they are due, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._queue.run())
             group.create_task(self._urgent.run())
 
     async def flush(self) -> None:
-        """Write what is held now, as far as there is time: nobody will later."""
+        """Write all buffered reports now, for at most FLUSH_SECONDS. The rest is lost."""
         held, self._held = list(self._held.values()), {}
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
@@ -89,10 +91,10 @@ class ReportBuffer:
             logger.warning("held reports are lost: the API server was too slow", extra={"at_most": len(held)})
 
     def hold(self, attempt: ReportingPod, report: Report | None) -> bool:
-        """Keep a report, or a heartbeat (None), until its write. False when something newer is known already.
+        """Buffer a report, or a heartbeat (None), until its write. False when a newer one is known already.
 
-        Raises Refusal where nothing could be written for a while, and ends the connection: another replica may do
-        better, and work whose reports are only taken would count as stalled.
+        Raises Refusal, and closes the connection, when writes have failed for UNSTORED_SECONDS: another replica may
+        reach the API server, and work whose reports are accepted but never stored would count as stalled.
         """
         uid, now = attempt.task.metadata.uid, clock.now()
         before = self._held.get(uid)
@@ -111,20 +113,20 @@ class ReportBuffer:
         return True
 
     async def write(self, attempt: ReportingPod, report: Report) -> bool:
-        """Store a report now. False when something newer is known. Raises Refusal."""
+        """Store a report now. False when a newer one is known. Raises Refusal."""
         uid = attempt.task.metadata.uid
         held = self._held.get(uid)
         if not self._is_newer(attempt, report, held):
             return False
         self._held.pop(uid, None)
         if await self._store(_Held(attempt, report, clock.now())) is None:
-            await self.live(attempt)  # refused because something newer is stored, or because nothing is taken any more
+            await self.live(attempt)  # raises if the task has ended; otherwise something newer is stored
             return False
         return True
 
     async def change(self, attempt: ReportingPod, make: Callable[[LongTask], Iterable[Operation]]) -> LongTask:
-        """Store the operations that `make` gives for the task as it is; nobody else's write comes between the look and
-        the change. No operations: nothing is written. Raises Refusal, also from `make`.
+        """Store the operations that `make` returns for the current task, with an optimistic lock (resourceVersion); a
+        conflict is retried. Without operations nothing is written. Raises Refusal, also from `make`.
         """
         task = self._current(attempt)
         for _ in range(TRIES):
@@ -139,7 +141,7 @@ class ReportBuffer:
         raise later("Busy", "the task is being written by many at once; try again in a second")
 
     async def live(self, attempt: ReportingPod) -> LongTask:
-        """The task as it is now. Raises Refusal where it takes nothing from the attempt any more."""
+        """The task, read live. Raises Refusal if it accepts nothing from the attempt any more."""
         task = await self._cluster.get_task(attempt.task.metadata.name, attempt.task.metadata.uid)
         if task is None or task.is_terminal:
             raise Refusal(HTTPStatus.CONFLICT, "TaskEnded", "the task has ended; nothing is taken for it any more")
@@ -157,15 +159,15 @@ class ReportBuffer:
         return (held.attempt.number, held.report.sequence) <= (attempt.number, report.sequence)
 
     def _pause(self, attempt: ReportingPod, report: Report | None) -> float:
-        """Seconds between two writes for the task: so few that work that lives never looks stalled."""
+        """Seconds between two writes for the task: short enough that live work never looks stalled."""
         pause = HEARTBEAT_SECONDS if report is None else self._interval
         snapshot = attempt.task.status.template_snapshot
         stall = snapshot.stall if snapshot is not None else None
         return pause if stall is None else min(pause, stall.timeout_seconds * STALL_SHARE)
 
     def _urgent_in(self, attempt: ReportingPod) -> float | None:
-        """Seconds until what the task told must not wait any more, however many others do: whether work is silent is
-        told by what is in status. None where nobody asks.
+        """Seconds until a buffered report must no longer wait for its turn, because stalls are detected from status.
+        None without a stall timeout.
         """
         status = self._current(attempt).status
         stall = status.template_snapshot.stall if status.template_snapshot is not None else None
@@ -235,7 +237,7 @@ class ReportBuffer:
         return written
 
     def _stored(self) -> None:
-        """The API server takes writes, perhaps again."""
+        """Note that the API server accepts writes, perhaps again."""
         if self._failing_since is not None:
             self._failing_since, self._stores_since = None, clock.now()
 

@@ -1,4 +1,4 @@
-"""A pod tells how far it is."""
+"""Routes for progress and heartbeats."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -15,12 +15,12 @@ MAX_PROGRESS_BODY = 16 * 1024
 
 
 def router(admit: Admit, writes: ReportBuffer) -> APIRouter:
-    """attempt, progress, heartbeat."""
+    """The /attempt, /progress and /heartbeat routes."""
     routes = APIRouter()
 
     @routes.get("/attempt")
     async def read_attempt(caller: Annotated[ReportingPod, Depends(admit)]) -> AttemptAnswer:
-        """Which attempt the caller is, and whether the end of the task was asked for."""
+        """The caller's attempt, and whether cancellation of the task was requested."""
         return AttemptAnswer(
             task_id=caller.task.metadata.uid,
             attempt=caller.number,
@@ -36,7 +36,7 @@ def router(admit: Admit, writes: ReportBuffer) -> APIRouter:
     async def report_progress(
         request: Request, response: Response, caller: Annotated[ReportingPod, Depends(admit)]
     ) -> ReportAck:
-        """Tell how far the work is. 202: held, and written within the interval; the newest report wins."""
+        """Report progress. 202: buffered, usually written within the interval; a newer report replaces it."""
         body = await small_json(request, MAX_PROGRESS_BODY, caller.share, ProgressBody)
         held = not body.final
         newest = writes.hold(caller, body.report()) if held else await writes.write(caller, body.report())
@@ -47,7 +47,7 @@ def router(admit: Admit, writes: ReportBuffer) -> APIRouter:
 
     @routes.post("/heartbeat", status_code=202)
     async def report_heartbeat(caller: Annotated[ReportingPod, Depends(admit)]) -> ReportAck:
-        """Tell that the work lives, without progress."""
+        """Report that the work is alive, without progress."""
         writes.hold(caller, None)
         return ReportAck(held=True)
 

@@ -1,4 +1,4 @@
-"""A pod hands in its result and artifacts: a small result goes into the object, all else into the store."""
+"""Routes for the result and artifacts: a small result goes into the object, all else into the store."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ from longtask_runtime.validation import Validator
 logger = logging.getLogger(__name__)
 
 MAX_CHECKED_RESULT = 16 * 1024 * 1024
-"""Bytes of a result that can be held against a resultSchema, which needs all of it in memory."""
+"""Bytes of a result that can be checked against a resultSchema, which needs all of it in memory."""
 FORM = "application/x-www-form-urlencoded"
 _NO_RESULT: dict[int | str, dict[str, Any]] = {
     415: {"model": Problem, "description": "A result is JSON or text; other data is an artifact."}
@@ -51,7 +51,7 @@ ARTIFACT_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$"
 
 
 def router(admit: Admit, results: "Results") -> APIRouter:
-    """result, artifacts."""
+    """The /result and /artifacts routes."""
     routes = APIRouter()
 
     @routes.put("/result", openapi_extra=RESULT_BODY, response_model_exclude_none=True, responses=_NO_RESULT)
@@ -61,7 +61,7 @@ def router(admit: Admit, results: "Results") -> APIRouter:
         content_digest: Digest = None,
         summary: Annotated[str | None, Query(max_length=1024)] = None,
     ) -> ResultAck:
-        """Hand in the result. It counts when this attempt ends with exit code 0; handing in again replaces it."""
+        """Hand in the result. It counts if this attempt ends with exit code 0; handing in again replaces it."""
         media_type = media_type_of(request, JSON_MEDIA_TYPE).partition(";")[0].strip().lower()
         return await results.hand_in(caller, request, Offer(media_type, wanted_digest(content_digest), summary))
 
@@ -72,7 +72,7 @@ def router(admit: Admit, results: "Results") -> APIRouter:
         name: Annotated[str, Path(pattern=ARTIFACT_NAME)],
         content_digest: Digest = None,
     ) -> ArtifactAnswer:
-        """Keep a file beside the result, of any type. Again under the same name replaces it."""
+        """Store a file of any type beside the result. The same name again replaces it."""
         media_type = media_type_of(request, BINARY_MEDIA_TYPE)
         return await results.keep_artifact(caller, request, name, media_type, wanted_digest(content_digest))
 
@@ -81,7 +81,7 @@ def router(admit: Admit, results: "Results") -> APIRouter:
 
 @dataclass(frozen=True)
 class Offer:
-    """What comes with the bytes of a result; `digest` is the SHA-256, as hex digits, that they should have."""
+    """What accompanies the bytes of a result; `digest` is their expected SHA-256 (hex digits)."""
 
     media_type: str
     digest: str | None
@@ -90,7 +90,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Results:
-    """Stores what was handed in, then names it in status; what nothing names any more is dropped after that."""
+    """Stores what is handed in, then refers to it in status, then deletes what nothing refers to any more."""
 
     writes: ReportBuffer
     cache: Cache
@@ -98,7 +98,7 @@ class Results:
     validator: Validator
 
     async def hand_in(self, caller: ReportingPod, request: Request, offer: Offer) -> ResultAck:
-        """Take the body of the request as the result. Raises Refusal."""
+        """Accept the body of the request as the result. Raises Refusal."""
         if offer.media_type != JSON_MEDIA_TYPE and not offer.media_type.startswith("text/"):
             detail = f"a result is application/json or text, not {offer.media_type}; other data is an artifact"
             if offer.media_type == FORM:
@@ -141,7 +141,7 @@ class Results:
     async def keep_artifact(
         self, caller: ReportingPod, request: Request, name: str, media_type: str, digest: str | None
     ) -> ArtifactAnswer:
-        """Keep the body of the request as an artifact. Raises Refusal."""
+        """Store the body of the request as an artifact. Raises Refusal."""
         _make_room(caller.task.status.result or Result(), name)
         body = await begin(request, 0, caller.share)
         reference = await self.shelf.put(caller.task, f"artifact-{name}", media_type, body, digest)
@@ -155,9 +155,9 @@ class Results:
         return ArtifactAnswer(name=name, **reference.model_dump(by_alias=False))
 
     async def _store(self, caller: ReportingPod, make: Callable[[Result], Result], reference: Reference | None) -> None:
-        """Write the result that `make` gives for the one that stands, whose bytes are at `reference`.
+        """Replace the result by what `make` returns for the current one; its new bytes are at `reference`.
 
-        Those go again only where it is certain that nothing names them: not when an answer was lost.
+        These are deleted again only if nothing can refer to them: not when an answer was lost.
         """
         superseded: set[Reference] = set()
 
@@ -177,10 +177,10 @@ class Results:
 
 
 def _checked(schema: str | None, body: bytes, media_type: str) -> tuple[str, str | None]:
-    """What a result is, and how it does not fit. Raises Refusal where it is not what it is called.
+    """(media type, mismatch) of a result. Raises Refusal if it is not of the given media type.
 
-    JSON with NaN or an infinity is text that does not fit: hours of work are not thrown away for one number. Nor are
-    they for a schema that no value can be held against.
+    JSON with NaN or an infinity is kept as text with a mismatch, and an unusable schema is not enforced: neither may
+    cost hours of work.
     """
     value: Any = _text(body, media_type)
     if media_type == JSON_MEDIA_TYPE:
@@ -203,7 +203,7 @@ def _checked(schema: str | None, body: bytes, media_type: str) -> tuple[str, str
 
 
 class _NotJson(Exception):
-    """A number that Python writes and JSON does not have."""
+    """A number that Python's json writes and JSON does not have: NaN or an infinity."""
 
 
 def _refuse_constant(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What callers send and what they are answered, as JSON."""
+"""Request and response bodies, as JSON."""
 
 import time
 from enum import StrEnum
@@ -17,7 +17,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,
 
 
 class Body(BaseModel):
-    """camelCase on the wire; unknown fields, NaN and infinities are refused."""
+    """A request: camelCase on the wire; unknown fields, NaN and infinities are refused."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_alias=True, validate_by_name=False, extra="forbid", allow_inf_nan=False
@@ -25,34 +25,34 @@ class Body(BaseModel):
 
 
 class Answer(BaseModel):
-    """camelCase on the wire."""
+    """A response: camelCase on the wire."""
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_alias=True, validate_by_name=True)
 
 
 class ProgressBody(Body):
-    """How far the work is. A report replaces the one before as a whole."""
+    """Progress of the work. Each report replaces the previous one."""
 
     sequence: int | None = Field(
         None,
         ge=0,
         le=MAX_SEQUENCE,
-        description="Rises with every report of an attempt; milliseconds since 1970 when not given. Give it always or "
-        "never: a report that is older than what is known changes nothing.",
+        description="Increases with every report of an attempt; milliseconds since 1970 if omitted. Send it always or "
+        "never: a report with a lower sequence than the last one is ignored.",
     )
-    fraction: float | None = Field(None, ge=0, le=1, description="Done share of the work, 0 to 1.")
-    current: float | None = Field(None, description="Units done.")
-    total: float | None = Field(None, description="Units to do in all.")
-    unit: str | None = Field(None, max_length=32, description="What is counted: epoch, file, row.")
-    message: str | None = Field(None, max_length=1024, description="What the work is doing now.")
+    fraction: float | None = Field(None, ge=0, le=1, description="Completed fraction of the work, 0 to 1.")
+    current: float | None = Field(None, description="Units completed.")
+    total: float | None = Field(None, description="Total number of units.")
+    unit: str | None = Field(None, max_length=32, description="Name of the unit: epoch, file, row.")
+    message: str | None = Field(None, max_length=1024, description="What the work is currently doing.")
     metrics: dict[MetricName, float] | None = Field(
-        None, max_length=MAX_METRICS, description="Numbers that the work wants seen."
+        None, max_length=MAX_METRICS, description="Metrics to show, by name."
     )
     memory_bytes: int | None = Field(None, ge=0, le=MAX_SEQUENCE, description="Memory in use, in bytes.")
-    final: bool = Field(False, description="Write it before the answer: no other report follows.")
+    final: bool = Field(False, description="This is the last report: write it before responding.")
 
     def report(self) -> Report:
-        """As decisions want it."""
+        """The report as `planning` uses it; without a sequence it gets the milliseconds since 1970."""
         told = self.model_dump(exclude={"sequence", "final"})
         return Report(sequence=milliseconds() if self.sequence is None else self.sequence, **told)
 
@@ -60,13 +60,16 @@ class ProgressBody(Body):
 class QuestionBody(Body):
     """A question, asked once under its id, whichever attempt asks."""
 
-    id: Name = Field(description="Name of the question.")
-    message: str = Field(min_length=1, max_length=4096, description="The question, for whoever answers.")
+    id: Name = Field(description="Id of the question.")
+    message: str = Field(min_length=1, max_length=4096, description="Text of the question.")
     answer_schema: dict[str, Any] | None = Field(None, alias="schema", description="JSON Schema of the answer.")
     timeout_seconds: int | None = Field(
-        None, ge=1, le=10**9, description="How long to wait for an answer, in seconds; not given: for ever."
+        None,
+        ge=1,
+        le=10**9,
+        description="How long to wait for an answer, in seconds; without it the question stays open.",
     )
-    default: Any = Field(None, description="The answer when nobody answers in time: fits the schema, or is null.")
+    default: Any = Field(None, description="The answer after the timeout: fits the schema, or is null.")
 
     @model_validator(mode="after")
     def _default_needs_a_timeout(self) -> "QuestionBody":
@@ -76,19 +79,21 @@ class QuestionBody(Body):
 
     @property
     def has_default(self) -> bool:
-        """Whether a default was given; null is one."""
+        """Whether a default was given; null counts as one."""
         return "default" in self.model_fields_set
 
 
 class ReportAck(Answer):
-    """What became of a report."""
+    """What was done with a report."""
 
-    held: bool = Field(description="It will be written within the interval, unless a newer one comes.")
-    outdated: bool = Field(False, description="It changes nothing: a report with a higher sequence is known.")
+    held: bool = Field(
+        description="The report is buffered and will be written to status, unless a newer one replaces it."
+    )
+    outdated: bool = Field(False, description="The report was ignored: a report with a higher sequence exists.")
 
 
 class AttemptAnswer(Answer):
-    """Which attempt the caller is."""
+    """The caller's attempt."""
 
     task_id: str
     attempt: int
@@ -96,7 +101,7 @@ class AttemptAnswer(Answer):
 
 
 class CheckpointAck(Answer):
-    """What was stored."""
+    """The stored checkpoint."""
 
     sequence: int
     size: int
@@ -104,15 +109,15 @@ class CheckpointAck(Answer):
 
 
 class ResultAck(Answer):
-    """What became of a result."""
+    """The stored result."""
 
     size: int
     sha256: str
-    mismatch: str | None = Field(None, description="How it does not fit the template's resultSchema.")
+    mismatch: str | None = Field(None, description="Why the result does not match the template's resultSchema.")
 
 
 class ArtifactAnswer(Answer):
-    """Where an artifact is."""
+    """The stored artifact."""
 
     name: str
     uri: str
@@ -121,7 +126,7 @@ class ArtifactAnswer(Answer):
 
 
 class QuestionState(StrEnum):
-    """Where a question stands."""
+    """The state of a question."""
 
     OPEN = "Open"
     ANSWERED = "Answered"
@@ -129,22 +134,22 @@ class QuestionState(StrEnum):
 
 
 class QuestionAnswer(Answer):
-    """Where a question stands, and the answer."""
+    """The state of a question, and its answer."""
 
     id: str
     state: QuestionState
     value: Any = None
-    problem: str | None = Field(None, description="How the answer does not fit the question's schema.")
+    problem: str | None = Field(None, description="Why the answer does not match the question's schema.")
 
 
 class TaskLog(Answer):
-    """The end of what a task wrote."""
+    """The end of a task's log."""
 
     text: str
     attempt: int
     pod_name: str
-    live: bool = Field(description="It may still write more.")
-    truncated: bool = Field(False, description="Lines that were asked for are left out at the beginning.")
+    live: bool = Field(description="The container is still running.")
+    truncated: bool = Field(False, description="Some of the requested lines are missing at the beginning.")
 
 
 class ArchivedTask(Answer):
@@ -155,13 +160,13 @@ class ArchivedTask(Answer):
 
 
 class ArchivedTasks(Answer):
-    """A page of records."""
+    """A page of archived tasks."""
 
-    tasks: list[dict[str, Any]] = Field(description="LongTasks, in short.")
-    cursor: str | None = Field(description="Leads to the next page; null after the last one.")
-    notes: list[str] = Field(description="What is in no page, as there is too much.")
+    tasks: list[dict[str, Any]] = Field(description="LongTasks, abridged.")
+    cursor: str | None = Field(description="Cursor of the next page; null after the last one.")
+    notes: list[str] = Field(description="What the listing leaves out, because there is too much.")
 
 
 def milliseconds() -> int:
-    """Milliseconds since 1970: a sequence that rises over attempts, replicas and callers that keep none."""
+    """Milliseconds since 1970: a sequence that rises across attempts, replicas and callers that keep none."""
     return time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""What the MCP server reads: logs of pods, results and artifacts that are too large for the object."""
+"""Routes from which the MCP server reads logs of pods, and results and artifacts that are too large for the object."""
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -19,7 +19,7 @@ LOG_BYTES = 256 * 1024
 
 
 def router(admit: Callable[..., Awaitable[None]], cluster: TaskNamespace, cache: Cache, shelf: TaskBlobs) -> APIRouter:
-    """logs, result, artifacts of any task."""
+    """The logs, result and artifacts routes of any task."""
     routes = APIRouter(dependencies=[Depends(admit)])
 
     async def read_task(uid: str) -> LongTask:
@@ -31,12 +31,12 @@ def router(admit: Callable[..., Awaitable[None]], cluster: TaskNamespace, cache:
 
     @routes.get("/{uid}/logs")
     async def read_log(uid: str, tail_lines: Annotated[int, Query(ge=1, le=5000)] = 200) -> TaskLog:
-        """The last lines that the newest attempt wrote; at most 256 KiB of them."""
+        """The end of the log of the newest attempt that has one; at most `tail_lines` lines and 256 KiB."""
         return await _log(cluster, cache, uid, tail_lines)
 
     @routes.get("/{uid}/result", response_class=Response, responses=BYTES)
     async def read_result(task: Annotated[LongTask, Depends(read_task)], byte_range: RangeHeader = None) -> Response:
-        """The result of a task, where it is too large for the object."""
+        """The result of a task, if it is too large for the object."""
         result = task.status.result
         if result is None or result.reference is None:
             raise _not_found("NoStoredResult", f"task {task.metadata.uid} has no result outside of its object")
@@ -46,7 +46,7 @@ def router(admit: Callable[..., Awaitable[None]], cluster: TaskNamespace, cache:
     async def read_artifact(
         name: str, task: Annotated[LongTask, Depends(read_task)], byte_range: RangeHeader = None
     ) -> Response:
-        """An artifact that was handed in through this API."""
+        """An artifact that was stored through this API."""
         kept = (task.status.result.artifacts if task.status.result else None) or []
         artifact = next((each for each in kept if each.name == name), None)
         if artifact is None or not artifact.uri or artifact.size is None or artifact.sha256 is None:
@@ -59,7 +59,7 @@ def router(admit: Callable[..., Awaitable[None]], cluster: TaskNamespace, cache:
 
 async def _log(cluster: TaskNamespace, cache: Cache, uid: str, lines: int) -> TaskLog:
     job, task = cache.jobs.get(uid), cache.tasks.get(uid)
-    # Pods may work on without their Job.
+    # Orphaned pods keep running without their Job.
     known = job or (task.status.job_ref if task is not None else None)
     if known is None:
         raise _not_found("NoJob", f"task {uid[:64]} has no Job here: it has not started, or its Job is gone")

@@ -1,1 +1,1 @@
-"""Progress from libraries that show it already."""
+"""Integrations that report the progress which other libraries display."""

@@ -1,4 +1,4 @@
-"""tqdm that also reports: `from longtask.integrations.tqdm import tqdm, trange` in place of tqdm's own."""
+"""tqdm that also reports: `from longtask.integrations.tqdm import tqdm, trange` replaces the import of tqdm's own."""
 
 import weakref
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from longtask.context import running
 
 
 class _Nowhere:
-    """A file for a bar that is not to be seen: tqdm does not count what it is told to disable."""
+    """A file for a bar that must not be visible: a bar that tqdm disables does not count."""
 
     def write(self, text: str) -> int:
         return len(text)
@@ -20,9 +20,11 @@ class _Nowhere:
 
 
 class tqdm(original.tqdm):  # type: ignore[type-arg]  # noqa: N801 - tqdm's own name
-    """tqdm's class. In a task the outermost bar tells ctx.progress what it counts, its unit, its description as the
-    message and the numbers of set_postfix as metrics, whenever tqdm draws it; also where it is disabled, unseen then.
-    Outside of a task it is tqdm as it is."""
+    """tqdm's class, which reports to ctx.progress in a task. Outside of a task it is plain tqdm.
+
+    The outermost bar reports its count and total, its unit, its description as the message, and the numbers of
+    set_postfix as metrics, whenever tqdm draws it. A bar with `disable=True` reports as well, without being drawn.
+    """
 
     _outermost: ClassVar["weakref.ref[tqdm] | None"] = None
 
@@ -39,6 +41,7 @@ class tqdm(original.tqdm):  # type: ignore[type-arg]  # noqa: N801 - tqdm's own 
             self._report()
 
     def update(self, n: float | None = 1) -> bool | None:
+        """As in tqdm: add `n` to the count. Reports when the bar is drawn, and returns whether it was."""
         drawn = super().update(n)
         if drawn:
             self._report()
@@ -47,12 +50,14 @@ class tqdm(original.tqdm):  # type: ignore[type-arg]  # noqa: N801 - tqdm's own 
     def set_postfix(
         self, ordered_dict: Mapping[str, object] | None = None, refresh: bool | None = True, **kwargs: object
     ) -> None:
+        """As in tqdm; values that are not text are reported as metrics."""
         super().set_postfix(ordered_dict, refresh, **kwargs)
         postfix = {**(ordered_dict or {}), **kwargs}
         self._numbers = {name: value for name, value in postfix.items() if not isinstance(value, str)}
         self._report()
 
     def close(self) -> None:
+        """As in tqdm, with a last report."""
         super().close()
         self._report()
         if self._is_outermost:
@@ -70,5 +75,5 @@ class tqdm(original.tqdm):  # type: ignore[type-arg]  # noqa: N801 - tqdm's own 
 
 
 def trange(*arguments: Any, **options: Any) -> tqdm:
-    """A bar over range(...)."""
+    """A bar over `range(...)`, as in tqdm."""
     return tqdm(range(*arguments), **options)

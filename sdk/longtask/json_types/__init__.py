@@ -1,1 +1,1 @@
-"""How Python types are written as JSON: their JSON Schema (2020-12), the way from JSON to Python, and back."""
+"""Python types in JSON: their JSON Schema (2020-12), decoding from JSON, and encoding to JSON."""

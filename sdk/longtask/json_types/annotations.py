@@ -1,4 +1,4 @@
-"""From an annotation to its form."""
+"""Converts annotations to JSON types."""
 
 import collections.abc
 import dataclasses
@@ -35,14 +35,14 @@ _LISTS: Mapping[Any, tuple[type, ...]] = {
     collections.abc.Collection: (collections.abc.Sequence,),
     collections.abc.Iterable: (collections.abc.Sequence,),
 }
-"""Annotations that become a list, with the types that a default may have."""
+"""Annotations that decode to a list, with the types that a default may have."""
 _SETS = {set: set, collections.abc.MutableSet: set, frozenset: frozenset, collections.abc.Set: frozenset}
 _TABLES = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 _WRAPPERS = tuple(getattr(typing, name) for name in ("Required", "NotRequired", "ReadOnly") if hasattr(typing, name))
 
 
 def type_hints(of: Any, where: str) -> dict[str, Any]:
-    """The annotations of a function or class as objects, Annotated kept. Raises SignatureError."""
+    """The evaluated annotations of a function or class, with Annotated kept. Raises SignatureError."""
     try:
         return typing.get_type_hints(of, include_extras=True)
     except Exception as error:  # an annotation is any expression
@@ -53,14 +53,15 @@ def type_hints(of: Any, where: str) -> dict[str, Any]:
 
 
 class Reader:
-    """Reads annotations. `mode` says whether the values come in or go out: going out, every field is there."""
+    """Converts annotations. `mode` is `validation` for values that come in, `serialization` for values that go out,
+    which have every field."""
 
     def __init__(self, mode: Mode) -> None:
         self._mode = mode
         self._opened: list[Any] = []
 
     def json_type(self, annotation: Any, where: str) -> JsonType:
-        """The form of an annotation. Raises SignatureError, whose text starts with `where`."""
+        """The JSON type of an annotation. Raises SignatureError; its message begins with `where`."""
         if (meaning := _meaning(annotation)) is not None:
             with self._inside(annotation, where):
                 return self.json_type(meaning, where)
@@ -82,7 +83,7 @@ class Reader:
         return json_type
 
     def field(self, name: str, annotation: Any, default: Any, described: Mapping[str, str], where: str) -> Field:
-        """A parameter or a field. `default` is a Python value or ABSENT."""
+        """A parameter or field. `default` is a Python value or ABSENT. Raises SignatureError if it does not fit."""
         json_type = self.json_type(annotation, where)
         text = described.get(name, "")
         if self._mode == "validation" and default in (ABSENT, None) and _takes_null(json_type, default):
@@ -170,7 +171,7 @@ class Reader:
                 field = self.field(
                     each.name, hint, ABSENT if each.default is dataclasses.MISSING else each.default, described, place
                 )
-                # What a factory makes may differ each time: the class fills it in.
+                # A default_factory may return another value each time: the class applies it.
                 made = each.default_factory is not dataclasses.MISSING
                 fields.append(dataclasses.replace(field, required=False) if made else field)
         return Record(tuple(fields), cls, cls, getattr, text)
@@ -203,12 +204,12 @@ _ADVICE = (
 
 
 def _takes_null(json_type: JsonType, default: Any) -> bool:
-    """Whether a field need not be given, and is None then. Any takes null too, but who must give it may mean null."""
+    """Whether a field may be omitted, and is None then. A required field of type Any takes null as a value."""
     return default is None if isinstance(json_type, Anything) else NULL in json_type.schema().get("anyOf", ())
 
 
 def _meaning(annotation: Any) -> Any:
-    """What a NewType or a `type` statement stands for; None for anything else."""
+    """The type behind a NewType or a `type` statement; None for anything else."""
     if isinstance(annotation, type):
         return None
     return getattr(annotation, "__supertype__", getattr(annotation, "__value__", None))
@@ -225,7 +226,7 @@ def _model(cls: type, mode: Mode, where: str) -> JsonType:
         return model_type(cls, mode)
     except Recursive as error:
         raise _recursive(cls, where) from error
-    except Exception as error:  # pydantic's, which is not imported here
+    except Exception as error:  # pydantic's errors; pydantic is not imported here
         problem = str(error).partition("\n")[0]
         raise SignatureError(f"{where}: {cls.__name__} has no JSON Schema: {problem}; change that model") from error
 
@@ -237,7 +238,7 @@ def _one_value(cls: type, where: str) -> JsonType | None:
 
 
 def _unwrapped(annotation: Any, required: bool) -> tuple[Any, bool]:
-    """A TypedDict's annotation without Required, NotRequired and ReadOnly; whether the key must be there."""
+    """A TypedDict's annotation without Required, NotRequired and ReadOnly, and whether the key is required."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         inner, required = _unwrapped(arguments[0], required)
@@ -268,9 +269,9 @@ def _value(member: Any) -> Any:
 
 
 def _documented(cls: type) -> tuple[str, Mapping[str, str]]:
-    """What the author wrote about a class, and about its fields."""
+    """The text of a class's docstring, and the descriptions of its fields."""
     text = cls.__dict__.get("__doc__") or ""
-    # dataclass and NamedTuple write `Name(...)`, or the name alone, where there is no docstring.
+    # Without a docstring, dataclass and NamedTuple generate one: `Name(...)`, or the name alone.
     return ("", {}) if text.partition("(")[0] == cls.__name__ else read_docstring(inspect.cleandoc(text))
 
 

@@ -1,4 +1,4 @@
-"""Types that are made of others."""
+"""Types that are made of other types."""
 
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -9,23 +9,26 @@ from longtask.json_types.base import BadValue, JsonType, Schema, at, shown, show
 from longtask.json_types.scalars import NULL, SCALARS
 
 ABSENT: Final = object()
-"""Where a value could be and is none."""
+"""Marks a missing value, where None is a valid one."""
 _ALL_TYPES: Final = ("string", "number", "boolean", "object", "array", "null")
 
 
 @dataclass(frozen=True)
 class Anything(JsonType):
-    """Any, object: JSON as it is. `spelled`: the schema names each type, for clients of tools that want one."""
+    """Any or object: JSON as it is. With `spelled` the schema lists each type, for MCP clients that require one."""
 
     spelled: bool = False
 
     def schema(self) -> Schema:
+        """An empty schema, or with `spelled` an `anyOf` of all types."""
         return {"anyOf": [{"type": each} for each in _ALL_TYPES]} if self.spelled else {}
 
     def decode(self, value: Any, path: str) -> Any:
+        """The value as it is."""
         return value
 
     def encode(self, value: Any, path: str) -> Any:
+        """Encode None, plain scalars, and dicts, lists and tuples of them."""
         if value is None:
             return None
         if type(value) in (str, int, float, bool):
@@ -37,7 +40,7 @@ class Anything(JsonType):
 
 @dataclass(frozen=True)
 class Array(JsonType):
-    """list, set, tuple[X, ...]. `make` builds the Python value; `python` are the types that a default may have."""
+    """list, set or tuple[X, ...]. `make` builds the Python value; `python` has the types that a default may have."""
 
     item: JsonType
     make: Callable[[list[Any]], Collection[Any]]
@@ -48,6 +51,7 @@ class Array(JsonType):
         return self.make in (set, frozenset)
 
     def schema(self) -> Schema:
+        """An array, with uniqueItems for a set."""
         items = _inner(self.item)
         return {
             "type": "array",
@@ -56,6 +60,7 @@ class Array(JsonType):
         }
 
     def decode(self, value: Any, path: str) -> Any:
+        """Decode each item; an item that occurs twice does not fit a set."""
         if not isinstance(value, list):
             raise BadValue(path, f"{shown_json(value)} is not a list")
         made = self.make([self.item.decode(each, at(path, index)) for index, each in enumerate(value)])
@@ -64,6 +69,7 @@ class Array(JsonType):
         return made
 
     def encode(self, value: Any, path: str) -> Any:
+        """Encode each item; a set is sorted."""
         if not isinstance(value, self.python) or isinstance(value, (str, bytes)):
             raise BadValue(path, f"{shown(value)} is not a {self.make.__name__}")
         given: Any = value
@@ -73,16 +79,18 @@ class Array(JsonType):
 
 @dataclass(frozen=True)
 class Tuple(JsonType):
-    """tuple[X, Y]: a list of so many items, each with a form of its own."""
+    """tuple[X, Y]: a list of fixed length, in which each item has its own type."""
 
     items: tuple[JsonType, ...]
 
     def schema(self) -> Schema:
+        """An array with prefixItems, and no other length."""
         count = len(self.items)
         items = [item.schema() for item in self.items]
         return {"type": "array", "prefixItems": items, "minItems": count, "maxItems": count}
 
     def decode(self, value: Any, path: str) -> Any:
+        """Decode a list of this length."""
         if not isinstance(value, list) or len(value) != len(self.items):
             raise BadValue(path, f"{shown_json(value)} is not a list of {len(self.items)} items")
         return tuple(
@@ -90,6 +98,7 @@ class Tuple(JsonType):
         )
 
     def encode(self, value: Any, path: str) -> Any:
+        """Encode a tuple of this length."""
         if not isinstance(value, tuple) or len(value) != len(self.items):
             raise BadValue(path, f"{shown(value)} is not a tuple of {len(self.items)} items")
         pairs = zip(self.items, value, strict=True)
@@ -103,15 +112,18 @@ class Dict(JsonType):
     value: JsonType
 
     def schema(self) -> Schema:
+        """An object, with the values' schema as additionalProperties."""
         values = _inner(self.value)
         return {"type": "object", **({"additionalProperties": values} if values else {})}
 
     def decode(self, value: Any, path: str) -> Any:
+        """Decode each value."""
         if not isinstance(value, dict):
             raise BadValue(path, f"{shown_json(value)} is not an object")
         return {key: self.value.decode(each, at(path, key)) for key, each in value.items()}
 
     def encode(self, value: Any, path: str) -> Any:
+        """Encode each value; keys must be text."""
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise BadValue(path, f"{shown(value)} is not a dict with keys of text")
         text = SCALARS[str]
@@ -122,7 +134,7 @@ class Dict(JsonType):
 class Field:
     """A parameter of a function, or a field of a record. `default` is JSON, or ABSENT.
 
-    A default of None stands in no schema, nor does null beside it: null is what is not given.
+    A default of None is left out of the schema, as is null beside the type: null means that no value is given.
     """
 
     name: str
@@ -132,7 +144,7 @@ class Field:
     description: str = ""
 
     def schema(self) -> Schema:
-        """The form's schema with what is known of the field."""
+        """The schema of the type, with the field's description and default."""
         described = {"description": self.description} if self.description else {}
         if self.default is None:
             return without_null(self.json_type.schema()) | described
@@ -141,9 +153,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Record(JsonType):
-    """An object with known fields: a dataclass, NamedTuple or TypedDict, and the parameters of a function.
+    """An object with known fields: a dataclass, NamedTuple or TypedDict, or the parameters of a function.
 
-    `make` takes the fields by keyword; its ValueError is a BadValue. `get` gives a field of a Python value, or ABSENT.
+    `make` takes the fields as keyword arguments; its ValueError becomes a BadValue. `get` returns a field of a Python
+    value, or ABSENT.
     """
 
     fields: tuple[Field, ...]
@@ -153,6 +166,7 @@ class Record(JsonType):
     description: str = ""
 
     def schema(self) -> Schema:
+        """An object that allows no other fields."""
         required = [field.name for field in self.fields if field.required]
         return {
             "type": "object",
@@ -163,6 +177,7 @@ class Record(JsonType):
         }
 
     def decode(self, value: Any, path: str) -> Any:
+        """Decode the fields, with defaults for missing ones, and make the Python value."""
         if not isinstance(value, Mapping):
             raise BadValue(path, f"{shown_json(value)} is not an object")
         known = [field.name for field in self.fields]
@@ -180,6 +195,7 @@ class Record(JsonType):
         return _made(self.make, found, path)
 
     def encode(self, value: Any, path: str) -> Any:
+        """Encode the fields; None is left out where it is the default."""
         if not isinstance(value, self.python):
             raise BadValue(path, f"{shown(value)} is not a {self.python.__name__}")
         encoded = {}
@@ -197,28 +213,34 @@ class Nullable(JsonType):
     inner: JsonType
 
     def schema(self) -> Schema:
+        """The inner schema, or null."""
         return nullable(self.inner.schema())
 
     def decode(self, value: Any, path: str) -> Any:
+        """None for null, else the decoded value."""
         return None if value is None else self.inner.decode(value, path)
 
     def encode(self, value: Any, path: str) -> Any:
+        """null for None, else the encoded value."""
         return None if value is None else self.inner.encode(value, path)
 
 
 @dataclass(frozen=True)
 class Union(JsonType):
-    """X | Y: the first that a value fits."""
+    """X | Y: the first type that the value fits."""
 
     options: tuple[JsonType, ...]
 
     def schema(self) -> Schema:
+        """An `anyOf` of all options."""
         return {"anyOf": [option.schema() for option in self.options]}
 
     def decode(self, value: Any, path: str) -> Any:
+        """Decode with the first option that fits; BadValue lists why none does."""
         return self._first(lambda option: option.decode(value, path), path)
 
     def encode(self, value: Any, path: str) -> Any:
+        """Encode with the first option that fits; BadValue lists why none does."""
         return self._first(lambda option: option.encode(value, path), path)
 
     def _first(self, attempt: Callable[[JsonType], Any], path: str) -> Any:
@@ -233,7 +255,7 @@ class Union(JsonType):
 
 
 def nullable(schema: Schema) -> Schema:
-    """The schema of the same values and null: a choice of schemas of one type each, as all clients of tools read it."""
+    """The schema that also allows null: `anyOf` with one type per option, which all MCP clients can read."""
     if not schema or NULL in schema.get("anyOf", ()):
         return schema
     options = schema["anyOf"] if schema.keys() == {"anyOf"} else [schema]
@@ -241,7 +263,7 @@ def nullable(schema: Schema) -> Schema:
 
 
 def without_null(schema: Schema) -> Schema:
-    """The schema of the same values but null; the same where there is no other."""
+    """The schema without null; unchanged if it allows nothing else."""
     options = schema.get("anyOf", [])
     others = [option for option in options if option != NULL]
     if not others or len(others) == len(options):
@@ -251,7 +273,7 @@ def without_null(schema: Schema) -> Schema:
 
 
 def _inner(json_type: JsonType) -> Schema:
-    """The schema of what is in a container; empty for anything."""
+    """The schema of a container's content; empty for Anything."""
     return {} if isinstance(json_type, Anything) else json_type.schema()
 
 

@@ -1,4 +1,4 @@
-"""Annotated[X, ...]: a description, and limits as annotated-types and pydantic have them, known by their attributes."""
+"""Annotated[X, ...]: descriptions, and limits of annotated-types and pydantic, recognized by their attributes."""
 
 import math
 import re
@@ -14,8 +14,9 @@ _ATTRIBUTES = ("gt", "ge", "lt", "le", "min_length", "max_length", "pattern")
 
 
 def constrained(inner: JsonType, notes: Iterable[Any], where: str) -> JsonType:
-    """The form with what its notes say; a note that says nothing known is left alone. Raises SignatureError."""
-    if isinstance(inner, Nullable):  # the notes are of the value
+    """The type with the description and limits of the notes; unknown notes are ignored. Raises SignatureError for
+    limits that JSON Schema cannot express."""
+    if isinstance(inner, Nullable):  # the notes apply to X of X | None
         return Nullable(constrained(inner.inner, notes, where))
     description = ""
     limits: dict[str, Any] = {}
@@ -31,17 +32,19 @@ def constrained(inner: JsonType, notes: Iterable[Any], where: str) -> JsonType:
 
 @dataclass(frozen=True)
 class Constrained(JsonType):
-    """A form with a description, and with keywords of JSON Schema that values must keep to."""
+    """A type with a description, and with JSON Schema keywords that values must satisfy."""
 
     inner: JsonType
     limits: Mapping[str, Any]
     description: str
 
     def schema(self) -> Schema:
+        """The inner schema with the limits and the description."""
         described = {"description": self.description} if self.description else {}
         return self.inner.schema() | dict(self.limits) | described
 
     def decode(self, value: Any, path: str) -> Any:
+        """Decode, and check the JSON value against the limits."""
         decoded = self.inner.decode(value, path)
         for keyword, limit in self.limits.items():
             holds, rule = _RULES[keyword]
@@ -50,13 +53,14 @@ class Constrained(JsonType):
         return decoded
 
     def encode(self, value: Any, path: str) -> Any:
+        """Encode, and check the JSON value against the limits."""
         encoded = self.inner.encode(value, path)
         self.decode(encoded, path)
         return encoded
 
 
 def _all_notes(notes: Iterable[Any]) -> Iterable[Any]:
-    """The notes, and those that pydantic's Field keeps inside."""
+    """The notes, and those inside pydantic's Field."""
     for note in notes:
         yield note
         inside = getattr(note, "metadata", None)
@@ -108,7 +112,7 @@ _KEYWORDS: Mapping[str, Mapping[str, str]] = {
     "array": {"min_length": "minItems", "max_length": "maxItems"},
     "object": {"min_length": "minProperties", "max_length": "maxProperties"},
 }
-"""By JSON type: the keyword that says what an attribute of annotated-types and pydantic says."""
+"""The JSON Schema keyword for each attribute of annotated-types and pydantic, by JSON type."""
 
 _RULES: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = {
     "exclusiveMinimum": (lambda value, limit: value > limit, "be more than {}"),

@@ -1,4 +1,4 @@
-"""pydantic models, known by their methods: pydantic is never imported here."""
+"""pydantic models, recognized by their methods: pydantic is never imported here."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from longtask.json_types.composites import Anything, nullable, without_null
 from longtask.json_types.scalars import choice_schema, is_plain
 
 Mode = Literal["validation", "serialization"]
-"""What a schema is of: values that come in, or values that go out."""
+"""What a schema describes: `validation` values that come in, `serialization` values that go out."""
 
 _DATA = frozenset({"default", "const", "enum", "examples"})
 _NAMED = frozenset({"properties", "patternProperties", "dependentSchemas"})
@@ -18,27 +18,30 @@ _DROPPED = frozenset({"$ref", "$defs", "title", "discriminator"})
 
 
 class Recursive(Exception):
-    """A schema that holds itself cannot be written out."""
+    """A schema that contains itself cannot be written without references."""
 
 
 @dataclass(frozen=True)
 class Model(JsonType):
-    """A pydantic model. `flat` is its schema, written out."""
+    """A pydantic model. `flat` is its schema without references."""
 
     model: Any
     flat: Schema
 
     def schema(self) -> Schema:
+        """A copy of the schema without references."""
         return dict(self.flat)
 
     def decode(self, value: Any, path: str) -> Any:
+        """Validate a JSON value with the model."""
         try:
-            # As JSON and not as Python objects, so that a strict model takes a date from text.
+            # As JSON, not as Python objects, so that a strict model accepts a date as text.
             return self.model.model_validate_json(json.dumps(value))
         except ValueError as error:
             raise _readable(error, path) from error
 
     def encode(self, value: Any, path: str) -> Any:
+        """Dump an instance as a caller would write it, and check that the model accepts it."""
         if not isinstance(value, self.model):
             raise BadValue(path, f"{shown(value)} is not a {self.model.__name__}")
         encoded = _given(self.flat, value.model_dump(mode="json", by_alias=True))
@@ -47,14 +50,14 @@ class Model(JsonType):
 
 
 def model_type(model: Any, mode: Mode) -> Model:
-    """The form of a class with pydantic's methods. Raises Recursive, ValueError for NaN, and what pydantic raises."""
+    """The JSON type of a pydantic model. Raises Recursive, ValueError for NaN, and what pydantic raises."""
     root = model.model_json_schema(mode=mode)
     json.dumps(root, allow_nan=False)
     return Model(model, _written_out(root, root, (), closed=mode == "validation"))
 
 
 def _written_out(root: Schema, node: Schema, opened: tuple[str, ...], *, closed: bool) -> Schema:
-    """A schema without references and titles; an object that says nothing of other fields allows none when `closed`."""
+    """A schema without references and titles. `closed`: objects without additionalProperties forbid other fields."""
     reference = node.get("$ref")
     target: Schema = {}
     if isinstance(reference, str):
@@ -86,14 +89,14 @@ def _written_out(root: Schema, node: Schema, opened: tuple[str, ...], *, closed:
 
 
 def _optional(schema: Schema) -> Schema:
-    """A field that need not be given: null, where that is what is meant then, need not be either."""
+    """The schema of an optional field; without null, if null is its default and so means the same as no value."""
     if schema.get("default", ...) is not None:
         return schema
     return without_null({key: value for key, value in schema.items() if key != "default"})
 
 
 def _given(schema: Schema, value: Any) -> Any:
-    """What a model writes of itself, as it is given: without nulls that mean what is not given, and computed fields."""
+    """A model's dump as a caller would write it: without computed fields, and without nulls that mean no value."""
     if isinstance(value, list):
         return [_given(schema.get("items", {}), each) for each in value]
     if not isinstance(value, dict):
@@ -117,7 +120,7 @@ def _target(root: Schema, reference: str) -> Schema:
 
 
 def _readable(error: ValueError, path: str) -> BadValue:
-    """The first thing that pydantic found."""
+    """The first error that pydantic found."""
     errors = getattr(error, "errors", None)
     if errors is None:
         return BadValue(path, str(error))

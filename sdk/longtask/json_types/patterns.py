@@ -1,12 +1,12 @@
-"""Regular expressions of JSON Schema, which are ECMAScript's, in Python's `re`."""
+"""Regular expressions of JSON Schema (ECMAScript), evaluated with Python's `re`."""
 
 import re
 from collections.abc import Mapping
 
 _PARTS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
-"""What may mean something else in `re`: an escape, a class of characters, a dollar."""
+"""Syntax with another meaning in `re`: escapes, character classes, dollar signs."""
 _OUTSIDE: Mapping[str, str] = {
-    "$": r"\Z",  # in `re` it is before a last line feed too
+    "$": r"\Z",  # in `re` it also matches before a final line feed
     r"\d": "[0-9]",
     r"\D": "[^0-9]",
     r"\w": "[A-Za-z0-9_]",
@@ -16,7 +16,7 @@ _INSIDE: Mapping[str, str] = {r"\d": "0-9", r"\w": "A-Za-z0-9_"}
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether the pattern is found; True for one that `re` does not take: the operator has another engine."""
+    """Whether the pattern is found in the text. True if `re` rejects it: the operator uses another engine."""
     try:
         is_by_line = re.compile(pattern).flags & re.MULTILINE
         compiled = re.compile(pattern if is_by_line else _PARTS.sub(_meant, pattern))

@@ -1,4 +1,4 @@
-"""Types that are one JSON string, number or boolean."""
+"""Types that are a single JSON string, number or boolean."""
 
 import math
 import re
@@ -24,10 +24,10 @@ _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 @dataclass(frozen=True)
 class Scalar(JsonType):
-    """A type of one value.
+    """A type that is one JSON value.
 
-    `parse` raises ValueError or ArithmeticError for what is no such value. `write` gives a value of the plain JSON
-    type, not of a subclass.
+    `parse` raises ValueError or ArithmeticError for an invalid value. `write` returns a plain JSON type, not a
+    subclass.
     """
 
     noun: str
@@ -38,10 +38,12 @@ class Scalar(JsonType):
     write: Callable[[Any], Any]
 
     def schema(self) -> Schema:
+        """The keywords of the type, such as `type` and `format`."""
         return dict(self.keywords)
 
     def decode(self, value: Any, path: str) -> Any:
-        # By the exact type: True is an int to isinstance.
+        """Check the JSON type, and parse the value."""
+        # The exact type, because True is an int for isinstance.
         if type(value) not in self.json:
             raise self._wrong(shown_json(value), path)
         try:
@@ -50,7 +52,7 @@ class Scalar(JsonType):
             raise self._wrong(shown_json(value), path) from error
 
     def takes(self, value: Any) -> bool:
-        """Whether a JSON value is one."""
+        """Whether a JSON value is valid."""
         try:
             self.decode(value, "")
         except BadValue:
@@ -58,6 +60,7 @@ class Scalar(JsonType):
         return True
 
     def encode(self, value: Any, path: str) -> Any:
+        """Check the Python type, write the value, and check that it decodes."""
         if not isinstance(value, self.python) or (isinstance(value, bool) and self.python is not bool):
             raise self._wrong(shown(value), path)
         written = self.write(value)
@@ -70,20 +73,23 @@ class Scalar(JsonType):
 
 @dataclass(frozen=True)
 class Choice(JsonType):
-    """Enum, Literal: one of a few JSON values, each with the Python value that it stands for."""
+    """Enum or Literal: pairs of a JSON value and the Python value that it represents."""
 
     options: tuple[tuple[Any, Any], ...]
 
     def schema(self) -> Schema:
+        """The schema of the JSON values."""
         return choice_schema([value for value, _ in self.options])
 
     def decode(self, value: Any, path: str) -> Any:
+        """The Python value of the option that is equal as JSON."""
         for option, python in self.options:
             if _same(option, value):
                 return python
         raise self._wrong(shown_json(value), path)
 
     def encode(self, value: Any, path: str) -> Any:
+        """The JSON value of the option with the same type and value."""
         for option, python in self.options:
             if python is value or (type(python) is type(value) and python == value):
                 return option
@@ -94,7 +100,7 @@ class Choice(JsonType):
 
 
 def choice_schema(values: list[Any]) -> Schema:
-    """One of these JSON values; a choice of schemas of one type each where they are of several."""
+    """An enum of these JSON values; `anyOf` with one type per option if they have several types."""
     types = dict.fromkeys(map(_json_type, values))
     of_type = {each: [value for value in values if _json_type(value) == each] for each in types}
     options = [NULL if each == "null" else {"type": each, "enum": of_type[each]} for each in types]
@@ -102,24 +108,24 @@ def choice_schema(values: list[Any]) -> Schema:
 
 
 def path_type(python: type[PurePath]) -> Scalar:
-    """A path as text."""
+    """A path, as text."""
     return Scalar("a path", {"type": "string"}, python, (str,), python, str)
 
 
 def is_plain(value: Any) -> bool:
-    """Whether it can be an option of a Choice: a JSON string, number, boolean or null."""
+    """Whether a value can be an option of a Choice: a JSON string, finite number, boolean or null."""
     if type(value) is str:
         return is_text(value)
     return type(value) in (bool, int, type(None)) or (type(value) is float and math.isfinite(value))
 
 
 def duration_text(duration: timedelta) -> str:
-    """ISO 8601, in days and seconds: P1DT3600S."""
+    """A timedelta in ISO 8601, as days and seconds: P1DT3600S."""
     return span_text(duration // timedelta(microseconds=1) * 10**12)
 
 
 def span_text(attoseconds: int) -> str:
-    """ISO 8601, in days and seconds with as many digits as it takes: P1DT0.000000001S."""
+    """Attoseconds in ISO 8601, as days and seconds with as many digits as needed: P1DT0.000000001S."""
     sign = "-" if attoseconds < 0 else ""
     whole, part = divmod(abs(attoseconds), 10**18)
     day_count, second_count = divmod(whole, 86400)
@@ -139,7 +145,7 @@ def _duration(text: str) -> timedelta:
 
 
 def is_text(text: str) -> bool:
-    """Whether it fits into an environment variable: no NUL, no half of a surrogate pair."""
+    """Whether text fits into an environment variable: no NUL, no unpaired surrogate."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
@@ -168,13 +174,13 @@ def _decimal(text: str) -> Decimal:
 
 
 def _date(text: str) -> date:
-    if not _DATE.fullmatch(text):  # fromisoformat reads 20260131 and 2026-W05-6 too
+    if not _DATE.fullmatch(text):  # fromisoformat also accepts 20260131 and 2026-W05-6
         raise ValueError(text)
     return date.fromisoformat(text)
 
 
 def _uuid(text: str) -> UUID:
-    if not _UUID.fullmatch(text):  # UUID reads it in braces, without hyphens and as a URN too
+    if not _UUID.fullmatch(text):  # UUID also accepts braces, no hyphens, and a URN
         raise ValueError(text)
     return UUID(text)
 
@@ -194,7 +200,7 @@ def _json_type(value: Any) -> str:
 
 
 def _same(option: Any, value: Any) -> bool:
-    """Equal as JSON, where 1 is 1.0 and not true."""
+    """Equal as JSON: 1 equals 1.0, but not true."""
     return isinstance(option, bool) == isinstance(value, bool) and bool(option == value)
 
 
@@ -239,4 +245,4 @@ SCALARS: Mapping[type, Scalar] = {
 FORMATS: Mapping[str, Scalar] = {
     json_type.keywords["format"]: json_type for json_type in SCALARS.values() if "format" in json_type.keywords
 }
-"""Forms by the `format` of their schema."""
+"""JSON types by the `format` of their schema."""
