@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from longtask_operator.agentcore.client import AgentCore
 from longtask_operator.archive.archive import Archive
 from longtask_operator.archive.archiver import Archiver
 from longtask_operator.cache import Cache
+from longtask_operator.controller import Controller
 from longtask_operator.delivery.dispatcher import DeliveryDispatcher
 from longtask_operator.leader_election import LeaderElector
 from longtask_operator.metrics import METRICS
@@ -35,8 +36,7 @@ from longtask_operator.task_api.limits import Limits, Rate
 from longtask_operator.task_api.report_buffer import ReportBuffer
 from longtask_operator.task_namespace import FIELD_MANAGER, TaskNamespace
 from longtask_operator.template_controller import TemplateController
-from longtask_operator.watches import Key, Watches
-from longtask_operator.workqueue import WorkQueue
+from longtask_operator.watches import Watches
 from longtask_runtime import clock, environment, garbage, kube, logs, recursion
 from longtask_runtime.authentication import TokenReviewer
 from longtask_runtime.health import health_app
@@ -102,7 +102,7 @@ class Operator:
                 service = await stack.enter_async_context(_agentcore(settings))
                 store = await stack.enter_async_context(_store(client, settings))
                 archive = Archive(store, service, settings.memory_ids)
-                sessions = DeliveryDispatcher(
+                dispatcher = DeliveryDispatcher(
                     cluster,
                     self._cache,
                     service,
@@ -110,46 +110,17 @@ class Operator:
                     timedelta(seconds=settings.open_turn_timeout_seconds),
                 )
                 archiver = Archiver(cluster, self._cache, archive)
-                queue = self._queue(reconciler, templates, sessions, archiver)
-                watches = Watches(client, settings.namespace, self._cache, queue.add)
+                controller = Controller(self._cache, reconciler, templates, dispatcher, archiver, settings.workers)
+                watches = Watches(client, settings.namespace, self._cache, controller.enqueue)
                 writes = ReportBuffer(
                     cluster, self._cache, settings.report_interval_seconds, settings.report_writes_per_second
                 )
                 api = self._task_api(client, cluster, writes, store, validator, archive)
-                lead = partial(
-                    self._lead, sessions.run, archiver.run, lambda: _decide(queue, watches.keys(), reconciler)
-                )
+                lead = partial(self._lead, dispatcher.run, archiver.run, lambda: controller.run(watches.keys()))
                 stack.enter_context(METRICS.watchdog.watching())
                 await self._until_stopped(watches, elector, lead, api, writes)
         finally:
             await client.close()
-
-    def _queue(
-        self, reconciler: Reconciler, templates: TemplateController, sessions: DeliveryDispatcher, archiver: Archiver
-    ) -> WorkQueue[Key]:
-        async def work(key: Key) -> None:
-            kind, name = key
-            if kind == "template":
-                await templates.reconcile(name)
-                return
-            with METRICS.reconcile_seconds.time():
-                again = await reconciler.reconcile(name)
-            if name not in self._cache.tasks:
-                queue.forget(key)
-            if again is not None:
-                queue.add_later(key, again)
-            sessions.consider(name)
-            archiver.consider(name)
-
-        def failed(key: Key, error: Exception) -> None:
-            METRICS.errors.inc()
-            kind, name = key
-            about = self._cache.about(name) if kind == "task" else {"template": name}
-            logger.warning("step failed; it is repeated", extra=about, exc_info=error)
-
-        queue = WorkQueue(work, failed, self._settings.workers)
-        METRICS.queue_length.set_function(lambda: len(queue))
-        return queue
 
     def _task_api(
         self,
@@ -252,14 +223,6 @@ class Operator:
     def _deaf(self) -> str | None:
         """Which watches are dead, as a message; None if none is, or before there are watches."""
         return self._silent()
-
-
-async def _decide(queue: WorkQueue[Key], first: Iterable[Key], reconciler: Reconciler) -> None:
-    """One term of the leader: process the queue until cancelled."""
-    try:
-        await queue.run(first)
-    finally:
-        reconciler.term_is_over()
 
 
 @contextlib.asynccontextmanager

@@ -263,15 +263,14 @@ class Reconciler:
         return failure_reasons.fitted("; ".join(str(problem) for problem in problems)) or None
 
     async def _start(self, state: TaskState, action: CreateJob) -> float | None:
-        """Create the Job, then run the next step."""
-        task = state.task
+        """Create the Job. The next step, which is due at once, sees it in the cache."""
         try:
             job = await self._cluster.create_job(action)
         except KubeError as error:
             return await self._not_started(state, action, error)
         self._cache.put_job(job)
         METRICS.jobs_created.inc()
-        return await self.reconcile(task.metadata.uid)
+        return 0.0
 
     async def _not_started(self, state: TaskState, action: CreateJob, error: KubeError) -> float | None:
         task = state.task
@@ -280,7 +279,7 @@ class Reconciler:
             if existing is None or existing.owner_uid != task.metadata.uid:
                 raise error
             self._cache.put_job(existing)
-            return await self.reconcile(task.metadata.uid)
+            return 0.0
         if error.status not in (400, 403, 422):
             raise error
         problem = StartProblem(

@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from aiohttp import ServerDisconnectedError
 
 from longtask_api.longtask import LongTask, LongTaskStatus, Phase
-from longtask_operator.__main__ import _decide
 from longtask_operator.cache import Cache
+from longtask_operator.controller import Controller
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning.actions import Change, DeletePod, Plan, SetSuspend
 from longtask_operator.planning.build_job import take_snapshot
@@ -20,8 +21,6 @@ from longtask_operator.planning.policy import Policy
 from longtask_operator.planning.snapshots import JobSnapshot, PodEvent, PodSnapshot
 from longtask_operator.reconciler import Reconciler
 from longtask_operator.task_namespace import TaskNamespace
-from longtask_operator.watches import Key
-from longtask_operator.workqueue import WorkQueue
 from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import Validator
 from tests.unit import given
@@ -277,20 +276,22 @@ async def test_of_tries_that_were_not_answered_the_one_that_was_stored_is_told()
     assert server.events == ["Suspended"]
 
 
-async def test_an_end_that_another_leader_may_have_written_is_not_told_again() -> None:
+async def test_an_end_that_another_leader_may_have_written_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
     task = given.task(given.at_work())
     server = ApiServer(task, given.job())
     steps, cache = reconciler(server, task)
     after = given.status(Phase.FAILED, start_time=given.at(2))
 
-    async def work(key: Key) -> None:
+    async def work(uid: str) -> None:
         with pytest.raises(ServerDisconnectedError):
             await steps._finish(given.state(task, 100), Plan(after))
         lost.set()
 
     lost = asyncio.Event()
     server.lost = ServerDisconnectedError()
-    term = asyncio.create_task(_decide(WorkQueue(work, cast(Any, None), 1), [("task", given.TASK_UID)], steps))
+    monkeypatch.setattr(steps, "reconcile", work)
+    others = cast(Any, SimpleNamespace(consider=lambda uid: None))
+    term = asyncio.create_task(Controller(cache, steps, others, others, others, 1).run([("task", given.TASK_UID)]))
     await lost.wait()
     term.cancel()
     await asyncio.wait([term])

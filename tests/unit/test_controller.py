@@ -4,7 +4,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
-from longtask_operator.__main__ import Operator
+from longtask_operator.cache import Cache
+from longtask_operator.controller import Controller
 from tests.unit import given
 from tests.unit.virtual_time import until_idle
 
@@ -18,11 +19,13 @@ def test_what_a_task_that_is_gone_has_left_behind_is_looked_at_again() -> None:
             looked.append(asyncio.get_running_loop().time())
             return 10.0 if len(looked) == 1 else None
 
+        def term_is_over(self) -> None:
+            pass
+
     async def main() -> None:
-        others = SimpleNamespace(consider=lambda name: None)
-        operator = Operator(cast(Any, SimpleNamespace(workers=1)))
-        queue = operator._queue(cast(Any, Reconciler()), cast(Any, None), cast(Any, others), cast(Any, others))
-        await queue.run([("task", given.TASK_UID)])
+        others = cast(Any, SimpleNamespace(consider=lambda name: None))
+        controller = Controller(Cache(), cast(Any, Reconciler()), others, others, others, 1)
+        await controller.run([("task", given.TASK_UID)])
 
     until_idle(main)
     assert looked == [0, 10]

@@ -1,0 +1,68 @@
+"""The controller: a work queue of keys, and what happens to each: reconcile, then deliver, then archive."""
+
+import logging
+from collections.abc import Iterable
+
+from longtask_operator.archive.archiver import Archiver
+from longtask_operator.cache import Cache
+from longtask_operator.delivery.dispatcher import DeliveryDispatcher
+from longtask_operator.metrics import METRICS
+from longtask_operator.reconciler import Reconciler
+from longtask_operator.template_controller import TemplateController
+from longtask_operator.watches import Key
+from longtask_operator.workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+
+class Controller:
+    """Works while this replica leads; otherwise keys are dropped."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        reconciler: Reconciler,
+        templates: TemplateController,
+        dispatcher: DeliveryDispatcher,
+        archiver: Archiver,
+        workers: int,
+    ) -> None:
+        """`workers` keys are processed concurrently."""
+        self._cache = cache
+        self._reconciler = reconciler
+        self._templates = templates
+        self._dispatcher = dispatcher
+        self._archiver = archiver
+        self._queue = WorkQueue(self._work, self._failed, workers)
+        METRICS.queue_length.set_function(lambda: len(self._queue))
+
+    def enqueue(self, key: Key) -> None:
+        """Process the key soon."""
+        self._queue.add(key)
+
+    async def run(self, first: Iterable[Key]) -> None:
+        """One term as leader, until cancelled; starts with the keys in `first`."""
+        try:
+            await self._queue.run(first)
+        finally:
+            self._reconciler.term_is_over()
+
+    async def _work(self, key: Key) -> None:
+        kind, name = key
+        if kind == "template":
+            await self._templates.reconcile(name)
+            return
+        with METRICS.reconcile_seconds.time():
+            again = await self._reconciler.reconcile(name)
+        if name not in self._cache.tasks:
+            self._queue.forget(key)
+        if again is not None:
+            self._queue.add_later(key, again)
+        self._dispatcher.consider(name)
+        self._archiver.consider(name)
+
+    def _failed(self, key: Key, error: Exception) -> None:
+        METRICS.errors.inc()
+        kind, name = key
+        about = self._cache.about(name) if kind == "task" else {"template": name}
+        logger.warning("step failed; it is repeated", extra=about, exc_info=error)
