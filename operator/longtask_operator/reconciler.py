@@ -263,14 +263,14 @@ class Reconciler:
         return failure_reasons.fitted("; ".join(str(problem) for problem in problems)) or None
 
     async def _start(self, state: TaskState, action: CreateJob) -> float | None:
-        """Create the Job. The next step, which is due at once, sees it in the cache."""
+        """Create the Job. To the cache it is news, which enqueues the next step."""
         try:
             job = await self._cluster.create_job(action)
         except KubeError as error:
             return await self._not_started(state, action, error)
         self._cache.put_job(job)
         METRICS.jobs_created.inc()
-        return 0.0
+        return None
 
     async def _not_started(self, state: TaskState, action: CreateJob, error: KubeError) -> float | None:
         task = state.task
