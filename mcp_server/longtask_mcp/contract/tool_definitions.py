@@ -114,7 +114,7 @@ FIXED = (
 
 
 _RESERVED: Mapping[str, Any] = arguments.schema(arguments.Reserved)["properties"]
-"""Made once: for each template it would take milliseconds of the event loop."""
+"""Computed once, because computing it for each template would block the event loop for milliseconds."""
 
 
 def template_tool(template: LongTaskTemplate) -> Tool:

@@ -250,3 +250,8 @@ def test_a_template_that_is_not_ready_says_why(ready: bool, generation: int, rea
     made = template(ready=ready)
     changed = made.model_copy(update={"metadata": made.metadata.model_copy(update={"generation": generation})})
     assert reason in tool_definitions.not_ready_reason(changed)
+
+
+def test_no_template_waits_for_the_schema_of_what_all_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(arguments, "schema")
+    assert tool_definitions.template_tool(template()).input_schema["properties"].keys() >= RESERVED.keys()
