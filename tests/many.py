@@ -4,9 +4,11 @@ real ones.
 """
 
 import asyncio
+import contextlib
 import functools
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -114,7 +116,24 @@ def _pod_spec() -> dict[str, Any]:
     return {"containers": [{"name": "main", "image": "registry.example/model-training:1", "env": environment}]}
 
 
-MAKE = {"tasks": task, "jobs": job, "pods": pod}
+def template(number: int, version: int) -> dict[str, Any]:
+    """One that is Ready."""
+    checked = {"type": "Ready", "status": "True", "reason": "Checked", "message": "", "lastTransitionTime": ENDED}
+    properties = {f"field_{each}": {"type": "integer", "description": f"Field {each}."} for each in range(10)}
+    return {
+        "apiVersion": constants.API_VERSION,
+        "kind": constants.TEMPLATE_KIND,
+        "metadata": _metadata("4444", number, version),
+        "spec": {
+            "description": "Trains a model for some epochs and returns its score.",
+            "parametersSchema": {"type": "object", "properties": properties},
+            "podTemplate": {"spec": _pod_spec()},
+        },
+        "status": {"observedGeneration": 1, "conditions": [checked]},
+    }
+
+
+MAKE = {"tasks": task, "templates": template, "jobs": job, "pods": pod}
 NUMBER, VERSION = 0xABCDEF01, 987654321098
 
 
@@ -134,6 +153,7 @@ class Many:
     """The server: `counts` objects of each kind, and a holder of the Lease, where it is not up to the operator."""
 
     counts: dict[str, int]
+    """Of templates and finished tasks, and of the Jobs and pods of those."""
     holder: str | None = None
     port: int = 0
     version: int = 1_000_000
@@ -141,6 +161,8 @@ class Many:
     sent: dict[str, int] = field(default_factory=dict)
     """How many events of a kind were sent."""
     lease: dict[str, Any] | None = None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there is another event."""
 
     def kubeconfig(self, path: Path) -> str:
         """A kubeconfig for it."""
@@ -150,6 +172,8 @@ class Many:
         """Send an event to whoever watches, now or later."""
         line = json.dumps({"type": event, "object": document}).encode() + b"\n"
         self.events[kind].append((int(document["metadata"]["resourceVersion"]), line))
+        self.news.set()
+        self.news = asyncio.Event()
 
     def all_sent(self) -> bool:
         """Whether every event was sent."""
@@ -160,6 +184,8 @@ class Many:
         kind = next((kind for kind, path in PATHS.items() if request.path == path), None)
         if kind is not None and request.method == "GET":
             return await self._watch(kind, request) if "watch" in request.query else self._page(kind, request)
+        if kind == "tasks" and request.method == "POST":
+            return await self._create(request)
         if "/leases" in request.path:
             return await self._lease(request)
         if request.path.startswith(PATHS["tasks"]):
@@ -183,12 +209,26 @@ class Many:
         position = next((number for number, (version, _) in enumerate(events) if version > known), len(events))
         ends = time.monotonic() + float(request.query["timeoutSeconds"])
         while time.monotonic() < ends:
+            news = self.news
             for _, line in events[position:]:
                 await response.write(line)
                 position += 1
                 self.sent[kind] = max(position, self.sent.get(kind, 0))
-            await asyncio.sleep(0.02)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), 1)
         return response
+
+    async def _create(self, request: web.Request) -> web.Response:
+        """A task that has ended as soon as it is there."""
+        created = await request.json()
+        self.version += 1
+        metadata = {"uid": str(uuid.uuid4()), "resourceVersion": str(self.version), "creationTimestamp": ENDED}
+        created["metadata"] |= metadata | {"generation": 1, "namespace": NAMESPACE}
+        self.tell("tasks", "ADDED", created)
+        self.version += 1
+        ended = {**created, "metadata": created["metadata"] | {"resourceVersion": str(self.version)}}
+        self.tell("tasks", "MODIFIED", ended | {"status": task(0, 1)["status"]})
+        return web.json_response(created, status=201)
 
     async def _lease(self, request: web.Request) -> web.Response:
         if self.holder is not None:
@@ -221,9 +261,9 @@ def _discovery(path: str) -> Any:
 
 
 @asynccontextmanager
-async def many(tasks: int = 0, jobs: int = 0, holder: str | None = None) -> AsyncIterator[Many]:
+async def many(tasks: int = 0, jobs: int = 0, templates: int = 0, holder: str | None = None) -> AsyncIterator[Many]:
     """Such a server, on a free port of the loopback address."""
-    server = Many({"tasks": tasks, "jobs": jobs, "pods": jobs}, holder)
+    server = Many({"tasks": tasks, "templates": templates, "jobs": jobs, "pods": jobs}, holder)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

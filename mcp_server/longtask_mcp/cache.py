@@ -51,6 +51,8 @@ class Cache(Generic[T]):
         self._first_seen: dict[str, int] = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
         self._signals: dict[str, asyncio.Event] = {}
+        self.changes = 0
+        """How often an object was stored or removed."""
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -91,6 +93,7 @@ class Cache(Generic[T]):
         self._objects[uid] = thing
         self._names[thing.metadata.name] = thing
         self._first_seen.setdefault(uid, version(thing))
+        self.changes += 1
         if self._index is not None:
             self._index.add(thing)
         self._signal(uid)
@@ -104,6 +107,7 @@ class Cache(Generic[T]):
         if thing is None:
             return
         del self._names[thing.metadata.name], self._first_seen[uid]
+        self.changes += 1
         if self._index is not None:
             self._index.remove(thing)
         self._signal(uid)

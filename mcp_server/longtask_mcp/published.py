@@ -20,9 +20,17 @@ class Published:
     def __init__(self, templates: Cache[LongTaskTemplate]) -> None:
         self._templates = templates
         self._made: dict[str, tuple[str, Tool | None]] = {}
+        self._listed: tuple[int, list[Tool]] = -1, []
 
     def tools(self) -> list[Tool]:
         """All tools in a stable order: the fixed ones, then those of Ready templates by name."""
+        changes, listed = self._listed
+        if changes != self._templates.changes:
+            listed = self._list()
+            self._listed = self._templates.changes, listed
+        return listed
+
+    def _list(self) -> list[Tool]:
         ready = sorted((each for each in self._templates.all() if each.is_ready), key=lambda each: each.metadata.name)
         made = {each.metadata.uid: self.tool(each) for each in ready}
         self._made = {uid: kept for uid, kept in self._made.items() if uid in made}

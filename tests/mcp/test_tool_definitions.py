@@ -255,3 +255,19 @@ def test_a_template_that_is_not_ready_says_why(ready: bool, generation: int, rea
 def test_no_template_waits_for_the_schema_of_what_all_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(arguments, "schema")
     assert tool_definitions.template_tool(template()).input_schema["properties"].keys() >= RESERVED.keys()
+
+
+def test_templates_that_come_and_go_do_so_in_the_list() -> None:
+    cache = Cache[LongTaskTemplate]()
+    shown = Published(cache)
+
+    def extra() -> list[str]:
+        return [tool.name for tool in shown.tools()][len(FIXED_TOOLS) :]
+
+    assert extra() == []
+    cache.put(template("a-one"))
+    cache.put(template("b-two"))
+    assert extra() == ["a_one", "b_two"]
+    assert shown.tools() is shown.tools()
+    cache.remove("uid-a-one")
+    assert extra() == ["b_two"]
