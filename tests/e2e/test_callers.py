@@ -62,7 +62,7 @@ async def test_the_same_key_of_another_caller_is_another_start(
     assert not his.error, his.text
     assert his.task_id != alices.task_id
     async with as_alice() as agent:
-        hers = await agent.call("check_task_status", task_id=alices.task_id)
+        hers = await in_phase(agent, alices.task_id, "Running")
         foreign = await agent.call("check_task_status", task_id=his.task_id)
         await agent.call("cancel_task", task_id=alices.task_id)
     assert hers.envelope["status"] == "running"
