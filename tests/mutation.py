@@ -78,7 +78,7 @@ markers = ["cluster: needs a Kubernetes cluster"]
 [tool.mutmut]
 source_paths = {packages}
 only_mutate = {list(MUTATED)}
-pytest_add_cli_args_test_selection = {["tests/unit", *pure_tests_of_the_contract()]}
+pytest_add_cli_args_test_selection = {["tests/unit", "tests/matrix", *pure_tests_of_the_contract()]}
 """
 
 
