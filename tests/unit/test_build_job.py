@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from longtask_api.longtask import StallPolicy
+from longtask_api.longtask import StallPolicy, TemplateSnapshot
 from longtask_api.template import LongTaskTemplate, spec_hash
-from longtask_operator.planning.build_job import build_job, environment, take_snapshot
+from longtask_operator.planning.build_job import build_job, compact_json, environment, result_schema, take_snapshot
 from longtask_operator.planning.snapshots import controller_uid, job_snapshot, task_of_job
-from tests.unit.given import JOB_REF, TASK_UID, task, template
+from tests.unit.given import JOB_REF, TASK_UID, at_work, job, task, template
 
 MAIN = {"name": "main", "image": "training:1"}
 
@@ -195,6 +195,34 @@ def test_the_snapshot_says_when_the_work_counts_as_stalled(stall: dict[str, Any]
 def test_the_result_schema_travels_on_the_job(schema: dict[str, Any] | None, text: str | None) -> None:
     annotations = _job(_template(resultSchema=schema))["metadata"]["annotations"]
     assert annotations.get("longtask.dev/result-schema") == text
+
+
+SCHEMA: dict[str, Any] = {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    ("of_job", "of_template", "edited", "expected"),
+    [
+        pytest.param('{"type":"array"}', SCHEMA, False, '{"type":"array"}', id="that of the Job"),
+        pytest.param(None, SCHEMA, False, None, id="the Job has none"),
+        pytest.param("gone", SCHEMA, False, compact_json(SCHEMA), id="no Job: that of the template"),
+        pytest.param("gone", SCHEMA, True, None, id="no Job, the template was edited"),
+        pytest.param("gone", None, False, None, id="no Job, the template has none"),
+    ],
+)
+def test_what_a_result_is_measured_by(
+    of_job: str | None, of_template: dict[str, Any] | None, edited: bool, expected: str | None
+) -> None:
+    made = template({"resultSchema": of_template} if of_template is not None else {})
+    snapshot = take_snapshot(made)
+    of = task(at_work(template_snapshot=replace_hash(snapshot) if edited else snapshot))
+    assert result_schema(of, None if of_job == "gone" else job(result_schema=of_job), made) == expected
+    assert result_schema(of, None, None) is None
+    assert result_schema(task(), None, made) is None
+
+
+def replace_hash(snapshot: TemplateSnapshot) -> TemplateSnapshot:
+    return snapshot.model_copy(update={"hash": "0" * len(snapshot.hash)})
 
 
 def test_the_snapshot_says_which_template_it_was() -> None:

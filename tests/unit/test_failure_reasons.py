@@ -639,3 +639,13 @@ def test_a_lost_node_is_named_with_what_to_do() -> None:
 @pytest.mark.parametrize("given", [running_pod(), ended_pod(exit_code=3), pod(phase="Failed")])
 def test_a_failure_always_has_a_hint(given: Any) -> None:
     assert failure_reasons.failure(FAILED, given, None).hint
+
+
+@pytest.mark.parametrize(
+    ("log", "hint"),
+    [("epoch 1", failure_reasons.STALLED_HINT), (None, failure_reasons.STALLED_AND_SILENT_HINT)],
+    ids=["with a log", "without"],
+)
+def test_work_that_was_ended_for_silence_is_looked_for_in_its_log(log: str | None, hint: str) -> None:
+    failure = failure_reasons.for_silence("no report for 600 s", log)
+    assert (failure.reason, failure.message, failure.hint) == ("Stalled", "no report for 600 s", hint)

@@ -8,7 +8,7 @@ import pytest
 from longtask_api.conditions import find
 from longtask_api.longtask import Failure, LongTaskStatus, Phase, StallAction, StallPolicy
 from longtask_api.reports import Artifact, InputRequest, Progress, Result
-from longtask_operator.planning.failure_reasons import STOPPED, lost_node
+from longtask_operator.planning.failure_reasons import ATTEMPT_TEXT_LIMIT, STOPPED, lost_node
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.snapshots import PodEvent
 from longtask_operator.planning.state import TaskState
@@ -618,6 +618,15 @@ def test_an_attempt_that_kubelet_ended_for_a_probe_says_so_as_the_failure_does()
     assert [(each.reason, each.message) for each in after.attempts] == [told]
 
 
+def test_a_probe_ends_one_attempt_and_says_in_short_why() -> None:
+    first, second = ended_pod(exit_code=1), ended_pod("b", 60, ended=90, exit_code=137, signal=9, probed=True)
+    event = PodEvent(at(85), "Unhealthy", "Liveness probe failed: " + "x" * 2000, True, "main")
+    gone_badly = job(failed_reason="BackoffLimitExceeded", finished_at=at(95), failures=2)
+    after = plan(_ended(job=gone_badly, pods=(first, second), events=(event,))).status
+    assert [each.reason for each in after.attempts] == ["Error", "LivenessProbeFailed"]
+    assert len(after.attempts[1].message or "") == ATTEMPT_TEXT_LIMIT
+
+
 def test_a_total_deadline_that_ends_a_task_between_attempts_is_told() -> None:
     before = at_work(attempts=[attempt(end_time=at(30), reason="Error")])
     given = _ended(
@@ -729,7 +738,8 @@ def test_a_result_that_does_not_fit_fails_the_task_and_is_kept(
     message = f"the work succeeded but its {what} the template's resultSchema: score: is too small"
     assert after.failure is not None
     assert (after.phase, after.failure.reason, after.failure.message) == (Phase.FAILED, "InvalidResult", message)
-    assert ("It is kept in status.result." in (after.failure.hint or "")) == kept.has_content
+    advice = "Correct what the work gives, or resultSchema in the LongTaskTemplate."
+    assert after.failure.hint == f"{'It is kept in status.result. ' if kept.has_content else ''}{advice}"
     assert (after.failure.log_tail, after.result) == ("epoch 1", kept)
 
 

@@ -86,9 +86,7 @@ def test_the_events_of_a_pod_are_asked_for_when_its_status_does_not_tell(
         pytest.param(FAILED, (), False, id="failed, no pod seen"),
         pytest.param(FAILED, (running_pod(),), False, id="failed, it still runs here"),
         pytest.param(FAILED, (ended_pod(exit_code=1),), True, id="failed"),
-        pytest.param(
-            FAILED, (ended_pod(exit_code=1), running_pod("b", 9)), False, id="failed, another runs here"
-        ),
+        pytest.param(FAILED, (ended_pod(exit_code=1), running_pod("b", 9)), False, id="failed, another runs here"),
         pytest.param(FAILED, (ended_pod(exit_code=1, disruption="Preemption"),), False, id="only disrupted"),
         pytest.param(
             job(failed_reason="x", finished_at=at(60), failures=2), (ended_pod(exit_code=1),), False, id="one of two"
