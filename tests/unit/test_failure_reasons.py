@@ -649,3 +649,14 @@ def test_a_failure_always_has_a_hint(given: Any) -> None:
 def test_work_that_was_ended_for_silence_is_looked_for_in_its_log(log: str | None, hint: str) -> None:
     failure = failure_reasons.for_silence("no report for 600 s", log)
     assert (failure.reason, failure.message, failure.hint) == ("Stalled", "no report for 600 s", hint)
+
+
+def test_only_a_container_beside_the_work_is_named_as_one() -> None:
+    waits: dict[str, Any] = {"waiting_reason": "ImagePullBackOff"}
+    given = pod(
+        others=(container("fetch", "init", **waits), container("logs", "beside"), container("mesh", "beside", **waits))
+    )
+    problem = failure_reasons.not_starting_beside(given)
+    assert problem is not None
+    assert problem.message == "container mesh cannot start: ImagePullBackOff"
+    assert failure_reasons.not_starting_beside(pod(others=given.others[:2])) is None

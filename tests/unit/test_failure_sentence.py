@@ -1,6 +1,7 @@
 """The sentence that says why a program failed: what real programs wrote when they failed, and what comes of it."""
 
 import subprocess
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longtask import failure as of_the_sdk
-from longtask_operator.planning.failure_sentence import LINE_LIMIT, failure_sentence, told
+from longtask_operator.planning.failure_sentence import LEAVES, LINE_LIMIT, failure_sentence, told
 
 OUTPUTS = Path(__file__).parent / "failing"
 """`recorded`: by `make record-failures`. `typed`: of what is not installed here."""
@@ -165,3 +166,11 @@ def test_whatever_was_written_comes_out_as_one_short_line(log: str) -> None:
 def test_of_a_program_of_no_known_form_it_is_a_line_at_the_end(lines: list[str]) -> None:
     written: Any = failure_sentence("\n".join(lines))
     assert written in lines
+
+
+@pytest.mark.parametrize(("errors", "more"), [(LEAVES, ""), (LEAVES + 3, "; and 3 more")])
+def test_a_group_names_some_of_its_errors_and_counts_the_others(errors: int, more: str) -> None:
+    group = ExceptionGroup("some rows are bad", [ValueError(f"row {number}") for number in range(errors)])
+    text = "".join(traceback.format_exception(group))
+    rows = "; ".join(f"ValueError: row {number}" for number in range(LEAVES))
+    assert failure_sentence(text) == f"ExceptionGroup: some rows are bad ({errors} sub-exceptions): {rows}{more}"
