@@ -1,6 +1,7 @@
 """The API server of the cluster that KUBECONFIG names, with our CRDs, and namespaces that go when the session ends."""
 
 import fcntl
+import gc
 import inspect
 import os
 import shutil
@@ -16,6 +17,7 @@ from kubernetes.client import ApiClient
 from kubernetes.config import new_client_from_config
 
 from longtask_api import constants, crd
+from longtask_runtime import garbage
 from longtask_runtime.watchdog import Blocked, watching
 from tests import blocked
 from tests.kube import CRDS, Kube, eventually
@@ -32,6 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
         if inspect.iscoroutinefunction(getattr(item, "obj", None)):
             fixtures.append("unblocked_loop")
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests themselves, hundreds of thousands of objects, out of garbage collections: one took half a second
+    of a test's event loop on a slow machine.
+    """
+    gc.freeze()
+    garbage.collect_seldom()
 
 
 @pytest.fixture(autouse=True)

@@ -21,9 +21,17 @@ class ThreadedClient(Generic[C]):
 
     def __init__(self, make: Callable[[], C], threads: int, name: str) -> None:
         self._make = make
+        self._count = threads
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._lock = threading.Lock()
         self._client: C | None = None
+
+    async def prepare(self) -> None:
+        """Create the client and start all threads. Before that a call waits until a thread has started, which on a
+        busy machine blocks the event loop. Raises what making the client raises.
+        """
+        await asyncio.to_thread(self._start)
+        await self.call(lambda _: None)
 
     async def call(self, operation: Callable[[C], T]) -> T:
         """Return the result of a blocking operation. Raises what the operation raises. A thread cannot be stopped, so a
@@ -36,6 +44,11 @@ class ThreadedClient(Generic[C]):
         self._threads.shutdown(wait=False)
         if self._client is not None:
             self._client.close()
+
+    def _start(self) -> None:
+        together = threading.Barrier(self._count)
+        for started in [self._threads.submit(together.wait) for _ in range(self._count)]:
+            started.result()
 
     def _run(self, operation: Callable[[C], T]) -> T:
         with self._lock:

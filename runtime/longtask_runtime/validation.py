@@ -22,6 +22,7 @@ class Validator:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="validation")
 
     def __enter__(self) -> Self:
+        self._thread.submit(int).result()  # starts the thread, which would block the event loop in the first check
         return self
 
     def __exit__(self, *_: object) -> None:

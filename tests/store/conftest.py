@@ -98,8 +98,9 @@ def settings(server: S3Server) -> S3Settings:
 
 
 @pytest.fixture(scope="session")
-def s3(settings: S3Settings, kube: Kube) -> Iterator[S3]:
+async def s3(settings: S3Settings, kube: Kube) -> AsyncIterator[S3]:
     made = S3(settings, kube.namespace)
+    await made.prepare()
     yield made
     made.close()
 

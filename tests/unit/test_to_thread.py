@@ -36,6 +36,15 @@ async def test_a_client_is_made_once_and_not_in_the_event_loops_thread() -> None
     assert used[0].closed
 
 
+async def test_once_it_is_prepared_no_call_waits_for_a_thread_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    clients = ThreadedClient(Client, 8, "test")
+    await clients.prepare()
+    monkeypatch.delattr(threading.Thread, "start")
+    together = threading.Barrier(8)
+    await asyncio.gather(*(clients.call(lambda _: together.wait(30)) for _ in range(8)))
+    clients.close()
+
+
 async def test_nothing_is_made_before_the_first_call() -> None:
     def refuse() -> Client:
         raise AssertionError("it was made")

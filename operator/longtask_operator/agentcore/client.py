@@ -35,7 +35,7 @@ class AgentCore:
         """Create the client, so that the first call does not take a second longer. Raises if region or endpoint is
         invalid.
         """
-        await self._client.call(lambda _: None)
+        await self._client.prepare()
 
     def close(self) -> None:
         """Shut down threads and connections."""

@@ -83,7 +83,7 @@ class S3:
 
     async def prepare(self) -> None:
         """Create the client, so that the first call does not take a second longer. Raises for an invalid endpoint."""
-        await self._client.call(lambda _: None)
+        await self._client.prepare()
 
     def close(self) -> None:
         """Shut down threads and connections."""
