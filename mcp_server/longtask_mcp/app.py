@@ -173,11 +173,11 @@ def _endpoint(
     identify = (
         anonymous if settings.auth == "none" else KubernetesIdentity(client, settings.audience, settings.namespace)
     )
-    speaking = Delegation(settings.trusted_principals, settings.memory_ids, settings.default_memory_id)
+    delegation = Delegation(settings.trusted_principals, settings.memory_ids, settings.default_memory_id)
     request_limits = RequestLimits(
         application, settings.max_request_bytes, Budget(BYTES_IN_ALL, BYTES_OF_ONE), SCOPE_KEY, listed
     )
-    identified = Identified(request_limits, identify, speaking, metrics)
+    identified = Identified(request_limits, identify, delegation, metrics)
     allowed = settings.allowed_hosts or tuple(f"{host}:*" for host in LOOPBACK_HOSTS)
     any_host = not settings.allowed_hosts and settings.auth != "none"
     return Door(identified, MCP_PATH, allowed, any_host)

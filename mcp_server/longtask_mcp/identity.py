@@ -80,10 +80,10 @@ class KubernetesIdentity:
 class Identified:
     """Puts the Caller into the request's scope, or answers 400, 401, 403 or 503, which is logged and counted."""
 
-    def __init__(self, app: ASGIApp, identify: Identify, speaking: Delegation, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, identify: Identify, delegation: Delegation, metrics: Metrics) -> None:
         self._app = app
         self._identify = identify
-        self._speaking = speaking
+        self._delegation = delegation
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +92,7 @@ class Identified:
             return
         headers = Headers(scope=scope)
         try:
-            caller = self._speaking.caller(await self._identify(headers), headers)
+            caller = self._delegation.caller(await self._identify(headers), headers)
         except BadHeaders as bad:
             answer = self._refusal(400, "BadHeaders", str(bad))
         except Refused as refused:

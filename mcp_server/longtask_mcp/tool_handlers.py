@@ -62,7 +62,7 @@ class Found:
     task: LongTask
     archived: bool = False
 
-    def told(self, answer: Answer) -> Answer:
+    def marked(self, answer: Answer) -> Answer:
         """The answer about this task, marked as archived if the task is."""
         return Answer(answer.text, answer.envelope | {"archived": True}) if self.archived else answer
 
@@ -172,7 +172,7 @@ class ToolHandlers:
     async def _check_task_status(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.OneTask, call.arguments)
         found = await self._own(call, wanted.task_id)
-        return found.told(answers.status(found.task, self._now()))
+        return found.marked(answers.status(found.task, self._now()))
 
     async def _get_task_results(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.GetResults, call.arguments)
@@ -220,13 +220,13 @@ class ToolHandlers:
             cancelled = await self._tasks.cancel(found.task)
             found = Found(cancelled) if cancelled is not None else await self._archived(call, wanted.task_id)
         tell = answers.already_ended if found.task.is_terminal else answers.cancelling
-        return found.told(tell(found.task, self._now()))
+        return found.marked(tell(found.task, self._now()))
 
     async def _get_task_logs(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.GetLogs, call.arguments)
         found = await self._own(call, wanted.task_id)
         if found.archived or self._task_api is None:
-            return found.told(logs.kept_log(found.task, NO_PODS if found.archived else NOT_CONNECTED))
+            return found.marked(logs.kept_log(found.task, NO_PODS if found.archived else NOT_CONNECTED))
         try:
             return logs.live_log(found.task, await self._task_api.log(found.task.metadata.uid, wanted.tail_lines))
         except Unavailable as unavailable:
@@ -246,8 +246,8 @@ class ToolHandlers:
         """Page `number` of the result or an artifact; of content stored outside the task only that page is fetched."""
         source = results.stored(found.task, artifact)
         if source is None:
-            return found.told(results.results(found.task, self._now(), number))
-        return found.told(await self._stored(call, found, source, number))
+            return found.marked(results.results(found.task, self._now(), number))
+        return found.marked(await self._stored(call, found, source, number))
 
     async def _stored(self, call: Call, found: Found, source: results.Stored, number: int) -> Answer:
         task, whose = found.task, call.caller if found.archived else None

@@ -146,7 +146,7 @@ class Operator:
                 ),
                 readers=ReaderAuthenticator(TokenReviewer(client, AUDIENCE_TASK_API), settings.task_api_readers),
                 writes=writes,
-                shelf=TaskBlobs(store),
+                blobs=TaskBlobs(store),
                 archive=archive,
                 validator=validator,
             )

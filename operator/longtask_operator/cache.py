@@ -102,7 +102,7 @@ class Cache:
     pods: dict[str, dict[str, PodSnapshot]] = field(default_factory=lambda: defaultdict(dict))
     """By the uid of the owning Job, then by pod uid. Pods that are gone are kept until their Job is gone and their task
     has ended: they show how the attempts ended."""
-    told: Callable[[str], object] = lambda uid: None
+    on_change: Callable[[str], object] = lambda uid: None
     """Called with the uid of a task whenever it, its Job or one of its pods has changed, whatever the source."""
     _buried: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _job_of_pod: dict[str, str] = field(default_factory=dict)
@@ -138,7 +138,7 @@ class Cache:
         if job.uid not in self._buried and not older:
             self.jobs[job.owner_uid] = job
             if known is None or known != job:
-                self.told(job.owner_uid)
+                self.on_change(job.owner_uid)
 
     def put_pod(self, pod: PodSnapshot) -> None:
         """Store the pod, unless the cached version is newer or already gone."""
@@ -151,7 +151,7 @@ class Cache:
             else:
                 self._orphans.pop(pod.uid, None)
             if known != pod:
-                self.told(pod.task_uid)
+                self.on_change(pod.task_uid)
 
     def pod(self, uid: str) -> PodSnapshot | None:
         """The pod with this uid; for a while also one that is gone."""
@@ -200,7 +200,7 @@ class Cache:
         if known is not None and known.uid == job.uid:
             del self.jobs[job.owner_uid]
         self.sweep_pods(job.uid)
-        self.told(job.owner_uid)
+        self.on_change(job.owner_uid)
 
     def sweep_pods(self, job_uid: str) -> None:
         """Evict the pods of a deleted Job once all of them are gone and no unfinished task needs their outcome."""
@@ -261,7 +261,7 @@ class Cache:
                 self.sweep_pods(pod.job_uid)
 
     def _wake(self, uid: str) -> None:
-        self.told(uid)
+        self.on_change(uid)
         waiting = self._waiting.pop(uid, None)
         if waiting is not None:
             waiting.set()

@@ -24,7 +24,7 @@ from longtask_operator.planning.attempts import unrecorded
 from longtask_operator.planning.build_job import result_schema
 from longtask_operator.planning.done import decisive_pod, done_pod, is_done
 from longtask_operator.planning.failure_reasons import StartProblem
-from longtask_operator.planning.lookups import may_have_been_told_to_leave, pod_to_ask_about, wants_refusals
+from longtask_operator.planning.lookups import may_be_ended_early, pod_to_ask_about, wants_refusals
 from longtask_operator.planning.pending import bound
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.pod_selection import end_is_seen, newest, working_pod
@@ -192,7 +192,7 @@ class Reconciler:
 
     async def _as_it_ended(self, task: LongTask, pod: PodSnapshot) -> PodSnapshot:
         """The pod, with the reason why kubelet ended work that then exited with code 0."""
-        if not may_have_been_told_to_leave(task.status, pod):
+        if not may_be_ended_early(task.status, pod):
             return pod
         ended = failure_reasons.ended_by_kubelet(pod, await self._cluster.pod_events(pod))
         return replace(pod, ended_by_kubelet=ended.reason) if ended is not None else pod

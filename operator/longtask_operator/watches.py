@@ -39,7 +39,7 @@ class Watches:
         self._namespace = namespace
         self._cache = cache
         self._enqueue = enqueue
-        cache.told = lambda uid: enqueue(("task", uid))
+        cache.on_change = lambda uid: enqueue(("task", uid))
         self._subscriptions = {
             constants.TEMPLATE_PLURAL: Subscription(
                 client, f"{group}/{constants.TEMPLATE_PLURAL}", _Templates(cache, enqueue)

@@ -44,14 +44,14 @@ def test_a_stored_template_reads_as_the_model(a_template: MakeTask) -> None:
         ("status.phase=", ["new"]),
     ],
 )
-def test_tasks_are_selected_by_template_and_phase(shelf: Kube, selector: str, found: list[str]) -> None:
-    items = shelf.get(shelf.path(constants.TASK_PLURAL), fieldSelector=selector).done()["items"]
+def test_tasks_are_selected_by_template_and_phase(blobs: Kube, selector: str, found: list[str]) -> None:
+    items = blobs.get(blobs.path(constants.TASK_PLURAL), fieldSelector=selector).done()["items"]
 
     assert [item["metadata"]["name"] for item in items] == found
 
 
-def test_other_fields_cannot_be_selected_by(shelf: Kube) -> None:
-    answer = shelf.get(shelf.path(constants.TASK_PLURAL), fieldSelector="spec.suspend=true")
+def test_other_fields_cannot_be_selected_by(blobs: Kube) -> None:
+    answer = blobs.get(blobs.path(constants.TASK_PLURAL), fieldSelector="spec.suspend=true")
 
     assert answer.code == 400
 
@@ -69,8 +69,8 @@ def test_discovery_tells_short_name_and_category(cluster: Kube, plural: str, kin
     assert f"{plural}/status" in {resource["name"] for resource in resources}
 
 
-def test_columns_of_tasks(shelf: Kube) -> None:
-    table = shelf.request("GET", shelf.path(constants.TASK_PLURAL), accept=TABLE).done()
+def test_columns_of_tasks(blobs: Kube) -> None:
+    table = blobs.request("GET", blobs.path(constants.TASK_PLURAL), accept=TABLE).done()
 
     columns = [column["name"] for column in table["columnDefinitions"]]
     assert columns == ["Name", "Template", "Phase", "Progress", "Age", "Attempts", "Job", "Requester", "Message"]
@@ -83,8 +83,8 @@ def test_columns_of_tasks(shelf: Kube) -> None:
     }
 
 
-def test_columns_of_templates(shelf: Kube) -> None:
-    table = shelf.request("GET", shelf.path(constants.TEMPLATE_PLURAL), accept=TABLE).done()
+def test_columns_of_templates(blobs: Kube) -> None:
+    table = blobs.request("GET", blobs.path(constants.TEMPLATE_PLURAL), accept=TABLE).done()
 
     columns = [column["name"] for column in table["columnDefinitions"]]
     assert columns == ["Name", "Title", "Ready", "Reason", "Age", "Message"]
@@ -106,24 +106,24 @@ def test_columns_of_templates(shelf: Kube) -> None:
         (["mcp"], r"longtask\.longtask\.dev/new +other +\S+"),
     ],
 )
-def test_kubectl_get(shelf: Kube, kubectl: Callable[..., str], arguments: list[str], line: str) -> None:
-    printed = kubectl(shelf, "get", *arguments)
+def test_kubectl_get(blobs: Kube, kubectl: Callable[..., str], arguments: list[str], line: str) -> None:
+    printed = kubectl(blobs, "get", *arguments)
 
     assert any(re.fullmatch(line, row.rstrip()) for row in printed.splitlines()), printed
 
 
-def test_kubectl_describe_tells_why_a_task_failed(shelf: Kube, kubectl: Callable[..., str]) -> None:
-    printed = kubectl(shelf, "describe", "lt", "failed")
+def test_kubectl_describe_tells_why_a_task_failed(blobs: Kube, kubectl: Callable[..., str]) -> None:
+    printed = kubectl(blobs, "describe", "lt", "failed")
 
     for key, value in [("Reason", "OOMKilled"), ("Exit Code", "137"), ("Hint", FAILED["failure"]["hint"])]:
         assert re.search(rf"\n +{key}: +{re.escape(value)}\n", printed), printed
     assert FAILED["failure"]["logTail"] in printed
 
 
-def test_kubectl_says_which_field_was_refused_and_what_to_do(shelf: Kube, kubectl: Callable[..., str]) -> None:
+def test_kubectl_says_which_field_was_refused_and_what_to_do(blobs: Kube, kubectl: Callable[..., str]) -> None:
     patch = '{"spec": {"parameters": {"epochs": 20}}}'
 
-    printed = kubectl(shelf, "patch", "lt", "new", "--type=merge", "-p", patch)
+    printed = kubectl(blobs, "patch", "lt", "new", "--type=merge", "-p", patch)
 
     assert printed.strip() == (
         'The LongTask "new" is invalid: spec.parameters: Forbidden: '
@@ -186,9 +186,9 @@ def test_every_field_is_described_where_the_cluster_publishes_it(
 
 
 @pytest.fixture(scope="module")
-def shelf(new_namespace: Callable[[], Kube]) -> Kube:
+def blobs(new_namespace: Callable[[], Kube]) -> Kube:
     """A namespace with three tasks and a template, as different as they come."""
-    shelf = new_namespace()
+    blobs = new_namespace()
     for wanted, status in [
         (task("running", {"requester": {"principal": "bob"}}), RUNNING),
         (task("failed"), FAILED),
@@ -196,11 +196,11 @@ def shelf(new_namespace: Callable[[], Kube]) -> Kube:
         (template("model-training", {"title": "Model Training"}), NOT_READY),
     ]:
         plural = constants.TASK_PLURAL if wanted["kind"] == constants.TASK_KIND else constants.TEMPLATE_PLURAL
-        created = shelf.create(shelf.path(plural), wanted).done()
+        created = blobs.create(blobs.path(plural), wanted).done()
         if status is not None:
-            path = shelf.path(plural, created["metadata"]["name"], "status")
-            shelf.request("PUT", path, created | {"status": status}).done()
-    return shelf
+            path = blobs.path(plural, created["metadata"]["name"], "status")
+            blobs.request("PUT", path, created | {"status": status}).done()
+    return blobs
 
 
 def _schema(document: dict[str, Any]) -> dict[str, Any]:

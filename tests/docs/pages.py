@@ -12,9 +12,9 @@ PAGES = sorted(
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page: "```python desk" is of the language python, and its place is desk.
+    """A fenced block of a page: "```python local" is of the language python, and its place is local.
 
-    The place says where the block runs: `desk` and `test` in a folder that holds the pages' `desk` files, `test` by
+    The place says where the block runs: `local` and `test` in a folder that holds the pages' `local` files, `test` by
     pytest; `pod` with what a task's pod has; `cluster` with kubectl, for a task that runs; `dryrun` the same without an
     effect; `agent` against the MCP server; empty: nowhere. Of JSON it says what kind of document it is.
     """

@@ -321,7 +321,7 @@ def test_whoever_brings_news_of_a_task_it_is_told_once(
     told: list[str] = []
     cache = Cache()
     known(cache)
-    cache.told = told.append
+    cache.on_change = told.append
     known(cache)
     assert told == []
     news(cache)

@@ -57,9 +57,9 @@ class Pod:
     """Saves checkpoints of the first attempt."""
 
     def __init__(self) -> None:
-        self.server, self.shelf = ApiServer(), TaskBlobs()
+        self.server, self.blobs = ApiServer(), TaskBlobs()
         writes = ReportBuffer(self.server, Cache(), interval=1, per_second=1)  # type: ignore[arg-type]
-        routes = router(lambda: None, writes, self.shelf)  # type: ignore[arg-type, return-value]
+        routes = router(lambda: None, writes, self.blobs)  # type: ignore[arg-type, return-value]
         self._save = next(route.endpoint for route in routes.routes if "PUT" in route.methods)  # type: ignore[attr-defined]
 
     async def save(self, body: bytes, sequence: int) -> CheckpointAck:
@@ -75,7 +75,7 @@ class Pod:
     def kept(self) -> bytes:
         checkpoint = self.server.task.status.checkpoint
         assert checkpoint is not None
-        return self.shelf.held[checkpoint.reference.uri] if checkpoint.reference else (checkpoint.text or "").encode()
+        return self.blobs.held[checkpoint.reference.uri] if checkpoint.reference else (checkpoint.text or "").encode()
 
 
 @pytest.mark.parametrize("body", [SMALL, LARGE, b""], ids=["small", "large", "empty"])
@@ -84,7 +84,7 @@ async def test_one_that_is_sent_again_is_saved_and_stored_once(body: bytes) -> N
     first = await pod.save(body, 1)
     assert await pod.save(body, 1) == first
     assert pod.kept == body
-    assert len(pod.shelf.held) == (body == LARGE)
+    assert len(pod.blobs.held) == (body == LARGE)
 
 
 @pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
@@ -98,4 +98,4 @@ async def test_one_that_is_older_or_other_than_the_stored_one_is_refused(
         await pod.save(body + late, sequence)
     assert (refused.value.status, refused.value.reason) == (409, "OlderThanStored")
     assert pod.kept == body
-    assert len(pod.shelf.held) == (body == LARGE)
+    assert len(pod.blobs.held) == (body == LARGE)

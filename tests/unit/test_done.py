@@ -8,7 +8,7 @@ from longtask_api.conditions import find
 from longtask_api.longtask import LongTaskStatus, Phase
 from longtask_api.reports import Result
 from longtask_operator.planning.done import is_done
-from longtask_operator.planning.lookups import may_have_been_told_to_leave
+from longtask_operator.planning.lookups import may_be_ended_early
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.snapshots import PodEvent, PodSnapshot
 from longtask_operator.planning.state import TaskState
@@ -255,4 +255,4 @@ def test_the_events_of_work_that_kubelet_may_have_ended_have_two_seconds(
 def test_only_where_nothing_but_the_exit_code_says_that_work_is_done_its_events_are_asked(
     status: LongTaskStatus, given: PodSnapshot, worth: bool
 ) -> None:
-    assert may_have_been_told_to_leave(status, given) is worth
+    assert may_be_ended_early(status, given) is worth

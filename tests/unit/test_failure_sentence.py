@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longtask import failure as of_the_sdk
-from longtask_operator.planning.failure_sentence import LEAVES, LINE_LIMIT, failure_sentence, told
+from longtask_operator.planning.failure_sentence import LEAVES, LINE_LIMIT, failure_sentence, own_message
 
 OUTPUTS = Path(__file__).parent / "failing"
 """`recorded`: by `make record-failures`. `typed`: of what is not installed here."""
@@ -115,7 +115,7 @@ def test_the_failure_of_a_function_is_read_from_what_the_sdk_leaves(name: str, l
     error, expected = OF_THE_SDK[name]
     log = f"epoch 1\n{of_the_sdk.readable(error)}\n{after}"
     line = error.__traceback__.tb_lineno if error.__traceback__ else 0
-    assert told(of_the_sdk.tail(error, limit), log) == expected.format(line=line)
+    assert own_message(of_the_sdk.tail(error, limit), log) == expected.format(line=line)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_the_failure_of_a_function_is_read_from_what_the_sdk_leaves(name: str, l
     ],
 )
 def test_the_works_own_words_come_first(message: str, log: str | None, expected: str) -> None:
-    assert told(message, log) == expected
+    assert own_message(message, log) == expected
 
 
 _PARTS = st.sampled_from(

@@ -48,7 +48,7 @@ def _line(task: LongTask, now: datetime, question: str | None) -> str:
 def _head(task: LongTask) -> str:
     """Status, percentage, and details in parentheses."""
     progress = task.status.progress
-    share, details = _told(progress) if progress is not None else ("", [])
+    share, details = _details(progress) if progress is not None else ("", [])
     if details and from_earlier_attempt(task) and progress is not None:
         details.append(f"told by attempt {progress.attempt}")
     said = message(task)
@@ -61,7 +61,7 @@ def _head(task: LongTask) -> str:
     return f"{head}, not running yet" if status_word(task) == "started" else head
 
 
-def _told(progress: Progress) -> tuple[str, list[str]]:
+def _details(progress: Progress) -> tuple[str, list[str]]:
     """The percentage, and what else was reported; details that the message already contains are not repeated.
 
     The operator's display is `60%`, `60% (epoch 6/10)`, or only the count; its end may be cut off.

@@ -39,26 +39,26 @@ def brief(own: OwnTasks, caller: Caller, everything: bool, archive: bool, now: d
     ended = own.ended(caller.session_id) if ours else own.ended()
     heading = _heading(len(running), len(asking), len(ended), "in this session" if ours else "for you")
     room = MAX_CHARACTERS - FOOTER_CHARACTERS - len(heading)
-    told = _Told(room if not ended else room * 2 // 3)
-    told.take("running", running, now)
-    told.take("questions", asking, now)
-    told.room = room
-    told.take("ended", ended, now)
+    digest = _Digest(room if not ended else room * 2 // 3)
+    digest.take("running", running, now)
+    digest.take("questions", asking, now)
+    digest.room = room
+    digest.take("ended", ended, now)
     urgent = _urgent(asking, running, ended, now)
     chosen = len(unfinished) + len(ended)
-    more, others = chosen - len(told.lines), len(own) - chosen
+    more, others = chosen - len(digest.lines), len(own) - chosen
     content: dict[str, Any] = {
         **({"session_id": caller.session_id} if ours else {}),
-        **told.entries,
+        **digest.entries,
         "more": more,
         "in_other_sessions": others,
         **({"next": urgent} if urgent is not None else {}),
     }
-    return Answer("\n".join([heading, *told.lines, *_footer(more, others, archive, urgent)]), content)
+    return Answer("\n".join([heading, *digest.lines, *_footer(more, others, archive, urgent)]), content)
 
 
 @dataclass
-class _Told:
+class _Digest:
     """Lines and entries of as many tasks as fit: `room` limits the characters of each of the two."""
 
     room: int
@@ -117,14 +117,14 @@ def _entry(task: LongTask, now: datetime) -> dict[str, Any]:
         "hint": failure.hint if failure is not None else None,
         "finished_at": rfc3339(end) if end is not None else None,
     }
-    told = {key: shortened(value, SHOWN_CHARACTERS) for key, value in optional.items() if value}
+    given = {key: shortened(value, SHOWN_CHARACTERS) for key, value in optional.items() if value}
     again = {} if task.is_terminal else {"check_after_seconds": check_seconds(task, now)}
     return {
         "task_id": task.metadata.uid,
         "template": task.spec.template_ref.name,
         "status": shortened(going(task, now), SHOWN_CHARACTERS),
         "created_at": rfc3339(created(task)),
-        **told,
+        **given,
         **again,
     }
 

@@ -102,7 +102,7 @@ class DeliveryDispatcher:
         waiting = sorted((each for each in tasks if due(each)), key=lambda each: _turn(each, now))
         if waiting:
             again = self._hold(session, waiting[0], tasks, now)
-            again = await self._tell(session, waiting[0]) if again is None else again
+            again = await self._step(session, waiting[0]) if again is None else again
             self._queue.add_later(session, again)
         elif not tasks:
             self._forget(session)
@@ -133,7 +133,7 @@ class DeliveryDispatcher:
         job = self._cache.jobs.get(task.metadata.uid)
         return not task.is_terminal and job is not None and job.finished_at is not None and job.finished_at <= moment
 
-    async def _tell(self, session: Session, known: LongTask) -> float:
+    async def _step(self, session: Session, known: LongTask) -> float:
         """Take one step; return the seconds after which the session is requeued."""
         task = await self._cluster.get_task(known.metadata.name, known.metadata.uid)
         if task is None:
@@ -154,10 +154,14 @@ class DeliveryDispatcher:
     async def _deliver(self, session: Session, task: LongTask, name: str) -> float:
         if self._service is None:
             text = "memory.region is not set in the chart's values"
-            return await self._not_told(task, name, Classification(Retryability.FIXABLE, "MemoryNotConfigured", text))
+            return await self._record_failure(
+                task, name, Classification(Retryability.FIXABLE, "MemoryNotConfigured", text)
+            )
         if session.memory_id not in self._memory_ids:
             text = f"memory {session.memory_id} is not in memory.memoryIds of the chart's values"
-            return await self._not_told(task, name, Classification(Retryability.FIXABLE, "MemoryNotAllowed", text))
+            return await self._record_failure(
+                task, name, Classification(Retryability.FIXABLE, "MemoryNotAllowed", text)
+            )
         event, written = recorded(task, name), None
         try:
             if event is not None:
@@ -171,9 +175,9 @@ class DeliveryDispatcher:
             if written is None:
                 written = await self._create(self._service, session, task, event)
             event = event.model_copy(update={"payload": None, "event_id": written})
-            await self._told(task, event, *await self._long_term(self._service, session, task))
+            await self._record_delivery(task, event, *await self._long_term(self._service, session, task))
         except ServiceError as error:
-            return await self._not_told(task, name, classify(error))
+            return await self._record_failure(task, name, classify(error))
         return 0.0
 
     async def _place(self, service: AgentCore, session: Session, task: LongTask) -> datetime | None:
@@ -246,7 +250,7 @@ class DeliveryDispatcher:
         delivery = _with_event(task, event)
         return await self._write(task, delivery, "Unknown", "Pending", f"about to be written, as of {_millis(event)}")
 
-    async def _told(self, task: LongTask, event: SessionEvent, record: str | None, note: str) -> None:
+    async def _record_delivery(self, task: LongTask, event: SessionEvent, record: str | None, note: str) -> None:
         delivery = _with_event(task, event).model_copy(
             update={"record_id": record, "failures": None, "next_retry_time": None}
         )
@@ -256,7 +260,7 @@ class DeliveryDispatcher:
         METRICS.delivered(task, clock.now())
         logger.info("told the session", extra={**_names(task), "event": event.name, "event_id": event.event_id})
 
-    async def _not_told(self, task: LongTask, name: str, wrong: Classification) -> float:
+    async def _record_failure(self, task: LongTask, name: str, wrong: Classification) -> float:
         """Record the error and the time of the next call. A milestone never settles the Delivered condition."""
         METRICS.delivery_failures.labels(wrong.reason).inc()
         before = task.status.delivery or Delivery()

@@ -26,7 +26,7 @@ def due(task: LongTask) -> str | None:
     if task.is_terminal:
         return None if task.is_settled(ConditionType.DELIVERED) else RESULT
     percent = _reached(task)
-    return f"{MILESTONE}{percent}" if percent > _told(task) else None
+    return f"{MILESTONE}{percent}" if percent > _delivered_percent(task) else None
 
 
 def percent_of(name: str) -> int | None:
@@ -55,6 +55,6 @@ def _reached(task: LongTask) -> int:
     return max((each for each in policy.milestones if each <= progress.fraction * 100), default=0)
 
 
-def _told(task: LongTask) -> int:
+def _delivered_percent(task: LongTask) -> int:
     events = task.status.delivery.events if task.status.delivery else []
     return max((percent_of(event.name) or 0 for event in events), default=0)

@@ -74,7 +74,7 @@ def milestone(task: LongTask, percent: int) -> Pair:
         "on."
     )
     assistant = f"Noted: task {_named(task)} has done {percent}% and goes on; I do not start it again. {call}"
-    told = _told(task.status.progress)
+    told = _progress_text(task.status.progress)
     sections: list[Section] = [(1, _whole_or_begin("Progress", told, STATUS))] if told else []
     return Pair(_with_data(task, head, sections, "", MAX_MILESTONE_BYTES - _size(assistant)), assistant)
 
@@ -221,7 +221,7 @@ def _described(artifact: Artifact, *, with_uri: bool) -> str:
     return _clean(f"Artifact {artifact.name}{uri}{f' ({facts})' if facts else ''}")
 
 
-def _told(progress: Progress | None) -> str:
+def _progress_text(progress: Progress | None) -> str:
     if progress is None:
         return ""
     metrics = ", ".join(f"{key} {value:g}" for key, value in (progress.metrics or {}).items())

@@ -16,7 +16,7 @@ def cleanup_plan(state: TaskState) -> Plan:
     """
     task, job = state.task, state.job
     ended = task.status.completion_time or state.now
-    held_until = ended if _is_told_and_kept(state) else ended + state.policy.delivery_timeout
+    held_until = ended if _is_delivered_and_archived(state) else ended + state.policy.delivery_timeout
     actions: list[Action] = []
     waiting: list[datetime] = []
     at_work = [pod for pod in state.pods if not pod.ended]
@@ -40,14 +40,14 @@ def cleanup_plan(state: TaskState) -> Plan:
     return Plan(task.status, tuple(actions), min(waiting, default=None))
 
 
-def _is_told_and_kept(state: TaskState) -> bool:
+def _is_delivered_and_archived(state: TaskState) -> bool:
     """Whether delivery to the session and archiving are settled, or not required."""
     task = state.task
     if task.is_record or task.is_taken_back:
         return True
-    told = task.spec.memory is None or task.is_settled(ConditionType.DELIVERED)
+    delivered = task.spec.memory is None or task.is_settled(ConditionType.DELIVERED)
     archives = task.spec.requester is not None and (state.policy.archives_all or task.spec.memory is not None)
-    return told and (not archives or task.is_settled(ConditionType.ARCHIVED))
+    return delivered and (not archives or task.is_settled(ConditionType.ARCHIVED))
 
 
 def _time_to_live(state: TaskState) -> int:

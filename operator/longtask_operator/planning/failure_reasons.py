@@ -175,7 +175,7 @@ def _not_starting(container: ContainerSnapshot) -> StartProblem | None:
     name = f"{_KINDS[container.kind]} {container.name}"
     ended = container.last_termination or container.termination
     if container.kind == "sidecar" and ended is not None and ended.exit_code != 0:
-        told = failure_sentence.told(ended.message, None)
+        told = failure_sentence.own_message(ended.message, None)
         return StartProblem(
             "CrashLoopBackOff", f"{name} ends again and again: {_how(ended)}{f': {told}' if told else ''}", SIDECAR_HINT
         )
@@ -364,7 +364,7 @@ def failure(
     lost = ended is not None and ended.reason in NOT_THE_WORKS_WORDS
     tail = log_tail(log if log else ended.message if ended and not lost else None)
     reason = attempt_reason(pod, done=False, stalled=stalled is not None) or "Error"
-    told = failure_sentence.told(ended.message if ended else "", log)
+    told = failure_sentence.own_message(ended.message if ended else "", log)
     message, hint = _explain(reason, pod, ended, told, memory)
     if ended_by is not None:
         reason, message, hint = ended_by.reason, ended_by.message, ended_by.hint
@@ -417,7 +417,7 @@ def attempt_message(
         return None
     if reason == "DeadlineExceeded" and total_deadline is not None:
         return fitted(total_deadline.message, ATTEMPT_TEXT_LIMIT)
-    message, _ = _explain(reason, pod, ended, failure_sentence.told(ended.message, log) if ended else "", None)
+    message, _ = _explain(reason, pod, ended, failure_sentence.own_message(ended.message, log) if ended else "", None)
     return None if ended is not None and message == _how(ended) else fitted(message, ATTEMPT_TEXT_LIMIT)
 
 
@@ -437,7 +437,7 @@ def how_it_ended(pod: PodSnapshot, log: str | None) -> str:
     ended = pod.decisive_termination
     if ended is None:
         return ""
-    told = failure_sentence.told(ended.message, log)
+    told = failure_sentence.own_message(ended.message, log)
     whose = f" when kubelet ended it ({pod.ended_by_kubelet})" if pod.ended_by_kubelet else ""
     return f"{_how(ended)}{whose}{f': {told}' if told else ''}"
 
@@ -519,7 +519,7 @@ def _beside(pod: PodSnapshot, container: ContainerSnapshot, ended: Termination) 
         return f"container {container.name} still ran and was ended with the pod"
     if ended.reason == "OOMKilled":
         return f"container {container.name} used more memory than it may have (limit {container.memory_limit})"
-    told = failure_sentence.told(ended.message, None)
+    told = failure_sentence.own_message(ended.message, None)
     return f"container {container.name} failed: {_how(ended)}{f': {told}' if told else ''}"
 
 

@@ -37,7 +37,7 @@ def failure_sentence(log: str) -> str:
     return _cut(_find(_read(log)).text, LINE_LIMIT)
 
 
-def told(message: str, log: str | None) -> str:
+def own_message(message: str, log: str | None) -> str:
     """Why the work failed: its termination message or, if its log has that message in context, the log up to there."""
     own = message.strip()
     if not own or not log:
@@ -96,7 +96,7 @@ def _find(lines: Sequence[_Line], wrappers: int = WRAPPERS) -> _Found:
         if not cause.fatal and (len(after) > NEAR or any(_is_error(line) for line in going_on)):
             break
         if not cause.fatal and going_on:
-            if logged and not _is_told_before(lines[cause.start - 1], going_on[-1]):
+            if logged and not _is_logged_before(lines[cause.start - 1], going_on[-1]):
                 break
             return _Found(f"{cause.text} (the log ends with: {_cut(going_on[-1].text.strip())})", sure=True)
         if cause.wraps and wrappers:
@@ -121,7 +121,7 @@ def _last_line(lines: Sequence[_Line]) -> _Found:
     fatal = [line for line in said[-NEAR:] if line.level == "FATAL" and _is_error(line)]
     if fatal:
         return _Found(fatal[-1].text.strip(), sure=True)
-    logged = [line for line in said[-NEAR:] if line.level == "ERROR" and _is_told_before(line, said[-1])]
+    logged = [line for line in said[-NEAR:] if line.level == "ERROR" and _is_logged_before(line, said[-1])]
     if logged:
         return _Found(f"{_cut(logged[-1].text.strip())} (the log ends with: {_cut(said[-1].text.strip())})", sure=True)
     anything = said or [line for line in lines if line.text.strip()]
@@ -286,7 +286,7 @@ _GOING_ON = re.compile(
 )
 
 
-def _is_told_before(error: _Line, last: _Line) -> bool:
+def _is_logged_before(error: _Line, last: _Line) -> bool:
     """Whether a logged error may be the cause although the log continues: the error does not say that the work
     continues (retries, skips, ...), and the last line is only informational."""
     return last.level in ("INFO", "DEBUG") and _GOING_ON.search(error.text) is None

@@ -11,7 +11,7 @@ from longtask_operator.planning import active_time, attempts, failure_reasons, s
 from longtask_operator.planning.actions import Action, Plan
 from longtask_operator.planning.done import COMPLETED, decisive_pod, done_pod, is_done
 from longtask_operator.planning.live_pod import continue_work, settle_until
-from longtask_operator.planning.lookups import may_have_been_told_to_leave
+from longtask_operator.planning.lookups import may_be_ended_early
 from longtask_operator.planning.pod_selection import newest, working_pod
 from longtask_operator.planning.policy import LOOK_AGAIN, NEXT_STEP, QUIET
 from longtask_operator.planning.results import final_result, was_handed_in
@@ -159,7 +159,7 @@ def completed(state: TaskState, job: JobSnapshot, status: LongTaskStatus) -> Pla
 
 def _may_hear_more(state: TaskState, pod: PodSnapshot, at: datetime) -> bool:
     """Whether an Event may still arrive saying that kubelet ended the work, which exited with code 0 at `at`."""
-    return may_have_been_told_to_leave(state.task.status, pod) and state.is_near(at, QUIET)
+    return may_be_ended_early(state.task.status, pod) and state.is_near(at, QUIET)
 
 
 def _done(state: TaskState, at: datetime, status: LongTaskStatus, pod: PodSnapshot | None) -> Plan:

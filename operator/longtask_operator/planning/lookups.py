@@ -19,7 +19,7 @@ def wants_refusals(job: JobSnapshot, pods: Sequence[PodSnapshot], now: datetime)
     return podless and now > job.created + PATIENCE
 
 
-def may_have_been_told_to_leave(status: LongTaskStatus, pod: PodSnapshot) -> bool:
+def may_be_ended_early(status: LongTaskStatus, pod: PodSnapshot) -> bool:
     """Whether Events may show that kubelet ended work that exited with code 0."""
     return not pod.gone and seems_done(status, pod) and failure_reasons.may_be_ended_by_kubelet(pod)
 

@@ -32,7 +32,7 @@ def due(
 
     `attended` is since when an operator has been running without a gap to receive its reports.
     """
-    told = _told(status)
+    told = _report_times(status)
     if not told and not policy.expect_reports:
         return None
     condition = find(status.conditions, ConditionType.STALLED)
@@ -52,7 +52,7 @@ def in_force(status: LongTaskStatus, policy: StallPolicy, pod: PodSnapshot) -> C
     if condition is None or condition.status != "True" or pod.work_started is None:
         return None
     # Reports known at the transition are older by the timeout; one stored since is not, even if received before.
-    told = [] if is_decided(condition, policy, pod) else _told(status)
+    told = [] if is_decided(condition, policy, pod) else _report_times(status)
     newest = max([*told, pod.work_started])
     return condition if newest + timedelta(seconds=policy.timeout_seconds) <= condition.last_transition_time else None
 
@@ -90,7 +90,9 @@ def is_news(before: LongTaskStatus, after: LongTaskStatus) -> bool:
 
 def evidence(status: LongTaskStatus, pod: PodSnapshot, usage: PodUsage | None, now: datetime) -> str:
     """Sentence on how long the work has been silent, its last progress, and what its pod does."""
-    silent = int((now - max([*_told(status), *([pod.work_started] if pod.work_started else [])])).total_seconds())
+    silent = int(
+        (now - max([*_report_times(status), *([pod.work_started] if pod.work_started else [])])).total_seconds()
+    )
     cpu = "" if usage is None else f" and uses {usage.cpu:.3f} CPU cores"
     where = f" on {pod.node}" if pod.node else ""
     return f"the work has told nothing for {silent} s; {_last_progress(status)}; pod {pod.name} runs{where}{cpu}"
@@ -116,7 +118,7 @@ def _heard(times: list[datetime], attended: datetime | None) -> list[datetime]:
     return times if attended is None or max(times) >= attended else [*times, attended + RETURN]
 
 
-def _told(status: LongTaskStatus) -> list[datetime]:
+def _report_times(status: LongTaskStatus) -> list[datetime]:
     """Times of the last report and the last progress; empty if the work never reported."""
     updated = status.progress.updated_time if status.progress is not None else None
     return [time for time in (status.last_report_time, updated) if time is not None]

@@ -75,7 +75,7 @@ class Parts:
     pods: PodAuthenticator
     readers: ReaderAuthenticator
     writes: ReportBuffer
-    shelf: TaskBlobs
+    blobs: TaskBlobs
     archive: Archive
     validator: Validator
 
@@ -113,13 +113,13 @@ def task_api(parts: Parts) -> FastAPI:
 
     for made in (
         reports.router(attempt, parts.writes),
-        checkpoints.router(attempt, parts.writes, parts.shelf),
-        results.router(attempt, results.Results(parts.writes, parts.cache, parts.shelf, parts.validator)),
+        checkpoints.router(attempt, parts.writes, parts.blobs),
+        results.router(attempt, results.Results(parts.writes, parts.cache, parts.blobs, parts.validator)),
         questions.router(attempt, parts.writes, parts.cache, parts.validator),
     ):
         app.include_router(made, prefix=REPORT_PATH, tags=["pods"])
     app.include_router(
-        task_reads.router(reader, parts.cluster, parts.cache, parts.shelf), prefix=TASKS_PATH, tags=["readers"]
+        task_reads.router(reader, parts.cluster, parts.cache, parts.blobs), prefix=TASKS_PATH, tags=["readers"]
     )
     app.include_router(archive.router(reader, parts.archive), prefix=ARCHIVE_PATH, tags=["readers"])
     _prepare(app)

@@ -42,7 +42,7 @@ LAST: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(admit: Admit, writes: ReportBuffer, shelf: TaskBlobs) -> APIRouter:
+def router(admit: Admit, writes: ReportBuffer, blobs: TaskBlobs) -> APIRouter:
     """The /checkpoint routes."""
     routes = APIRouter()
 
@@ -61,7 +61,7 @@ def router(admit: Admit, writes: ReportBuffer, shelf: TaskBlobs) -> APIRouter:
         if text is not None:
             sha256 = checked_digest(body.head, wanted)
         else:
-            reference = await shelf.put(caller.task, "checkpoint", media_type, body, wanted)
+            reference = await blobs.put(caller.task, "checkpoint", media_type, body, wanted)
             size, sha256 = reference.size, reference.sha256
         checkpoint = Checkpoint.model_validate(
             {
@@ -89,9 +89,9 @@ def router(admit: Admit, writes: ReportBuffer, shelf: TaskBlobs) -> APIRouter:
         try:
             await writes.change(caller, newest)
         except Refusal:
-            await shelf.drop(caller.task, reference)
+            await blobs.drop(caller.task, reference)
             raise
-        await shelf.drop(caller.task, *unneeded)
+        await blobs.drop(caller.task, *unneeded)
         return CheckpointAck(sequence=number, size=size, sha256=sha256)
 
     @routes.get("/checkpoint", response_class=Response, responses=LAST)
@@ -109,7 +109,7 @@ def router(admit: Admit, writes: ReportBuffer, shelf: TaskBlobs) -> APIRouter:
             headers |= {"Content-Digest": digest_header(checkpoint.reference.sha256)}
             headers |= {"Content-Length": str(checkpoint.reference.size)}
             await caller.share.take(min(checkpoint.reference.size, MAX_CONFIG_MAP_BYTES))
-            return StreamingResponse(await shelf.get(caller.task, checkpoint.reference), headers=headers)
+            return StreamingResponse(await blobs.get(caller.task, checkpoint.reference), headers=headers)
         body = (checkpoint.text or "").encode()
         return Response(body, headers={**headers, "Content-Digest": digest_header(checked_digest(body, None))})
 

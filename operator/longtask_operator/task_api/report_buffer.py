@@ -134,7 +134,7 @@ class ReportBuffer:
             if not operations:
                 return task
             unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": task.metadata.resource_version}
-            written = await self._send(attempt, [unchanged, *operations, _told(clock.now())])
+            written = await self._send(attempt, [unchanged, *operations, _report_time(clock.now())])
             if written is not None:
                 return written
             task = await self.live(attempt)
@@ -208,7 +208,7 @@ class ReportBuffer:
 
     async def _store(self, held: _Held) -> LongTask | None:
         attempt, status = held.attempt, self._current(held.attempt).status
-        operations = [_told(held.at)]
+        operations = [_report_time(held.at)]
         if held.report is not None:
             started = next((each.start_time for each in status.attempts if each.number == attempt.number), None)
             resumed = status.checkpoint is not None and status.checkpoint.attempt < attempt.number
@@ -261,5 +261,5 @@ def _add(field: str, value: Any) -> Operation:
     return {"op": "add", "path": f"/status/{field}", "value": value}
 
 
-def _told(at: datetime) -> Operation:
+def _report_time(at: datetime) -> Operation:
     return _add("lastReportTime", rfc3339(at))

@@ -94,7 +94,7 @@ class Results:
 
     writes: ReportBuffer
     cache: Cache
-    shelf: TaskBlobs
+    blobs: TaskBlobs
     validator: Validator
 
     async def hand_in(self, caller: ReportingPod, request: Request, offer: Offer) -> ResultAck:
@@ -122,7 +122,7 @@ class Results:
             size, sha256 = len(body.head), checked_digest(body.head, offer.digest)
             result = _inline(body.head, offer.media_type)
         else:
-            reference = await self.shelf.put(caller.task, "result", offer.media_type, body, offer.digest)
+            reference = await self.blobs.put(caller.task, "result", offer.media_type, body, offer.digest)
             result, size, sha256 = Result(reference=reference), reference.size, reference.sha256
         told = {
             "attempt": caller.number,
@@ -144,7 +144,7 @@ class Results:
         """Store the body of the request as an artifact. Raises Refusal."""
         _make_room(caller.task.status.result or Result(), name)
         body = await begin(request, 0, caller.share)
-        reference = await self.shelf.put(caller.task, f"artifact-{name}", media_type, body, digest)
+        reference = await self.blobs.put(caller.task, f"artifact-{name}", media_type, body, digest)
         artifact = Artifact(name=name, media_type=media_type, **reference.model_dump(by_alias=False))
 
         def with_artifact(before: Result) -> Result:
@@ -171,9 +171,9 @@ class Results:
         try:
             await self.writes.change(caller, setting)
         except Refusal:
-            await self.shelf.drop(caller.task, reference)
+            await self.blobs.drop(caller.task, reference)
             raise
-        await self.shelf.drop(caller.task, *superseded)
+        await self.blobs.drop(caller.task, *superseded)
 
 
 def _checked(schema: str | None, body: bytes, media_type: str) -> tuple[str, str | None]:

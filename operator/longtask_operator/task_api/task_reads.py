@@ -18,7 +18,7 @@ from longtask_operator.task_namespace import TaskNamespace
 LOG_BYTES = 256 * 1024
 
 
-def router(admit: Callable[..., Awaitable[None]], cluster: TaskNamespace, cache: Cache, shelf: TaskBlobs) -> APIRouter:
+def router(admit: Callable[..., Awaitable[None]], cluster: TaskNamespace, cache: Cache, blobs: TaskBlobs) -> APIRouter:
     """The logs, result and artifacts routes of any task."""
     routes = APIRouter(dependencies=[Depends(admit)])
 
@@ -40,7 +40,7 @@ def router(admit: Callable[..., Awaitable[None]], cluster: TaskNamespace, cache:
         result = task.status.result
         if result is None or result.reference is None:
             raise _not_found("NoStoredResult", f"task {task.metadata.uid} has no result outside of its object")
-        return await _part(shelf, task, result.reference, result.media_type, byte_range)
+        return await _part(blobs, task, result.reference, result.media_type, byte_range)
 
     @routes.get("/{uid}/artifacts/{name}", response_class=Response, responses=BYTES)
     async def read_artifact(
@@ -52,7 +52,7 @@ def router(admit: Callable[..., Awaitable[None]], cluster: TaskNamespace, cache:
         if artifact is None or not artifact.uri or artifact.size is None or artifact.sha256 is None:
             raise _not_found("NoStoredArtifact", f"task {task.metadata.uid} has no stored artifact {name[:64]!r}")
         reference = Reference(uri=artifact.uri, size=artifact.size, sha256=artifact.sha256)
-        return await _part(shelf, task, reference, artifact.media_type, byte_range)
+        return await _part(blobs, task, reference, artifact.media_type, byte_range)
 
     return routes
 
@@ -79,9 +79,9 @@ async def _log(cluster: TaskNamespace, cache: Cache, uid: str, lines: int) -> Ta
 
 
 async def _part(
-    shelf: TaskBlobs, task: LongTask, reference: Reference, media_type: str | None, byte_range: str | None
+    blobs: TaskBlobs, task: LongTask, reference: Reference, media_type: str | None, byte_range: str | None
 ) -> Response:
-    return await part(reference, media_type, byte_range, lambda start, end: shelf.get(task, reference, start, end))
+    return await part(reference, media_type, byte_range, lambda start, end: blobs.get(task, reference, start, end))
 
 
 def _not_found(reason: str, detail: str) -> Refusal:
