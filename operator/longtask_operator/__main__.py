@@ -199,7 +199,7 @@ class Operator:
             try:
                 await watches.resync()
             except Exception as error:
-                logger.warning("listing everything failed; trying again later", exc_info=error)
+                logger.warning("resync failed; trying again later", exc_info=error)
 
     async def _lead(self, *works: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await self._synced.wait()

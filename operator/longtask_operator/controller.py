@@ -65,4 +65,4 @@ class Controller:
         METRICS.errors.inc()
         kind, name = key
         about = self._cache.about(name) if kind == "task" else {"template": name}
-        logger.warning("step failed; it is repeated", extra=about, exc_info=error)
+        logger.warning("reconcile failed; requeued", extra=about, exc_info=error)

@@ -262,7 +262,7 @@ def _take(store: Store, document: dict[str, Any]) -> None:
     try:
         store.take(_light(document))
     except Exception:
-        log.exception("cannot take in %s", document["metadata"].get("name"))
+        log.exception("cannot cache %s", document["metadata"].get("name"))
 
 
 def _light(document: dict[str, Any]) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Archiver:
 
     def _failed(self, uid: str, error: Exception) -> None:
         METRICS.errors.inc()
-        logger.warning("archiving failed; it is repeated", extra=self._cache.about(uid), exc_info=error)
+        logger.warning("archiving failed; requeued", extra=self._cache.about(uid), exc_info=error)
 
 
 def _may_be_delivered(task: LongTask, now: datetime) -> bool:

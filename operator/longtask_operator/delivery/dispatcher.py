@@ -258,7 +258,7 @@ class DeliveryDispatcher:
         reason = "Delivered" if status == "True" else "Told"
         await self._write(task, delivery, status, reason, f"event {event.event_id} of {_millis(event)}{note}")
         METRICS.delivered(task, clock.now())
-        logger.info("told the session", extra={**_names(task), "event": event.name, "event_id": event.event_id})
+        logger.info("delivered to the session", extra={**_names(task), "event": event.name, "event_id": event.event_id})
 
     async def _record_failure(self, task: LongTask, name: str, wrong: Classification) -> float:
         """Record the error and the time of the next call. A milestone never settles the Delivered condition."""
@@ -272,7 +272,7 @@ class DeliveryDispatcher:
         delivery = before.model_copy(update={"failures": failures, "next_retry_time": again})
         status: ConditionStatus = "Unknown" if milestone or wrong.kind is Retryability.TRANSIENT else "False"
         then = f"next call at {rfc3339(again)}" if again is not None else "it is not tried again"
-        logger.warning("session not told: %s", wrong.message, extra={**_names(task), "reason": wrong.reason})
+        logger.warning("not delivered: %s", wrong.message, extra={**_names(task), "reason": wrong.reason})
         old = find(task.status.conditions, ConditionType.DELIVERED)
         await self._write(task, delivery, status, wrong.reason, f"{wrong.message}; {then}")
         if status == "False" and (old is None or old.reason != wrong.reason):
@@ -299,7 +299,7 @@ class DeliveryDispatcher:
     def _failed(self, session: Session, error: Exception) -> None:
         METRICS.errors.inc()
         extra = {"session": session.session_id}
-        logger.warning("telling a session failed; it is repeated", extra=extra, exc_info=error)
+        logger.warning("delivery failed; requeued", extra=extra, exc_info=error)
 
 
 def _turn(task: LongTask, now: datetime) -> tuple[datetime, str]:

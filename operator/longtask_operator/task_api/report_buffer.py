@@ -86,9 +86,9 @@ class ReportBuffer:
             async with asyncio.timeout(FLUSH_SECONDS):
                 for result in await asyncio.gather(*(self._store(each) for each in held), return_exceptions=True):
                     if isinstance(result, Exception):
-                        logger.warning("a held report is lost", exc_info=result)
+                        logger.warning("a buffered report is lost", exc_info=result)
         except TimeoutError:
-            logger.warning("held reports are lost: the API server was too slow", extra={"at_most": len(held)})
+            logger.warning("buffered reports are lost: the API server was too slow", extra={"at_most": len(held)})
 
     def hold(self, attempt: ReportingPod, report: Report | None) -> bool:
         """Buffer a report, or a heartbeat (None), until its write. False when a newer one is known already.
