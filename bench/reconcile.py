@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bench import reconcile_floor
 from bench.audit import AuditLog, Request
 from bench.cluster_api import ClusterApi, Document, connect
 from bench.figures import SERVERS, percentiles, servers_cpu_ms
@@ -32,7 +33,9 @@ PACED, PACE = 60, 0.25
 
 
 async def measure(count: int, running: int) -> dict[str, Any]:
-    """Run `count` raw Jobs, then `count` LongTasks, then restart over them and `running` that still run."""
+    """Run `count` raw Jobs, then `count` LongTasks, then restart over them and `running` that still run, then as many
+    LongTasks as a controller that decides nothing would run them.
+    """
     async with connect(BENCH_AGENT) as api, namespace_of(api) as namespace:
         return await _measure(api, namespace, count, running)
 
@@ -49,8 +52,13 @@ async def _measure(api: ClusterApi, namespace: str, count: int, running: int) ->
         cold = await _cold_start(namespace, operator)
     finally:
         await asyncio.to_thread(operator.kill)
-    ratio = {"ratio": round(burst["tasks_per_s"] / raw["raw_per_s"], 2)}
-    return {"tasks": count, **raw, **burst, **ratio, "paced": paced, "cold_start_tasks": count + running, **cold}
+    floor = await reconcile_floor.measure(api, namespace, count)
+    ratios = {
+        "ratio": round(burst["tasks_per_s"] / raw["raw_per_s"], 2),
+        "ratio_to_floor": round(burst["tasks_per_s"] / floor["floor_per_s"], 2),
+    }
+    started = {"cold_start_tasks": count + running, **cold}
+    return {"tasks": count, **raw, **floor, **burst, **ratios, "paced": paced, **started}
 
 
 async def _raw(api: ClusterApi, namespace: str, count: int) -> dict[str, Any]:

@@ -180,6 +180,10 @@ class Tasks:
         items = self.kube.get(path, fieldSelector=f"involvedObject.uid={uid}").done()["items"]
         return [(item["type"], item["reason"]) for item in items]
 
+    def wait_event(self, uid: str, kind: str, reason: str) -> None:
+        """Wait until an Event about a task has that type and reason: it is posted after the status is written."""
+        eventually(lambda: self.events(uid), lambda events: (kind, reason) in events)
+
     def log(self, uid: str) -> str:
         """What the task's pod has written so far."""
         command = [

@@ -57,7 +57,7 @@ def test_a_running_task_is_cancelled_and_keeps_its_log(tasks: Tasks, unique: Cal
     assert "working" in status["failure"]["logTail"]
     assert status["attempts"][0]["endTime"]
     assert [pod["status"]["phase"] for pod in tasks.pods(uid)] == ["Failed"]
-    assert ("Normal", "Cancelled") in tasks.events(uid)
+    tasks.wait_event(uid, "Normal", "Cancelled")
 
 
 def test_a_task_that_waits_for_a_node_is_cancelled_and_leaves_nothing(

@@ -36,7 +36,7 @@ def test_an_eviction_is_repaired_without_counting_as_a_retry(tasks: Tasks, uniqu
     assert [attempt["reason"] for attempt in status["attempts"]] == ["Evicted", "Completed"]
     assert (status["attemptCount"], status["disruptionCount"]) == (2, 1)
     assert len(tasks.jobs(uid)) == 1
-    assert ("Warning", "AttemptEnded") in tasks.events(uid)
+    tasks.wait_event(uid, "Warning", "AttemptEnded")
 
 
 def test_more_disruptions_than_the_template_bears_end_the_task(tasks: Tasks, unique: Callable[[str], str]) -> None:

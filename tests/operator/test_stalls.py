@@ -100,9 +100,9 @@ def test_silence_is_told_with_the_evidence_and_ends_with_a_report(
     last = "its last progress: 30% (epoch 3/10), training (attempt 1)"
     for part in ("told nothing for 1", last, f"pod {pod_name} runs on", "and uses 0.003 CPU cores"):
         assert part in status["message"], status["message"]
-    assert eventually(lambda: tasks.events(uid), lambda events: ("Warning", "Stalled") in events)
+    tasks.wait_event(uid, "Warning", "Stalled")
     assert stalled(tasks.status(quiet)) == ("", "")
-    assert ("Normal", "InputRequested") in tasks.events(tasks.get(asks)["metadata"]["uid"])
+    tasks.wait_event(tasks.get(asks)["metadata"]["uid"], "Normal", "InputRequested")
     waiting = tasks.status(asks)
     assert (waiting["phase"], stalled(waiting)) == ("WaitingForInput", ("Unknown", "WaitingForInput"))
 
