@@ -63,9 +63,7 @@ async def test_a_task_on_a_silent_node_says_so_and_goes_on_when_the_node_is_back
             assert f"kubectl delete node {node}" in status["message"]
             succeeded = next(each for each in status["conditions"] if each["type"] == "Succeeded")
             assert (succeeded["status"], succeeded["reason"]) == ("Unknown", "NodeLost")
-            await asyncio.to_thread(
-                eventually, lambda: tasks.events(uid), lambda events: ("Warning", "NodeLost") in events
-            )
+            await asyncio.to_thread(tasks.wait_event, uid, "Warning", "NodeLost")
             assert runs.of(uid) == 1
             thaw()
             status = await asyncio.to_thread(tasks.wait_message, "work", "running, attempt 2")
