@@ -69,11 +69,14 @@ async def test_tasks_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> No
             await eventually(all_sent, "every event is sent")
 
         await come_and_go(0, 1_000)
-        before = memory(replica.process.pid, "VmRSS")
-        await come_and_go(1_000, 2_000)
-        after = memory(replica.process.pid, "VmRSS")
-        print(f"{before:.1f} MiB, after 2,000 more {after:.1f} MiB")
-        assert after - before < 12
+        mebibytes = [memory(replica.process.pid, "VmRSS")]
+        for number in range(3):  # on a busy machine it takes longer until as much waits to be freed as ever will
+            await come_and_go(1_000 + number * 2_000, 2_000)
+            mebibytes.append(memory(replica.process.pid, "VmRSS"))
+            if mebibytes[-1] - mebibytes[-2] < 12:
+                break
+        print(f"{', '.join(f'{each:.1f}' for each in mebibytes)} MiB, with 2,000 more each")
+        assert mebibytes[-1] - mebibytes[-2] < 12
 
         async def forgotten() -> bool:
             return await replica.metric("longtask_mcp_cached_tasks ") == 0

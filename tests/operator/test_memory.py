@@ -88,9 +88,12 @@ async def test_tasks_that_come_and_go_leave_nothing_behind(holder: str | None, t
             await sent()
 
         await come_and_go(0, 1_000)
-        before = used(process, "VmRSS")
-        await come_and_go(1_000, 2_000)
-        after = used(process, "VmRSS")
-        print(f"{holder or 'leader'}: {before:.1f} MiB, after 2,000 more {after:.1f} MiB")
-        assert after - before < 12
+        mebibytes = [used(process, "VmRSS")]
+        for number in range(3):  # on a busy machine it takes longer until as much waits to be freed as ever will
+            await come_and_go(1_000 + number * 2_000, 2_000)
+            mebibytes.append(used(process, "VmRSS"))
+            if mebibytes[-1] - mebibytes[-2] < 12:
+                break
+        print(f"{holder or 'leader'}: {', '.join(f'{each:.1f}' for each in mebibytes)} MiB, with 2,000 more each")
+        assert mebibytes[-1] - mebibytes[-2] < 12
         await asyncio.to_thread(eventually, lambda: process.metric("longtask_queue_length"), lambda length: length == 0)
