@@ -305,3 +305,27 @@ def test_work_that_a_job_nobody_recorded_has_left_behind_is_not_begun_again(
         assert after.status.phase in ("Running", "Succeeded")
         stops = cancelled and not left.ended and left.deleted is None
         assert step(after).actions == (("stop pod-a",) if stops else ())
+
+
+def test_a_pod_that_never_started_is_deleted_and_waited_for() -> None:
+    left = pod(orphaned=True)
+    after = plan(state(task(), 60, template=template(), parameters={}, pods=(left,)))
+    message = "waiting for pod pod-a to end, which its Job has left behind"
+    assert step(after) == Step("Pending", message, ("delete pod-a",), 70)
+
+
+def test_a_node_that_does_not_say_that_such_a_pod_has_ended_is_named() -> None:
+    silent = pod(orphaned=True, deleted=at(90))
+    after = plan(state(task(), 120, template=template(), parameters={}, pods=(silent,)))
+    assert step(after).actions == ()
+    assert after.look_again == at(130)
+    assert "node node-1 does not answer" in (after.status.message or "")
+    succeeded = find(after.status.conditions, ConditionType.SUCCEEDED)
+    assert succeeded is not None
+    assert succeeded.reason == "NodeLost"
+
+
+def test_a_wait_that_is_given_up_says_what_to_do() -> None:
+    after = plan(state(_waits("TemplateNotFound", 0), 60)).status
+    assert after.failure is not None
+    assert (after.failure.reason, bool(after.failure.hint)) == ("TemplateNotFound", True)

@@ -136,3 +136,41 @@ def test_everything_that_was_told_is_stored() -> None:
 def test_a_display_fits_its_field() -> None:
     long = replace(Report(1, current=1, total=2), unit="x" * 32, current=123456789012345.0, total=123456789012346.0)
     assert len(progress(long, 1, at(1), None, START, resumed=False).display or "") <= 64
+
+
+def test_an_hour_of_reports_forgets_slower_than_a_minute_of_them() -> None:
+    """The average is over a quarter of the time that was reported: an hour's pace is not that of its last seconds."""
+    changes = []
+    for end, known in ((60, told(steady(60, 0.001))), (3600, told(steady(3600, 0.0001, every=60)))):
+        after = told([(end + 15, (known.fraction or 0) + 0.1)], before=known)
+        changes.append((after.pace or 0) - (known.pace or 0))
+    assert changes[0] > 5 * changes[1] > 0
+
+
+def test_a_report_without_a_start_and_one_that_comes_at_once() -> None:
+    unknown = progress(Report(1, fraction=0.5), 1, at(10), None, None, resumed=False)
+    assert left(unknown) is None
+    later = progress(Report(2, fraction=0.6), 1, at(20), unknown, None, resumed=False)
+    assert left(later) == pytest.approx(40)
+    assert progress(Report(3, fraction=0.7), 1, at(30), later, None, resumed=False).pace == pytest.approx(0.01)
+    quick = progress(Report(1, fraction=0.5), 1, at(0.5), None, START, resumed=False)
+    assert left(quick) == pytest.approx(0.5)
+
+
+def test_a_second_report_that_gains_nothing_measures_nothing() -> None:
+    first = told([(5, 0.6)], attempt=2, resumed=True)
+    assert progress(Report(2, fraction=0.6), 2, at(15), first, START, resumed=True).pace is None
+
+
+@pytest.mark.parametrize(
+    ("report", "display"),
+    [
+        (Report(1, current=3), "3"),
+        (Report(1, current=0.5, total=1), "50% (0.5/1)"),
+        (Report(1, current=10**15), "1e+15"),
+        (Report(1, current=10**15 - 1), "999,999,999,999,999"),
+    ],
+    ids=["no unit", "a total of one", "too large to write out", "just not"],
+)
+def test_how_numbers_are_written(report: Report, display: str) -> None:
+    assert progress(report, 1, at(1), None, START, resumed=False).display == display
