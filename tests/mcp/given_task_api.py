@@ -120,7 +120,7 @@ class _Door:
             "cluster": operator,
             "cache": SimpleNamespace(tasks=known),
             "readers": operator,
-            "shelf": operator,
+            "blobs": operator,
             "archive": archive,
         }
         others: dict[str, Any] = dict.fromkeys(("pods", "writes", "validator"))
