@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import delivery, reconcile, reports, sdk
+from bench import delivery, mcp, reconcile, reports, sdk
 from bench.table import reports_table
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -20,7 +20,9 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 def main() -> int:
     """Exit code 0, or 2 when the cluster cannot be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("section", nargs="?", choices=["reconcile", "reports", "delivery", "sdk"], help="only this one")
+    parser.add_argument(
+        "section", nargs="?", choices=["reconcile", "reports", "delivery", "sdk", "mcp"], help="only this one"
+    )
     parser.add_argument("--tasks", type=int, default=500, help="reconcile: Jobs, and LongTasks, that end at once")
     parser.add_argument("--running", type=int, default=50, help="reconcile: LongTasks that still run at the cold start")
     parser.add_argument("--pods", type=int, default=1000, help="reports: LongTasks whose pods report once a second")
@@ -38,6 +40,7 @@ def main() -> int:
         "reports": lambda: reports.measure(arguments.pods, arguments.seconds),
         "delivery": lambda: delivery.measure(arguments.ended, arguments.sessions),
         "sdk": sdk.measure,
+        "mcp": mcp.measure,
     }
     for name, measure in sections.items():
         if arguments.section in (None, name):
