@@ -11,6 +11,9 @@ from botocore.exceptions import NoCredentialsError
 C = TypeVar("C", bound=Any)
 T = TypeVar("T")
 
+START_SECONDS = 60.0
+"""How long threads may take to start. If one cannot, the others must not wait for ever, nor the end of the process."""
+
 
 class ThreadedClient(Generic[C]):
     """A boto3 client that is created and called in threads: creating it takes about a second, and every call blocks.
@@ -46,7 +49,7 @@ class ThreadedClient(Generic[C]):
             self._client.close()
 
     def _start(self) -> None:
-        together = threading.Barrier(self._count)
+        together = threading.Barrier(self._count, timeout=START_SECONDS)
         for started in [self._threads.submit(together.wait) for _ in range(self._count)]:
             started.result()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from botocore.exceptions import NoCredentialsError
 
+from longtask_operator import to_thread
 from longtask_operator.to_thread import ThreadedClient
 
 
@@ -89,3 +90,24 @@ async def test_a_client_that_cannot_be_made_is_tried_anew() -> None:
         await clients.call(lambda client: client)
     assert isinstance(await clients.call(lambda client: client), Client)
     clients.close()
+
+
+async def test_a_thread_that_cannot_be_started_leaves_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = threading.Thread.start, list[threading.Thread]()
+
+    def start_some(thread: threading.Thread) -> None:
+        if thread.name.startswith("scarce"):
+            if len(started) == 2:
+                raise RuntimeError("can't start new thread")
+            started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(to_thread, "START_SECONDS", 0.1)
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    clients = ThreadedClient(Client, 8, "scarce")
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        await clients.prepare()
+    clients.close()
+    for thread in started:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in started)
