@@ -1,7 +1,7 @@
 """Real memory limits of the chart for servers that tests start, and how much memory these take."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,3 +42,20 @@ def memory(pid: int, field: str) -> float:
     """VmRSS or VmHWM (the most so far) of a process, in MiB."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(field)]
     return int(line.split()[1]) / 1024
+
+
+MAY_GROW = 12
+"""MiB, over 2,000 tasks."""
+
+
+async def stops_growing(used: Callable[[], float], come_and_go: Callable[[int, int], Awaitable[None]]) -> None:
+    """Assert that a server's memory (`used`, in MiB) stops growing while tasks, from a number on, come and go."""
+    await come_and_go(0, 1_000)
+    mebibytes = [used()]
+    for number in range(3):  # on a busy machine it takes longer until as much waits to be freed as ever will
+        await come_and_go(1_000 + number * 2_000, 2_000)
+        mebibytes.append(used())
+        if mebibytes[-1] - mebibytes[-2] < MAY_GROW:
+            break
+    print(f"{', '.join(f'{each:.1f}' for each in mebibytes)} MiB, with 2,000 more tasks each")
+    assert mebibytes[-1] - mebibytes[-2] < MAY_GROW

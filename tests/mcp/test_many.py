@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.limited import MEBIBYTE, chart_limit, limited, memory
+from tests.limited import MEBIBYTE, chart_limit, limited, memory, stops_growing
 from tests.many import NAMESPACE, Many, many, task
 from tests.mcp.replica import Agent, Replica, agent, running
 from tests.mcp.world import eventually
@@ -68,15 +68,7 @@ async def test_tasks_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> No
                     await eventually(all_sent, "every event is sent")
             await eventually(all_sent, "every event is sent")
 
-        await come_and_go(0, 1_000)
-        mebibytes = [memory(replica.process.pid, "VmRSS")]
-        for number in range(3):  # on a busy machine it takes longer until as much waits to be freed as ever will
-            await come_and_go(1_000 + number * 2_000, 2_000)
-            mebibytes.append(memory(replica.process.pid, "VmRSS"))
-            if mebibytes[-1] - mebibytes[-2] < 12:
-                break
-        print(f"{', '.join(f'{each:.1f}' for each in mebibytes)} MiB, with 2,000 more each")
-        assert mebibytes[-1] - mebibytes[-2] < 12
+        await stops_growing(lambda: memory(replica.process.pid, "VmRSS"), come_and_go)
 
         async def forgotten() -> bool:
             return await replica.metric("longtask_mcp_cached_tasks ") == 0

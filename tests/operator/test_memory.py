@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kube import eventually
-from tests.limited import MEBIBYTE, chart_limit, limited, memory
+from tests.limited import MEBIBYTE, chart_limit, limited, memory, stops_growing
 from tests.many import NAMESPACE, Many, job, many, pod, task
 from tests.operator.process import OperatorProcess
 from tests.patience import PATIENCE
@@ -87,13 +87,5 @@ async def test_tasks_that_come_and_go_leave_nothing_behind(holder: str | None, t
                     await sent()
             await sent()
 
-        await come_and_go(0, 1_000)
-        mebibytes = [used(process, "VmRSS")]
-        for number in range(3):  # on a busy machine it takes longer until as much waits to be freed as ever will
-            await come_and_go(1_000 + number * 2_000, 2_000)
-            mebibytes.append(used(process, "VmRSS"))
-            if mebibytes[-1] - mebibytes[-2] < 12:
-                break
-        print(f"{holder or 'leader'}: {', '.join(f'{each:.1f}' for each in mebibytes)} MiB, with 2,000 more each")
-        assert mebibytes[-1] - mebibytes[-2] < 12
+        await stops_growing(lambda: used(process, "VmRSS"), come_and_go)
         await asyncio.to_thread(eventually, lambda: process.metric("longtask_queue_length"), lambda length: length == 0)

@@ -253,6 +253,24 @@ def test_a_renewal_is_one_request_and_outlives_what_others_write_into_the_lease(
     assert len(replica.led) == 1, "it lost the Lease in between"
 
 
+def test_a_lease_that_somebody_deletes_is_made_again_and_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, replica = ApiServer(random.Random(0), 0.0, 0.0), Replica("one")
+    monkeypatch.setattr(leader_election, "request", server.request)
+
+    async def lead_for_a_while() -> None:
+        running = asyncio.create_task(replica.lease.run(replica.lead))
+        for _ in range(2):
+            await asyncio.sleep(DURATION)
+            server._lease = None
+        await asyncio.sleep(DURATION)
+        assert server._lease is not None
+        replica.lease.term()
+        running.cancel()
+
+    until_idle(lead_for_a_while)
+    assert len(replica.led) == 1, "it lost the Lease in between"
+
+
 def test_why_the_lease_was_lost_is_logged_and_each_time_is_counted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
