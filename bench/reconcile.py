@@ -19,6 +19,7 @@ from bench.workload import (
     ENDLESS,
     POD,
     QUICK,
+    is_complete,
     make_templates,
     namespace_of,
     run_tasks,
@@ -69,12 +70,8 @@ async def _raw(api: ClusterApi, namespace: str, count: int) -> dict[str, Any]:
         spec = {"backoffLimit": 0, "template": {"spec": POD}}
         return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": f"raw-{number}"}, "spec": spec}
 
-    def complete(document: Document) -> bool:
-        conditions = document.get("status", {}).get("conditions", [])
-        return any(c["type"] == "Complete" and c["status"] == "True" for c in conditions)
-
     before = cpu_by_name(SERVERS)
-    per_s = await throughput(api, path, [job(number) for number in range(count)], complete)
+    per_s = await throughput(api, path, [job(number) for number in range(count)], is_complete)
     say(f"raw Jobs: {per_s:.1f}/s")
     return {"raw_per_s": round(per_s, 1), "server_cpu_ms_per_raw_job": servers_cpu_ms(before, count)}
 

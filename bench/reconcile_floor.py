@@ -8,7 +8,7 @@ from typing import Any
 from bench.cluster_api import ClusterApi, Document
 from bench.figures import SERVERS, servers_cpu_ms
 from bench.processes import cpu_by_name
-from bench.workload import QUICK, run_tasks, say, tasks_path
+from bench.workload import QUICK, is_complete, run_tasks, say, tasks_path
 from longtask_api import constants
 from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
@@ -73,9 +73,7 @@ class _Controller:
         return task["metadata"]["name"].startswith("floor-") and "status" not in task
 
     def _is_complete(self, job: Document) -> bool:
-        conditions = job.get("status", {}).get("conditions", [])
-        complete = any(each["type"] == "Complete" and each["status"] == "True" for each in conditions)
-        return job["metadata"]["name"].startswith("floor-") and complete
+        return job["metadata"]["name"].startswith("floor-") and is_complete(job)
 
     async def _start(self, task: Document) -> None:
         read = LongTask.from_api(task)

@@ -99,6 +99,12 @@ async def throughput(
     return len(bodies) / (time.monotonic() - started)
 
 
+def is_complete(job: Document) -> bool:
+    """Whether a Job has succeeded."""
+    conditions = job.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Complete" and each["status"] == "True" for each in conditions)
+
+
 def say(text: str) -> None:
     """Tell whoever waits for the figures."""
     print(text, file=sys.stderr, flush=True)
