@@ -1,6 +1,11 @@
 """HTTP requests to the task API."""
 
 import base64
+
+# A request loads these two. In the thread that sends reports the lock of the import would be held while the work forks,
+# and the forked process would wait for it for ever.
+import encodings.ascii
+import encodings.idna  # noqa: F401
 import hashlib
 import http.client
 import json

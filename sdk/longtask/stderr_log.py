@@ -3,12 +3,14 @@
 import sys
 from contextlib import suppress
 
+from longtask.forks import no_fork
+
 _said: set[str] = set()
 
 
 def write(text: str) -> None:
     """Write to stderr. Errors are ignored, as when it is closed or broken."""
-    with suppress(OSError, ValueError, AttributeError):  # sys.stderr may be None
+    with no_fork, suppress(OSError, ValueError, AttributeError):  # sys.stderr may be None
         sys.stderr.write(text)
         sys.stderr.flush()
 

@@ -20,7 +20,7 @@ PYTEST = (
 )
 """pytest and what it stands on: Python alone, so that the files of this environment, the pinned ones, serve all."""
 TESTS = (
-    *(f"test_{module}.py" for module in ("context", "local", "encode", "failure", "pod", "progress", "task")),
+    *(f"test_{module}.py" for module in ("context", "local", "encode", "failure", "forks", "pod", "progress", "task")),
     "test_standing_alone.py::test_importing_takes_few_modules",
     "test_standing_alone.py::test_every_module_of_the_sdk_imports_with_the_standard_library_alone",
     *(
