@@ -28,14 +28,21 @@ class Tasks(Mapping[str, LongTask]):
         self._whole: dict[str, LongTask] = {}
         self._ended: dict[str, tuple[int, bytes]] = {}
         """resourceVersion and JSON of the task."""
+        self._parsed: tuple[bytes, LongTask | None] = b"", None
+        """The last one that was parsed: mostly several look at a task one after the other."""
         self._standing: dict[str, Standing] = {}
         self.count: Counter[Standing] = Counter()
         """Number of tasks by phase and reason."""
 
     def __getitem__(self, uid: str) -> LongTask:
-        if uid in self._ended:
-            return LongTask.model_validate_json(self._ended[uid][1])
-        return self._whole[uid]
+        if uid not in self._ended:
+            return self._whole[uid]
+        text = self._ended[uid][1]
+        last, task = self._parsed
+        if task is None or last is not text:
+            task = LongTask.model_validate_json(text)
+            self._parsed = text, task
+        return task
 
     def __iter__(self) -> Iterator[str]:
         yield from self._whole
@@ -56,6 +63,10 @@ class Tasks(Mapping[str, LongTask]):
         """Whether the task is not terminal and its Job has this uid."""
         known = self._whole.get(uid)
         return known is not None and known.status.job_ref is not None and known.status.job_ref.uid == job_uid
+
+    def active(self, uid: str) -> LongTask | None:
+        """The task if it has not ended."""
+        return self._whole.get(uid)
 
     def version(self, uid: str) -> int:
         """The task's metadata.resourceVersion; 0 if it is not cached."""
@@ -103,7 +114,8 @@ class Cache:
     """By the uid of the owning Job, then by pod uid. Pods that are gone are kept until their Job is gone and their task
     has ended: they show how the attempts ended."""
     on_change: Callable[[str], object] = lambda uid: None
-    """Called with the uid of a task whenever it, its Job or one of its pods has changed, whatever the source."""
+    """Called with the uid of a task whenever it, its Job or one of its pods has changed, whatever the source; of Jobs
+    and pods only if something has changed that their snapshots show."""
     _buried: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _job_of_pod: dict[str, str] = field(default_factory=dict)
     _orphans: dict[str, PodSnapshot] = field(default_factory=dict)
@@ -137,20 +149,20 @@ class Cache:
         older = known is not None and known.uid == job.uid and known.resource_version > job.resource_version
         if job.uid not in self._buried and not older:
             self.jobs[job.owner_uid] = job
-            if known is None or known != job:
+            if known is None or replace(known, resource_version=job.resource_version) != job:
                 self.on_change(job.owner_uid)
 
     def put_pod(self, pod: PodSnapshot) -> None:
         """Store the pod, unless the cached version is newer or already gone."""
         known = self.pods[pod.job_uid].get(pod.uid)
         if known is None or (known.resource_version <= pod.resource_version and not known.gone):
-            self.pods[pod.job_uid][pod.uid] = with_earlier_facts(pod, known)
+            pod = self.pods[pod.job_uid][pod.uid] = with_earlier_facts(pod, known)
             self._job_of_pod[pod.uid] = pod.job_uid
             if pod.orphaned and not pod.gone:
                 self._orphans[pod.uid] = pod
             else:
                 self._orphans.pop(pod.uid, None)
-            if known != pod:
+            if known is None or replace(known, resource_version=pod.resource_version) != pod:
                 self.on_change(pod.task_uid)
 
     def pod(self, uid: str) -> PodSnapshot | None:

@@ -1,4 +1,7 @@
-"""The controller: a work queue of keys, and what happens to each: reconcile, then deliver, then archive."""
+"""The controller: a work queue of keys, and what happens to each: reconcile, then deliver, then archive.
+
+Tasks that have no Job yet come first: what the others wait for is mostly a status write.
+"""
 
 import logging
 from collections.abc import Iterable
@@ -11,6 +14,9 @@ from longtask_operator.reconciler import Reconciler
 from longtask_operator.template_controller import TemplateController
 from longtask_operator.watches import Key
 from longtask_operator.workqueue import WorkQueue
+
+GATHERED = 0.5
+"""Seconds in which the changes of one task become one step while many tasks start."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +39,15 @@ class Controller:
         self._templates = templates
         self._dispatcher = dispatcher
         self._archiver = archiver
-        self._queue = WorkQueue(self._work, self._failed, workers)
+        self._queue = WorkQueue(self._work, self._failed, workers, self._is_to_start)
         METRICS.queue_length.set_function(lambda: len(self._queue))
 
     def enqueue(self, key: Key) -> None:
-        """Process the key soon."""
-        self._queue.add(key)
+        """Process the key soon; while many tasks start, what follows for those that have a Job after GATHERED."""
+        if self._reconciler.is_busy and key[0] == "task" and not self._is_to_start(key):
+            self._queue.add_later(key, GATHERED)
+        else:
+            self._queue.add(key)
 
     async def run(self, first: Iterable[Key]) -> None:
         """One term as leader, until cancelled; starts with the keys in `first`."""
@@ -60,6 +69,12 @@ class Controller:
             self._queue.add_later(key, again)
         self._dispatcher.consider(name)
         self._archiver.consider(name)
+
+    def _is_to_start(self, key: Key) -> bool:
+        """Whether this is a task without a Job."""
+        kind, name = key
+        task = self._cache.tasks.active(name) if kind == "task" else None
+        return task is not None and task.status.job_ref is None and name not in self._cache.jobs
 
     def _failed(self, key: Key, error: Exception) -> None:
         METRICS.errors.inc()

@@ -28,7 +28,7 @@ from longtask_operator.planning.lookups import may_be_ended_early, pod_to_ask_ab
 from longtask_operator.planning.pending import bound
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.pod_selection import end_is_seen, newest, working_pod
-from longtask_operator.planning.policy import LOOK_AGAIN, Policy
+from longtask_operator.planning.policy import BUSY_QUIET, LOOK_AGAIN, Policy
 from longtask_operator.planning.results import checkable, final_result, was_handed_in
 from longtask_operator.planning.snapshots import JobSnapshot, PodEvent, PodSnapshot
 from longtask_operator.planning.state import TaskState
@@ -48,6 +48,8 @@ more are read."""
 LOG_BYTES = 32 * 1024
 UNANSWERED = 10
 """How many unanswered attempts at one status write are remembered."""
+MANY_STARTS = 100
+"""If so many Jobs were created within BUSY_QUIET, their controller and the scheduler may need longer than usual."""
 LOG_PATIENCE = timedelta(seconds=60)
 """How long the end of a failed task waits for a log that cannot be read: the node may be lost."""
 
@@ -70,9 +72,16 @@ class Reconciler:
         self._policy = policy
         self._attended = attended
         self._shares = Shares(cache, policy.max_active)
+        self._starts: deque[datetime] = deque(maxlen=MANY_STARTS)
+        """When the last Jobs were created."""
         self._unanswered: dict[str, tuple[LongTask, deque[LongTaskStatus]]] = {}
         """Status writes that got no answer and may have been stored, by task uid: the task they were planned from, and
         the statuses. Their Events are posted once a write is seen in status, in the same term."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether many Jobs were created just now, so that their controller and the scheduler take longer."""
+        return len(self._starts) == MANY_STARTS and clock.now() - self._starts[0] < BUSY_QUIET
 
     async def reconcile(self, uid: str) -> float | None:
         """Run one step. Returns the seconds until the next one if nothing happens before; None if none is needed.
@@ -129,7 +138,7 @@ class Reconciler:
         return None
 
     async def _gather(self, task: LongTask) -> TaskState:
-        state = TaskState(task=task, now=clock.now(), policy=self._policy, attended=self._attended())
+        state = TaskState(task=task, now=clock.now(), policy=self._policy, busy=self.is_busy, attended=self._attended())
         job, reference = self._cache.jobs.get(task.metadata.uid), task.status.job_ref
         if task.is_terminal:
             return replace(state, job=job, pods=self._cache.orphans_of(task.metadata.uid) if job is None else ())
@@ -269,6 +278,7 @@ class Reconciler:
         except KubeError as error:
             return await self._not_started(state, action, error)
         self._cache.put_job(job)
+        self._starts.append(state.now)
         METRICS.jobs_created.inc()
         return None
 

@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     max_active_tasks_per_requester: int = Field(
         default=2000, ge=1, description="Limit of active tasks per requester; further tasks are queued."
     )
-    workers: int = Field(default=8, ge=1, le=64, description="Number of tasks that are reconciled concurrently.")
+    workers: int = Field(default=24, ge=1, le=64, description="Number of tasks that are reconciled concurrently.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @model_validator(mode="after")

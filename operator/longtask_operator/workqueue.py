@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
@@ -10,6 +11,8 @@ Key = TypeVar("Key")
 FIRST_RETRY = 0.2
 LAST_RETRY = 60.0
 """Seconds: the backoff of a failing key doubles between these bounds, with jitter."""
+TURN = 4
+"""Of so many keys in a row at least one is not urgent, if one waits."""
 
 
 class WorkQueue(Generic[Key]):
@@ -19,12 +22,21 @@ class WorkQueue(Generic[Key]):
     """
 
     def __init__(
-        self, work: Callable[[Key], Awaitable[None]], failed: Callable[[Key, Exception], None], workers: int
+        self,
+        work: Callable[[Key], Awaitable[None]],
+        failed: Callable[[Key, Exception], None],
+        workers: int,
+        is_urgent: Callable[[Key], bool] = lambda key: False,
     ) -> None:
+        """`is_urgent` is asked when a key is added: urgent keys overtake the others."""
         self._work = work
         self._failed = failed
         self._workers = workers
-        self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._is_urgent = is_urgent
+        self._urgent: deque[Key] = deque()
+        self._ordinary: deque[Key] = deque()
+        self._ready = asyncio.Semaphore(0)
+        self._taken = 0
         self._waiting: set[Key] = set()
         self._busy: set[Key] = set()
         self._again: set[Key] = set()
@@ -44,7 +56,8 @@ class WorkQueue(Generic[Key]):
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
-            self._ready.put_nowait(key)
+            (self._urgent if self._is_urgent(key) else self._ordinary).append(key)
+            self._ready.release()
 
     def add_later(self, key: Key, seconds: float) -> None:
         """Add the key after this many seconds; the earliest of several such calls counts."""
@@ -82,7 +95,9 @@ class WorkQueue(Generic[Key]):
     def _drop_all(self) -> None:
         for _, timer in self._timers.values():
             timer.cancel()
-        self._ready = asyncio.Queue()
+        self._ready = asyncio.Semaphore(0)
+        for lane in (self._urgent, self._ordinary):
+            lane.clear()
         for held in (self._waiting, self._busy, self._again, self._timers, self._failures):
             held.clear()
 
@@ -92,7 +107,8 @@ class WorkQueue(Generic[Key]):
 
     async def _worker(self) -> None:
         while True:
-            key = await self._ready.get()
+            await self._ready.acquire()
+            key = self._next()
             self._waiting.discard(key)
             self._busy.add(key)
             try:
@@ -108,6 +124,13 @@ class WorkQueue(Generic[Key]):
                     self.add(key)
             # Yield to the event loop: thousands of keys in a row may need no work, and then nothing is awaited.
             await asyncio.sleep(0)
+
+    def _next(self) -> Key:
+        self._taken += 1
+        ordinary_first = self._taken % TURN == 0
+        if self._ordinary and (ordinary_first or not self._urgent):
+            return self._ordinary.popleft()
+        return self._urgent.popleft()
 
     def _backoff(self, key: Key) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 NOTABLE = 5.0
 """Seconds of skew from which a warning is logged."""
@@ -44,9 +45,8 @@ class Clock:
         The header has whole seconds and was created at some moment since then, so it gives a range of possible offsets.
         The offset becomes 0 if that is in the range, else it is clamped to it. An unreadable header is ignored.
         """
-        try:
-            told = parsedate_to_datetime(date).timestamp()
-        except ValueError:
+        told = _seconds(date)
+        if told is None:
             return
         least, most = told - self._local(), told + 1 - sent
         self._offset = min(max(self._offset, least), most) if not least <= 0 <= most else 0.0
@@ -58,6 +58,15 @@ class Clock:
                 "this machine's clock is not that of the API server, whose time is used; set it right",
                 extra={"ahead_seconds": round(self.skew, 1)},
             )
+
+
+@lru_cache(2)  # a busy client hears each second many times
+def _seconds(date: str) -> float | None:
+    """Seconds since 1970 of a Date header; None if it is unreadable."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
 
 
 CLOCK = Clock()

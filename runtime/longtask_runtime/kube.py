@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypedDict, Unpack
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
@@ -156,16 +157,13 @@ async def _answered(
 
     Raises KubeError for a status of 300 or more.
     """
-    parameters = await client.param_serialize(
-        method=verb,
-        resource_path=path,
-        query_params=list((query or {}).items()),
-        header_params={"Accept": "application/json", "Content-Type": content_type},
-        body=body,
-        auth_settings=["BearerToken"],
-    )
+    # Not by ApiClient.call_api, which copies each body value by value before it is encoded.
+    headers = {**client.default_headers, "Accept": "application/json", "Content-Type": content_type}
+    if (token := await client.configuration.get_api_key_with_prefix("BearerToken", "authorization")) is not None:
+        headers["Authorization"] = token
+    url = f"{client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
     sent = CLOCK.local()
-    response = await client.call_api(*parameters, _request_timeout=timeout)
+    response = await client.rest_client.request(verb, url, headers, body, _request_timeout=timeout)
     async with response.response:
         if not proxied:
             CLOCK.hear(response.response.headers.get("Date", ""), sent)

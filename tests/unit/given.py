@@ -182,6 +182,7 @@ def job(**fields: Any) -> JobSnapshot:
         failed_message="",
         finished_at=None,
         failures=0,
+        is_seen=True,
         held=False,
         snapshot=SNAPSHOT,
         result_schema=None,

@@ -14,6 +14,7 @@ from longtask_operator.planning.snapshots import PodSnapshot
 from tests.unit.given import (
     JOB_UID,
     TASK_UID,
+    at,
     at_work,
     attempt,
     held,
@@ -308,8 +309,8 @@ def test_a_pod_that_is_newer_than_a_list_of_jobs_waits_for_its_job() -> None:
     ("news", "known"),
     [
         (lambda cache: cache.put_task(_task(2)), lambda cache: cache.put_task(_task(1))),
-        (lambda cache: cache.put_job(job(resource_version=2)), lambda cache: cache.put_job(job())),
-        (lambda cache: cache.put_pod(pod(resource_version=2)), lambda cache: cache.put_pod(pod())),
+        (lambda cache: cache.put_job(job(resource_version=2, failures=1)), lambda cache: cache.put_job(job())),
+        (lambda cache: cache.put_pod(pod(resource_version=2, node=None)), lambda cache: cache.put_pod(pod())),
         (lambda cache: cache.put_pod(pod(gone=True)), lambda cache: cache.put_pod(pod())),
         (lambda cache: cache.drop_task(TASK_UID), lambda cache: None),
         (lambda cache: cache.drop_job(job()), lambda cache: None),
@@ -326,6 +327,18 @@ def test_whoever_brings_news_of_a_task_it_is_told_once(
     assert told == []
     news(cache)
     assert told == [TASK_UID]
+
+
+def test_a_newer_version_that_shows_nothing_new_is_kept_and_no_news() -> None:
+    told: list[str] = []
+    cache = Cache()
+    cache.put_job(job())
+    cache.put_pod(pod(asked_to_go=at(3)))
+    cache.on_change = told.append
+    cache.put_job(job(resource_version=2))
+    cache.put_pod(pod(resource_version=2, asked_to_go=at(4)))
+    assert (cache.jobs[TASK_UID].resource_version, _pods(cache)[0].resource_version) == (2, 2)
+    assert told == []
 
 
 def test_tasks_are_counted_by_phase_and_reason() -> None:

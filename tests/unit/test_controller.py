@@ -1,11 +1,14 @@
 """How the leader's queue takes the steps of tasks."""
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
+from longtask_api.longtask import LongTask, LongTaskStatus
 from longtask_operator.cache import Cache
 from longtask_operator.controller import Controller
+from longtask_operator.watches import Key
 from tests.unit import given
 from tests.unit.virtual_time import until_idle
 
@@ -15,6 +18,8 @@ def test_what_a_task_that_is_gone_has_left_behind_is_looked_at_again() -> None:
     looked: list[float] = []
 
     class Reconciler:
+        is_busy = False
+
         async def reconcile(self, uid: str) -> float | None:
             looked.append(asyncio.get_running_loop().time())
             return 10.0 if len(looked) == 1 else None
@@ -29,3 +34,56 @@ def test_what_a_task_that_is_gone_has_left_behind_is_looked_at_again() -> None:
 
     until_idle(main)
     assert looked == [0, 10]
+
+
+class Steps:
+    """Keeps which task was looked at and when."""
+
+    def __init__(self, *, is_busy: bool = False) -> None:
+        self.looked: list[tuple[str, float]] = []
+        self.is_busy = is_busy
+
+    async def reconcile(self, uid: str) -> float | None:
+        self.looked.append((uid, asyncio.get_running_loop().time()))
+        return None
+
+    def term_is_over(self) -> None:
+        pass
+
+
+def _task(uid: str, status: LongTaskStatus | None = None) -> LongTask:
+    task = given.task(status)
+    return task.model_copy(update={"metadata": task.metadata.model_copy(update={"uid": uid})})
+
+
+def _run(steps: Steps, cache: Cache, first: list[Key], then: Callable[[Controller], object] = lambda _: None) -> None:
+    async def main() -> None:
+        others = cast(Any, SimpleNamespace(consider=lambda name: None))
+        controller = Controller(cache, cast(Any, steps), others, others, others, 1)
+        asyncio.get_running_loop().call_later(1, then, controller)
+        await controller.run(first)
+
+    until_idle(main)
+
+
+def test_tasks_without_a_job_come_first() -> None:
+    cache, steps = Cache(), Steps()
+    for uid, status in (("new", None), ("bound", given.at_work()), ("created", None)):
+        cache.put_task(_task(uid, status))
+    cache.put_job(given.job(owner_uid="created", uid="job-of-created"))
+    _run(steps, cache, [("task", "gone"), ("task", "bound"), ("task", "created"), ("task", "new")])
+    assert [uid for uid, _ in steps.looked] == ["new", "gone", "bound", "created"]
+
+
+def test_while_many_tasks_start_the_changes_of_one_are_looked_at_together() -> None:
+    cache, steps = Cache(), Steps(is_busy=True)
+    cache.put_task(_task("new"))
+    cache.put_task(_task("bound", given.at_work()))
+
+    def change(controller: Controller) -> None:
+        for name in ("bound", "new", "bound"):
+            controller.enqueue(("task", name))
+        asyncio.get_running_loop().call_later(0.4, controller.enqueue, ("task", "bound"))
+
+    _run(steps, cache, [], change)
+    assert steps.looked == [("new", 1), ("bound", 1.5)]

@@ -18,6 +18,8 @@ DONE = at_work(attempts=[attempt(end_time=at(50), reason="Completed", exit_code=
     [
         pytest.param(job(), (), 10.0, False, id="just created"),
         pytest.param(job(), (), 10.001, True, id="no pod for longer"),
+        pytest.param(job(is_seen=False), (), 60.0, False, id="its controller has not begun"),
+        pytest.param(job(is_seen=False), (), 60.001, True, id="its controller does not seem to begin"),
         pytest.param(job(), (ended_pod(exit_code=1),), 100, True, id="no pod after the first attempt"),
         pytest.param(job(), (ended_pod(exit_code=1), pod("b", 60)), 100, False, id="the next pod is there"),
         pytest.param(job(suspend=True), (), 100, False, id="suspended"),

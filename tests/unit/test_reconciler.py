@@ -14,12 +14,12 @@ from longtask_api.longtask import LongTask, LongTaskStatus, Phase
 from longtask_operator.cache import Cache
 from longtask_operator.controller import Controller
 from longtask_operator.metrics import METRICS
-from longtask_operator.planning.actions import Change, DeletePod, Plan, SetSuspend
+from longtask_operator.planning.actions import Change, CreateJob, DeletePod, Plan, SetSuspend
 from longtask_operator.planning.build_job import take_snapshot
 from longtask_operator.planning.logs import LogTail
-from longtask_operator.planning.policy import Policy
+from longtask_operator.planning.policy import BUSY_QUIET, Policy
 from longtask_operator.planning.snapshots import JobSnapshot, PodEvent, PodSnapshot
-from longtask_operator.reconciler import Reconciler
+from longtask_operator.reconciler import MANY_STARTS, Reconciler
 from longtask_operator.task_namespace import TaskNamespace
 from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import Validator
@@ -299,6 +299,26 @@ async def test_an_end_that_another_leader_may_have_written_is_not_told_again(mon
     counted = _ended_tasks()
     await steps._tell_what_was_stored(cache.tasks[given.TASK_UID])
     assert (server.events, _ended_tasks(), steps._unanswered) == ([], counted, {})
+
+
+async def test_many_starts_within_seconds_make_it_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("longtask_runtime.clock.now", lambda: given.at(now))
+    server = ApiServer(given.task(), given.job())
+    server.create_job = _made  # type: ignore[attr-defined]
+    steps, _ = reconciler(server, given.task())
+    for number in range(MANY_STARTS):
+        assert not steps.is_busy, number
+        await steps._start(given.state(given.task(), now), CreateJob({}))
+        now += 0.05
+    assert steps.is_busy
+    assert (await steps._gather(given.task(given.at_work()))).busy
+    now = BUSY_QUIET.total_seconds()
+    assert not steps.is_busy
+
+
+async def _made(action: CreateJob) -> JobSnapshot:
+    return given.job()
 
 
 HELD = given.task(given.status(Phase.RUNNING), suspend=True)

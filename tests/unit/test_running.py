@@ -61,6 +61,10 @@ def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) ->
         pytest.param(
             _given(1, pods=(pod(),)), Step("Pending", WAITING, again=2, deferred=True), id="pod-not-started-quiet"
         ),
+        pytest.param(
+            _given(3, busy=True), Step("Pending", WAITING, again=10, deferred=True), id="no-pod-yet-while-many-start"
+        ),
+        pytest.param(_given(10, busy=True), Step("Pending", WAITING, again=20), id="no-pod-for-long-while-many-start"),
         pytest.param(_given(1, PENDING), Step("Pending", WAITING, again=11), id="not-quiet-once-job-ref-is-written"),
         pytest.param(_given(2), Step("Pending", WAITING, again=12), id="no-pod"),
         pytest.param(_given(2, pods=(pod(),)), Step("Pending", WAITING, again=12), id="pod-not-started"),

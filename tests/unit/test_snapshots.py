@@ -56,7 +56,13 @@ JOB: dict[str, Any] = {
         ],
     },
     "spec": {"parallelism": 1, "completions": 1, "backoffLimit": 3, "suspend": False, "podReplacementPolicy": "Failed"},
-    "status": {"active": 1, "ready": 0, "terminating": 0, "uncountedTerminatedPods": {}},
+    "status": {
+        "startTime": "2026-03-01T10:00:00Z",
+        "active": 1,
+        "ready": 0,
+        "terminating": 0,
+        "uncountedTerminatedPods": {},
+    },
 }
 POD: dict[str, Any] = {
     "apiVersion": "v1",
@@ -228,7 +234,7 @@ def test_whose_log_tells_how_far_an_attempt_is(given: PodSnapshot, expected: str
 
 def test_objects_without_a_status_have_not_begun() -> None:
     fresh_job, fresh_pod = ({key: document[key] for key in ("metadata", "spec")} for document in (JOB, POD))
-    assert job_snapshot(fresh_job) == job(resource_version=4711)
+    assert job_snapshot(fresh_job) == job(resource_version=4711, is_seen=False)
     assert pod_snapshot(fresh_pod) == pod(
         resource_version=4712, memory_limit="2Gi", others=(container("sidecar", "beside"),)
     )

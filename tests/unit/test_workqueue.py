@@ -27,7 +27,9 @@ class Seen:
         return [key for key, _ in self.work]
 
 
-def _drive(start: Callable[[WorkQueue[str]], None], during: Work | None = None, workers: int = 1) -> Seen:
+def _drive(
+    start: Callable[[WorkQueue[str]], None], during: Work | None = None, workers: int = 1, urgent: str = ""
+) -> Seen:
     """Run a queue, from `start` until nothing is left to happen; `during` is done for each key."""
     seen = Seen()
 
@@ -37,7 +39,9 @@ def _drive(start: Callable[[WorkQueue[str]], None], during: Work | None = None, 
             await during(key)
 
     async def main() -> None:
-        queue = WorkQueue(work, lambda key, error: seen.failures.append((key, str(error))), workers)
+        queue = WorkQueue(
+            work, lambda key, error: seen.failures.append((key, str(error))), workers, lambda key: key in urgent
+        )
         running = asyncio.create_task(queue.run())
         await asyncio.sleep(0)
         start(queue)
@@ -67,6 +71,29 @@ async def _lasting(seconds: float) -> None:
 
 def test_a_key_that_is_added_often_is_worked_on_once() -> None:
     assert _drive(_adding("abab")).keys == ["a", "b"]
+
+
+def test_urgent_keys_overtake_the_others_but_do_not_keep_them_waiting() -> None:
+    assert _drive(_adding("abcd"), urgent="bd").keys == ["b", "d", "a", "c"]
+    assert _drive(_adding("abcABCDEFGH"), urgent="ABCDEFGH").keys == [*"ABCaDEFbGHc"]
+
+
+def test_what_is_urgent_is_decided_when_a_key_is_added() -> None:
+    urgent = {"a"}
+    worked: list[str] = []
+
+    async def work(key: str) -> None:
+        worked.append(key)
+
+    async def main() -> None:
+        queue = WorkQueue(work, lambda key, error: None, 1, urgent.__contains__)
+        running = asyncio.create_task(queue.run("xa"))
+        await asyncio.sleep(0)
+        urgent.clear()
+        await running
+
+    until_idle(main)
+    assert worked == ["a", "x"]
 
 
 def test_a_key_that_was_worked_on_can_come_again() -> None:
@@ -237,7 +264,7 @@ async def test_a_queue_that_does_not_run_holds_nothing() -> None:
         queue.add_later(str(number), 60)
     assert len(queue) == 0
     assert not queue._timers
-    assert queue._ready.empty()
+    assert queue._ready.locked()
 
 
 async def test_the_loop_is_given_back_after_each_key() -> None:

@@ -11,12 +11,14 @@ from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 
 PATIENCE = timedelta(seconds=10)
 """How long a pod may take to be created, and to start, before Events are listed."""
+UNSEEN_PATIENCE = timedelta(seconds=60)
+"""The same while the Job controller does not seem to have begun with the Job: it may have much to do."""
 
 
 def wants_refusals(job: JobSnapshot, pods: Sequence[PodSnapshot], now: datetime) -> bool:
     """Whether the Job controller should have created a pod but none is live."""
     podless = not job.finished and not job.suspend and all(pod.ended for pod in pods)
-    return podless and now > job.created + PATIENCE
+    return podless and now > job.created + (PATIENCE if job.is_seen else UNSEEN_PATIENCE)
 
 
 def may_be_ended_early(status: LongTaskStatus, pod: PodSnapshot) -> bool:

@@ -8,6 +8,8 @@ TEMPLATE_WAIT = timedelta(seconds=60)
 QUIET = timedelta(seconds=2)
 """How long the status write is deferred after a Job was created or a pod has ended, because the next change (the pod
 starts, the Job ends) is about to follow; this saves two of five status writes."""
+BUSY_QUIET = timedelta(seconds=10)
+"""The same while many Jobs are created: their controller takes some 20 to 40 steps a second."""
 NODE_SILENCE = timedelta(seconds=30)
 """How long after its grace period a pod may still exist before its node counts as lost."""
 NEXT_STEP = timedelta(seconds=1)

@@ -22,7 +22,7 @@ from longtask_operator.planning.done import COMPLETED, done_pod, is_done
 from longtask_operator.planning.failure_reasons import StartProblem
 from longtask_operator.planning.live_pod import continue_work, settle_until
 from longtask_operator.planning.pod_selection import newest, working_pod
-from longtask_operator.planning.policy import LOOK_AGAIN, NODE_SILENCE, QUIET
+from longtask_operator.planning.policy import LOOK_AGAIN, NODE_SILENCE
 from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 from longtask_operator.planning.state import TaskState
 from longtask_operator.planning.stopping import silent_node, stop_pods
@@ -142,8 +142,8 @@ def _preparing(state: TaskState, status: LongTaskStatus, live: list[PodSnapshot]
     init = next(pod.preparing for pod in live if pod.preparing is not None)
     since = init.running_since or state.now
     message = f"{message}: init container {init.name} runs since {rfc3339(since)}"
-    quiet = state.is_near(since, QUIET)
-    again = since + QUIET if quiet else None
+    quiet = state.is_near(since, state.quiet)
+    again = since + state.quiet if quiet else None
     return Plan(task_status.in_progress(state, status, Phase.RUNNING, message), look_again=again, defer_status=quiet)
 
 
@@ -187,8 +187,7 @@ def _starting(
     message = _waiting_message(status, last, problem, live)
     prepared = bool(live) and live[-1].started is not None
     begun = since if prepared else job.created
-    quiet_until = begun + QUIET
-    quiet = problem is None and state.is_near(begun, QUIET) and (prepared or state.task.status.job_ref is None)
+    quiet = problem is None and state.is_near(begun, state.quiet) and (prepared or state.task.status.job_ref is None)
     # Look again for Events only if the pod's status does not explain why it waits.
     told = bool(live) and (failure_reasons.not_starting(live[-1]) is not None or live[-1].node is None)
     again = state.now + LOOK_AGAIN
@@ -196,7 +195,7 @@ def _starting(
         again = give_up if told else min(give_up, again)
     return Plan(
         task_status.in_progress(state, status, Phase.PENDING, message, problem),
-        look_again=quiet_until if quiet else again,
+        look_again=begun + state.quiet if quiet else again,
         defer_status=quiet,
     )
 

@@ -1,5 +1,6 @@
 """Snapshots of Jobs and pods with the fields that planning uses. Raw documents are not passed beyond this module."""
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,9 @@ from longtask_api import constants
 from longtask_api.bounds import excess
 from longtask_api.longtask import TemplateSnapshot
 from longtask_operator.planning import quantities
+
+SHARED = 256
+"""How many texts of annotations are remembered as parsed. All tasks of one version of a template have the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class JobSnapshot:
     failed_message: str
     finished_at: datetime | None
     failures: int
+    is_seen: bool
+    """Whether the Job controller has begun with it: status.startTime is set."""
     held: bool
     """Marked as suspended by LongTask, not by a queue or a user."""
     snapshot: TemplateSnapshot | None
@@ -215,6 +221,7 @@ class PodUsage:
 def job_snapshot(document: Mapping[str, Any]) -> JobSnapshot:
     """Read a batch/v1 Job."""
     metadata, spec, status = document["metadata"], document["spec"], document.get("status") or {}
+    annotations = metadata.get("annotations") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or [] if c["status"] == "True"}
     complete, failed, suspended = (conditions.get(kind) for kind in ("Complete", "Failed", "Suspended"))
     return JobSnapshot(
@@ -233,9 +240,10 @@ def job_snapshot(document: Mapping[str, Any]) -> JobSnapshot:
         failed_message=failed.get("message", "") if failed else "",
         finished_at=_time((complete or failed or {}).get("lastTransitionTime")),
         failures=status.get("failed") or 0,
-        held=_held(metadata.get("annotations") or {}, bool(spec.get("suspend"))),
-        snapshot=_snapshot(metadata.get("annotations") or {}),
-        result_schema=_schema(metadata.get("annotations") or {}),
+        is_seen=status.get("startTime") is not None,
+        held=_held(annotations, bool(spec.get("suspend"))),
+        snapshot=_snapshot(annotations.get(constants.ANNOTATION_SNAPSHOT, "")),
+        result_schema=_schema(annotations.get(constants.ANNOTATION_RESULT_SCHEMA, "")),
     )
 
 
@@ -397,17 +405,18 @@ def _held(annotations: Mapping[str, str], suspended: bool) -> bool:
     return noted == "true" or (suspended and noted is None and constants.ANNOTATION_NOT_AFTER not in annotations)
 
 
-def _snapshot(annotations: Mapping[str, str]) -> TemplateSnapshot | None:
+@functools.lru_cache(SHARED)
+def _snapshot(text: str) -> TemplateSnapshot | None:
     """None also if it is invalid, for example edited by hand; status has a copy once the first write was made."""
     try:
-        return TemplateSnapshot.model_validate_json(annotations.get(constants.ANNOTATION_SNAPSHOT, ""))
+        return TemplateSnapshot.model_validate_json(text)
     except ValidationError:
         return None
 
 
-def _schema(annotations: Mapping[str, str]) -> str | None:
+@functools.lru_cache(SHARED)
+def _schema(text: str) -> str | None:
     """None also if it is not a JSON object, for example edited by hand."""
-    text = annotations.get(constants.ANNOTATION_RESULT_SCHEMA, "")
     try:
         return text if not excess(text) and isinstance(json.loads(text), dict) else None
     except ValueError:

@@ -8,7 +8,7 @@ from typing import Any
 from longtask_api.longtask import Failure, LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.planning.failure_reasons import PodCreateFailure, StartProblem
-from longtask_operator.planning.policy import Policy
+from longtask_operator.planning.policy import BUSY_QUIET, QUIET, Policy
 from longtask_operator.planning.snapshots import JobSnapshot, PodEvent, PodSnapshot, PodUsage
 
 
@@ -19,6 +19,8 @@ class TaskState:
     task: LongTask
     now: datetime
     policy: Policy
+    busy: bool = False
+    """Whether many Jobs were created just now, so that their controller and the scheduler take longer."""
     attended: datetime | None = None
     """Since when an operator has been running without a gap, so that reports could be received and stored."""
     template: LongTaskTemplate | None = None
@@ -45,6 +47,11 @@ class TaskState:
     """How the result in the termination message violates the template's resultSchema."""
     usage: PodUsage | None = None
     """Resource usage of the pod; looked up only when its work is about to count as stalled."""
+
+    @property
+    def quiet(self) -> timedelta:
+        """How long to defer a status write that only informs, when the next change is about to follow."""
+        return BUSY_QUIET if self.busy else QUIET
 
     def is_near(self, moment: datetime, within: timedelta) -> bool:
         """Whether the moment is less than `within` before or after now.
