@@ -15,7 +15,7 @@ export AGENTCORE_EMULATOR_IMAGE ?= localhost/agentcore-emulator:dev
 MAKEFLAGS += --jobs=3 # what a target needs is made side by side: types are checked while images are built
 unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes: what is compiled is kept
 
-.PHONY: help demo test test-slow mutation unit lint format generate record-failures record-matrix cluster-up cluster-down image bench conformance requirements clean
+.PHONY: help demo test test-slow mutation unit lint format generate record-failures record-matrix cluster-up cluster-down image bench bench-check conformance requirements clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -89,6 +89,10 @@ endif
 bench: $(VENV)/ready ## Measure tasks beside raw Jobs, and reports beside a bare server; writes bench/results/latest.json
 	$(CLUSTER_CLI) up --kwok
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m bench $(ARGS)
+
+bench-check: $(VENV)/ready ## Fail if a task costs a quarter more than bench/results/latest.json says; a minute
+	$(CLUSTER_CLI) up --kwok
+	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m bench --check
 
 conformance: ## The official MCP conformance scenarios for tasks
 	@echo "not yet: the MCP Tasks extension is not implemented" >&2; exit 1

@@ -1,4 +1,4 @@
-"""`make bench`: measures and writes bench/results/latest.json, or one section of it."""
+"""`make bench`: measures and writes bench/results/latest.json, or one section of it; `make bench-check` compares."""
 
 import argparse
 import asyncio
@@ -11,18 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import delivery, mcp, reconcile, reports, sdk
+from bench import check, delivery, mcp, reconcile, reports, sdk
 from bench.table import reports_table
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
 def main() -> int:
-    """Exit code 0, or 2 when the cluster cannot be measured."""
+    """Exit code 0, 1 when a task costs more than before, or 2 when the cluster cannot be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "section", nargs="?", choices=["reconcile", "reports", "delivery", "sdk", "mcp"], help="only this one"
+        "section", nargs="?", choices=["reconcile", "reports", "delivery", "sdk", "mcp", "short"], help="only this one"
     )
+    parser.add_argument("--check", action="store_true", help="measure `short`, and compare it with what is stored")
     parser.add_argument("--tasks", type=int, default=500, help="reconcile: Jobs, and LongTasks, that end at once")
     parser.add_argument("--running", type=int, default=50, help="reconcile: LongTasks that still run at the cold start")
     parser.add_argument("--pods", type=int, default=1000, help="reports: LongTasks whose pods report once a second")
@@ -41,7 +42,12 @@ def main() -> int:
         "delivery": lambda: delivery.measure(arguments.ended, arguments.sessions),
         "sdk": sdk.measure,
         "mcp": mcp.measure,
+        "short": lambda: reconcile.measure_short(check.TASKS),
     }
+    if arguments.check:
+        problems = check.worse(json.loads(RESULTS.read_text())["short"], asyncio.run(sections["short"]()))
+        print("\n".join(problems) or "a task costs what it did")
+        return 1 if problems else 0
     for name, measure in sections.items():
         if arguments.section in (None, name):
             machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()}

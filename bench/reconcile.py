@@ -41,10 +41,35 @@ async def measure(count: int, running: int) -> dict[str, Any]:
         return await _measure(api, namespace, count, running)
 
 
+async def measure_short(count: int) -> dict[str, Any]:
+    """Of `measure` the burst and the floor alone: the figures of bench.check."""
+    async with connect(BENCH_AGENT) as api, namespace_of(api) as namespace:
+        operator = await asyncio.to_thread(OperatorProcess(namespace, _log()).start)
+        try:
+            await make_templates(api, namespace)
+            burst = await _burst(api, namespace, operator, count)
+        finally:
+            await asyncio.to_thread(operator.kill)
+        floor = await reconcile_floor.measure(api, namespace, count)
+    return {"tasks": count, **_to_floor(burst, floor), **floor, **burst}
+
+
+def _to_floor(burst: dict[str, Any], floor: dict[str, Any]) -> dict[str, float]:
+    """Ratios to the floor: of the throughput, and of the operator's CPU to that of all servers there."""
+    servers = sum(floor["server_cpu_ms_per_floor_task"].values())
+    return {
+        "ratio_to_floor": round(burst["tasks_per_s"] / floor["floor_per_s"], 2),
+        "operator_cpu_to_floor": round(burst["operator_cpu_ms_per_task"] / servers, 3),
+    }
+
+
+def _log() -> Path:
+    return Path(tempfile.mkdtemp()) / "operator.log"
+
+
 async def _measure(api: ClusterApi, namespace: str, count: int, running: int) -> dict[str, Any]:
     raw = await _raw(api, namespace, count)
-    log = Path(tempfile.mkdtemp()) / "operator.log"
-    operator = await asyncio.to_thread(OperatorProcess(namespace, log).start)
+    operator = await asyncio.to_thread(OperatorProcess(namespace, _log()).start)
     try:
         await make_templates(api, namespace)
         burst = await _burst(api, namespace, operator, count)
@@ -54,10 +79,7 @@ async def _measure(api: ClusterApi, namespace: str, count: int, running: int) ->
     finally:
         await asyncio.to_thread(operator.kill)
     floor = await reconcile_floor.measure(api, namespace, count)
-    ratios = {
-        "ratio": round(burst["tasks_per_s"] / raw["raw_per_s"], 2),
-        "ratio_to_floor": round(burst["tasks_per_s"] / floor["floor_per_s"], 2),
-    }
+    ratios = {"ratio": round(burst["tasks_per_s"] / raw["raw_per_s"], 2), **_to_floor(burst, floor)}
     started = {"cold_start_tasks": count + running, **cold}
     return {"tasks": count, **raw, **floor, **burst, **ratios, "paced": paced, **started}
 
@@ -88,11 +110,13 @@ async def _burst(api: ClusterApi, namespace: str, operator: OperatorProcess, cou
     requests = list(audit.requests())
     own = [request for request in requests if request.of_operator]
     writes = [request for request in own if request.writes]
+    reads = [request for request in own if request.verb in ("get", "list")]
     return {
         "tasks_per_s": round(per_s, 1),
         "writes_per_task": round(len(writes) / count, 2),
         "writes_by_kind": _by_kind(writes, count),
-        "reads_by_kind": _by_kind([request for request in own if request.verb in ("get", "list")], count),
+        "reads_per_task": round(len(reads) / count, 2),
+        "reads_by_kind": _by_kind(reads, count),
         "operator_cpu_ms_per_task": round(cpu / count * 1000, 1),
         "operator_rss_mb": round(rss),
         "server_cpu_ms_per_task": spent,

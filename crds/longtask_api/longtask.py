@@ -484,7 +484,7 @@ class LongTask(ApiModel):
     kind: Literal["LongTask"] = constants.TASK_KIND
     metadata: ObjectMeta
     spec: Annotated[LongTaskSpec, Field(description="The requested work.")]
-    status: Annotated[LongTaskStatus, Field(description="Observed state of the task.")] = LongTaskStatus()
+    status: Annotated[LongTaskStatus, Field(default_factory=LongTaskStatus, description="Observed state of the task.")]
 
     @property
     def is_terminal(self) -> bool:

@@ -357,8 +357,10 @@ def _asked_to_go(metadata: Mapping[str, Any], disrupted: Mapping[str, Any] | Non
 def with_earlier_facts(pod: PodSnapshot, known: PodSnapshot | None) -> PodSnapshot:
     """The pod with the earliest known `asked_to_go`: when kubelet deletes a pod that has ended, the deletionTimestamp
     changes (k8s.io/apiserver, rest.BeforeDelete)."""
-    asked = [each.asked_to_go for each in (pod, known) if each is not None and each.asked_to_go is not None]
-    return replace(pod, asked_to_go=min(asked, default=None))
+    before = known.asked_to_go if known is not None else None
+    if before is None or (pod.asked_to_go is not None and pod.asked_to_go <= before):
+        return pod
+    return replace(pod, asked_to_go=before)
 
 
 def pod_event(document: Mapping[str, Any]) -> PodEvent:
