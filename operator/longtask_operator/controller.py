@@ -1,7 +1,4 @@
-"""The controller: a work queue of keys, and what happens to each: reconcile, then deliver, then archive.
-
-Tasks that have no Job yet come first: what the others wait for is mostly a status write.
-"""
+"""The controller: a work queue of keys, and what happens to each: reconcile, then deliver, then archive."""
 
 import logging
 from collections.abc import Iterable
@@ -39,12 +36,14 @@ class Controller:
         self._templates = templates
         self._dispatcher = dispatcher
         self._archiver = archiver
-        self._queue = WorkQueue(self._work, self._failed, workers, self._is_to_start)
+        self._queue = WorkQueue(self._work, self._failed, workers, self._is_urgent)
         METRICS.queue_length.set_function(lambda: len(self._queue))
 
     def enqueue(self, key: Key) -> None:
-        """Process the key soon; while many tasks start, what follows for those that have a Job after GATHERED."""
-        if self._reconciler.is_busy and key[0] == "task" and not self._is_to_start(key):
+        """Process the key soon; while many tasks start, what is not urgent of an active task after GATHERED."""
+        kind, name = key
+        gathered = kind == "task" and self._cache.tasks.active(name) is not None and not self._is_urgent(key)
+        if gathered and self._reconciler.is_busy:
             self._queue.add_later(key, GATHERED)
         else:
             self._queue.add(key)
@@ -70,11 +69,21 @@ class Controller:
         self._dispatcher.consider(name)
         self._archiver.consider(name)
 
-    def _is_to_start(self, key: Key) -> bool:
-        """Whether this is a task without a Job."""
+    def _is_urgent(self, key: Key) -> bool:
+        """Whether somebody waits for this step: tasks for a template, a new task for its Job, the work of a new attempt
+        for its record, without which the task API takes nothing from it.
+        """
         kind, name = key
-        task = self._cache.tasks.active(name) if kind == "task" else None
-        return task is not None and task.status.job_ref is None and name not in self._cache.jobs
+        if kind == "template":
+            return True
+        task, job = self._cache.tasks.active(name), self._cache.jobs.get(name)
+        if task is None:
+            return False
+        if job is None:
+            return task.status.phase is None
+        recorded = [attempt.pod_uid for attempt in task.status.attempts]
+        pods = self._cache.pods.get(job.uid, {}).values()
+        return any(pod.running_since is not None and pod.uid not in recorded for pod in pods)
 
     def _failed(self, key: Key, error: Exception) -> None:
         METRICS.errors.inc()

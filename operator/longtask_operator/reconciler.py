@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -72,8 +73,8 @@ class Reconciler:
         self._policy = policy
         self._attended = attended
         self._shares = Shares(cache, policy.max_active)
-        self._starts: deque[datetime] = deque(maxlen=MANY_STARTS)
-        """When the last Jobs were created."""
+        self._starts: deque[float] = deque(maxlen=MANY_STARTS)
+        """When the last Jobs were created, in time.monotonic()."""
         self._unanswered: dict[str, tuple[LongTask, deque[LongTaskStatus]]] = {}
         """Status writes that got no answer and may have been stored, by task uid: the task they were planned from, and
         the statuses. Their Events are posted once a write is seen in status, in the same term."""
@@ -81,7 +82,7 @@ class Reconciler:
     @property
     def is_busy(self) -> bool:
         """Whether many Jobs were created just now, so that their controller and the scheduler take longer."""
-        return len(self._starts) == MANY_STARTS and clock.now() - self._starts[0] < BUSY_QUIET
+        return len(self._starts) == MANY_STARTS and time.monotonic() - self._starts[0] < BUSY_QUIET.total_seconds()
 
     async def reconcile(self, uid: str) -> float | None:
         """Run one step. Returns the seconds until the next one if nothing happens before; None if none is needed.
@@ -278,7 +279,7 @@ class Reconciler:
         except KubeError as error:
             return await self._not_started(state, action, error)
         self._cache.put_job(job)
-        self._starts.append(state.now)
+        self._starts.append(time.monotonic())
         METRICS.jobs_created.inc()
         return None
 

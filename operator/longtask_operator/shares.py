@@ -1,4 +1,6 @@
-"""Limits how many tasks of each requester are active."""
+"""Limits how many tasks of each requester are active. If creates of Jobs take longer than COUNT_AGAIN, the limit may be
+exceeded by the number of workers.
+"""
 
 import time
 from collections import defaultdict

@@ -184,8 +184,8 @@ class TaskNamespace:
             case SetSuspend(job, suspend):
                 held = {constants.ANNOTATION_HELD: "true" if suspend else "false"}
                 return await self._patch(f"{self._jobs}/{job.name}", job, {"suspend": suspend}, held)
-            case StopRetries(job):
-                return await self._patch(f"{self._jobs}/{job.name}", job, {"backoffLimit": 0})
+            case StopRetries(job, limit):
+                return await self._patch(f"{self._jobs}/{job.name}", job, {"backoffLimit": limit})
             case StopPod(pod):
                 return await self._patch(f"{self._core}/pods/{pod.name}", pod, {"activeDeadlineSeconds": 1})
             case DeleteJob(job):

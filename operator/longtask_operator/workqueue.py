@@ -12,7 +12,7 @@ FIRST_RETRY = 0.2
 LAST_RETRY = 60.0
 """Seconds: the backoff of a failing key doubles between these bounds, with jitter."""
 TURN = 4
-"""Of so many keys in a row at least one is not urgent, if one waits."""
+"""While keys wait that are not urgent, one of so many keys in a row is not, nor what one of so many workers does."""
 
 
 class WorkQueue(Generic[Key]):
@@ -36,7 +36,7 @@ class WorkQueue(Generic[Key]):
         self._urgent: deque[Key] = deque()
         self._ordinary: deque[Key] = deque()
         self._ready = asyncio.Semaphore(0)
-        self._taken = 0
+        self._taken = self._urgent_busy = 0
         self._waiting: set[Key] = set()
         self._busy: set[Key] = set()
         self._again: set[Key] = set()
@@ -108,9 +108,10 @@ class WorkQueue(Generic[Key]):
     async def _worker(self) -> None:
         while True:
             await self._ready.acquire()
-            key = self._next()
+            key, is_urgent = self._next()
             self._waiting.discard(key)
             self._busy.add(key)
+            self._urgent_busy += is_urgent
             try:
                 await self._work(key)
                 self._failures.pop(key, None)
@@ -118,6 +119,7 @@ class WorkQueue(Generic[Key]):
                 self._failed(key, error)
                 self.add_later(key, self._backoff(key))
             finally:
+                self._urgent_busy -= is_urgent
                 self._busy.discard(key)
                 if key in self._again:
                     self._again.discard(key)
@@ -125,12 +127,13 @@ class WorkQueue(Generic[Key]):
             # Yield to the event loop: thousands of keys in a row may need no work, and then nothing is awaited.
             await asyncio.sleep(0)
 
-    def _next(self) -> Key:
+    def _next(self) -> tuple[Key, bool]:
+        """The next key, and whether it is urgent."""
         self._taken += 1
-        ordinary_first = self._taken % TURN == 0
-        if self._ordinary and (ordinary_first or not self._urgent):
-            return self._ordinary.popleft()
-        return self._urgent.popleft()
+        turn = self._taken % TURN == 0 or self._urgent_busy >= self._workers - self._workers // TURN
+        if self._ordinary and (turn or not self._urgent):
+            return self._ordinary.popleft(), False
+        return self._urgent.popleft(), True
 
     def _backoff(self, key: Key) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

@@ -47,7 +47,7 @@ def is_unanswered(error: Exception) -> bool:
 async def connect(user_agent: str) -> ApiClient:
     """A client for the cluster this process runs in, or for the current context of KUBECONFIG."""
     configuration = Configuration()
-    configuration.connection_pool_maxsize = 64
+    configuration.connection_pool_maxsize = 128  # more than all that ask at once, or the Lease would wait
     # With trust_env aiohttp reads ~/.netrc in a thread before every request.
     configuration.client_session_kwargs = {"trust_env": False}
     if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
@@ -159,6 +159,7 @@ async def _answered(
     """
     # Not by ApiClient.call_api, which copies each body value by value before it is encoded.
     headers = {**client.default_headers, "Accept": "application/json", "Content-Type": content_type}
+    headers["Accept-Encoding"] = "identity"  # with gzip a large list costs the API server half as much CPU again
     if (token := await client.configuration.get_api_key_with_prefix("BearerToken", "authorization")) is not None:
         headers["Authorization"] = token
     url = f"{client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")

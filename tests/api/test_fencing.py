@@ -105,7 +105,7 @@ async def resume(cluster: TaskNamespace, world: World) -> bool:
 
 
 async def stop_retries(cluster: TaskNamespace, world: World) -> bool:
-    return await cluster.act(world.task, StopRetries(job_of(world)))
+    return await cluster.act(world.task, StopRetries(job_of(world), 0))
 
 
 async def stop_pod(cluster: TaskNamespace, world: World) -> bool:

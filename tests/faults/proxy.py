@@ -21,7 +21,7 @@ Moment = Literal["before", "instead", "during", "after"]
 the program has.
 """
 
-HOP_BY_HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding", "content-encoding"})
+HOP_BY_HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
 
 
 @dataclass

@@ -35,6 +35,7 @@ def templates(tasks: Tasks) -> None:
     """What the tests start."""
     tasks.template("job", template_spec())
     tasks.template("never", template_spec({"nodeSelector": {"no": "such-node"}}))
+    tasks.template("retried", template_spec(retry={"limit": 3}))
     tasks.template("numbered", template_spec(resultSchema={"type": "number"}))
     tasks.template("brief-record", template_spec(ttlSecondsAfterFinished=3))
 
@@ -58,6 +59,21 @@ def test_a_running_task_is_cancelled_and_keeps_its_log(tasks: Tasks, unique: Cal
     assert status["attempts"][0]["endTime"]
     assert [pod["status"]["phase"] for pod in tasks.pods(uid)] == ["Failed"]
     tasks.wait_event(uid, "Normal", "Cancelled")
+
+
+def test_a_later_attempt_is_cancelled_and_the_logs_of_all_are_kept(tasks: Tasks, unique: Callable[[str], str]) -> None:
+    name = unique("cancel-second")
+    uid = tasks.run(name, "retried", f"{WHEN_TOLD}\nraise SystemExit(1)")
+    tasks.wait(name, "Running")
+    tasks.go(uid)
+    tasks.wait_message(name, "running, attempt 2")
+    eventually(lambda: tasks.log(uid), lambda log: log.count("working") == 2)
+    tasks.patch(name, cancelRequested=True)
+    status = tasks.wait(name, "Cancelled")
+    assert [attempt["reason"] for attempt in status["attempts"]] == ["Error", "Cancelled"]
+    assert "working" in status["failure"]["logTail"]
+    assert [pod["status"]["phase"] for pod in tasks.pods(uid)] == ["Failed"] * 2
+    assert tasks.log(uid).count("working") == 2
 
 
 def test_a_task_that_waits_for_a_node_is_cancelled_and_leaves_nothing(

@@ -304,8 +304,8 @@ def _in_words(action: Action) -> str:
             return f"create {manifest['metadata']['name']}"
         case SetSuspend(job, suspend):
             return f"{'suspend' if suspend else 'resume'} {job.uid}"
-        case StopRetries(job):
-            return f"stop retries of {job.uid}"
+        case StopRetries(job, limit):
+            return f"stop retries of {job.uid}" + (f" after {limit}" if limit else "")
         case StopPod(pod):
             return f"stop {pod.name}"
         case DeleteJob(job):

@@ -252,6 +252,16 @@ def test_an_ended_task_is_read_again_as_it_was() -> None:
     assert (list(cache.tasks), len(cache.tasks), TASK_UID in cache.tasks) == ([TASK_UID], 1, True)
 
 
+def test_ended_tasks_are_read_each_as_it_is_now() -> None:
+    cache = Cache()
+    for uid, phase in (("a", Phase.SUCCEEDED), ("b", Phase.FAILED)):
+        cache.put_task(_task(1, uid, status=status(phase)))
+    assert [cache.tasks[uid].status.phase for uid in "aabba"] == ["Succeeded"] * 2 + ["Failed"] * 2 + ["Succeeded"]
+    cache.put_task(_task(2, "a", status=status(Phase.CANCELLED)))
+    assert cache.tasks["a"].status.phase == "Cancelled"
+    assert cache.tasks["a"].metadata.resource_version == "2"
+
+
 def test_a_task_that_ends_is_there_once() -> None:
     cache = Cache()
     cache.put_task(_task(1))

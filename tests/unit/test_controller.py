@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
-from longtask_api.longtask import LongTask, LongTaskStatus
+from longtask_api.longtask import LongTask, LongTaskStatus, Phase
 from longtask_operator.cache import Cache
 from longtask_operator.controller import Controller
 from longtask_operator.watches import Key
@@ -42,9 +42,12 @@ class Steps:
     def __init__(self, *, is_busy: bool = False) -> None:
         self.looked: list[tuple[str, float]] = []
         self.is_busy = is_busy
+        self.during: Callable[[str], object] = lambda uid: None
 
     async def reconcile(self, uid: str) -> float | None:
         self.looked.append((uid, asyncio.get_running_loop().time()))
+        during, self.during = self.during, lambda uid: None
+        during(uid)
         return None
 
     def term_is_over(self) -> None:
@@ -59,20 +62,34 @@ def _task(uid: str, status: LongTaskStatus | None = None) -> LongTask:
 def _run(steps: Steps, cache: Cache, first: list[Key], then: Callable[[Controller], object] = lambda _: None) -> None:
     async def main() -> None:
         others = cast(Any, SimpleNamespace(consider=lambda name: None))
-        controller = Controller(cache, cast(Any, steps), others, others, others, 1)
+        controller = Controller(cache, cast(Any, steps), cast(Any, steps), others, others, 1)
         asyncio.get_running_loop().call_later(1, then, controller)
         await controller.run(first)
 
     until_idle(main)
 
 
-def test_tasks_without_a_job_come_first() -> None:
+def test_what_somebody_waits_for_comes_first() -> None:
     cache, steps = Cache(), Steps()
-    for uid, status in (("new", None), ("bound", given.at_work()), ("created", None)):
+    queued, ended = given.status(Phase.QUEUED), given.status(Phase.FAILED)
+    tasks = {"new": None, "queued": queued, "ended": ended, "bound": given.at_work(), "created": None, "starts": None}
+    for uid, status in tasks.items():
         cache.put_task(_task(uid, status))
-    cache.put_job(given.job(owner_uid="created", uid="job-of-created"))
-    _run(steps, cache, [("task", "gone"), ("task", "bound"), ("task", "created"), ("task", "new")])
-    assert [uid for uid, _ in steps.looked] == ["new", "gone", "bound", "created"]
+    for uid in ("bound", "created", "starts"):
+        cache.put_job(given.job(owner_uid=uid, uid=f"job-of-{uid}"))
+    cache.put_pod(given.running_pod("a", task_uid="bound", job_uid="job-of-bound"))
+    cache.put_pod(given.pod("b", task_uid="created", job_uid="job-of-created"))
+    cache.put_pod(given.running_pod("c", task_uid="starts", job_uid="job-of-starts"))
+    ordinary, urgent = ["gone", "queued", "ended", "bound", "created"], ["starts", "new"]
+    _run(steps, cache, [("task", uid) for uid in (*ordinary, *urgent)])
+    assert [uid for uid, _ in steps.looked] == [*urgent, *ordinary]
+
+
+def test_a_template_comes_before_tasks() -> None:
+    cache, steps = Cache(), Steps()
+    cache.put_task(_task("bound", given.at_work()))
+    _run(steps, cache, [("task", "bound"), ("template", "training")])
+    assert [uid for uid, _ in steps.looked] == ["training", "bound"]
 
 
 def test_while_many_tasks_start_the_changes_of_one_are_looked_at_together() -> None:
@@ -87,3 +104,16 @@ def test_while_many_tasks_start_the_changes_of_one_are_looked_at_together() -> N
 
     _run(steps, cache, [], change)
     assert steps.looked == [("new", 1), ("bound", 1.5)]
+
+
+def test_a_task_that_goes_during_its_step_is_looked_at_again_however_many_start() -> None:
+    cache, steps = Cache(), Steps(is_busy=True)
+    cache.put_task(_task("bound", given.at_work()))
+    steps.during = cache.drop_task
+
+    def follow(controller: Controller) -> None:
+        cache.on_change = lambda uid: controller.enqueue(("task", uid))
+        controller.enqueue(("task", "bound"))
+
+    _run(steps, cache, [], follow)
+    assert [uid for uid, _ in steps.looked] == ["bound", "bound"]

@@ -108,7 +108,8 @@ def test_a_job_whose_work_is_done_does_not_run_it_again() -> None:
 
 def test_an_attempt_that_began_although_the_work_is_done_is_stopped() -> None:
     pods = (ended_pod(phase="Failed", others=(PUSH_FAILED,)), running_pod("b", 55))
-    assert step(plan(_world(job=job(failures=1), pods=pods))).actions == (f"stop retries of {JOB_UID}", "stop pod-b")
+    stopped = (f"stop retries of {JOB_UID} after 1", "stop pod-b")
+    assert step(plan(_world(job=job(failures=1), pods=pods))).actions == stopped
 
 
 @pytest.mark.parametrize(

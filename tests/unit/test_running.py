@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from longtask_api.base import rfc3339
 from longtask_api.conditions import find
 from longtask_api.longtask import ConditionType, LongTask, LongTaskStatus, Phase
 from longtask_operator.planning import failure_reasons
@@ -65,6 +66,26 @@ def _given(now: float, before: LongTaskStatus | None = None, /, **known: Any) ->
             _given(3, busy=True), Step("Pending", WAITING, again=10, deferred=True), id="no-pod-yet-while-many-start"
         ),
         pytest.param(_given(10, busy=True), Step("Pending", WAITING, again=20), id="no-pod-for-long-while-many-start"),
+        pytest.param(
+            _given(3, job=job(snapshot=SNAPSHOT.model_copy(update={"start_timeout_seconds": 5})), busy=True),
+            Step("Pending", WAITING, again=5, deferred=True),
+            id="no-pod-yet-and-little-time-while-many-start",
+        ),
+        pytest.param(
+            _given(5, at_work(), busy=True, pods=(ended_pod(exit_code=0, ended=4),)),
+            Step("Running", "", again=14, deferred=True),
+            id="work-done-while-many-start",
+        ),
+        pytest.param(
+            _given(5, at_work(), busy=True, pods=(ended_pod(exit_code=1, ended=4),)),
+            Step("Running", "", again=6, deferred=True),
+            id="attempt-failed-while-many-start",
+        ),
+        pytest.param(
+            _given(5, busy=True, pods=(pod(others=(container("fetch", "init", running_since=at(4)),)),)),
+            Step("Running", f"running: init container fetch runs since {rfc3339(at(4))}", again=6, deferred=True),
+            id="prepares-while-many-start",
+        ),
         pytest.param(_given(1, PENDING), Step("Pending", WAITING, again=11), id="not-quiet-once-job-ref-is-written"),
         pytest.param(_given(2), Step("Pending", WAITING, again=12), id="no-pod"),
         pytest.param(_given(2, pods=(pod(),)), Step("Pending", WAITING, again=12), id="pod-not-started"),

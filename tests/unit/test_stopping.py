@@ -70,7 +70,7 @@ def _cancelled(before: LongTaskStatus | None = None, /, **known: Any) -> TaskSta
         pytest.param(
             _cancelled(FAILED_ONCE, job=job(failures=1), pods=(ended_pod(exit_code=1), running_pod("b", 60))),
             "Running",
-            (STOP_RETRIES, "stop pod-b"),
+            (f"{STOP_RETRIES} after 1", "stop pod-b"),
             id="second-attempt",
         ),
         pytest.param(
@@ -88,7 +88,7 @@ def _cancelled(before: LongTaskStatus | None = None, /, **known: Any) -> TaskSta
         pytest.param(
             _cancelled(FAILED_ONCE, job=job(failures=1), pods=(ended_pod(exit_code=1), pod("b", 60, node=None))),
             "Pending",
-            (DELETE,),
+            (STOP_RETRIES,),
             id="second-attempt-without-node",
         ),
         pytest.param(

@@ -78,6 +78,16 @@ def test_urgent_keys_overtake_the_others_but_do_not_keep_them_waiting() -> None:
     assert _drive(_adding("abcABCDEFGH"), urgent="ABCDEFGH").keys == [*"ABCaDEFbGHc"]
 
 
+def test_urgent_keys_leave_a_worker_to_the_others() -> None:
+    async def during(key: str) -> None:
+        if key.isupper():
+            await _lasting(100)
+
+    seen = _drive(_adding("ABCDEFabc"), during, workers=4, urgent="ABCDEF")
+    assert [at for key, at in seen.work if key in "abc"] == [0, 0, 0]
+    assert [at for key, at in seen.work if key in "ABCDEF"] == [0, 0, 0, 0, 100, 100]
+
+
 def test_what_is_urgent_is_decided_when_a_key_is_added() -> None:
     urgent = {"a"}
     worked: list[str] = []

@@ -26,9 +26,10 @@ class SetSuspend:
 
 @dataclass(frozen=True, slots=True)
 class StopRetries:
-    """Set the Job's backoffLimit to 0, so that there is no further attempt."""
+    """Set the Job's backoffLimit, so that there is no further attempt once it has failed more often."""
 
     job: JobSnapshot
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from longtask_api.conditions import Condition
 from longtask_api.longtask import Attempt, ConditionType, LongTaskStatus, Phase, StallAction, StallPolicy
 from longtask_operator.planning import questions, stall, task_status
 from longtask_operator.planning.actions import Action, Plan
-from longtask_operator.planning.policy import LOOK_AGAIN, NEXT_STEP
+from longtask_operator.planning.policy import LOOK_AGAIN, NEXT_STEP, QUIET
 from longtask_operator.planning.snapshots import PodSnapshot
 from longtask_operator.planning.state import TaskState
 
@@ -82,4 +82,5 @@ def settle_until(state: TaskState, last: Attempt | None) -> datetime | None:
     if pod is None or pod.termination is None or pod.termination.finished is None:
         return None
     finished = pod.termination.finished
-    return finished + state.quiet if state.is_near(finished, state.quiet) else None
+    wait = state.quiet if pod.termination.exit_code == 0 else QUIET
+    return finished + wait if state.is_near(finished, wait) else None

@@ -22,7 +22,7 @@ from longtask_operator.planning.done import COMPLETED, done_pod, is_done
 from longtask_operator.planning.failure_reasons import StartProblem
 from longtask_operator.planning.live_pod import continue_work, settle_until
 from longtask_operator.planning.pod_selection import newest, working_pod
-from longtask_operator.planning.policy import LOOK_AGAIN, NODE_SILENCE
+from longtask_operator.planning.policy import LOOK_AGAIN, NODE_SILENCE, QUIET
 from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 from longtask_operator.planning.state import TaskState
 from longtask_operator.planning.stopping import silent_node, stop_pods
@@ -74,15 +74,22 @@ def _stopping(state: TaskState, job: JobSnapshot, status: LongTaskStatus, phase:
 
 
 def _stop(job: JobSnapshot, pods: tuple[PodSnapshot, ...]) -> tuple[Action, ...]:
-    """End the work and keep its log. If nothing has run there is no log, and the Job is deleted."""
+    """End the work and keep the logs of its attempts. If nothing has run there is no log, and the Job is deleted.
+
+    A Job that has failed more often than it may ends at once, and its controller deletes the pod that still runs
+    (https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-backoff-failure-policy). So it may fail as often
+    as it has until that pod has ended; a pod without a node, which takes no deadline, is left to the controller.
+    """
     live = [pod for pod in pods if not pod.ended]
     if job.deleting:
         return stop_pods(live)
-    nothing_ran = not job.failures and all(pod.gone for pod in pods)
-    if job.suspend or nothing_ran or any(pod.node is None for pod in live):
+    placed = [pod for pod in live if pod.node is not None]
+    nothing_ran = not job.failures and (all(pod.gone for pod in pods) or len(placed) < len(live))
+    if job.suspend or nothing_ran:
         return (DeleteJob(job),)
-    retries: tuple[Action, ...] = () if job.backoff_limit == 0 else (StopRetries(job),)
-    return retries + tuple(StopPod(pod) for pod in live if pod.deadline is None or pod.deadline > 1)
+    limit = job.failures if placed else 0
+    retries: tuple[Action, ...] = (StopRetries(job, limit),) if job.backoff_limit > limit else ()
+    return retries + tuple(StopPod(pod) for pod in placed if pod.deadline is None or pod.deadline > 1)
 
 
 def _held(state: TaskState, job: JobSnapshot, status: LongTaskStatus, live: list[PodSnapshot]) -> Plan:
@@ -142,8 +149,8 @@ def _preparing(state: TaskState, status: LongTaskStatus, live: list[PodSnapshot]
     init = next(pod.preparing for pod in live if pod.preparing is not None)
     since = init.running_since or state.now
     message = f"{message}: init container {init.name} runs since {rfc3339(since)}"
-    quiet = state.is_near(since, state.quiet)
-    again = since + state.quiet if quiet else None
+    quiet = state.is_near(since, QUIET)
+    again = since + QUIET if quiet else None
     return Plan(task_status.in_progress(state, status, Phase.RUNNING, message), look_again=again, defer_status=quiet)
 
 
@@ -186,8 +193,8 @@ def _starting(
         return _never_started(state, status, snapshot, problem)
     message = _waiting_message(status, last, problem, live)
     prepared = bool(live) and live[-1].started is not None
-    begun = since if prepared else job.created
-    quiet = problem is None and state.is_near(begun, state.quiet) and (prepared or state.task.status.job_ref is None)
+    begun, wait = (since, QUIET) if prepared else (job.created, state.quiet)
+    quiet = problem is None and state.is_near(begun, wait) and (prepared or state.task.status.job_ref is None)
     # Look again for Events only if the pod's status does not explain why it waits.
     told = bool(live) and (failure_reasons.not_starting(live[-1]) is not None or live[-1].node is None)
     again = state.now + LOOK_AGAIN
@@ -195,7 +202,7 @@ def _starting(
         again = give_up if told else min(give_up, again)
     return Plan(
         task_status.in_progress(state, status, Phase.PENDING, message, problem),
-        look_again=begun + state.quiet if quiet else again,
+        look_again=min(begun + wait, give_up) if quiet else again,
         defer_status=quiet,
     )
 

@@ -50,7 +50,7 @@ class TaskState:
 
     @property
     def quiet(self) -> timedelta:
-        """How long to defer a status write that only informs, when the next change is about to follow."""
+        """How long to defer a status write if the Job controller or the scheduler is about to make the next change."""
         return BUSY_QUIET if self.busy else QUIET
 
     def is_near(self, moment: datetime, within: timedelta) -> bool:
