@@ -41,9 +41,7 @@ class Controller:
 
     def enqueue(self, key: Key) -> None:
         """Process the key soon; while many tasks start, what is not urgent of an active task after GATHERED."""
-        kind, name = key
-        gathered = kind == "task" and self._cache.tasks.active(name) is not None and not self._is_urgent(key)
-        if gathered and self._reconciler.is_busy:
+        if self._reconciler.is_busy and self._cache.tasks.active(key[1]) is not None and not self._is_urgent(key):
             self._queue.add_later(key, GATHERED)
         else:
             self._queue.add(key)

@@ -17,8 +17,8 @@ TURN = 4
 
 class WorkQueue(Generic[Key]):
     """Calls `work(key)` for every key added while it runs; exceptions are passed to `failed` and the key is requeued
-    with exponential backoff. While it does not run it ignores keys: a standby would collect every task that ever
-    existed.
+    with exponential backoff. Urgent keys overtake the others, which never wait for them alone (see TURN). While it does
+    not run it ignores keys: a standby would collect every task that ever existed.
     """
 
     def __init__(

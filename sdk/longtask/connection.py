@@ -6,11 +6,13 @@ import base64
 # and the forked process would wait for it for ever.
 import encodings.ascii
 import encodings.idna  # noqa: F401
+import functools
 import hashlib
 import http.client
 import json
 import os
 import random
+import socket
 import ssl
 import time
 from collections.abc import Mapping
@@ -160,7 +162,7 @@ class Connection:
     def _opened(self, timeout: float) -> http.client.HTTPConnection:
         host, port = self._address
         if self._secure:
-            context = ssl.create_default_context()
+            context = _tls(os.getpid())
             return http.client.HTTPSConnection(host, port, timeout=timeout, context=context, blocksize=1 << 18)
         return http.client.HTTPConnection(host, port, timeout=timeout, blocksize=1 << 18)
 
@@ -170,6 +172,22 @@ class Connection:
         if not token or not token.isascii() or not token.isprintable():
             raise OSError(f"{self._token_file} holds no token")
         return token
+
+
+def prepare(url: str) -> None:
+    """Do once what connections to the URL need, before there is a thread: the C library's resolver and OpenSSL take
+    locks of the process for that, which a process forked meanwhile would wait for for ever."""
+    with suppress(OSError):
+        socket.getaddrinfo("localhost", None)
+    with suppress(OSError):  # as SSLError is: told when it is needed
+        if urlsplit(url).scheme == "https":
+            _tls(os.getpid())
+
+
+@functools.cache
+def _tls(_process: int) -> ssl.SSLContext:
+    """One for all connections of a process. A forked one makes its own: that of its parent may be locked."""
+    return ssl.create_default_context()
 
 
 class _Beginning:

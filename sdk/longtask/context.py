@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from longtask.backend import ABSENT, BYTES, Artifact, Backend, Question, State, backend_for
 from longtask.errors import Cancelled, InvalidAnswer, NoAnswer
+from longtask.forks import now_and_in_forks
 from longtask.progress import Progress
 from longtask.stop import Stop
 
@@ -51,11 +52,14 @@ class Context:
     def __init__(self, backend: Backend, stop: Stop | None = None, *, reports: bool = True) -> None:
         self._backend = backend
         self._stop = stop or Stop()
-        self._lock = threading.RLock()
+        now_and_in_forks(self, Context._make_locks)
         self._told = Progress()
         self._asked: dict[str, int] = {}
         self._attempt: int | None = None
         self._process = os.getpid() if reports else 0
+
+    def _make_locks(self) -> None:
+        self._lock = threading.RLock()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as a call of longtask.current(): another process gets its own context."""

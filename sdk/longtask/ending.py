@@ -18,6 +18,8 @@ from longtask.stderr_log import notice
 
 EXIT_SECONDS = 30.0
 """How long threads, processes and atexit functions that the work leaves behind may delay the exit, in seconds."""
+SAY_SECONDS = 2.0
+"""How long stderr may take for the notice about it, in seconds."""
 _FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 _COMPRESSED = (
     ("zipfile", "_ZipWriteFile"),
@@ -84,7 +86,7 @@ def _end_after(seconds: float, code: int) -> None:
         # The main thread may be in an atexit function, or in asyncio's shutdown.
         if place := _place(main) or ("" if held else _place(main, anywhere=True)):
             held.append(f"the main thread{place}")
-        notice(
+        _say(
             f"the work has ended, and its process would live on for: {'; '.join(held)}. "
             f"After {seconds:g} s it is ended with the work's exit code {code}: let the work wait for what it starts, "
             "as `with` does for a pool, or start daemon threads; LONGTASK_EXIT_SECONDS gives it longer"
@@ -93,6 +95,14 @@ def _end_after(seconds: float, code: int) -> None:
             child.terminate()
     finally:
         os._exit(code)
+
+
+def _say(text: str) -> None:
+    """Write a notice, unless stderr takes none within SAY_SECONDS, as a full pipe does."""
+    with suppress(RuntimeError):  # no more threads can be started
+        saying = threading.Thread(target=notice, args=(text,), daemon=True)
+        saying.start()
+        saying.join(SAY_SECONDS)
 
 
 def _threads() -> Iterator[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import select
 import sys
 import tempfile
 import threading
@@ -17,6 +18,7 @@ from typing import Any, TextIO
 from longtask.backend import ABSENT, BYTES, JSON, Artifact, Question, State
 from longtask.errors import Cancelled, NoAnswer, NotDelivered
 from longtask.fit import misfit
+from longtask.forks import now_and_in_forks
 from longtask.settings import LOCAL_FOLDER, BadSetting
 from longtask.stderr_log import notice, notice_once, write
 from longtask.stop import Stop
@@ -46,14 +48,17 @@ class LocalBackend:
         self._folder = _folder(environment)
         self._made: Path | None = None
         self._keyboard = _Keyboard(stop or Stop())
-        self._asking = threading.Lock()
         self._answers: dict[str, tuple[str, Any]] = {}
         self._stdout = _Stdout(sys.stdout)
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._lock = threading.RLock()
+        now_and_in_forks(self, LocalBackend._make_locks)
         self._shown_at = float("-inf")
         self._waiting: str | None = None
         self._open_line = False
+
+    def _make_locks(self) -> None:
+        self._lock = threading.RLock()
+        self._asking = threading.Lock()
 
     def attempt(self) -> int:
         """Always 1."""
@@ -295,6 +300,8 @@ class _Keyboard:
 
     def _read(self, terminal: TextIO) -> None:
         line = ""
+        with suppress(OSError, ValueError):  # on Windows
+            select.select([terminal], [], [])  # not in readline, with a lock that a forked process would wait for
         with suppress(OSError, ValueError):  # closed
             line = terminal.readline()
         self._lines.put(line)

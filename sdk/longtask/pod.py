@@ -24,6 +24,7 @@ from longtask.connection import (
     content_digest,
     digest_header,
     insist,
+    prepare,
 )
 from longtask.errors import Cancelled, InvalidAnswer, NoAnswer, NotDelivered
 from longtask.reporter import FINISH_SECONDS, Reporter
@@ -49,6 +50,7 @@ class Pod:
         self._connect = functools.partial(
             Connection, environment["LONGTASK_REPORT_URL"], environment.get("LONGTASK_TOKEN_FILE", "")
         )
+        prepare(environment["LONGTASK_REPORT_URL"])
         self._stop = stop
         self._reporter = Reporter(self._connect)
         self._resume_seconds = seconds(environment, "LONGTASK_RESUME_SECONDS", 300)

@@ -85,10 +85,13 @@ class Reporter:
             self._backoff, self._retry_at = Backoff(), 0.0
             self._changed.notify_all()
         with stop.interrupting(self._wake):
-            self._wait_until_sent(stop, checkpoint_seconds)
+            stored = self._wait_until_sent(stop, checkpoint_seconds)
+        if not stored:
+            notice("the last checkpoint could not be stored: the next attempt goes on from the one before")
         self._end()
 
-    def _wait_until_sent(self, stop: Stop, checkpoint_seconds: float) -> None:
+    def _wait_until_sent(self, stop: Stop, checkpoint_seconds: float) -> bool:
+        """Whether the last checkpoint is stored, or there was none."""
         started = time.monotonic()
         stopped: float | None = None
         with self._changed:
@@ -102,10 +105,9 @@ class Reporter:
                 if stopped is not None:
                     until = min(until, stopped + FINISH_SECONDS)
                 if now >= until:
-                    if "checkpoint" in self._held:
-                        notice("the last checkpoint could not be stored: the next attempt goes on from the one before")
-                    return
+                    return "checkpoint" not in self._held
                 self._changed.wait(until - now)
+        return True
 
     def _hold(self, name: str, request: Callable[[int], Request]) -> int:
         """Make this the pending item; call with the lock held. The sequence is the time in milliseconds, so that it
@@ -168,9 +170,11 @@ class Reporter:
             return self._retry_at
         return max(self._retry_at, self._checkpoint_at if name == "checkpoint" else self._paced_at)
 
+    # Notices are written without the lock: stderr may be a full pipe, and the work never waits for a report.
+
     def _sent(self, held: _Held) -> None:
+        self._backoff.over()
         with self._changed:
-            self._backoff.over()
             self._retry_at = 0.0
             if held.name == "checkpoint":
                 self._stored = held.sequence
@@ -180,12 +184,12 @@ class Reporter:
             self._release(held)
 
     def _failed(self, held: _Held, error: Unreachable) -> None:
-        with self._changed:
-            try:
-                delay = self._backoff.after(error)
-            except Refused as refused:
-                self._drop(held, refused)
-            else:
+        try:
+            delay = self._backoff.after(error)
+        except Refused as refused:
+            self._drop(held, refused)
+        else:
+            with self._changed:
                 self._retry_at = time.monotonic() + delay
 
     def _drop(self, held: _Held, error: Exception) -> None:

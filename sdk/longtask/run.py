@@ -14,7 +14,7 @@ from longtask.context import PROCESS, Context
 from longtask.ending import EXIT_SECONDS, end_within
 from longtask.errors import Cancelled, NotDelivered
 from longtask.settings import LOCAL_FOLDER, BadSetting, seconds
-from longtask.stderr_log import notice
+from longtask.stderr_log import notice, write
 from longtask.stop import Stop
 from longtask.target import TargetError, load
 from longtask.task import Task
@@ -129,8 +129,10 @@ class _Work:
         task = self._task = self._loaded()
         arguments = self._arguments(task)
         context = Context(self._backend, self._stop)
+        import longtask.encode  # noqa: F401, PLC0415 - not while the work may fork: a checkpoint needs it
+
         self.has_begun = True
-        with context.entered(everywhere=True):
+        with context.entered(everywhere=True), _alone():
             if task.signature.is_async:
                 value = self._awaited(task, context, arguments)
             else:
@@ -359,6 +361,29 @@ def _at_most(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Within the block the work runs. A process that it forks, and that comes to the end of the block, ends there with
+    the exit code of a program that ends so: what follows is for the process of the task alone."""
+    process = os.getpid()
+    code: Any = SUCCEEDED
+    try:
+        yield
+    except BaseException as error:
+        if os.getpid() == process:
+            raise
+        code = error.code if isinstance(error, SystemExit) else _readable(error)
+    if os.getpid() == process:
+        return
+    if not isinstance(code, (int, type(None))):
+        write(f"{code}\n")
+        code = FAILED
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    os._exit((code or SUCCEEDED) & 0xFF)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ _said: set[str] = set()
 
 def write(text: str) -> None:
     """Write to stderr. Errors are ignored, as when it is closed or broken."""
-    with no_fork, suppress(OSError, ValueError, AttributeError):  # sys.stderr may be None
+    # sys.stderr may be None; a signal handler may write while its thread does (RuntimeError).
+    with no_fork(), suppress(OSError, ValueError, AttributeError, RuntimeError):
         sys.stderr.write(text)
         sys.stderr.flush()
 

@@ -5,16 +5,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from longtask.forks import now_and_in_forks
+
 
 class Stop:
     """Set once, also from a signal handler: the lock is reentrant, so a handler does not wait for its own thread."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        now_and_in_forks(self, Stop._make_locks)
         self._interrupts: list[Callable[[], object]] = []
         self.is_set = False
         self.seen = False
         """Whether the work knows: it has read `ctx.cancelled`, or its async task was cancelled."""
+
+    def _make_locks(self) -> None:
+        self._changed = threading.Condition()
 
     def set(self) -> None:
         """Set the flag, wake all waiting threads, and call the registered interrupts."""

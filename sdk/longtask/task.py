@@ -78,15 +78,18 @@ class Task(Generic[P, R_co]):
         self.name = name
         self.title = title
         self.description = description
+        self._signature: Signature | None = None
         functools.update_wrapper(self, function, updated=())  # attributes set on the function are not copied
 
-    @functools.cached_property
+    @property
     def signature(self) -> "Signature":
         """Parameters and result as JSON Schema, read at first use, when all that the annotations name is defined.
         Raises longtask.signature.SignatureError."""
-        from longtask.signature import read  # noqa: PLC0415 - loaded on demand
+        if self._signature is None:  # not a cached_property: in Python 3.11 it has one lock for all tasks
+            from longtask.signature import read  # noqa: PLC0415 - loaded on demand
 
-        return read(self)
+            self._signature = read(self)
+        return self._signature
 
     def __call__(self, *arguments: P.args, **parameters: P.kwargs) -> R_co:
         """Call the function without passing a context; an async function returns an awaitable.
