@@ -36,7 +36,7 @@ REST = "unfit-result.json"
 """The artifact with the part of a result that JSON can hold, if the whole cannot be delivered."""
 
 
-class _Told(Exception):
+class _PlainFailure(Exception):
     """A failure whose message says all that the reader needs, without a traceback."""
 
 
@@ -113,7 +113,7 @@ class _Work:
     def _outcome(self) -> int:
         try:
             self._hand_in(self._value())
-        except _Told as error:
+        except _PlainFailure as error:
             self._backend.say(f"longtask: {error}")
             return self._ended(FAILED, str(error))
         except KeyboardInterrupt:
@@ -148,9 +148,9 @@ class _Work:
         except TargetError as error:
             if error.__cause__ is not None:
                 self._backend.say(_readable(error.__cause__))
-            raise _Told(str(error)) from None
+            raise _PlainFailure(str(error)) from None
         except TypeError as error:
-            raise _Told(f"{self._target}: {error}") from None
+            raise _PlainFailure(f"{self._target}: {error}") from None
 
     def _arguments(self, task: Task[..., Any]) -> dict[str, Any]:
         """The parameters, decoded as the function's annotations require."""
@@ -162,28 +162,30 @@ class _Work:
         try:
             expected, found = self._environment.get("LONGTASK_SCHEMA_HASH"), task.signature.schema_hash()
             if expected and expected != found:
-                raise _Told(
+                raise _PlainFailure(
                     f"the template was made from other code: its schema hash is {expected}, and that of {name} in this "
                     f"image is {found}. Parameters or result have changed, or an older longtask made it. Run "
                     f"`longtask template {self._target} --update FILE` with this image, and apply the file"
                 )
             parameters = json.loads(self._environment.get("LONGTASK_PARAMETERS") or "{}")
             if not isinstance(parameters, dict):
-                raise _Told("LONGTASK_PARAMETERS is no JSON object: give {} or the parameters by name")
+                raise _PlainFailure("LONGTASK_PARAMETERS is no JSON object: give {} or the parameters by name")
             is_local, schema = self._log is None, task.signature.parameters_schema()
             if is_local:  # as the operator does
                 parameters = given(schema, parameters)
                 if problem := unfit(parameters):
-                    raise _Told(_refused(name, problem))
+                    raise _PlainFailure(_refused(name, problem))
             arguments = decode(task.signature, parameters)
         except SignatureError as error:
-            raise _Told(str(error)) from None
+            raise _PlainFailure(str(error)) from None
         except BadValue as error:
-            raise _Told(f"LONGTASK_PARAMETERS do not fit {name}: {error}") from None
+            raise _PlainFailure(f"LONGTASK_PARAMETERS do not fit {name}: {error}") from None
         except (ValueError, RecursionError) as error:
-            raise _Told(f"LONGTASK_PARAMETERS is no JSON ({error}): give {{}} or the parameters by name") from None
+            raise _PlainFailure(
+                f"LONGTASK_PARAMETERS is no JSON ({error}): give {{}} or the parameters by name"
+            ) from None
         if is_local and (problem := _misfit(schema, parameters, "")):
-            raise _Told(_refused(name, problem))
+            raise _PlainFailure(_refused(name, problem))
         return arguments
 
     def _awaited(self, task: Task[..., Any], context: Context, arguments: Mapping[str, Any]) -> Any:
@@ -221,15 +223,15 @@ class _Work:
                 self._deliver(self._log, result)
         except Unencodable as error:
             self._ended(FAILED, str(error))
-            raise _Told(f"{error}; {self._rest(value, error)}") from None
+            raise _PlainFailure(f"{error}; {self._rest(value, error)}") from None
         except NotDelivered as error:
-            raise _Told(str(error)) from None
+            raise _PlainFailure(str(error)) from None
 
     def _measure(self, result: bytes) -> None:
         """Fail a local run if the result does not fit its schema; in a pod the operator checks it."""
         schema = self._task and self._task.signature.result_schema()
         if schema and (problem := _misfit(schema, json.loads(result), "result")):
-            raise _Told(
+            raise _PlainFailure(
                 f"the result does not fit its annotation: {problem}: "
                 "the task would fail with InvalidResult; change the result or its annotation"
             )
@@ -300,7 +302,7 @@ class _Work:
     def _left_without_a_result(self) -> int:
         try:
             self._hand_in(None)
-        except _Told as error:
+        except _PlainFailure as error:
             self._backend.say(f"longtask: it left by sys.exit, so without a result: {error}")
             return self._ended(FAILED, str(error))
         return SUCCEEDED

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 import longtask
 from longtask.fit import LARGEST_INTEGER, MAX_DEPTH, MAX_PARAMETERS, given, misfit
 from longtask.local import LocalBackend
-from longtask.run import _Told, _Work
+from longtask.run import _PlainFailure, _Work
 from longtask.stop import Stop
 from longtask_api import bounds, constants, parameters
 from longtask_api.checking import mismatches
@@ -195,7 +195,7 @@ def test_a_desk_takes_and_refuses_what_a_start_in_a_cluster_does(text: str, fits
     desk = _Work("", {"LONGTASK_PARAMETERS": text}, LocalBackend({}), Stop())
     with nullcontext() if fits else pytest.raises(InvalidParameters):
         start(text)
-    with nullcontext() if fits else pytest.raises(_Told, match="LONGTASK_PARAMETERS do not fit anything: "):
+    with nullcontext() if fits else pytest.raises(_PlainFailure, match="LONGTASK_PARAMETERS do not fit anything: "):
         desk._arguments(anything)
 
 

@@ -60,7 +60,7 @@ def reported(updated: datetime | None) -> LongTask:
         pytest.param(ended(given.condition("Delivered", "False", reason="Refused")), None, id="refused-for-good"),
         pytest.param(ended(given.condition("Delivered", "False", reason="AccessDenied")), "result", id="denied-so-far"),
         pytest.param(
-            ended(given.condition("Delivered", "Unknown", reason="Told"), delivery=told("progress-50")),
+            ended(given.condition("Delivered", "Unknown", reason="MilestoneDelivered"), delivery=told("progress-50")),
             "result",
             id="only-milestones-told",
         ),

@@ -255,7 +255,7 @@ class DeliveryDispatcher:
             update={"record_id": record, "failures": None, "next_retry_time": None}
         )
         status: ConditionStatus = "True" if percent_of(event.name) is None else "Unknown"
-        reason = "Delivered" if status == "True" else "Told"
+        reason = "Delivered" if status == "True" else "MilestoneDelivered"
         await self._write(task, delivery, status, reason, f"event {event.event_id} of {_millis(event)}{note}")
         METRICS.delivered(task, clock.now())
         logger.info("delivered to the session", extra={**_names(task), "event": event.name, "event_id": event.event_id})
