@@ -4,7 +4,8 @@ import asyncio
 import itertools
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,22 @@ async def measure(count: int, running: int) -> dict[str, Any]:
 async def measure_short(count: int) -> dict[str, Any]:
     """Of `measure` the burst and the floor alone: the figures of bench.check."""
     async with connect(BENCH_AGENT) as api, namespace_of(api) as namespace:
-        operator = await asyncio.to_thread(OperatorProcess(namespace, _log()).start)
-        try:
-            await make_templates(api, namespace)
+        async with _operator(api, namespace) as operator:
             burst = await _burst(api, namespace, operator, count)
-        finally:
-            await asyncio.to_thread(operator.kill)
         floor = await reconcile_floor.measure(api, namespace, count)
     return {"tasks": count, **_to_floor(burst, floor), **floor, **burst}
+
+
+@asynccontextmanager
+async def _operator(api: ClusterApi, namespace: str) -> AsyncIterator[OperatorProcess]:
+    """An operator that knows the templates; killed at the end."""
+    log = Path(tempfile.mkdtemp()) / "operator.log"
+    operator = await asyncio.to_thread(OperatorProcess(namespace, log).start)
+    try:
+        await make_templates(api, namespace)
+        yield operator
+    finally:
+        await asyncio.to_thread(operator.kill)
 
 
 def _to_floor(burst: dict[str, Any], floor: dict[str, Any]) -> dict[str, float]:
@@ -63,21 +72,13 @@ def _to_floor(burst: dict[str, Any], floor: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _log() -> Path:
-    return Path(tempfile.mkdtemp()) / "operator.log"
-
-
 async def _measure(api: ClusterApi, namespace: str, count: int, running: int) -> dict[str, Any]:
     raw = await _raw(api, namespace, count)
-    operator = await asyncio.to_thread(OperatorProcess(namespace, _log()).start)
-    try:
-        await make_templates(api, namespace)
+    async with _operator(api, namespace) as operator:
         burst = await _burst(api, namespace, operator, count)
         paced = await _paced(api, namespace)
         await run_tasks(api, namespace, ENDLESS, [f"endless-{number}" for number in range(running)], "Running")
         cold = await _cold_start(namespace, operator)
-    finally:
-        await asyncio.to_thread(operator.kill)
     floor = await reconcile_floor.measure(api, namespace, count)
     ratios = {"ratio": round(burst["tasks_per_s"] / raw["raw_per_s"], 2), **_to_floor(burst, floor)}
     started = {"cold_start_tasks": count + running, **cold}

@@ -61,7 +61,7 @@ class Tasks(Mapping[str, LongTask]):
 
     def awaits(self, uid: str, job_uid: str) -> bool:
         """Whether the task is not terminal and its Job has this uid."""
-        known = self._whole.get(uid)
+        known = self.active(uid)
         return known is not None and known.status.job_ref is not None and known.status.job_ref.uid == job_uid
 
     def active(self, uid: str) -> LongTask | None:

@@ -97,6 +97,8 @@ class Connection:
             answer = self._exchange(request)
         except (OSError, http.client.HTTPException) as error:
             self.close()
+            if isinstance(error, ssl.SSLCertVerificationError):
+                _tls.cache_clear()  # the trusted certificates may have been renewed since they were read
             if not reused or self._aborted:
                 raise Unreachable(_named(error)) from None
             return self.send(request)  # the API closed an idle connection; every request is safe to repeat

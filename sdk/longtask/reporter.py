@@ -32,7 +32,8 @@ class _Held:
 class Reporter:
     """Holds at most one progress, one heartbeat and one checkpoint: the newest, until it is accepted.
 
-    An item is retried until it is accepted, a newer one replaces it, or the API refuses it for good.
+    Notices are written without the lock: stderr may be a full pipe, and the work never waits for a report. An item is
+    retried until it is accepted, a newer one replaces it, or the API refuses it for good.
     """
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
@@ -169,8 +170,6 @@ class Reporter:
         if self._finishing or (name == "checkpoint" and self._waiting):
             return self._retry_at
         return max(self._retry_at, self._checkpoint_at if name == "checkpoint" else self._paced_at)
-
-    # Notices are written without the lock: stderr may be a full pipe, and the work never waits for a report.
 
     def _sent(self, held: _Held) -> None:
         self._backoff.over()
