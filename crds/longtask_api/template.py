@@ -95,6 +95,43 @@ class RetryPolicy(ApiModel):
     ] = 10
 
 
+class ToolAnswer(StrEnum):
+    """What a call of the template's tool answers."""
+
+    AUTO = "Auto"
+    TASK = "Task"
+    HANDLE = "Handle"
+
+
+class ProtocolCancel(StrEnum):
+    """What `tasks/cancel` of the MCP Tasks extension does."""
+
+    AUTO = "Auto"
+    CANCEL = "Cancel"
+    DETACH = "Detach"
+
+
+class ToolPolicy(ApiModel):
+    """How the template's tool meets clients of the MCP Tasks extension (io.modelcontextprotocol/tasks)."""
+
+    answer: Annotated[
+        ToolAnswer,
+        Field(
+            description="Auto: an MCP task for clients that declare the extension, which then poll it and get its "
+            "result as the tool's result; the task ID at once for all others. Task: an MCP task only; other clients "
+            "are refused. Handle: the task ID at once for everybody."
+        ),
+    ] = ToolAnswer.AUTO
+    protocol_cancel: Annotated[
+        ProtocolCancel,
+        Field(
+            description="Cancel: tasks/cancel cancels the task, as the tool cancel_task does. Detach: it is "
+            "acknowledged, and the task goes on. Auto: Cancel if the client declares elicitation, so a person may have "
+            "asked for it; else Detach, because some clients cancel whatever exceeds a time limit of their own."
+        ),
+    ] = ProtocolCancel.AUTO
+
+
 class LongTaskTemplateSpec(ApiModel):
     """One kind of work: its description for agents, its parameters, and the pod that does it."""
 
@@ -171,6 +208,9 @@ class LongTaskTemplateSpec(ApiModel):
             "for tasks with spec.memory."
         ),
     ] = None
+    tool: Annotated[
+        ToolPolicy, Field(description="How the template's tool meets clients of the MCP Tasks extension.")
+    ] = ToolPolicy()
     ttl_seconds_after_finished: Annotated[
         int,
         Field(

@@ -30,17 +30,21 @@ class InputAnswers:
         self._tasks = tasks
         self._validator = validator
 
-    async def answer(self, task: LongTask, question_id: str | None, answer: Any) -> Given | None:
-        """Answer a question of exactly this task (by uid); None if the task is gone.
+    async def current(self, task: LongTask) -> LongTask | None:
+        """Exactly this task (by uid), read live, so that a question asked a moment ago is known; None if it is gone."""
+        read = await self._tasks.read(task.metadata.name)
+        return read if read is not None and read.metadata.uid == task.metadata.uid else None
 
-        The task is read live first, so that a question asked a moment ago is known. Raises AnswerRefused or
-        BadArguments, and KubernetesUnavailable, KubernetesRefused or TaskUnreadable.
+    async def answer(self, task: LongTask, question_id: str | None, answer: Any) -> Given | None:
+        """Answer a question of exactly this task (by uid), which is read live first; None if the task is gone.
+
+        Raises AnswerRefused or BadArguments, and KubernetesUnavailable, KubernetesRefused or TaskUnreadable.
         """
         texts = [questions.text_of(reading) for reading in questions.readings(answer)]
         tried = 0
         while True:
-            current = await self._tasks.read(task.metadata.name)
-            if current is None or current.metadata.uid != task.metadata.uid:
+            current = await self.current(task)
+            if current is None:
                 return None
             question = questions.chosen(current, question_id)
             given = current.answer_to(question.id)
@@ -67,5 +71,5 @@ class InputAnswers:
         raise AnswerRefused(
             f"The answer does not fit question {question.id}; it was not given:{lines}\nIts schema: "
             f"{question.answer_schema or 'any JSON'}",
-            "answer_invalid",
+            questions.ANSWER_INVALID,
         )

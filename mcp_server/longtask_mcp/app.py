@@ -16,12 +16,14 @@ from longtask_api import constants
 from longtask_api.template import LongTaskTemplate
 from longtask_mcp.answer_task import InputAnswers
 from longtask_mcp.cache import Cache
+from longtask_mcp.call_log import CallLog
 from longtask_mcp.contract.known import known
 from longtask_mcp.delegation import Delegation
 from longtask_mcp.feed import Feed
 from longtask_mcp.identity import SCOPE_KEY, Identified, KubernetesIdentity, anonymous
 from longtask_mcp.leading import Leading
 from longtask_mcp.metrics import Metrics
+from longtask_mcp.protocol_task_store import ProtocolTaskStore
 from longtask_mcp.published import Published
 from longtask_mcp.request_limits import Budget, Door, RequestLimits
 from longtask_mcp.server import LongTaskServer
@@ -29,6 +31,7 @@ from longtask_mcp.settings import LOOPBACK_HOSTS, Settings
 from longtask_mcp.start_task import TaskStarter
 from longtask_mcp.task_api import TaskApi
 from longtask_mcp.task_client import TaskClient, collection_path
+from longtask_mcp.tasks_extension import METHODS, TasksExtension
 from longtask_mcp.tool_handlers import ToolHandlers
 from longtask_mcp.wait_task import TaskWaiter
 from longtask_runtime import kube
@@ -135,7 +138,9 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
             task_api,
             out_of_date=lambda: _silent(reflectors),
         )
-        server = LongTaskServer(calls, published, metrics, __version__)
+        log = CallLog(metrics, lambda name: name in METHODS or calls.knows(name))
+        extension = TasksExtension(ProtocolTaskStore(calls, templates, answering), log)
+        server = LongTaskServer(calls, published, log, [extension], __version__)
         yield Server(
             tasks=tasks,
             reflectors=reflectors,

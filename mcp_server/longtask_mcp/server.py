@@ -1,24 +1,22 @@
 """The MCP server object: lists the current tools, and answers, logs and counts every call."""
 
-import asyncio
-import logging
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
+from mcp.server.extension import Extension
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
-from mcp_types import CallToolResult, CancelledNotificationParams, InputRequiredResult, Resource, TextContent, Tool
+from mcp_types import CallToolResult, CancelledNotificationParams, InputRequiredResult, Resource, Tool
 from pydantic import AnyUrl
 
+from longtask_mcp.call_log import CallLog
 from longtask_mcp.contract.answers import Answer
-from longtask_mcp.contract.errors import AgentError, Crashed
 from longtask_mcp.identity import caller_of
-from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
 from longtask_mcp.tool_handlers import Call, ToolHandlers
+from longtask_mcp.tool_result import of_answer, or_error
 
 INSTRUCTIONS = (
     "Starts long-running work and keeps it: a start answers with a task ID at once, and the work goes on when you "
@@ -35,14 +33,21 @@ BRIEF = Resource(
     mime_type="text/plain",
 )
 
-log = logging.getLogger(__name__)
-
 
 class LongTaskServer(MCPServer[dict[str, Any]]):
     """An MCPServer with the fixed tools and one for each Ready template."""
 
-    def __init__(self, calls: ToolHandlers, published: Published, metrics: Metrics, version: str) -> None:
-        super().__init__("longtask", title="LongTask", instructions=INSTRUCTIONS, version=version, subscriptions=False)
+    def __init__(
+        self, calls: ToolHandlers, published: Published, log: CallLog, extensions: Sequence[Extension], version: str
+    ) -> None:
+        super().__init__(
+            "longtask",
+            title="LongTask",
+            instructions=INSTRUCTIONS,
+            version=version,
+            subscriptions=False,
+            extensions=extensions,
+        )
         for method in ("prompts/list", "prompts/get"):
             del self._lowlevel_server._request_handlers[method]
         self._lowlevel_server.add_notification_handler(
@@ -50,7 +55,7 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
         )
         self._calls = calls
         self._published = published
-        self._metrics = metrics
+        self._log = log
 
     async def list_tools(self) -> list[Tool]:
         """The current tools."""
@@ -64,18 +69,12 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
         self, name: str, arguments: dict[str, Any], context: Context[dict[str, Any], Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Answer a call; every failure except a cancelled request is a result with isError."""
-        try:
-            answer = await self._answered(name, arguments, context)
-        except AgentError as error:
-            return _error(error)
-        except Exception:
-            log.exception("tool %r crashed", name)
-            return _error(
-                Crashed(f"{name[:100]} failed inside the server; nothing more is known. Calling again may help.")
-            )
-        return CallToolResult(
-            content=[TextContent(type="text", text=answer.text)], structured_content=answer.envelope, is_error=False
-        )
+        return await or_error(name, self._result(name, arguments, context))
+
+    async def _result(
+        self, name: str, arguments: dict[str, Any], context: Context[dict[str, Any], Any] | None
+    ) -> CallToolResult:
+        return of_answer(await self._answered(name, arguments, context))
 
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[dict[str, Any], Any] | None = None
@@ -97,40 +96,8 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
         if context is None:
             raise ValueError("a call needs its request: it says who is calling")
         caller = caller_of(context.request_context.request)
-        begin = time.monotonic()
-        outcome, task_id = "crash", arguments.get("task_id")
-        try:
-            answer = await self._calls.answer(
-                Call(caller, context.request_id, name, arguments, context.report_progress)
-            )
-            outcome, task_id = "ok", answer.envelope.get("task_id")
+        call = Call(caller, context.request_id, name, arguments, context.report_progress)
+        with self._log.of(call) as entry:
+            answer = await self._calls.answer(call)
+            entry.task_id = answer.envelope.get("task_id")
             return answer
-        except AgentError:
-            outcome = "error"
-            raise
-        except asyncio.CancelledError:
-            outcome = "cancelled"
-            raise
-        finally:
-            seconds = time.monotonic() - begin
-            tool = name if self._calls.knows(name) else "unknown"
-            self._metrics.calls.labels(tool, outcome).inc()
-            self._metrics.call_seconds.labels(tool).observe(seconds)
-            log.info(
-                "tool call",
-                extra={
-                    "tool": name[:100],
-                    "caller": caller.principal,
-                    "actor": caller.actor_id,
-                    "session": caller.session_id,
-                    "task_id": str(task_id)[:100] if task_id else None,
-                    "outcome": outcome,
-                    "seconds": round(seconds, 3),
-                },
-            )
-
-
-def _error(error: AgentError) -> CallToolResult:
-    return CallToolResult(
-        content=[TextContent(type="text", text=str(error))], structured_content=error.envelope, is_error=True
-    )

@@ -1,8 +1,9 @@
 """Handlers of the tools."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ from longtask_mcp.contract.errors import AgentError, KubernetesUnavailable, Task
 from longtask_mcp.contract.resume_brief import brief
 from longtask_mcp.contract.task_status import UNFINISHED
 from longtask_mcp.leading import Leading
-from longtask_mcp.start_task import TaskStarter
+from longtask_mcp.start_task import Started, TaskStarter
 from longtask_mcp.task_api import Absent, TaskApi, Unavailable
 from longtask_mcp.task_client import UID, TaskClient
 from longtask_mcp.wait_task import Report, TaskWaiter
@@ -36,6 +37,7 @@ ANSWER_SECONDS = 57.0
 steps of the call share it."""
 WAIT_SECONDS = ANSWER_SECONDS - 2
 """Deadline in seconds for a start's wait and the reads after it, so that it can still answer with the task."""
+START_TASK = "start_task"
 NO_PODS = "the task is not in the cluster any more"
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,25 @@ class Call:
     report: Report
     arrived: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     """Arrival time on the event loop's clock, in seconds."""
+
+
+@contextlib.asynccontextmanager
+async def in_time(call: Call) -> AsyncIterator[None]:
+    """Limits the time of a call. Raises KubernetesUnavailable."""
+    try:
+        async with asyncio.timeout_at(call.arrived + ANSWER_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise KubernetesUnavailable(f"no answer within {ANSWER_SECONDS:g} seconds") from error
+
+
+@dataclass(frozen=True)
+class Starting:
+    """A start that was requested."""
+
+    template: str
+    parameters: dict[str, Any]
+    reserved: arguments.Reserved
 
 
 @dataclass(frozen=True)
@@ -95,7 +116,6 @@ class ToolHandlers:
         self._out_of_date = out_of_date
         self._fixed: dict[str, Callable[[Call], Awaitable[Answer]]] = {
             "list_templates": self._list_templates,
-            "start_task": self._start_task,
             "check_task_status": self._check_task_status,
             "get_task_results": self._get_task_results,
             "wait_for_task": self._wait_for_task,
@@ -112,27 +132,32 @@ class ToolHandlers:
 
     def knows(self, tool: str) -> bool:
         """Whether such a tool exists now."""
-        return tool in self._fixed or self._template_of(tool) is not None
+        return tool == START_TASK or tool in self._fixed or self._template_of(tool) is not None
 
     async def answer(self, call: Call) -> Answer:
         """The answer to one call, within 60 seconds of its arrival. Raises AgentError."""
-        try:
-            async with asyncio.timeout_at(call.arrived + ANSWER_SECONDS):
-                answer = await self._answer(call)
-        except TimeoutError as error:
-            raise KubernetesUnavailable(f"no answer within {ANSWER_SECONDS:g} seconds") from error
+        async with in_time(call):
+            answer = await self._answer(call)
         unfinished = answer.envelope.get("status") in UNFINISHED
         if call.tool in OF_MANY:
             unfinished = bool(self._tasks.own(call.caller.owner).unfinished)
-        why = self._out_of_date() if unfinished or call.tool in FROM_THE_CACHE else None
+        return await self.noted(answer, unfinished, call.tool in FROM_THE_CACHE)
+
+    async def noted(self, answer: Answer, unfinished: bool, from_the_cache: bool = False) -> Answer:
+        """Adds to an answer that it may be outdated: one about `unfinished` tasks, or that lists what the cache has."""
+        why = self._out_of_date() if unfinished or from_the_cache else None
         if why is not None:
             answer = answers.out_of_date(answer, why)
         away_since = await self._leading.away_since() if unfinished else None
         return answers.led_by_nobody(answer, away_since, self._now()) if away_since is not None else answer
 
-    async def _answer(self, call: Call) -> Answer:
+    def starting(self, call: Call) -> Starting | None:
+        """What a call would start; None if its tool starts nothing. Raises ToolNotFound or BadArguments."""
+        if call.tool == START_TASK:
+            wanted = arguments.read(arguments.StartTask, call.arguments)
+            return Starting(wanted.template, wanted.parameters, wanted)
         if call.tool in self._fixed:
-            return await self._fixed[call.tool](call)
+            return None
         template = self._template_of(call.tool)
         name, key = call.tool.replace("_", "-"), call.arguments.get("idempotency_key")
         if template is None and not (isinstance(key, str) and self._starter.knows(call.caller, name, key)):
@@ -141,26 +166,37 @@ class ToolHandlers:
             )
         reserved = {key: value for key, value in call.arguments.items() if key in RESERVED_ARGUMENTS}
         parameters = {key: value for key, value in call.arguments.items() if key not in RESERVED_ARGUMENTS}
-        wanted = arguments.read(arguments.Reserved, reserved)
-        return await self._start(call, name, parameters, wanted)
+        return Starting(name, parameters, arguments.read(arguments.Reserved, reserved))
+
+    async def begin(self, call: Call) -> Started:
+        """Start the task of a call whose tool starts one, or find that of an equal start."""
+        starting = self.starting(call)
+        if starting is None:
+            raise ValueError(f"{call.tool} starts nothing")
+        return await self._begun(call, starting)
+
+    async def _begun(self, call: Call, starting: Starting) -> Started:
+        key = starting.reserved.idempotency_key
+        return await self._starter.start(call.caller, starting.template, starting.parameters, key)
+
+    async def _answer(self, call: Call) -> Answer:
+        starting = self.starting(call)
+        return await self._fixed[call.tool](call) if starting is None else await self._start(call, starting)
 
     async def _list_templates(self, call: Call) -> Answer:
         arguments.read(arguments.Nothing, call.arguments)
         return task_list.template_list(self._templates.all())
 
-    async def _start_task(self, call: Call) -> Answer:
-        wanted = arguments.read(arguments.StartTask, call.arguments)
-        return await self._start(call, wanted.template, wanted.parameters, wanted)
-
-    async def _start(self, call: Call, template: str, parameters: dict[str, Any], wanted: arguments.Reserved) -> Answer:
-        started = await self._starter.start(call.caller, template, parameters, wanted.idempotency_key)
+    async def _start(self, call: Call, starting: Starting) -> Answer:
+        started = await self._begun(call, starting)
         announce = answers.repeated if started.repeated else answers.started
         handle = announce(started.task, started.title, self._now())
-        if not wanted.wait_seconds:
+        seconds = starting.reserved.wait_seconds
+        if not seconds:
             return handle
         try:
             async with asyncio.timeout_at(call.arrived + WAIT_SECONDS):
-                return answers.waited(handle, await self._wait(call, Found(started.task), wanted.wait_seconds))
+                return answers.waited(handle, await self._wait(call, Found(started.task), seconds))
         except TimeoutError:
             return answers.not_waited(handle, "the cluster did not answer in time.")
         except AgentError as error:
@@ -171,16 +207,16 @@ class ToolHandlers:
 
     async def _check_task_status(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.OneTask, call.arguments)
-        found = await self._own(call, wanted.task_id)
+        found = await self._found(call, wanted)
         return found.marked(answers.status(found.task, self._now()))
 
     async def _get_task_results(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.GetResults, call.arguments)
-        return await self._results(call, await self._own(call, wanted.task_id), wanted.page, wanted.artifact)
+        return await self.outcome(call, await self._found(call, wanted), wanted.page, wanted.artifact)
 
     async def _wait_for_task(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.WaitForTask, call.arguments)
-        return await self._wait(call, await self._own(call, wanted.task_id), wanted.timeout_seconds)
+        return await self._wait(call, await self._found(call, wanted), wanted.timeout_seconds)
 
     async def _list_tasks(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.ListTasks, call.arguments)
@@ -215,16 +251,20 @@ class ToolHandlers:
 
     async def _cancel_task(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.OneTask, call.arguments)
-        found = await self._own(call, wanted.task_id)
-        if not found.task.is_terminal:
-            cancelled = await self._tasks.cancel(found.task)
-            found = Found(cancelled) if cancelled is not None else await self._archived(call, wanted.task_id)
+        found = await self.cancel(call, await self._found(call, wanted))
         tell = answers.already_ended if found.task.is_terminal else answers.cancelling
         return found.marked(tell(found.task, self._now()))
 
+    async def cancel(self, call: Call, found: Found) -> Found:
+        """Request the cancellation of a task that has not ended; the task afterwards."""
+        if found.task.is_terminal:
+            return found
+        cancelled = await self._tasks.cancel(found.task)
+        return Found(cancelled) if cancelled is not None else await self._archived(call, found.task.metadata.uid)
+
     async def _get_task_logs(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.GetLogs, call.arguments)
-        found = await self._own(call, wanted.task_id)
+        found = await self._found(call, wanted)
         if found.archived or self._task_api is None:
             return found.marked(logs.kept_log(found.task, NO_PODS if found.archived else NOT_CONNECTED))
         try:
@@ -234,7 +274,7 @@ class ToolHandlers:
 
     async def _answer_task(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.AnswerTask, call.arguments)
-        found = await self._own(call, wanted.task_id)
+        found = await self._found(call, wanted)
         if not found.archived:
             given = await self._answering.answer(found.task, wanted.question_id, wanted.answer)
             if given is not None:
@@ -242,7 +282,7 @@ class ToolHandlers:
             found = await self._archived(call, wanted.task_id)
         raise questions.too_late(found.task)
 
-    async def _results(self, call: Call, found: Found, number: int = 1, artifact: str | None = None) -> Answer:
+    async def outcome(self, call: Call, found: Found, number: int = 1, artifact: str | None = None) -> Answer:
         """Page `number` of the result or an artifact; of content stored outside the task only that page is fetched."""
         source = results.stored(found.task, artifact)
         if source is None:
@@ -268,24 +308,29 @@ class ToolHandlers:
 
     async def _wait(self, call: Call, found: Found, seconds: float) -> Answer:
         if found.archived:
-            return await self._results(call, found)
+            return await self.outcome(call, found)
         left = max(0.0, call.arrived + seconds - asyncio.get_running_loop().time())
         waited = await self._waiting.until_news(_known_by(call.caller, call.id), found.task, left, call.report)
         if waited.task is None:
-            return await self._results(call, await self._archived(call, found.task.metadata.uid))
+            return await self.outcome(call, await self._archived(call, found.task.metadata.uid))
         if waited.interrupted:
             return answers.restarting(answers.status(waited.task, self._now()))
         if waited.task.is_terminal:
-            return await self._results(call, await self._whole(call, Found(waited.task)))
+            return await self.outcome(call, await self.whole(call, Found(waited.task)))
         return answers.waiting_over(waited.task, self._now())
 
-    async def _own(self, call: Call, task_id: str) -> Found:
+    async def find(self, call: Call, task_id: str) -> Found:
         """The caller's task, from the cluster or else from the archive. Raises TaskNotFound or ArchiveUnavailable."""
         task = await self._tasks.find(call.caller.owner, task_id)
-        return await self._whole(call, Found(task)) if task is not None else await self._archived(call, task_id)
+        return Found(task) if task is not None else await self._archived(call, task_id)
 
-    async def _whole(self, call: Call, found: Found) -> Found:
+    async def _found(self, call: Call, wanted: arguments.OneTask) -> Found:
+        return await self.whole(call, await self.find(call, wanted.task_id))
+
+    async def whole(self, call: Call, found: Found) -> Found:
         """The task with its full result and log tail, which are not cached if they are large."""
+        if found.archived:
+            return found
         task = await self._tasks.whole(found.task)
         return Found(task) if task is not None else await self._archived(call, found.task.metadata.uid)
 

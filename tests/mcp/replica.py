@@ -73,7 +73,13 @@ class Replica:
 
 @asynccontextmanager
 async def running(
-    kubeconfig: Path, namespace: str, folder: Path, within: Path | None = None, /, **settings: str
+    kubeconfig: Path,
+    namespace: str,
+    folder: Path,
+    within: Path | None = None,
+    /,
+    module: str = "longtask_mcp",
+    **settings: str,
 ) -> AsyncIterator[Replica]:
     """A server process, in a cgroup if one is given; ready when the block begins, gone when it ends."""
     port, metrics_port = int(settings.get("port") or free_port()), free_port()
@@ -89,7 +95,7 @@ async def running(
     }
     log_file = folder / f"server-{port}.log"
     blocked.follow(log_file)
-    process = await asyncio.to_thread(_started, environment, log_file, within)
+    process = await asyncio.to_thread(_started, module, environment, log_file, within)
     replica = Replica(process, port, metrics_port, log_file)
     try:
         await eventually(replica.ready, f"readyz of {log_file}")
@@ -101,12 +107,18 @@ async def running(
             await replica.stopped()
 
 
-def _started(environment: dict[str, str], log_file: Path, within: Path | None) -> subprocess.Popen[bytes] | Warm:
-    if within is None:
+def _started(
+    module: str, environment: dict[str, str], log_file: Path, within: Path | None
+) -> subprocess.Popen[bytes] | Warm:
+    if within is None and module == "longtask_mcp":
         return Warm("longtask_mcp.__main__", environment, log_file, strict=True)
-    command = command_within(within, [sys.executable, "-m", "longtask_mcp"])
+    command = [sys.executable, "-m", module]
+    if within is not None:
+        command = command_within(within, command)
     with log_file.open("ab") as log:
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd="/")
+        return subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, cwd=ROOT if module.startswith("tests.") else "/"
+        )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from longtask_mcp.task_api import TaskApi
 from tests.mcp.given_task_api import GivenTaskApi, given_task_api
 from tests.mcp.objects import NOW, ago, task, uid
 from tests.mcp.replica import ERAS, Replica, agent, running
+from tests.mcp.tasks_client import tasks_client
 from tests.mcp.world import World, eventually
 from tests.ports import free_port
 
@@ -425,3 +426,19 @@ async def test_a_task_that_is_archived_and_deleted_while_it_is_waited_for_gives_
     assert reply.envelope["archived"] is True
     assert reply.envelope["result"] == {"score": 1}
     assert again.text.startswith("Nothing to cancel, the task had already ended: completed in 12 min.")
+
+
+@pytest.mark.parametrize("status", [SUCCEEDED, FAILED, REFERENCED], ids=["succeeded", "failed", "stored"])
+async def test_an_archived_task_is_an_mcp_task_that_does_not_expire(
+    connected: Replica, operator: GivenTaskApi, alice: str, principal: str, status: dict[str, Any]
+) -> None:
+    operator.archived = [record(1, principal, status, "user-1")]
+    operator.contents = {f"/v1/archive/{uid(1)}/result": LARGE}
+    async with agent(connected.url, alice, headers=ACTOR) as session, tasks_client(connected.url, alice) as client:
+        plain = await session.call("get_task_results", task_id=uid(1))
+        told = await client.request("tasks/get", {"taskId": uid(1)}, headers=ACTOR)
+        acknowledged = await client.request("tasks/cancel", {"taskId": uid(1)}, headers=ACTOR)
+    assert (told["status"], told["ttlMs"]) == ("completed", None)
+    assert told["result"]["content"][0]["text"] == plain.text
+    assert told["result"]["structuredContent"]["archived"]
+    assert "status" not in acknowledged

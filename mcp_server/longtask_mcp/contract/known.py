@@ -6,7 +6,8 @@ fields are read from the API server when needed.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -29,6 +30,10 @@ class KnownTask(LongTask):
 
     parameters_digest: str
     is_whole: bool
+    updated_time: datetime
+    """The latest time that LongTask itself wrote into the object; times of nodes are excluded."""
+    kept_seconds: int | None
+    """How long the object is kept after the end of the task; None if the template's setting is not known yet."""
 
 
 def known(document: Mapping[str, Any]) -> KnownTask:
@@ -62,6 +67,8 @@ def known(document: Mapping[str, Any]) -> KnownTask:
             "status": kept_status,
             "parameters_digest": _digest(spec.get("parameters") or {}),
             "is_whole": whole,
+            "updated_time": max(_updates(metadata, status), default=datetime.fromtimestamp(0, UTC)),
+            "kept_seconds": _kept_seconds(spec, status),
         }
     )
 
@@ -69,6 +76,11 @@ def known(document: Mapping[str, Any]) -> KnownTask:
 def is_whole(task: LongTask) -> bool:
     """Whether the task has its full result and log tail."""
     return not isinstance(task, KnownTask) or task.is_whole
+
+
+def as_known(task: LongTask) -> KnownTask:
+    """The task as it is cached."""
+    return task if isinstance(task, KnownTask) else known(task.to_api())
 
 
 def digest(task: LongTask) -> str:
@@ -93,6 +105,24 @@ def canonical(value: Any) -> str:
     except (OverflowError, RecursionError) as error:
         raise ValueError("a number is too large or the nesting is too deep") from error
     return text
+
+
+def _updates(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[datetime]:
+    """When the object was created, and when LongTask wrote its conditions, reports, checkpoint and questions."""
+    written = [
+        metadata.get("creationTimestamp"),
+        status.get("lastReportTime"),
+        (status.get("progress") or {}).get("updatedTime"),
+        (status.get("checkpoint") or {}).get("savedTime"),
+        *(each.get("lastTransitionTime") for each in status.get("conditions") or []),
+        *(each.get("createdTime") for each in status.get("inputRequests") or []),
+    ]
+    return (datetime.fromisoformat(each) for each in written if isinstance(each, str))
+
+
+def _kept_seconds(spec: Mapping[str, Any], status: Mapping[str, Any]) -> int | None:
+    own = spec.get("ttlSecondsAfterFinished")
+    return own if own is not None else (status.get("templateSnapshot") or {}).get("ttlSecondsAfterFinished")
 
 
 def _digest(parameters: Mapping[str, Any]) -> str:

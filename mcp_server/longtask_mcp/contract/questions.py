@@ -14,6 +14,8 @@ from longtask_mcp.contract.task_status import shortened, status_word
 
 MAX_ANSWER = 4096
 """Characters of the JSON text, the limit of spec.inputResponses[].value."""
+ANSWER_INVALID = "answer_invalid"
+"""Code of the error for an answer that does not fit its question."""
 SHOWN = 500
 MAX_TOLD = 20_000
 """Characters of questions in an answer about one task: as many as in a page of a result. Each alone has fewer."""

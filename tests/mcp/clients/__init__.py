@@ -1,0 +1,1 @@
+"""Programs of clients, which run in environments of their own."""
