@@ -97,6 +97,7 @@ class Operator:
                     validator,
                     _policy(settings),
                     lambda: max(elector.unbroken_since, self._synced_at),
+                    lambda: elector.leads_since,
                 )
                 templates = TemplateController(cluster, self._cache, validator)
                 service = await stack.enter_async_context(_agentcore(settings))

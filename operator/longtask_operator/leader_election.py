@@ -93,6 +93,9 @@ class LeaderElector:
         self.unbroken_since = CLOCK.now()
         """Since when the Lease has been renewed without an outage. Before that, reads and writes may have failed for a
         while."""
+        self.leads_since = datetime.max.replace(tzinfo=UTC)
+        """Since when no other replica has led, by the API server's clock, rounded down to seconds; of use only while
+        this replica leads."""
 
     def term(self) -> Term:
         """The rest of the term; to be called right before each write. Raises NotLeading."""
@@ -232,8 +235,11 @@ class LeaderElector:
         held_until = sent + self._duration * 2 / 3
         if self._held_until is None or held_until - self._held_until > self._duration / 6 + BREAK:
             self.unbroken_since = CLOCK.now()
+        written_at = _written_at(written, now)
+        if self._held_until is None:
+            self.leads_since = written_at
         self._held, self._held_until, self._trouble = written, held_until, NO_ANSWER
-        self._not_after = _written_at(written, now) + timedelta(seconds=self._duration)
+        self._not_after = written_at + timedelta(seconds=self._duration)
         return True
 
     def _left(self) -> float:

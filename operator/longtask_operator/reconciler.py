@@ -49,6 +49,8 @@ more are read."""
 LOG_BYTES = 32 * 1024
 UNANSWERED = 10
 """How many unanswered attempts at one status write are remembered."""
+CLOCKS = timedelta(seconds=5)
+"""By how much the clocks of several API servers may differ."""
 MANY_STARTS = 100
 """If so many Jobs were created within BUSY_QUIET, their controller and the scheduler may need longer than usual."""
 LOG_PATIENCE = timedelta(seconds=60)
@@ -65,13 +67,17 @@ class Reconciler:
         validator: Validator,
         policy: Policy,
         attended: Callable[[], datetime],
+        leads_since: Callable[[], datetime],
     ) -> None:
-        """`attended` returns since when this operator has been able to receive reports without a break."""
+        """`attended` returns since when this operator has been able to receive reports without a break; `leads_since`
+        since when no other replica has led, by the API server's clock.
+        """
         self._cluster = cluster
         self._cache = cache
         self._validator = validator
         self._policy = policy
         self._attended = attended
+        self._leads_since = leads_since
         self._shares = Shares(cache, policy.max_active)
         self._starts: deque[float] = deque(maxlen=MANY_STARTS)
         """When the last Jobs were created, in time.monotonic()."""
@@ -104,7 +110,7 @@ class Reconciler:
         if pod is not None and stall.is_news(task.status, wanted.status):
             state = replace(state, usage=await self._cluster.pod_usage(pod))
             wanted = plan(state)
-        if wanted.actions and not task.is_terminal:
+        if wanted.actions and not task.is_terminal and not self._is_first_start(task, wanted):
             # The cached task may be older than its cached Job or pods. A terminal task cannot change any more.
             live = await self._refresh(task)
             if live is None:
@@ -118,6 +124,18 @@ class Reconciler:
                 METRICS.conflicts.inc()
                 return 0.0 if await self._look_anew(task) else None
         return await self._finish(state, wanted)
+
+    def _is_first_start(self, task: LongTask, wanted: Plan) -> bool:
+        """Whether the plan is to create the Job of a task that was created in this term: no other replica can have
+        created or recorded one, and the cache has each write of this replica that was answered.
+        """
+        created = task.metadata.creation_timestamp
+        return (
+            all(isinstance(action, CreateJob) for action in wanted.actions)
+            and task.metadata.uid not in self._unanswered
+            and created is not None
+            and created > self._leads_since() + CLOCKS
+        )
 
     def term_is_over(self) -> None:
         """Forget unanswered writes: from now on they cannot be told apart from those of another leader, which posts its

@@ -43,9 +43,6 @@ async def test_a_killed_operator_loses_nothing_and_runs_nothing_twice(
     async def kill() -> None:
         await asyncio.to_thread(victim.kill)
 
-    async def let_pass() -> None:
-        pass
-
     traps = [door.trap(method, path, moment, kill if number == nth else let_pass) for number in range(1, nth + 1)]
     await asyncio.to_thread(victim.start)
     uid = await asyncio.to_thread(tasks.run, "work", "job", SHORT)
@@ -73,6 +70,27 @@ async def test_no_task_is_lost_or_run_twice_while_the_operator_keeps_dying(
     for name in uids:
         await asyncio.to_thread(tasks.wait, name, "Succeeded")
     assert {name: runs.of(uid) for name, uid in uids.items()} == dict.fromkeys(uids, 1)
+
+
+async def test_a_standby_goes_on_with_a_burst_in_which_the_leader_is_killed(
+    tasks: Tasks, door: Door, runs: Runs, replicas: Callable[..., OperatorProcess]
+) -> None:
+    count, nth = 40, 10
+    leader, standby = replicas("leader", LEASE_DURATION_SECONDS="5"), replicas("standby", LEASE_DURATION_SECONDS="5")
+    await asyncio.to_thread(leader.start)
+    await until(lambda: leader.metric("longtask_leader") == 1)
+    await asyncio.to_thread(standby.start)
+
+    async def kill() -> None:
+        await asyncio.to_thread(leader.kill)
+
+    traps = [door.trap("POST", JOBS, "during", kill if number == nth else let_pass) for number in range(1, nth + 1)]
+    names = [f"work-{n}" for n in range(count)]
+    uids = await asyncio.gather(*(asyncio.to_thread(tasks.run, name, "job", SHORT) for name in names))
+    await asyncio.wait_for(traps[-1].sprung.wait(), PATIENCE)
+    for name in names:
+        await asyncio.to_thread(tasks.wait, name, "Succeeded")
+    assert {uid: (runs.of(uid), len(tasks.jobs(uid))) for uid in uids} == dict.fromkeys(uids, (1, 1))
 
 
 async def test_a_standby_takes_over_after_a_crash_and_at_once_after_a_clean_stop(
@@ -107,6 +125,10 @@ async def test_work_goes_on_while_the_api_server_cannot_be_reached(
     door.reopen()
     await asyncio.to_thread(tasks.wait, "work", "Succeeded")
     assert runs.of(uid) == 1
+
+
+async def let_pass() -> None:
+    """Nothing happens."""
 
 
 async def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:

@@ -78,12 +78,17 @@ class Replica:
         clock, unfit = lambda: asyncio.get_running_loop().time(), lambda: self.unfit
         self.lease = LeaderElector(ApiClient(), "ns", "lease", name, DURATION, clock, unfit)
         self.led: list[tuple[float, float]] = []
+        self.alone_since: list[float] = []
+        """For each term: since when it thinks that no other replica has led."""
 
     async def lead(self) -> None:
         loop = asyncio.get_running_loop()
         begun, until = loop.time(), 0.0
+        since = self.lease.leads_since
+        self.alone_since.append(since.timestamp())
         try:
             while True:
+                assert self.lease.leads_since == since, "it changes within a term"
                 term = self.lease.term()
                 until = loop.time() + term.seconds
                 assert term.not_after.timestamp() >= until, "its writes would be refused while it leads"
@@ -112,10 +117,13 @@ def test_no_two_replicas_lead_at_the_same_time(monkeypatch: pytest.MonkeyPatch, 
 
     until_idle(for_a_while)
 
-    terms = sorted(term for replica in replicas for term in replica.led)
+    terms = sorted(
+        (*term, since) for replica in replicas for term, since in zip(replica.led, replica.alone_since, strict=True)
+    )
     assert terms, "nobody ever led"
-    for (_, ended), (begun, _) in itertools.pairwise(terms):
+    for (_, ended, _), (begun, _, since) in itertools.pairwise(terms):
         assert ended <= begun, f"one led until {ended} and the next from {begun}"
+        assert ended < since + 1, f"one led until {ended}, and the next says that it is alone since {since}"
 
 
 @pytest.mark.parametrize("verbs", [("GET", "PUT"), ("PUT",)])

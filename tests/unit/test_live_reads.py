@@ -67,7 +67,12 @@ def _reconciled(known: LongTask, seen: Mapping[str, Any], cluster: LateCluster) 
         cache.put_pod(each)
     policy = Policy(job_retention=timedelta(hours=1))
     reconciler = Reconciler(
-        cast(TaskNamespace, cluster), cache, cast(Validator, None), policy, lambda: datetime.now(UTC)
+        cast(TaskNamespace, cluster),
+        cache,
+        cast(Validator, None),
+        policy,
+        lambda: datetime.now(UTC),
+        lambda: datetime.now(UTC),
     )
     asyncio.run(reconciler.reconcile(known.metadata.uid))
     return cluster.written[-1]

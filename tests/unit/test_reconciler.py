@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -25,6 +25,9 @@ from longtask_operator.task_namespace import TaskNamespace
 from longtask_runtime.kube import KubeError
 from longtask_runtime.validation import Validator
 from tests.unit import given
+
+LATER = given.at(3600)
+"""A term that began after the task was created."""
 
 
 class ApiServer:
@@ -73,13 +76,16 @@ def newer(task: LongTask, **spec: Any) -> LongTask:
     return task.model_copy(update={"metadata": metadata, "spec": task.spec.model_copy(update=spec)})
 
 
-def reconciler(server: ApiServer, known: LongTask) -> tuple[Reconciler, Cache]:
+def reconciler(server: ApiServer, known: LongTask, leads_since: datetime = LATER) -> tuple[Reconciler, Cache]:
     cache = Cache()
     cache.put_task(known)
     cache.put_job(given.job())
     cache.put_pod(given.running_pod())
     policy = Policy(job_retention=timedelta(hours=1))
-    return Reconciler(cast(TaskNamespace, server), cache, cast(Validator, None), policy, lambda: given.at(0)), cache
+    steps = Reconciler(
+        cast(TaskNamespace, server), cache, cast(Validator, None), policy, lambda: given.at(0), lambda: leads_since
+    )
+    return steps, cache
 
 
 async def test_no_log_is_read_again_of_attempts_that_are_no_longer_kept() -> None:
@@ -338,6 +344,81 @@ async def test_nothing_is_done_for_a_task_that_says_something_else_by_now() -> N
     assert cache.tasks[given.TASK_UID].spec.suspend is False
     await steps.reconcile(given.TASK_UID)
     assert not any(isinstance(change, SetSuspend) for change in server.done)
+
+
+class Fresh(ApiServer):
+    """Of a task without a Job; counts the live reads, and the Jobs that are created."""
+
+    def __init__(self, task: LongTask) -> None:
+        super().__init__(task, given.job())
+        self.reads = self.created = 0
+
+    async def get_task(self, name: str, uid: str) -> LongTask | None:
+        self.reads += 1
+        return await super().get_task(name, uid)
+
+    async def create_job(self, action: CreateJob) -> JobSnapshot:
+        self.created += 1
+        return given.job()
+
+
+def about_to_start(server: Fresh, leads_since: datetime) -> tuple[Reconciler, Cache]:
+    cache = Cache()
+    assert server.task is not None
+    cache.put_task(server.task)
+    cache.put_template(given.template())
+    validator = SimpleNamespace(complete=_given_parameters)
+    policy = Policy(job_retention=timedelta(hours=1))
+    steps = Reconciler(
+        cast(TaskNamespace, server),
+        cache,
+        cast(Validator, validator),
+        policy,
+        lambda: given.at(0),
+        lambda: leads_since,
+    )
+    return steps, cache
+
+
+async def _given_parameters(schema: Any, parameters: Any) -> Any:
+    return parameters
+
+
+@pytest.mark.parametrize(
+    ("begun", "reads"),
+    [
+        pytest.param(-3600, 0, id="long before"),
+        pytest.param(-6, 0, id="before, by any clock"),
+        pytest.param(-5, 1, id="perhaps after, by another clock"),
+        pytest.param(0, 1, id="in the same second"),
+        pytest.param(3600, 1, id="after"),
+    ],
+)
+async def test_a_task_is_read_before_its_job_is_made_unless_it_was_created_in_this_term(
+    begun: float, reads: int
+) -> None:
+    server = Fresh(given.task())
+    steps, _ = about_to_start(server, given.at(begun))
+    await steps.reconcile(given.TASK_UID)
+    assert (server.created, server.reads) == (1, reads)
+
+
+async def test_a_job_is_not_made_again_by_a_leader_that_has_not_heard_of_it_yet() -> None:
+    """The leader before made it, and it is gone by now."""
+    server = Fresh(newer(given.task(given.status(Phase.RUNNING))))
+    steps, cache = about_to_start(server, given.at(1))
+    cache.tasks.put(given.task())
+    assert await steps.reconcile(given.TASK_UID) == 0.0
+    assert (server.created, server.reads) == (0, 1)
+
+
+async def test_a_task_is_read_if_a_write_of_its_status_may_have_been_stored() -> None:
+    """That write may have recorded a Job which is gone by now."""
+    server = Fresh(given.task())
+    steps, _ = about_to_start(server, given.at(-3600))
+    steps._note_unanswered(given.task(), given.status(Phase.PENDING))
+    await steps.reconcile(given.TASK_UID)
+    assert (server.created, server.reads) == (1, 1)
 
 
 LEFT_BEHIND = given.running_pod(orphaned=True)
