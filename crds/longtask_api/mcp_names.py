@@ -12,6 +12,7 @@ FIXED_TOOLS: Final = frozenset(
         "check_task_status",
         "get_task_results",
         "wait_for_task",
+        "wait_any",
         "list_tasks",
         "cancel_task",
         "get_task_logs",

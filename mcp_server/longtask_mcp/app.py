@@ -87,7 +87,7 @@ async def run(settings: Settings) -> None:
             ]
             await server.stopping.wait()
             log.info("stopping: not ready any more, answering waits")
-            server.tasks.cache.wake()
+            server.tasks.wake()
             await asyncio.sleep(settings.drain_seconds)
             for task in serving:
                 task.cancel()
@@ -126,7 +126,7 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
         published = Published(templates)
         limit, follows = settings.max_active_tasks_per_caller, reflectors[constants.TASK_PLURAL].follows
         starter = TaskStarter(tasks, templates, published, validator, metrics, limit, follows)
-        answering, waiting = InputAnswers(tasks, validator), TaskWaiter(tasks.cache, stopping)
+        answering, waiting = InputAnswers(tasks, validator), TaskWaiter(tasks, stopping)
         leading = Leading(client, settings.lease_namespace, settings.lease_name)
         calls = ToolHandlers(
             tasks,

@@ -14,6 +14,9 @@ from longtask_mcp.contract.errors import AgentError
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.tool_handlers import Call
 
+POLL = "tasks/get"
+"""A program sends it every few seconds for each of its tasks, so it is logged only if it fails."""
+
 log = logging.getLogger(__name__)
 
 
@@ -51,7 +54,9 @@ class CallLog:
             tool = call.tool if self._knows(call.tool) else "unknown"
             self._metrics.calls.labels(tool, outcome).inc()
             self._metrics.call_seconds.labels(tool).observe(seconds)
-            log.info(
+            level = logging.DEBUG if call.tool == POLL and outcome == "ok" else logging.INFO
+            log.log(
+                level,
                 "tool call",
                 extra={
                     "tool": call.tool[:100],

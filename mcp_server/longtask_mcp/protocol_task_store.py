@@ -10,16 +10,18 @@ from longtask_api.template import LongTaskTemplate, ProtocolCancel, ToolAnswer, 
 from longtask_mcp.answer_task import InputAnswers
 from longtask_mcp.cache import Cache
 from longtask_mcp.contract import protocol_tasks
-from longtask_mcp.contract.answers import Answer, going
+from longtask_mcp.contract.answers import Answer, repeated_note
 from longtask_mcp.contract.errors import (
     AgentError,
     AnswerRefused,
     ArchiveUnavailable,
     BadArguments,
+    KubernetesRefused,
     KubernetesUnavailable,
+    TaskUnreadable,
 )
 from longtask_mcp.contract.questions import ANSWER_INVALID
-from longtask_mcp.tool_handlers import Call, Found, ToolHandlers, in_time
+from longtask_mcp.tool_handlers import Call, Found, ToolHandlers, Unread, in_time
 from longtask_runtime import clock
 
 log = logging.getLogger(__name__)
@@ -52,7 +54,8 @@ class ProtocolTaskStore:
         """The task that the call starts, or that an equal call started."""
         async with in_time(call):
             started = await self._calls.begin(call)
-        return protocol_tasks.created_task(started.task, self._now(), elicits)
+        note = repeated_note(started.task, self._now()) if started.repeated else None
+        return protocol_tasks.created_task(started.task, self._now(), elicits, note)
 
     async def get(self, call: Call, task_id: str, elicits: bool) -> dict[str, Any]:
         """The task; once it has ended, with the answer of get_task_results as its result.
@@ -61,12 +64,13 @@ class ProtocolTaskStore:
         """
         async with in_time(call):
             found = await self._calls.find(call, task_id)
-            if not found.task.is_terminal:
-                return await self._unfinished(found, elicits)
-            try:
+        if not found.task.is_terminal:
+            return await self._unfinished(found, elicits)
+        try:
+            async with in_time(call):
                 return await self._ended(call, found)
-            except (KubernetesUnavailable, ArchiveUnavailable) as error:
-                return protocol_tasks.unread_task(found.task, self._now(), str(error))
+        except (Unread, KubernetesUnavailable, KubernetesRefused, TaskUnreadable, ArchiveUnavailable) as error:
+            return protocol_tasks.unread_task(found.task, self._now(), str(error))
 
     async def update(self, call: Call, task_id: str, responses: Mapping[str, Any]) -> None:
         """Answer the questions that the responses accept. Declined or cancelled ones stay open: clients without a
@@ -103,18 +107,17 @@ class ProtocolTaskStore:
             await self._calls.cancel(call, found)
 
     async def _unfinished(self, found: Found, elicits: bool) -> dict[str, Any]:
-        told = Answer(going(found.task, self._now()), {})
-        noted = await self._calls.noted(told, unfinished=True)
-        return protocol_tasks.unfinished_task(found.task, self._now(), elicits, noted.text)
+        notes = await self._calls.noted(Answer("", {}), unfinished=True)
+        return protocol_tasks.unfinished_task(found.task, self._now(), elicits, notes.text)
 
     async def _ended(self, call: Call, found: Found) -> dict[str, Any]:
+        if found.task.status.phase is Phase.CANCELLED:
+            return protocol_tasks.ended_task(found.task, self._now(), None, found.archived)
         whole = await self._calls.whole(call, found)
-        if whole.task.status.phase is Phase.CANCELLED:
-            outcome = None
-        else:
-            outcome = whole.marked(await self._calls.outcome(call, whole))
+        outcome = await self._calls.final_outcome(call, whole)
         return protocol_tasks.ended_task(whole.task, self._now(), outcome, whole.archived)
 
     def _policy(self, template: str) -> ToolPolicy:
+        """Of a template that is gone nobody knows whether it lets clients cancel."""
         known = self._templates.named(template)
-        return known.spec.tool if known is not None else ToolPolicy()
+        return known.spec.tool if known is not None else ToolPolicy(protocol_cancel=ProtocolCancel.DETACH)

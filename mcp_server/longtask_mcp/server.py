@@ -22,7 +22,8 @@ INSTRUCTIONS = (
     "Starts long-running work and keeps it: a start answers with a task ID at once, and the work goes on when you "
     "disconnect. Keep the task ID. Check with check_task_status, read the result with get_task_results. A lost task ID "
     "is found with list_tasks. In a new conversation, call resume_brief: it says what was started before. A running "
-    "task may ask a question: answer it with answer_task. Do not start work again because it takes long."
+    "task may ask a question: answer it with answer_task. wait_any waits for news of all your tasks. Do not start work "
+    "again because it takes long."
 )
 
 BRIEF = Resource(

@@ -64,6 +64,37 @@ class _Some(Feed[LongTask]):
         """Removes nothing: objects that such a list lacks may be other callers'."""
 
 
+class _Signalling(Owners):
+    """Also ends the waits for a change of any task of an owner."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._signals: dict[Owner | None, asyncio.Event] = {}
+
+    def add(self, task: LongTask) -> None:
+        super().add(task)
+        self.signal(owner(task))
+
+    def remove(self, task: LongTask) -> None:
+        super().remove(task)
+        self.signal(owner(task))
+
+    def signal(self, whose: Owner | None) -> None:
+        signal = self._signals.pop(whose, None)
+        if signal is not None:
+            signal.set()
+
+    def wake(self) -> None:
+        for whose in list(self._signals):
+            self.signal(whose)
+
+    async def changed(self, whose: Owner, at_most: float) -> None:
+        try:
+            await asyncio.wait_for(self._signals.setdefault(whose, asyncio.Event()).wait(), at_most)
+        except TimeoutError:
+            return
+
+
 class TaskClient:
     """Reads through the cache and writes to the API server; every response is cached.
 
@@ -74,7 +105,7 @@ class TaskClient:
     def __init__(self, client: ApiClient, namespace: str) -> None:
         self._client = client
         self._path = collection_path(namespace, constants.TASK_PLURAL)
-        self._owners = Owners()
+        self._owners = _Signalling()
         self.cache = Cache[LongTask](self._owners)
         self._some = _Some(known, self.cache)
         self._looks: dict[Owner, _LastLook] = {}
@@ -84,6 +115,19 @@ class TaskClient:
     def own(self, whose: Owner) -> OwnTasks:
         """The owner's tasks, as far as they are cached."""
         return self._owners.of(whose)
+
+    async def changed(self, whose: Owner, at_most: float) -> None:
+        """Return when a task of the owner has changed, after `at_most` seconds, or at `touch` or `wake`."""
+        await self._owners.changed(whose, at_most)
+
+    def touch(self, whose: Owner) -> None:
+        """End all waits for any task of this owner now."""
+        self._owners.signal(whose)
+
+    def wake(self) -> None:
+        """End all waits for tasks now."""
+        self.cache.wake()
+        self._owners.wake()
 
     async def create(self, document: dict[str, Any]) -> LongTask:
         """Create a LongTask from its JSON object, metadata.name included. Raises AlreadyExists."""

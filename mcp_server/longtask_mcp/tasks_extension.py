@@ -5,8 +5,9 @@ Only the rules of the protocol are here: what a request must declare, its header
 TaskStore.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Protocol
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.extension import Extension, MethodBinding
@@ -18,7 +19,7 @@ from mcp_types.jsonrpc import HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS
 
 from longtask_api.template import ToolAnswer
 from longtask_mcp.call_log import CallLog
-from longtask_mcp.contract.errors import AgentError, AnswerRefused, BadArguments, TaskNotFound
+from longtask_mcp.contract.errors import AgentError, AnswerRefused, BadArguments, StartRefused, TaskNotFound
 from longtask_mcp.identity import caller_of
 from longtask_mcp.tool_handlers import Call
 from longtask_mcp.tool_result import or_error
@@ -33,8 +34,6 @@ INVALID: Final = (BadArguments, TaskNotFound, AnswerRefused)
 """Errors in what the client sent; all others are of this server or of what it depends on."""
 COMPLETE: Final[Mapping[str, Any]] = {"resultType": "complete"}
 """The acknowledgement of tasks/update and tasks/cancel; it has no fields of the task."""
-
-T = TypeVar("T")
 
 
 class TaskStore(Protocol):
@@ -62,15 +61,15 @@ class TaskStore(Protocol):
 
 
 class TaskParams(RequestParams):
-    """Parameters of tasks/get and tasks/cancel."""
+    """Parameters of tasks/get and tasks/cancel; checked after the declaration, so anything is taken here."""
 
-    task_id: str
+    task_id: Any = None
 
 
 class UpdateParams(TaskParams):
     """Parameters of tasks/update: a response for each key of an input request."""
 
-    input_responses: dict[str, Any]
+    input_responses: Any = None
 
 
 class TasksExtension(Extension):
@@ -98,11 +97,23 @@ class TasksExtension(Extension):
         answer = self._store.tool_answer(call)
         if answer is None or answer is ToolAnswer.HANDLE:
             return await call_next(ctx)
-        if not _declared(ctx):
-            if answer is ToolAnswer.TASK:
-                require_client_extension(ctx, IDENTIFIER)
+        if _declared(ctx):
+            return await or_error(params.name, self._started(call, _elicits(ctx)))
+        if answer is not ToolAnswer.TASK:
             return await call_next(ctx)
-        return await or_error(params.name, self._started(call, _elicits(ctx)))
+        return await or_error(params.name, self._refused(call, ctx))
+
+    async def _refused(self, call: Call, ctx: ServerRequestContext[Any, Any]) -> dict[str, Any]:
+        """Of a tool that only answers with a task, to a client that has none. Raises MCPError or StartRefused."""
+        with self._calls.of(call):
+            if ctx.protocol_version in VERSIONS:
+                require_client_extension(ctx, IDENTIFIER)
+            raise StartRefused(
+                f"{call.tool} answers only with an MCP task ({IDENTIFIER}, protocol 2026-07-28), which your client "
+                "does not know; nothing was started. Another client may, or the author of the template sets "
+                "tool.answer to Auto.",
+                "task_client_needed",
+            )
 
     async def _started(self, call: Call, elicits: bool) -> dict[str, Any]:
         with self._calls.of(call) as entry:
@@ -111,35 +122,39 @@ class TasksExtension(Extension):
             return started
 
     async def _get(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> HandlerResult:
-        call = _about(ctx, params)
-        return await self._told(call, self._store.get(call, params.task_id, _elicits(ctx)))
+        with self._about(ctx, params) as call:
+            return await self._store.get(call, params.task_id, _elicits(ctx))
 
     async def _update(self, ctx: ServerRequestContext[Any, Any], params: UpdateParams) -> HandlerResult:
-        call = _about(ctx, params)
-        await self._told(call, self._store.update(call, params.task_id, params.input_responses))
+        with self._about(ctx, params) as call:
+            if not isinstance(params.input_responses, dict):
+                raise BadArguments("inputResponses: must be an object with a response for each key")
+            await self._store.update(call, params.task_id, params.input_responses)
         return dict(COMPLETE)
 
     async def _cancel(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> HandlerResult:
-        call = _about(ctx, params)
-        await self._told(call, self._store.cancel(call, params.task_id, _elicits(ctx)))
+        with self._about(ctx, params) as call:
+            await self._store.cancel(call, params.task_id, _elicits(ctx))
         return dict(COMPLETE)
 
-    async def _told(self, call: Call, work: Awaitable[T]) -> T:
-        with self._calls.of(call):
-            try:
-                return await work
-            except AgentError as error:
-                code = INVALID_PARAMS if isinstance(error, INVALID) else INTERNAL_ERROR
-                raise MCPError(code, str(error), data=error.envelope) from error
-
-
-def _about(ctx: ServerRequestContext[Any, Any], params: TaskParams) -> Call:
-    """The call of a method about one task, once its declaration and headers are checked. Raises MCPError."""
-    require_client_extension(ctx, IDENTIFIER)
-    named = decode_header_value(ctx.request.headers.get(MCP_NAME_HEADER)) if ctx.request is not None else None
-    if named != params.task_id:
-        raise MCPError(HEADER_MISMATCH, "Mcp-Name header does not match the request body's 'taskId' parameter")
-    return _call(ctx, ctx.method, {"task_id": params.task_id})
+    @contextmanager
+    def _about(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> Iterator[Call]:
+        """The call of a method about one task, whose declaration, parameters and headers are checked; errors become
+        MCPError.
+        """
+        call = _call(ctx, ctx.method, {"task_id": params.task_id})
+        try:
+            with self._calls.of(call):
+                require_client_extension(ctx, IDENTIFIER)
+                if not isinstance(params.task_id, str):
+                    raise BadArguments("taskId: must be a string")
+                headers = ctx.request.headers if ctx.request is not None else {}
+                if decode_header_value(headers.get(MCP_NAME_HEADER)) != params.task_id:
+                    raise MCPError(HEADER_MISMATCH, "Mcp-Name header does not match the body's 'taskId' parameter")
+                yield call
+        except AgentError as error:
+            code = INVALID_PARAMS if isinstance(error, INVALID) else INTERNAL_ERROR
+            raise MCPError(code, str(error), data=error.envelope) from error
 
 
 def _call(ctx: ServerRequestContext[Any, Any], name: str, arguments: Mapping[str, Any]) -> Call:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -15,10 +15,11 @@ from longtask_api.template import LongTaskTemplate
 from longtask_mcp.answer_task import InputAnswers
 from longtask_mcp.archive import NOT_CONNECTED, Archive
 from longtask_mcp.cache import Cache
-from longtask_mcp.contract import answers, arguments, logs, paging, questions, results, task_list
+from longtask_mcp.contract import answers, arguments, logs, news, paging, questions, results, task_list
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.callers import Caller, owner
 from longtask_mcp.contract.errors import AgentError, KubernetesUnavailable, TaskNotFound, ToolNotFound
+from longtask_mcp.contract.own import OwnTasks
 from longtask_mcp.contract.resume_brief import brief
 from longtask_mcp.contract.task_status import UNFINISHED
 from longtask_mcp.leading import Leading
@@ -28,7 +29,7 @@ from longtask_mcp.task_client import UID, TaskClient
 from longtask_mcp.wait_task import Report, TaskWaiter
 from longtask_runtime import clock
 
-OF_MANY = frozenset({"list_tasks", "resume_brief"})
+OF_MANY = frozenset({"list_tasks", "resume_brief", "wait_any"})
 """Tools that report on several tasks."""
 FROM_THE_CACHE = OF_MANY | {"list_templates"}
 """Tools that list what the cache has, and so imply that there is no more."""
@@ -65,6 +66,14 @@ async def in_time(call: Call) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise KubernetesUnavailable(f"no answer within {ANSWER_SECONDS:g} seconds") from error
+
+
+class Unread(Exception):
+    """Content that is stored outside the task cannot be fetched now; it is not lost."""
+
+    def __init__(self, source: results.Stored, why: str) -> None:
+        super().__init__(why)
+        self.source = source
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,7 @@ class ToolHandlers:
             "check_task_status": self._check_task_status,
             "get_task_results": self._get_task_results,
             "wait_for_task": self._wait_for_task,
+            "wait_any": self._wait_any,
             "list_tasks": self._list_tasks,
             "resume_brief": self._resume_brief,
             "cancel_task": self._cancel_task,
@@ -218,6 +228,39 @@ class ToolHandlers:
         wanted = arguments.read(arguments.WaitForTask, call.arguments)
         return await self._wait(call, await self._found(call, wanted), wanted.timeout_seconds)
 
+    async def _wait_any(self, call: Call) -> Answer:
+        wanted = arguments.read(arguments.WaitAny, call.arguments)
+        cursor = news.read_cursor(wanted.cursor) if wanted.cursor is not None else None
+        archived = [] if wanted.task_ids is None else await self._archived_of(call, wanted.task_ids)
+
+        def own() -> OwnTasks:
+            return self._tasks.own(call.caller.owner)
+
+        def found() -> list[news.Item]:
+            if wanted.task_ids is None:
+                return news.of_all(own(), call.caller, wanted.all_sessions, cursor, self._now())
+            return news.of_some([*archived, *self._cached(wanted.task_ids)], cursor)
+
+        left = max(0.0, call.arrived + wanted.timeout_seconds - asyncio.get_running_loop().time())
+        key = _known_by(call.caller, call.id)
+        interrupted = await self._waiting.until_any(key, call.caller.owner, left, call.report, found)
+        going_on = (
+            news.unfinished_of(own(), call.caller, wanted.all_sessions)
+            if wanted.task_ids is None
+            else [task for task in self._cached(wanted.task_ids) if not task.is_terminal]
+        )
+        told = news.answer(found(), cursor, len(going_on), self._now())
+        return answers.restarting(told) if interrupted else told
+
+    async def _archived_of(self, call: Call, task_ids: Iterable[str]) -> list[LongTask]:
+        """Those of the caller's tasks that are no longer in the cluster. Raises TaskNotFound for an unknown one."""
+        found = [await self.find(call, task_id) for task_id in dict.fromkeys(task_ids)]
+        return [each.task for each in found if each.archived]
+
+    def _cached(self, task_ids: Iterable[str]) -> list[LongTask]:
+        known = (self._tasks.cache.get(task_id) for task_id in dict.fromkeys(task_ids))
+        return [task for task in known if task is not None]
+
     async def _list_tasks(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.ListTasks, call.arguments)
         begin = task_list.archive_cursor(wanted.cursor)
@@ -284,27 +327,33 @@ class ToolHandlers:
 
     async def outcome(self, call: Call, found: Found, number: int = 1, artifact: str | None = None) -> Answer:
         """Page `number` of the result or an artifact; of content stored outside the task only that page is fetched."""
-        source = results.stored(found.task, artifact)
-        if source is None:
-            return found.marked(results.results(found.task, self._now(), number))
-        return found.marked(await self._stored(call, found, source, number))
-
-    async def _stored(self, call: Call, found: Found, source: results.Stored, number: int) -> Answer:
-        task, whose = found.task, call.caller if found.archived else None
-        if source.is_elsewhere:
-            return results.unreadable(task, self._now(), source, "the work left it elsewhere and only named it")
-        if self._task_api is None:
-            return results.unavailable(task, self._now(), source, number, NOT_CONNECTED)
         try:
-            window = paging.window(number)
+            return await self.final_outcome(call, found, number, artifact)
+        except Unread as unread:
+            return found.marked(results.unavailable(found.task, self._now(), unread.source, number, str(unread)))
+
+    async def final_outcome(self, call: Call, found: Found, number: int = 1, artifact: str | None = None) -> Answer:
+        """As `outcome`. Raises Unread if stored content cannot be fetched now."""
+        task = found.task
+        source = results.stored(task, artifact)
+        if source is None:
+            return found.marked(results.results(task, self._now(), number))
+        if source.is_elsewhere:
+            why = "the work left it elsewhere and only named it"
+            return found.marked(results.unreadable(task, self._now(), source, why))
+        if self._task_api is None:
+            return found.marked(results.unavailable(task, self._now(), source, number, NOT_CONNECTED))
+        try:
+            window, whose = paging.window(number), call.caller if found.archived else None
             piece = await self._task_api.read(task.metadata.uid, source.artifact, *window, archived_for=whose)
-            return results.part(task, self._now(), source, paging.page(piece.content, piece.size, number))
+            page = paging.page(piece.content, piece.size, number)
+            return found.marked(results.part(task, self._now(), source, page))
         except Absent as absent:
-            return results.unreadable(task, self._now(), source, str(absent))
+            return found.marked(results.unreadable(task, self._now(), source, str(absent)))
         except Unavailable as unavailable:
-            return results.unavailable(task, self._now(), source, number, str(unavailable))
+            raise Unread(source, str(unavailable)) from unavailable
         except UnicodeDecodeError:
-            return results.unreadable(task, self._now(), source, "it is not UTF-8 text")
+            return found.marked(results.unreadable(task, self._now(), source, "it is not UTF-8 text"))
 
     async def _wait(self, call: Call, found: Found, seconds: float) -> Answer:
         if found.archived:

@@ -1,18 +1,21 @@
 """Waits for the end of a task, or for a question of it, with progress notifications."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from longtask_api.longtask import LongTask
-from longtask_mcp.cache import Cache, version
+from longtask_mcp.cache import version
 from longtask_mcp.contract.answers import going
+from longtask_mcp.contract.callers import Owner
 from longtask_mcp.contract.questions import open_questions
+from longtask_mcp.task_client import TaskClient
 from longtask_runtime import clock
 
 HEARTBEAT_SECONDS = 5.0
 STEP = 0.001
+WAITING = "waiting for news of your tasks"
 
 Report = Callable[[float, float | None, str], Awaitable[None]]
 """Sends a progress notification: value, total, message."""
@@ -27,10 +30,10 @@ class Waited:
 
 
 class TaskWaiter:
-    """Waits until the task ends or asks a question, a timeout passes, or `stopping` is set (and the cache woken)."""
+    """Waits until a task ends or asks a question, a timeout passes, or `stopping` is set (and the waits woken)."""
 
-    def __init__(self, cache: Cache[LongTask], stopping: asyncio.Event) -> None:
-        self._cache = cache
+    def __init__(self, tasks: TaskClient, stopping: asyncio.Event) -> None:
+        self._tasks = tasks
         self._stopping = stopping
         self._open: dict[Hashable, list[_Open]] = {}
 
@@ -40,19 +43,41 @@ class TaskWaiter:
         """
         for each in self._open.get(call, []):
             each.given_up = True
-            self._cache.touch(each.uid)
+            each.wake()
 
     async def until_news(self, call: Hashable, task: LongTask, seconds: float, report: Report) -> Waited:
         """Wait at most `seconds`; reports every change, and every 5 seconds that it is still waiting.
 
         A question that is already open does not end the wait: a caller that waits anyway leaves it to others.
         """
-        with self._opened(call, task.metadata.uid) as this:
+        with self._opened(call, lambda: self._tasks.cache.touch(task.metadata.uid)) as this:
             return await self._until_news(this, task, seconds, report)
 
+    async def until_any(
+        self, call: Hashable, whose: Owner, seconds: float, report: Report, news: Callable[[], Sequence[object]]
+    ) -> bool:
+        """Wait at most `seconds` until the owner's tasks have `news`; whether this server is stopping instead.
+
+        Reports every 5 seconds that it is still waiting.
+        """
+        loop_time = asyncio.get_running_loop().time
+        deadline, reported, steps = loop_time() + seconds, float("-inf"), 0.0
+        with self._opened(call, lambda: self._tasks.touch(whose)) as this:
+            while not news():
+                left = deadline - loop_time()
+                if self._stopping.is_set():
+                    return True
+                if left <= 0 or this.given_up:
+                    break
+                if loop_time() - reported >= HEARTBEAT_SECONDS:
+                    reported, steps = loop_time(), steps + STEP
+                    await report(steps, None, WAITING)
+                await self._tasks.changed(whose, min(left, HEARTBEAT_SECONDS))
+        return False
+
     @contextmanager
-    def _opened(self, call: Hashable, uid: str) -> Iterator["_Open"]:
-        this = _Open(uid)
+    def _opened(self, call: Hashable, wake: Callable[[], None]) -> Iterator["_Open"]:
+        this = _Open(wake)
         known = self._open.setdefault(call, [])
         known.append(this)
         try:
@@ -77,14 +102,14 @@ class TaskWaiter:
             value, total = series.following(current)
             await report(value, total, f"{prefix}{going(current, clock.now())}")
             prefix = ""
-            await self._cache.changed(uid, version(current), min(left, HEARTBEAT_SECONDS))
-            current = self._cache.get(uid)
+            await self._tasks.cache.changed(uid, version(current), min(left, HEARTBEAT_SECONDS))
+            current = self._tasks.cache.get(uid)
         return Waited(current)
 
 
 @dataclass(eq=False)
 class _Open:
-    uid: str
+    wake: Callable[[], None]
     given_up: bool = False
 
 

@@ -251,12 +251,25 @@ def test_defaults_of_a_template(a_template: MakeTask) -> None:
         "startTimeoutSeconds": 600,
         "activeDeadlineSeconds": 86400,
         "retry": {"limit": 0, "maxDisruptions": 10},
+        "tool": {"answer": "Auto", "protocolCancel": "Auto"},
         "ttlSecondsAfterFinished": 2592000,
     }
 
 
 def test_a_half_given_retry_is_completed(a_template: MakeTask) -> None:
     assert a_template({"retry": {"limit": 3}}).read()["spec"]["retry"] == {"limit": 3, "maxDisruptions": 10}
+
+
+def test_a_half_given_tool_is_completed(a_template: MakeTask) -> None:
+    completed = {"answer": "Task", "protocolCancel": "Auto"}
+
+    assert a_template({"tool": {"answer": "Task"}}).read()["spec"]["tool"] == completed
+
+
+@pytest.mark.parametrize("tool", [{"answer": "Never"}, {"protocolCancel": "cancel"}, {"answer": 1}, "Auto"])
+def test_an_unknown_tool_policy_is_refused(a_template: MakeTask, tool: Any) -> None:
+    with pytest.raises(AssertionError, match=r"spec\.tool"):
+        a_template({"tool": tool})
 
 
 def test_a_half_given_stall_is_completed(a_template: MakeTask) -> None:

@@ -13,11 +13,13 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
 from longtask_api.longtask import Memory
-from longtask_mcp.contract import answers
+from longtask_mcp.contract import answers, news
+from longtask_mcp.contract.callers import Caller
+from longtask_mcp.contract.own import OwnTasks
 from longtask_mcp.contract.progress_text import briefly
 from longtask_mcp.contract.resume_brief import MAX_CHARACTERS
 from tests.docs.pages import ROOT, blocks
-from tests.mcp.objects import NOW, ago, task
+from tests.mcp.objects import NOW, ago, task, uid
 from tests.mcp.replica import Replica, agent, running
 from tests.mcp.world import World
 
@@ -75,6 +77,14 @@ SILENT: dict[str, Any] = {
 @pytest.mark.parametrize("status", [HALF_DONE, ASKING, TRAINING, COUNTING])
 def test_answers_are_shown_as_they_are_given(status: dict[str, Any]) -> None:
     assert answers.status(task(status=status), NOW).text in TEXTS
+
+
+def test_news_are_shown_as_they_are_given() -> None:
+    times = {"startTime": ago(minutes=13), "completionTime": ago(minutes=1)}
+    done = task(status={"phase": "Succeeded", "attemptCount": 1, **times, "result": {"value": {"accuracy": 0.97}}})
+    own = OwnTasks([done, *(task(uid=uid(number), status={"phase": "Running"}) for number in (2, 3))])
+    items = news.of_all(own, Caller("alice"), False, None, NOW)
+    assert " ".join(news.answer(items, None, 2, NOW).text.split()) in TEXTS
 
 
 def test_work_that_tells_nothing_is_told_in_the_words_of_the_page() -> None:

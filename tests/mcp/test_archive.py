@@ -442,3 +442,19 @@ async def test_an_archived_task_is_an_mcp_task_that_does_not_expire(
     assert told["result"]["content"][0]["text"] == plain.text
     assert told["result"]["structuredContent"]["archived"]
     assert "status" not in acknowledged
+
+
+async def test_a_stored_result_that_cannot_be_read_now_is_not_the_result_of_an_mcp_task(
+    connected: Replica, operator: GivenTaskApi, alice: str, principal: str
+) -> None:
+    """A program would take the sentence that says so for the result."""
+    operator.archived = [record(1, principal, REFERENCED, "user-1")]
+    path = f"/v1/archive/{uid(1)}/result"
+    operator.contents = {path: LARGE}
+    operator.instead = JSONResponse({"detail": "the store does not answer"}, 503)
+    async with tasks_client(connected.url, alice) as client:
+        told = await client.request("tasks/get", {"taskId": uid(1)}, headers=ACTOR)
+        operator.instead = None
+        later = await client.request("tasks/get", {"taskId": uid(1)}, headers=ACTOR)
+    assert (told["status"], later["status"]) == ("working", "completed")
+    assert "result" not in told

@@ -91,6 +91,13 @@ async def test_an_equal_start_is_the_same_task(claude: TasksClient, new_key: Cal
     assert len(await world.tasks(key)) == 1
 
 
+async def test_a_repeated_start_says_so(claude: TasksClient, new_key: Callable[[], str]) -> None:
+    key = new_key()
+    first, second = [await claude.call("model_training", model_name="m", idempotency_key=key) for _ in range(2)]
+    assert "no second one was started" not in first["statusMessage"]
+    assert "no second one was started" in second["statusMessage"]
+
+
 async def test_a_wait_in_the_arguments_does_not_delay_the_task(claude: TasksClient, new_key: Callable[[], str]) -> None:
     created = await claude.call("model_training", model_name="m", idempotency_key=new_key(), wait_seconds=50)
     assert created["resultType"] == "task"
@@ -137,8 +144,9 @@ async def test_a_template_that_only_answers_with_tasks(
             await claude.request("tools/call", {"name": tool, "arguments": arguments}, capabilities={})
         assert refused.value.code == -32021
     async with as_alice("legacy") as agent:
-        with pytest.raises(Exception, match="did not declare required extension"):
-            await agent.call("only_task")
+        reply = await agent.call("only_task")
+    assert reply.error
+    assert reply.envelope["error_code"] == "task_client_needed"
     assert len(await world.tasks()) == before
     assert (await claude.call("only_task"))["resultType"] == "task"
 
@@ -169,6 +177,21 @@ async def test_methods_of_an_earlier_draft_do_not_exist(claude: TasksClient, met
     with pytest.raises(Refused) as refused:
         await claude.request(method, {"taskId": "x"})
     assert refused.value.code == -32601
+
+
+@pytest.mark.parametrize("method", ["tasks/get", "tasks/update", "tasks/cancel"])
+async def test_the_declaration_is_checked_before_anything_else(claude: TasksClient, method: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await claude.request(method, {}, capabilities={})
+    assert refused.value.code == -32021
+
+
+@pytest.mark.parametrize("responses", [None, [], "yes", 7], ids=str)
+async def test_responses_are_an_object(claude: TasksClient, responses: Any) -> None:
+    params = {"taskId": "8f3c0000-0000-4000-8000-000000000001", "inputResponses": responses}
+    with pytest.raises(Refused, match="inputResponses") as refused:
+        await claude.request("tasks/update", params)
+    assert refused.value.code == -32602
 
 
 @pytest.mark.parametrize("method", ["tasks/get", "tasks/update", "tasks/cancel"])
@@ -331,6 +354,40 @@ async def test_who_cancels_and_who_only_leaves(
         task_id = created.get("taskId") or created["structuredContent"]["task_id"]
         assert bare(await client.cancel(task_id)) == ACKNOWLEDGED
     assert (await world.task(task_id)).spec.cancel_requested is cancelled
+
+
+async def test_a_task_whose_template_is_gone_is_not_cancelled_by_a_client(
+    claude: TasksClient, world: World, new_key: Callable[[], str]
+) -> None:
+    """Nobody knows any more whether the template would let it."""
+    await world.template("short-lived", tool={"protocolCancel": "Detach"})
+
+    async def started() -> str | None:
+        result = await claude.call("short_lived", idempotency_key=new_key())
+        return result.get("taskId")
+
+    task_id = await eventually(started, "the template is known")
+    await world.delete(f"{world.templates_path}/short-lived")
+
+    async def gone() -> bool:
+        return "short_lived" not in str((await claude.call("list_templates"))["structuredContent"])
+
+    await eventually(gone, "the template is gone")
+    await claude.cancel(str(task_id))
+    assert not (await world.task(str(task_id))).spec.cancel_requested
+
+
+async def test_polls_are_not_logged_and_failures_are(claude: TasksClient, replica: Replica) -> None:
+    task_id = (await claude.call("only_task"))["taskId"]
+    polls = await replica.metric('longtask_mcp_tool_calls_total{outcome="ok",tool="tasks/get"}')
+    await claude.get(task_id)
+    assert await replica.metric('longtask_mcp_tool_calls_total{outcome="ok",tool="tasks/get"}') == polls + 1
+    unknown = str(uuid.uuid4())
+    with pytest.raises(Refused):
+        await claude.get(unknown)
+    logged = [line for line in replica.log().splitlines() if '"tasks/get"' in line]
+    assert not any(task_id in line for line in logged)
+    assert any(unknown in line for line in logged)
 
 
 async def test_to_cancel_what_has_ended_is_acknowledged(

@@ -1,11 +1,14 @@
 """Progress while a call waits."""
 
 import asyncio
+from typing import cast
 
 import pytest
+from kubernetes.aio.client import ApiClient
 
 from longtask_api.longtask import LongTask
 from longtask_mcp.cache import Cache
+from longtask_mcp.task_client import TaskClient
 from longtask_mcp.wait_task import Series, TaskWaiter
 from tests.mcp.objects import UID, ago, task
 
@@ -35,11 +38,16 @@ def test_progress_is_the_real_one_and_rises_with_every_notification() -> None:
 
 
 @pytest.fixture
-def cache() -> Cache[LongTask]:
-    return Cache()
+def tasks() -> TaskClient:
+    return TaskClient(cast(ApiClient, None), "tasks")
 
 
-async def test_a_wait_tells_every_change_and_ends_with_the_task(cache: Cache[LongTask]) -> None:
+@pytest.fixture
+def cache(tasks: TaskClient) -> Cache[LongTask]:
+    return tasks.cache
+
+
+async def test_a_wait_tells_every_change_and_ends_with_the_task(tasks: TaskClient, cache: Cache[LongTask]) -> None:
     told: Told = []
     cache.put(at(1))
     updates = iter([at(2, fraction=0.5), at(3, "Succeeded")])
@@ -48,15 +56,15 @@ async def test_a_wait_tells_every_change_and_ends_with_the_task(cache: Cache[Lon
         told.append((value, total, message))
         cache.put(next(updates))
 
-    waited = await TaskWaiter(cache, asyncio.Event()).until_news("call", at(1), 30, report)
+    waited = await TaskWaiter(tasks, asyncio.Event()).until_news("call", at(1), 30, report)
     assert waited.task == at(3, "Succeeded")
     assert not waited.interrupted
     assert [message for _, _, message in told] == [f"task ID {UID}: running", "running 50%"]
 
 
-async def test_a_wait_that_is_over_gives_the_task_as_it_is(cache: Cache[LongTask]) -> None:
+async def test_a_wait_that_is_over_gives_the_task_as_it_is(tasks: TaskClient, cache: Cache[LongTask]) -> None:
     cache.put(at(1))
-    waited = await TaskWaiter(cache, asyncio.Event()).until_news("call", at(1), 0, _silent)
+    waited = await TaskWaiter(tasks, asyncio.Event()).until_news("call", at(1), 0, _silent)
     assert waited.task == at(1)
     assert not waited.interrupted
 
@@ -71,7 +79,7 @@ async def test_a_wait_that_is_over_gives_the_task_as_it_is(cache: Cache[LongTask
     ids=["the first", "another", "none but the one that is open"],
 )
 async def test_a_question_ends_the_wait_when_it_is_asked(
-    cache: Cache[LongTask], before: LongTask, updates: list[LongTask], end: LongTask
+    tasks: TaskClient, cache: Cache[LongTask], before: LongTask, updates: list[LongTask], end: LongTask
 ) -> None:
     cache.put(before)
     coming = iter(updates)
@@ -79,10 +87,10 @@ async def test_a_question_ends_the_wait_when_it_is_asked(
     async def report(*_: object) -> None:
         cache.put(next(coming))
 
-    assert (await TaskWaiter(cache, asyncio.Event()).until_news("call", before, 30, report)).task == end
+    assert (await TaskWaiter(tasks, asyncio.Event()).until_news("call", before, 30, report)).task == end
 
 
-async def test_a_stopping_server_ends_its_waits(cache: Cache[LongTask]) -> None:
+async def test_a_stopping_server_ends_its_waits(tasks: TaskClient, cache: Cache[LongTask]) -> None:
     cache.put(at(1))
     stopping = asyncio.Event()
 
@@ -90,18 +98,18 @@ async def test_a_stopping_server_ends_its_waits(cache: Cache[LongTask]) -> None:
         stopping.set()
         asyncio.get_running_loop().call_soon(cache.wake)
 
-    waited = await asyncio.wait_for(TaskWaiter(cache, stopping).until_news("call", at(1), 30, stop), 60)
+    waited = await asyncio.wait_for(TaskWaiter(tasks, stopping).until_news("call", at(1), 30, stop), 60)
     assert waited.interrupted
     assert waited.task == at(1)
 
 
-async def test_a_task_that_is_deleted_ends_the_wait(cache: Cache[LongTask]) -> None:
+async def test_a_task_that_is_deleted_ends_the_wait(tasks: TaskClient, cache: Cache[LongTask]) -> None:
     cache.put(at(1))
 
     async def delete(*_: object) -> None:
         cache.remove(UID)
 
-    waited = await asyncio.wait_for(TaskWaiter(cache, asyncio.Event()).until_news("call", at(1), 30, delete), 60)
+    waited = await asyncio.wait_for(TaskWaiter(tasks, asyncio.Event()).until_news("call", at(1), 30, delete), 60)
     assert waited.task is None
 
 
@@ -109,9 +117,9 @@ async def _silent(*_: object) -> None:
     pass
 
 
-async def test_a_wait_that_is_given_up_ends_and_no_other_one(cache: Cache[LongTask]) -> None:
+async def test_a_wait_that_is_given_up_ends_and_no_other_one(tasks: TaskClient, cache: Cache[LongTask]) -> None:
     cache.put(at(1))
-    waiting = TaskWaiter(cache, asyncio.Event())
+    waiting = TaskWaiter(tasks, asyncio.Event())
     given_up, other = (asyncio.create_task(waiting.until_news(call, at(1), 30, _silent)) for call in ("one", "two"))
     await asyncio.sleep(0)
     waiting.give_up("three")

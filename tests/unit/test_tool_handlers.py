@@ -41,7 +41,7 @@ class Replica:
         metrics = Metrics(lambda: 0, {})
         starter = TaskStarter(tasks, templates, published, validator, metrics, 3, self.cluster.follows, lambda: at(0))
         leading = Leading(cast(Any, None), None, "x")
-        waiting, answering = TaskWaiter(self.cluster.cache, asyncio.Event()), InputAnswers(tasks, validator)
+        waiting, answering = TaskWaiter(tasks, asyncio.Event()), InputAnswers(tasks, validator)
         self._calls = ToolHandlers(
             tasks, templates, starter, answering, waiting, leading, None, lambda: at(0), lambda: self.silent
         )

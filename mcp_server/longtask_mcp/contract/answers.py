@@ -46,14 +46,25 @@ def started(task: LongTask, title: str, now: datetime) -> Answer:
 
 def repeated(task: LongTask, title: str, now: datetime) -> Answer:
     """The answer to a start that found the task of an earlier, equal start."""
-    how = "a new idempotency_key" if task.spec.idempotency_key else "an idempotency_key of your choice"
-    note = f"was already started {duration(age(task, now))} ago"
-    again = f"To run it a second time on purpose, pass {how}."
     return Answer(
-        f"{title} task {note} with task ID: {task.metadata.uid}. "
-        f"No second one was started. Its status: {status(task, now).text}{promise(task)} {again}",
-        envelope(task, now) | {"repeated": True, "note": f"It {note}; no second one was started. {again}"},
+        f"{title} task {_earlier(task, now)} with task ID: {task.metadata.uid}. "
+        f"No second one was started. Its status: {status(task, now).text}{promise(task)} {_on_purpose(task)}",
+        envelope(task, now) | {"repeated": True, "note": repeated_note(task, now)},
     )
+
+
+def repeated_note(task: LongTask, now: datetime) -> str:
+    """That a start found an earlier task, and how to start a second one."""
+    return f"It {_earlier(task, now)}; no second one was started. {_on_purpose(task)}"
+
+
+def _earlier(task: LongTask, now: datetime) -> str:
+    return f"was already started {duration(age(task, now))} ago"
+
+
+def _on_purpose(task: LongTask) -> str:
+    how = "a new idempotency_key" if task.spec.idempotency_key else "an idempotency_key of your choice"
+    return f"To run it a second time on purpose, pass {how}."
 
 
 def waited(handle: Answer, outcome: Answer) -> Answer:

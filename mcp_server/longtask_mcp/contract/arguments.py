@@ -42,6 +42,12 @@ def _spelt(given: Any) -> Any:
     return read if isinstance(read, dict) else given
 
 
+def _spelt_list(given: Any) -> Any:
+    """Decodes a list that was sent as JSON text; a single id is a list of one."""
+    read = json_or_text(given) if isinstance(given, str) else given
+    return [read] if isinstance(read, str) else read
+
+
 TaskId = Annotated[
     str,
     Field(min_length=1, max_length=256, description="The task ID that the start answered with."),
@@ -157,6 +163,37 @@ class WaitForTask(OneTask):
     timeout_seconds: Annotated[
         float, Field(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False, description="How long to wait, in seconds.")
     ] = MAX_WAIT_SECONDS
+
+
+class WaitAny(Arguments):
+    """Arguments of wait_any."""
+
+    cursor: Annotated[
+        str | None,
+        Field(
+            max_length=MAX_CURSOR,
+            description="Where to go on: the cursor of the previous answer. Without it you get what is open now, and "
+            "what ended a moment ago.",
+        ),
+        BeforeValidator(_bare),
+    ] = None
+    task_ids: Annotated[
+        list[TaskId] | None,
+        Field(min_length=1, max_length=MAX_LISTED, description="Only these tasks; all of yours if it is left out."),
+        BeforeValidator(_spelt_list),
+    ] = None
+    timeout_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=MAX_WAIT_SECONDS,
+            allow_inf_nan=False,
+            description="How long to wait if there is no news, in seconds.",
+        ),
+    ] = MAX_WAIT_SECONDS
+    all_sessions: Annotated[
+        bool, Field(description="Everything that was started for you, not only in this conversation.")
+    ] = False
 
 
 class GetLogs(OneTask):

@@ -6,14 +6,16 @@ fields are read from the API server when needed.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from pydantic import TypeAdapter
 
 from longtask_api import constants
 from longtask_api.longtask import TERMINAL_PHASES, ConditionType, LongTask
+from longtask_mcp.contract.task_status import created
 
 SMALL = 1024
 """Results (in bytes) and log tails (in characters) that are larger are not cached."""
@@ -22,6 +24,9 @@ MAX_COMPARED = 256 * 1024
 MAX_ANNOTATION = 64
 """Characters cached of one annotation."""
 ANNOTATIONS = (constants.ANNOTATION_TAKEN_BACK, constants.ANNOTATION_GIVEN)
+AFTER = frozenset({ConditionType.DELIVERED, ConditionType.ARCHIVED})
+"""Conditions that change after the end of a task."""
+_TIMES = TypeAdapter(list[datetime])
 CONDITIONS = frozenset({ConditionType.STALLED, ConditionType.DELIVERED})
 
 
@@ -32,6 +37,8 @@ class KnownTask(LongTask):
     is_whole: bool
     updated_time: datetime
     """The latest time that LongTask itself wrote into the object; times of nodes are excluded."""
+    ended_time: datetime | None
+    """When LongTask wrote that the task has ended; by the API server's clock, not by a node's."""
     kept_seconds: int | None
     """How long the object is kept after the end of the task; None if the template's setting is not known yet."""
 
@@ -67,7 +74,8 @@ def known(document: Mapping[str, Any]) -> KnownTask:
             "status": kept_status,
             "parameters_digest": _digest(spec.get("parameters") or {}),
             "is_whole": whole,
-            "updated_time": max(_updates(metadata, status), default=datetime.fromtimestamp(0, UTC)),
+            "updated_time": _updated_time(metadata, status),
+            "ended_time": _ended_time(status),
             "kept_seconds": _kept_seconds(spec, status),
         }
     )
@@ -81,6 +89,11 @@ def is_whole(task: LongTask) -> bool:
 def as_known(task: LongTask) -> KnownTask:
     """The task as it is cached."""
     return task if isinstance(task, KnownTask) else known(task.to_api())
+
+
+def ended_at(task: LongTask) -> datetime:
+    """When LongTask noticed that the task has ended, for the order of ends."""
+    return as_known(task).ended_time or task.status.completion_time or created(task)
 
 
 def digest(task: LongTask) -> str:
@@ -107,17 +120,26 @@ def canonical(value: Any) -> str:
     return text
 
 
-def _updates(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[datetime]:
-    """When the object was created, and when LongTask wrote its conditions, reports, checkpoint and questions."""
+def _updated_time(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> datetime:
+    """When the object was created, or LongTask last wrote its conditions, reports, checkpoint or questions; what is
+    written after the end is excluded, because the archived record lacks it. Raises pydantic.ValidationError.
+    """
     written = [
         metadata.get("creationTimestamp"),
         status.get("lastReportTime"),
         (status.get("progress") or {}).get("updatedTime"),
         (status.get("checkpoint") or {}).get("savedTime"),
-        *(each.get("lastTransitionTime") for each in status.get("conditions") or []),
+        *(each.get("lastTransitionTime") for each in status.get("conditions") or [] if each.get("type") not in AFTER),
         *(each.get("createdTime") for each in status.get("inputRequests") or []),
     ]
-    return (datetime.fromisoformat(each) for each in written if isinstance(each, str))
+    return max(_TIMES.validate_python([each for each in written if each]), default=datetime.fromtimestamp(0, UTC))
+
+
+def _ended_time(status: Mapping[str, Any]) -> str | None:
+    if status.get("phase") not in TERMINAL_PHASES:
+        return None
+    ends = (each for each in status.get("conditions") or [] if each.get("type") == ConditionType.SUCCEEDED)
+    return next((each.get("lastTransitionTime") for each in ends), None)
 
 
 def _kept_seconds(spec: Mapping[str, Any], status: Mapping[str, Any]) -> int | None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from longtask_api.longtask import LongTask
 from longtask_mcp.contract.callers import Owner, owner, session
-from longtask_mcp.contract.known import digest
+from longtask_mcp.contract.known import digest, ended_at
 from longtask_mcp.contract.task_status import created, status_word
 
 K = TypeVar("K")
@@ -46,6 +46,10 @@ class InOrder:
         end = len(self) if before is None else bisect_left(self._positions, before)
         begin = max(0, end - limit)
         return [uid for _, uid in reversed(self._positions[begin:end])], begin
+
+    def since(self, moment: datetime) -> list[str]:
+        """Uids at or after a time, oldest first."""
+        return [uid for _, uid in self._positions[bisect_left(self._positions, (moment, "")) :]]
 
 
 class OwnTasks:
@@ -133,6 +137,10 @@ class Ended(Collection[LongTask]):
     def __contains__(self, task: object) -> bool:
         return any(each is task for each in self)
 
+    def since(self, moment: datetime) -> list[LongTask]:
+        """Those that ended at or after a time, oldest first."""
+        return [self._tasks[uid] for uid in self._order.since(moment)]
+
 
 class Owners:
     """The tasks of all callers, except those that were taken back: they count as never created."""
@@ -180,7 +188,7 @@ def _sessions(task: LongTask) -> Iterator[tuple[str | None, bool]]:
 
 
 def _end(task: LongTask) -> Position:
-    return task.status.completion_time or created(task), task.metadata.uid
+    return ended_at(task), task.metadata.uid
 
 
 def _take(orders: dict[K, InOrder], key: K, place: Position) -> None:

@@ -3,17 +3,19 @@
 The objects are dicts: a model of the SDK would leave `ttlMs` out where it is null, and the protocol requires it.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from longtask_api.base import rfc3339, rfc3339_milliseconds
+from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_api.reports import InputRequest, json_or_text
 from longtask_mcp.contract import questions
 from longtask_mcp.contract.answers import Answer, going
 from longtask_mcp.contract.errors import BadArguments
-from longtask_mcp.contract.known import as_known
+from longtask_mcp.contract.known import KnownTask, as_known
+from longtask_mcp.contract.progress_text import going_on
 from longtask_mcp.contract.task_status import age, created, shortened, status_word, time_left
 
 FAST_SECONDS = 2
@@ -32,28 +34,38 @@ KEYWORDS: Mapping[str, tuple[str, ...]] = {
 }
 """Keywords that a field of a form may have, besides title, description, default, format and enum (PrimitiveSchema)."""
 FORMATS = ("email", "uri", "date", "date-time")
+TEXTS = ("title", "description")
+OBJECT = frozenset({"type", "properties", "required", "additionalProperties", "$schema", *TEXTS})
+"""Keywords of an object that a form can show, or that its fields imply."""
 
 
-def created_task(task: LongTask, now: datetime, elicits: bool) -> dict[str, Any]:
-    """The CreateTaskResult of a start."""
-    return {"resultType": "task", **_base(task, now, elicits)}
+def created_task(task: LongTask, now: datetime, elicits: bool, note: str | None = None) -> dict[str, Any]:
+    """The CreateTaskResult of a start; `note` replaces the status message.
+
+    It is never final: the outcome of a task that an earlier start created may not be readable now.
+    """
+    told = {"resultType": "task", **_base(task, now, elicits)}
+    if task.is_terminal:
+        told |= {"status": "working", "ttlMs": None}
+    return told if note is None else told | {"statusMessage": _short(note)}
 
 
-def unfinished_task(task: LongTask, now: datetime, elicits: bool, message: str | None = None) -> dict[str, Any]:
-    """The GetTaskResult of a task without an outcome to show; `message` replaces its status message.
+def unfinished_task(task: LongTask, now: datetime, elicits: bool, notes: str = "") -> dict[str, Any]:
+    """The GetTaskResult of a task that has not ended; `notes` are added to its status message.
 
     `elicits`: the client can show forms. For any other, a task that asks is `working`: some clients fail on a question
     that they cannot show, and then cancel the task.
     """
-    told = _complete(task, now, elicits, message)
+    told = {"resultType": "complete", **_base(task, now, elicits)}
     if told["status"] == "input_required":
-        told["inputRequests"] = {each.id: _request(each) for each in questions.told(task)[0]}
-    return told
+        told["inputRequests"] = {each.id: _request(each) for each in questions.open_questions(task)}
+    return told | {"statusMessage": _short(f"{_message(task, now, elicits)}{notes}")}
 
 
 def unread_task(task: LongTask, now: datetime, why: str) -> dict[str, Any]:
     """The GetTaskResult of an ended task whose outcome cannot be read now: for the client it goes on."""
-    return {**_complete(task, now, elicits=False, message=why), "status": "working", "ttlMs": None}
+    told = {"resultType": "complete", **_base(task, now, elicits=False)}
+    return told | {"status": "working", "statusMessage": _short(why), "ttlMs": None}
 
 
 def ended_task(task: LongTask, now: datetime, outcome: Answer | None, archived: bool) -> dict[str, Any]:
@@ -61,7 +73,7 @@ def ended_task(task: LongTask, now: datetime, outcome: Answer | None, archived: 
 
     Work that failed is `completed` with a result that is an error: `failed` is for errors of the protocol.
     """
-    told = _complete(task, now, elicits=False, message=None)
+    told = {"resultType": "complete", **_base(task, now, elicits=False)}
     if archived:
         told["ttlMs"] = None
     if outcome is not None:
@@ -75,14 +87,15 @@ def ended_task(task: LongTask, now: datetime, outcome: Answer | None, archived: 
 
 
 def poll_seconds(task: LongTask, now: datetime) -> int:
-    """When a program should look at the task again, in seconds."""
+    """When a program should look at the task again, in seconds: often enough to see it before it is deleted."""
     if task.is_terminal or task.spec.cancel_requested:
         return FAST_SECONDS
     if status_word(task) == "started" and age(task, now) < STARTING:
         return FAST_SECONDS
     shortest, longest = POLL_SECONDS
-    left = time_left(task, now) or age(task, now) / 10
-    return int(min(longest, max(shortest, left.total_seconds())))
+    left, kept = time_left(task, now) or age(task, now) / 10, as_known(task).kept_seconds
+    wanted = min(longest, max(shortest, left.total_seconds()))
+    return int(wanted if kept is None else max(FAST_SECONDS, min(wanted, kept / 2)))
 
 
 def form(question: InputRequest) -> dict[str, Any]:
@@ -95,13 +108,9 @@ def form(question: InputRequest) -> dict[str, Any]:
     fields = _fields(schema)
     if fields is not None:
         return {"type": "object", "properties": fields, "required": list(schema.get("required", []))}
-    field = _field(schema)
-    if field is None:
-        field = {"type": "string"}
-        if schema:
-            field["description"] = f"JSON that fits {question.answer_schema}"
+    field = _field(schema) or _json_field(schema)
     default = json_or_text(question.default) if question.default is not None else None
-    if default is not None and _is_of(field["type"], default):
+    if _may_be(field, default):
         field.setdefault("default", default)
     return {"type": "object", "properties": {WRAPPED: field}, "required": [WRAPPED]}
 
@@ -116,29 +125,38 @@ def answer_in(question: InputRequest, response: Any) -> tuple[bool, Any]:
     content = response.get("content")
     if not isinstance(content, Mapping):
         raise BadArguments(f"inputResponses: that of {question.id} has no content")
-    if _fields(questions.schema(question)) is not None:
-        return True, dict(content)
+    schema = questions.schema(question)
+    if _fields(schema) is not None:
+        required = schema.get("required", [])
+        return True, {name: value for name, value in content.items() if value is not None or name in required}
     if WRAPPED not in content:
         raise BadArguments(f"inputResponses: the content of {question.id} has no field {WRAPPED!r}")
-    return True, content[WRAPPED]
-
-
-def _complete(task: LongTask, now: datetime, elicits: bool, message: str | None) -> dict[str, Any]:
-    told = {"resultType": "complete", **_base(task, now, elicits)}
-    return told if message is None else told | {"statusMessage": shortened(message, MESSAGE_CHARACTERS)}
+    given = content[WRAPPED]
+    is_json = bool(schema) and _field(schema) is None and isinstance(given, str)
+    return True, json_or_text(given) if is_json else given
 
 
 def _base(task: LongTask, now: datetime, elicits: bool) -> dict[str, Any]:
     """The fields of every Task. lastUpdatedAt is the latest time in the object, so it does not depend on a replica."""
+    known = as_known(task)
     return {
         "taskId": task.metadata.uid,
         "status": _status(task, elicits),
-        "statusMessage": shortened(going(task, now), MESSAGE_CHARACTERS),
+        "statusMessage": _short(going(task, now)),
         "createdAt": rfc3339(created(task)),
-        "lastUpdatedAt": rfc3339_milliseconds(as_known(task).updated_time),
-        "ttlMs": _ttl(task),
-        "pollIntervalMs": poll_seconds(task, now) * 1000,
+        "lastUpdatedAt": rfc3339(known.updated_time),
+        "ttlMs": _ttl(known),
+        "pollIntervalMs": poll_seconds(known, now) * 1000,
     }
+
+
+def _message(task: LongTask, now: datetime, elicits: bool) -> str:
+    """For clients without forms with the call that answers."""
+    return going(task, now) if elicits or not questions.open_questions(task) else going_on(task, now)
+
+
+def _short(text: str) -> str:
+    return shortened(text, MESSAGE_CHARACTERS)
 
 
 def _status(task: LongTask, elicits: bool) -> str:
@@ -150,12 +168,12 @@ def _status(task: LongTask, elicits: bool) -> str:
     return "input_required" if elicits and questions.open_questions(task) else "working"
 
 
-def _ttl(task: LongTask) -> int | None:
+def _ttl(task: KnownTask) -> int | None:
     """From creation until the object is deleted, in milliseconds; None while the task goes on, or if unknown."""
-    kept, end = as_known(task).kept_seconds, task.status.completion_time
-    if not task.is_terminal or kept is None or end is None:
+    end = task.status.completion_time
+    if not task.is_terminal or task.kept_seconds is None or end is None:
         return None
-    return max(1, int((end - created(task)).total_seconds() + kept) * 1000)
+    return max(1, int((end - created(task)).total_seconds() + task.kept_seconds) * 1000)
 
 
 def _request(question: InputRequest) -> dict[str, Any]:
@@ -165,36 +183,56 @@ def _request(question: InputRequest) -> dict[str, Any]:
 
 def _fields(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
     """The fields of an object that a form can show; None for any other schema."""
-    properties = schema.get("properties")
+    properties, required = schema.get("properties"), schema.get("required", [])
     if schema.get("type") != "object" or not isinstance(properties, Mapping) or not properties:
         return None
+    if not isinstance(required, list) or schema.keys() - OBJECT:
+        return None
     fields = {name: field for name, child in properties.items() if (field := _field(child)) is not None}
-    return fields if fields.keys() == properties.keys() and fields.keys() >= set(schema.get("required", [])) else None
+    return fields if fields.keys() == properties.keys() and all(each in fields for each in required) else None
 
 
 def _field(schema: Any) -> dict[str, Any] | None:
-    """A field of a form; None for a schema that is not of one scalar type, or of an enum of other values than text."""
+    """A field of a form, whose description has what forms cannot express; None for a schema that is not of one scalar
+    type, or of an enum of other values than text.
+    """
     type_ = schema.get("type") if isinstance(schema, Mapping) else None
     if not isinstance(type_, str) or type_ not in KEYWORDS:
         return None
-    values = schema.get("enum", [])
-    if values and not (type_ == "string" and all(isinstance(each, str) for each in values)):
+    keywords = KEYWORDS[type_]
+    values = schema.get("enum")
+    if isinstance(values, list) and type_ == "string" and all(isinstance(each, str) for each in values):
+        keywords = (*keywords, "enum")
+    elif values is not None:
         return None
-    keys = ("title", "description", *KEYWORDS[type_], *(["enum"] if values else []))
-    field = {"type": type_, **{key: schema[key] for key in keys if key in schema}}
     if type_ == "string" and schema.get("format") in FORMATS:
-        field["format"] = schema["format"]
-    if _is_of(type_, schema.get("default")):
+        keywords = (*keywords, "format")
+    field = {"type": type_, **{key: schema[key] for key in (*TEXTS, *keywords) if key in schema}}
+    if _may_be(field, schema.get("default")):
         field["default"] = schema["default"]
-    return field
+    return field if not schema.keys() - {"type", "default", *TEXTS, *keywords} else field | _described(schema)
 
 
-def _is_of(type_: str, value: Any) -> bool:
+def _json_field(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A field for any JSON, or for text if there is no schema."""
+    return {"type": "string", **(_described(schema) if schema else {})}
+
+
+def _described(schema: Mapping[str, Any]) -> dict[str, Any]:
+    told = schema.get("description")
+    rule = f"JSON that fits {json.dumps(schema, ensure_ascii=False)}"
+    return {"description": f"{told} ({rule})" if isinstance(told, str) else rule}
+
+
+def _may_be(field: Mapping[str, Any], value: Any) -> bool:
+    """Whether a value can be the default of a field."""
+    if "enum" in field:
+        return value in field["enum"]
     match value:
         case bool():
-            return type_ == "boolean"
+            return bool(field["type"] == "boolean")
         case int():
-            return type_ in ("integer", "number")
+            return field["type"] in ("integer", "number")
         case float():
-            return type_ == "number"
-    return isinstance(value, str) and type_ == "string"
+            return bool(field["type"] == "number")
+    return isinstance(value, str) and field["type"] == "string"

@@ -74,6 +74,15 @@ FIXED = (
         _READS,
     ),
     _fixed(
+        "wait_any",
+        "Wait for news of any task",
+        "What is new of your tasks: which ended, ask something or have stalled. Answers at once if there is news, else "
+        "waits for it, at most 50 seconds. Pass the cursor of the answer to the next call: nothing is missed in "
+        "between, however long you are away, and each item has an id in case it comes twice.",
+        arguments.WaitAny,
+        _READS,
+    ),
+    _fixed(
         "list_tasks",
         "List tasks",
         "Your tasks, newest first, finished ones too. Use it when you do not know a task ID.",
