@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import check, delivery, mcp, reconcile, reports, sdk
+from bench import check, cold_start, delivery, mcp, reconcile, reports, sdk
 from bench.table import reports_table
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -21,7 +21,10 @@ def main() -> int:
     """Exit code 0, 1 when a task costs more than before, or 2 when the cluster cannot be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "section", nargs="?", choices=["reconcile", "reports", "delivery", "sdk", "mcp", "short"], help="only this one"
+        "section",
+        nargs="?",
+        choices=["reconcile", "cold_start", "reports", "delivery", "sdk", "mcp", "short"],
+        help="only this one",
     )
     parser.add_argument("--check", action="store_true", help="measure `short`, and compare it with what is stored")
     parser.add_argument("--tasks", type=int, default=500, help="reconcile: Jobs, and LongTasks, that end at once")
@@ -38,6 +41,7 @@ def main() -> int:
         return 2
     sections: dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]] = {
         "reconcile": lambda: reconcile.measure(arguments.tasks, arguments.running),
+        "cold_start": cold_start.measure,
         "reports": lambda: reports.measure(arguments.pods, arguments.seconds),
         "delivery": lambda: delivery.measure(arguments.ended, arguments.sessions),
         "sdk": sdk.measure,

@@ -160,6 +160,8 @@ class Many:
     events: dict[str, list[tuple[int, bytes]]] = field(default_factory=lambda: {kind: [] for kind in PATHS})
     sent: dict[str, int] = field(default_factory=dict)
     """How many events of a kind were sent."""
+    writes: int = 0
+    """Requests that would change an object, the Lease apart."""
     lease: dict[str, Any] | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there is another event."""
@@ -181,6 +183,7 @@ class Many:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request."""
+        self.writes += request.method != "GET" and "/leases" not in request.path
         kind = next((kind for kind, path in PATHS.items() if request.path == path), None)
         if kind is not None and request.method == "GET":
             return await self._watch(kind, request) if "watch" in request.query else self._page(kind, request)
