@@ -1,11 +1,12 @@
 """LongTasks in the cluster: create, read, cancel, answer, and relist for one that the cache does not have yet."""
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import Awaitable, Callable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from longtask_mcp.contract.callers import Owner, owner
 from longtask_mcp.contract.errors import KubernetesRefused, KubernetesUnavailable, TaskUnreadable
 from longtask_mcp.contract.known import is_whole, known
 from longtask_mcp.contract.own import Owners, OwnTasks
+from longtask_mcp.contract.task_status import stall
 from longtask_mcp.feed import Feed
 from longtask_runtime import kube
 from longtask_runtime.reflector import Expired, fill
@@ -65,34 +67,36 @@ class _Some(Feed[LongTask]):
 
 
 class _Signalling(Owners):
-    """Also ends the waits for a change of any task of an owner."""
+    """Also ends the waits for news of an owner's tasks, when one of them may have some."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._signals: dict[Owner | None, asyncio.Event] = {}
+        self._waiting: dict[Owner | None, set[asyncio.Event]] = {}
 
     def add(self, task: LongTask) -> None:
         super().add(task)
-        self.signal(owner(task))
-
-    def remove(self, task: LongTask) -> None:
-        super().remove(task)
-        self.signal(owner(task))
+        if task.is_terminal or task.unanswered or stall(task) is not None:
+            self.signal(owner(task))
 
     def signal(self, whose: Owner | None) -> None:
-        signal = self._signals.pop(whose, None)
-        if signal is not None:
-            signal.set()
+        for each in self._waiting.get(whose, ()):
+            each.set()
 
     def wake(self) -> None:
-        for whose in list(self._signals):
+        for whose in self._waiting:
             self.signal(whose)
 
-    async def changed(self, whose: Owner, at_most: float) -> None:
+    @contextlib.contextmanager
+    def signals(self, whose: Owner) -> Iterator[asyncio.Event]:
+        event = asyncio.Event()
+        waiting = self._waiting.setdefault(whose, set())
+        waiting.add(event)
         try:
-            await asyncio.wait_for(self._signals.setdefault(whose, asyncio.Event()).wait(), at_most)
-        except TimeoutError:
-            return
+            yield event
+        finally:
+            waiting.remove(event)
+            if not waiting:
+                del self._waiting[whose]
 
 
 class TaskClient:
@@ -116,9 +120,9 @@ class TaskClient:
         """The owner's tasks, as far as they are cached."""
         return self._owners.of(whose)
 
-    async def changed(self, whose: Owner, at_most: float) -> None:
-        """Return when a task of the owner has changed, after `at_most` seconds, or at `touch` or `wake`."""
-        await self._owners.changed(whose, at_most)
+    def signals(self, whose: Owner) -> contextlib.AbstractContextManager[asyncio.Event]:
+        """An event that is set whenever a task of the owner may have news, and at `touch` or `wake`."""
+        return self._owners.signals(whose)
 
     def touch(self, whose: Owner) -> None:
         """End all waits for any task of this owner now."""

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from longtask_api import constants
@@ -19,7 +20,6 @@ from longtask_mcp.contract import answers, arguments, logs, news, paging, questi
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.callers import Caller, owner
 from longtask_mcp.contract.errors import AgentError, KubernetesUnavailable, TaskNotFound, ToolNotFound
-from longtask_mcp.contract.own import OwnTasks
 from longtask_mcp.contract.resume_brief import brief
 from longtask_mcp.contract.task_status import UNFINISHED
 from longtask_mcp.leading import Leading
@@ -230,36 +230,41 @@ class ToolHandlers:
 
     async def _wait_any(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.WaitAny, call.arguments)
-        cursor = news.read_cursor(wanted.cursor) if wanted.cursor is not None else None
-        archived = [] if wanted.task_ids is None else await self._archived_of(call, wanted.task_ids)
-
-        def own() -> OwnTasks:
-            return self._tasks.own(call.caller.owner)
-
-        def found() -> list[news.Item]:
-            if wanted.task_ids is None:
-                return news.of_all(own(), call.caller, wanted.all_sessions, cursor, self._now())
-            return news.of_some([*archived, *self._cached(wanted.task_ids)], cursor)
-
-        left = max(0.0, call.arrived + wanted.timeout_seconds - asyncio.get_running_loop().time())
-        key = _known_by(call.caller, call.id)
-        interrupted = await self._waiting.until_any(key, call.caller.owner, left, call.report, found)
-        going_on = (
-            news.unfinished_of(own(), call.caller, wanted.all_sessions)
-            if wanted.task_ids is None
-            else [task for task in self._cached(wanted.task_ids) if not task.is_terminal]
-        )
-        told = news.answer(found(), cursor, len(going_on), self._now())
+        scope = news.Scope.of(call.caller, wanted.task_ids, wanted.all_sessions)
+        cursor = news.read_cursor(wanted.cursor, scope, self._now()) if wanted.cursor is not None else None
+        until = call.arrived + wanted.timeout_seconds
+        if scope.task_ids is not None:
+            seen, interrupted = await self._news_of_chosen(call, scope.task_ids, cursor, until)
+        else:
+            begun = cursor if cursor is not None else news.first_cursor(self._now())
+            seen, interrupted = await self._until_over(
+                call, until, lambda: news.seen_of_all(self._tasks.own(call.caller.owner), scope, begun)
+            )
+        told = news.answer(seen, scope, cursor, self._now())
         return answers.restarting(told) if interrupted else told
 
-    async def _archived_of(self, call: Call, task_ids: Iterable[str]) -> list[LongTask]:
-        """Those of the caller's tasks that are no longer in the cluster. Raises TaskNotFound for an unknown one."""
-        found = [await self.find(call, task_id) for task_id in dict.fromkeys(task_ids)]
-        return [each.task for each in found if each.archived]
+    async def _news_of_chosen(
+        self, call: Call, task_ids: Collection[str], cursor: news.Cursor | None, until: float
+    ) -> tuple[news.Seen, bool]:
+        """As `_until_over`, of tasks that may be archived, or leave the cluster meanwhile. Raises TaskNotFound."""
+        while True:
+            found = await asyncio.gather(*(self.find(call, task_id) for task_id in task_ids))
+            archived = [item for each in found if each.archived for item in news.items_of(each.task, archived=True)]
+            here = [each.task.metadata.uid for each in found if not each.archived]
+            see = partial(self._see_chosen, here, archived, cursor)
+            seen, interrupted = await self._until_over(call, until, see)
+            if interrupted or not seen.is_gone:
+                return seen, interrupted
 
-    def _cached(self, task_ids: Iterable[str]) -> list[LongTask]:
-        known = (self._tasks.cache.get(task_id) for task_id in dict.fromkeys(task_ids))
-        return [task for task in known if task is not None]
+    def _see_chosen(self, here: list[str], archived: list[news.Item], cursor: news.Cursor | None) -> news.Seen:
+        return news.seen_of_some([self._tasks.cache.get(uid) for uid in here], archived, cursor)
+
+    async def _until_over(self, call: Call, until: float, see: Callable[[], news.Seen]) -> tuple[news.Seen, bool]:
+        """Wait until there is news, or nothing to wait for; and whether this server is stopping instead."""
+        left = max(0.0, until - asyncio.get_running_loop().time())
+        key, whose = _known_by(call.caller, call.id), call.caller.owner
+        interrupted = await self._waiting.until_any(key, whose, left, call.report, lambda: see().is_over)
+        return see(), interrupted
 
     async def _list_tasks(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.ListTasks, call.arguments)

@@ -1,8 +1,8 @@
 """Waits for the end of a task, or for a question of it, with progress notifications."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from longtask_api.longtask import LongTask
@@ -54,25 +54,28 @@ class TaskWaiter:
             return await self._until_news(this, task, seconds, report)
 
     async def until_any(
-        self, call: Hashable, whose: Owner, seconds: float, report: Report, news: Callable[[], Sequence[object]]
+        self, call: Hashable, whose: Owner, seconds: float, report: Report, over: Callable[[], bool]
     ) -> bool:
-        """Wait at most `seconds` until the owner's tasks have `news`; whether this server is stopping instead.
-
-        Reports every 5 seconds that it is still waiting.
+        """Wait at most `seconds` until it is `over`, which is asked whenever the owner's tasks may have news; whether
+        this server is stopping instead. Reports every 5 seconds that it is still waiting.
         """
         loop_time = asyncio.get_running_loop().time
-        deadline, reported, steps = loop_time() + seconds, float("-inf"), 0.0
-        with self._opened(call, lambda: self._tasks.touch(whose)) as this:
-            while not news():
+        deadline, steps = loop_time() + seconds, 0.0
+        with (
+            self._tasks.signals(whose) as signal,
+            self._opened(call, lambda: self._tasks.touch(whose)) as this,
+        ):
+            while not over():
                 left = deadline - loop_time()
                 if self._stopping.is_set():
                     return True
                 if left <= 0 or this.given_up:
                     break
-                if loop_time() - reported >= HEARTBEAT_SECONDS:
-                    reported, steps = loop_time(), steps + STEP
-                    await report(steps, None, WAITING)
-                await self._tasks.changed(whose, min(left, HEARTBEAT_SECONDS))
+                steps += STEP
+                await report(steps, None, WAITING)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(signal.wait(), min(left, HEARTBEAT_SECONDS))
+                signal.clear()
         return False
 
     @contextmanager

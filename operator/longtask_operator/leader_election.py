@@ -124,6 +124,8 @@ class LeaderElector:
 
     async def _acquire(self) -> None:
         while True:
+            if self._left() <= 0:
+                self._held_until = None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._duration * 2 / 3):
                     if self._unfit() is None and await self._try() and self._left() > 0:
@@ -236,7 +238,7 @@ class LeaderElector:
         if self._held_until is None or held_until - self._held_until > self._duration / 6 + BREAK:
             self.unbroken_since = CLOCK.now()
         written_at = _written_at(written, now)
-        if self._held_until is None:
+        if self._held_until is None or changed:
             self.leads_since = written_at
         self._held, self._held_until, self._trouble = written, held_until, NO_ANSWER
         self._not_after = written_at + timedelta(seconds=self._duration)

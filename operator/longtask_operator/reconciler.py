@@ -126,12 +126,14 @@ class Reconciler:
         return await self._finish(state, wanted)
 
     def _is_first_start(self, task: LongTask, wanted: Plan) -> bool:
-        """Whether the plan is to create the Job of a task that was created in this term: no other replica can have
-        created or recorded one, and the cache has each write of this replica that was answered.
+        """Whether the plan is to create the Job of a task that was created in this term, and for which nothing has been
+        written yet: no other replica can have created or recorded one, and the cache has each write of this replica
+        that was answered. A task that had to wait is read: it may have been cancelled or deleted meanwhile.
         """
         created = task.metadata.creation_timestamp
         return (
-            all(isinstance(action, CreateJob) for action in wanted.actions)
+            task.status.phase is None
+            and all(isinstance(action, CreateJob) for action in wanted.actions)
             and task.metadata.uid not in self._unanswered
             and created is not None
             and created > self._leads_since() + CLOCKS

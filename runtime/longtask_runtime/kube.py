@@ -40,8 +40,12 @@ class KubeError(Expected):
 
 
 def is_unanswered(error: Exception) -> bool:
-    """Whether a request that failed with this error may have been carried out, or still may be."""
-    return error.status >= 500 if isinstance(error, KubeError) else isinstance(error, (aiohttp.ClientError, OSError))
+    """Whether a request that failed with this error may have been carried out, or still may be. An answer that cannot
+    be read (ValueError) is one of those.
+    """
+    if isinstance(error, KubeError):
+        return error.status >= 500
+    return isinstance(error, (aiohttp.ClientError, OSError, ValueError))
 
 
 async def connect(user_agent: str) -> ApiClient:

@@ -83,8 +83,9 @@ def test_news_are_shown_as_they_are_given() -> None:
     times = {"startTime": ago(minutes=13), "completionTime": ago(minutes=1)}
     done = task(status={"phase": "Succeeded", "attemptCount": 1, **times, "result": {"value": {"accuracy": 0.97}}})
     own = OwnTasks([done, *(task(uid=uid(number), status={"phase": "Running"}) for number in (2, 3))])
-    items = news.of_all(own, Caller("alice"), False, None, NOW)
-    assert " ".join(news.answer(items, None, 2, NOW).text.split()) in TEXTS
+    scope = news.Scope.of(Caller("alice"), None, False)
+    answer = news.answer(news.seen_of_all(own, scope, news.first_cursor(NOW)), scope, None, NOW)
+    assert " ".join(answer.text.replace(answer.envelope["cursor"], "CURSOR").split()) in TEXTS
 
 
 def test_work_that_tells_nothing_is_told_in_the_words_of_the_page() -> None:

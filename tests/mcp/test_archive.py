@@ -458,3 +458,14 @@ async def test_a_stored_result_that_cannot_be_read_now_is_not_the_result_of_an_m
         later = await client.request("tasks/get", {"taskId": uid(1)}, headers=ACTOR)
     assert (told["status"], later["status"]) == ("working", "completed")
     assert "result" not in told
+
+
+async def test_news_of_chosen_tasks_include_those_that_are_archived(
+    connected: Replica, operator: GivenTaskApi, alice: str, principal: str
+) -> None:
+    operator.archived = [record(1, principal, SUCCEEDED, "user-1"), record(2, principal, FAILED, "user-1")]
+    async with agent(connected.url, alice, headers=ACTOR) as session:
+        reply = await session.call("wait_any", task_ids=[uid(1), uid(2)])
+        later = await session.call("wait_any", task_ids=[uid(1), uid(2)], cursor=reply.envelope["cursor"])
+    assert {(each["task_id"], each["archived"]) for each in reply.envelope["news"]} == {(uid(1), True), (uid(2), True)}
+    assert later.envelope["news"] == []

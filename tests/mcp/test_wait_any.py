@@ -5,13 +5,14 @@ import json
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from longtask_api.base import rfc3339
 from longtask_runtime import clock
-from tests.mcp.replica import ERAS, Agent, Replica, agent
+from tests.mcp.replica import ERAS, Agent, Replica, agent, running
 from tests.mcp.world import World, eventually
 
 QUESTION = {"id": "deploy", "message": "Deploy?"}
@@ -102,9 +103,46 @@ async def test_chosen_tasks_only(as_alice: Agents, world: World) -> None:
         await ends(world, chosen)
         reply = await waiting
         assert [each["task_id"] for each in reply.envelope["news"]] == [chosen]
-        assert reply.text.endswith("No task is left that has not ended.")
-        spelt = await session.call("wait_any", task_ids=json.dumps([chosen, other]))
-        assert {each["task_id"] for each in spelt.envelope["news"]} == {chosen, other}
+        assert reply.text.endswith("None of these tasks goes on.")
+        for spelt in (json.dumps([chosen, other]), f"{chosen}, {other}"):
+            reply = await session.call("wait_any", task_ids=spelt)
+            assert {each["task_id"] for each in reply.envelope["news"]} == {chosen, other}
+        again = await session.call("wait_any", **reply.envelope.get("next", {}).get("arguments", {}), timeout_seconds=0)
+        assert not again.error
+
+
+async def test_a_chosen_task_that_is_deleted_meanwhile_ends_the_wait(as_alice: Agents, world: World) -> None:
+    async with as_alice() as session:
+        task_id = await started(session)
+        waiting = asyncio.create_task(session.call("wait_any", task_ids=[task_id]))
+        await asyncio.sleep(0.5)
+        await world.delete(f"{world.tasks_path}/{(await world.task(task_id)).metadata.name}")
+        reply = await waiting
+        assert reply.envelope["error_code"] == "task_not_found"
+
+
+async def test_nothing_is_waited_for_if_nothing_goes_on(as_alice: Agents, world: World) -> None:
+    async with as_alice() as session:
+        task_id = await started(session)
+        await ends(world, task_id)
+        reply = await session.call("wait_any", task_ids=[task_id])
+        async with asyncio.timeout(20):
+            reply = await session.call("wait_any", task_ids=[task_id], cursor=reply.envelope["cursor"])
+        assert reply.text == "No news.\nNone of these tasks goes on."
+
+
+async def test_a_stopping_server_answers_its_waits_with_the_same_cursor(
+    world: World, kubeconfig: Path, alice: str, tmp_path: Path
+) -> None:
+    async with running(kubeconfig, world.namespace, tmp_path) as own, agent(own.url, alice) as session:
+        await started(session)
+        cursor = await now_on(session)
+        waiting = asyncio.create_task(session.call("wait_any", cursor=cursor))
+        await asyncio.sleep(0.5)
+        own.terminate()
+        reply = await waiting
+        assert reply.envelope["interrupted"]
+        assert reply.envelope["cursor"] == cursor
 
 
 async def test_what_is_wrong_is_an_error(as_alice: Agents, replica: Replica, bob: str) -> None:
@@ -112,7 +150,8 @@ async def test_what_is_wrong_is_an_error(as_alice: Agents, replica: Replica, bob
         task_id = await started(session)
         for reply, code in (
             (await session.call("wait_any", cursor="yesterday"), "invalid_arguments"),
-            (await session.call("wait_any", task_ids=[]), "invalid_arguments"),
+            (await session.call("wait_any", task_ids=7), "invalid_arguments"),
+            (await session.call("wait_any", task_ids=[task_id], cursor=await now_on(session)), "invalid_arguments"),
             (await session.call("wait_any", task_ids=[task_id, str(uuid.uuid4())]), "task_not_found"),
             (await stranger.call("wait_any", task_ids=[task_id]), "task_not_found"),
         ):

@@ -403,6 +403,16 @@ async def test_a_task_is_read_before_its_job_is_made_unless_it_was_created_in_th
     assert (server.created, server.reads) == (1, reads)
 
 
+async def test_a_task_that_had_to_wait_is_read_before_its_job_is_made() -> None:
+    """It may have been cancelled, or deleted, and the watch may be late."""
+    queued = given.task(given.status(Phase.QUEUED, job_ref=None))
+    server = Fresh(newer(queued, cancel_requested=True))
+    steps, cache = about_to_start(server, given.at(-3600))
+    cache.tasks.put(queued)
+    assert await steps.reconcile(given.TASK_UID) == 0.0
+    assert (server.created, server.reads) == (0, 1)
+
+
 async def test_a_job_is_not_made_again_by_a_leader_that_has_not_heard_of_it_yet() -> None:
     """The leader before made it, and it is gone by now."""
     server = Fresh(newer(given.task(given.status(Phase.RUNNING))))

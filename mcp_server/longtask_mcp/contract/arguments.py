@@ -1,6 +1,7 @@
 """Models of the tools' arguments: parsed, validated, and published to agents as flat JSON Schemas. Pure."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -43,9 +44,9 @@ def _spelt(given: Any) -> Any:
 
 
 def _spelt_list(given: Any) -> Any:
-    """Decodes a list that was sent as JSON text; a single id is a list of one."""
+    """Decodes a list that was sent as text: as JSON, or separated by commas or spaces. An empty list means none."""
     read = json_or_text(given) if isinstance(given, str) else given
-    return [read] if isinstance(read, str) else read
+    return (re.findall(r"[^\s,]+", read) if isinstance(read, str) else read) or None
 
 
 TaskId = Annotated[
@@ -179,7 +180,7 @@ class WaitAny(Arguments):
     ] = None
     task_ids: Annotated[
         list[TaskId] | None,
-        Field(min_length=1, max_length=MAX_LISTED, description="Only these tasks; all of yours if it is left out."),
+        Field(max_length=MAX_LISTED, description="Only these tasks; all of yours if it is left out."),
         BeforeValidator(_spelt_list),
     ] = None
     timeout_seconds: Annotated[

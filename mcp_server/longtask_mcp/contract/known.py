@@ -15,7 +15,6 @@ from pydantic import TypeAdapter
 
 from longtask_api import constants
 from longtask_api.longtask import TERMINAL_PHASES, ConditionType, LongTask
-from longtask_mcp.contract.task_status import created
 
 SMALL = 1024
 """Results (in bytes) and log tails (in characters) that are larger are not cached."""
@@ -89,11 +88,6 @@ def is_whole(task: LongTask) -> bool:
 def as_known(task: LongTask) -> KnownTask:
     """The task as it is cached."""
     return task if isinstance(task, KnownTask) else known(task.to_api())
-
-
-def ended_at(task: LongTask) -> datetime:
-    """When LongTask noticed that the task has ended, for the order of ends."""
-    return as_known(task).ended_time or task.status.completion_time or created(task)
 
 
 def digest(task: LongTask) -> str:

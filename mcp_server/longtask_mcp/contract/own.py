@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from longtask_api.longtask import LongTask
 from longtask_mcp.contract.callers import Owner, owner, session
-from longtask_mcp.contract.known import digest, ended_at
-from longtask_mcp.contract.task_status import created, status_word
+from longtask_mcp.contract.known import digest
+from longtask_mcp.contract.task_status import created, ended_at, status_word
 
 K = TypeVar("K")
 Position = tuple[datetime, str]

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from longtask_api.conditions import Condition, find
 from longtask_api.longtask import ConditionType, LongTask, Phase
+from longtask_mcp.contract.known import as_known
 
 CHECK_SECONDS = 60
 MIN_CHECK_SECONDS = 10
@@ -27,6 +28,11 @@ UNFINISHED = frozenset({"started", "running"})
 def created(task: LongTask) -> datetime:
     """When the task was created, for the order of lists; the epoch if unknown."""
     return task.metadata.creation_timestamp or datetime.fromtimestamp(0, UTC)
+
+
+def ended_at(task: LongTask) -> datetime:
+    """When LongTask noticed that the task has ended, for the order of ends: by the API server's clock, not a node's."""
+    return as_known(task).ended_time or task.status.completion_time or created(task)
 
 
 def age(task: LongTask, now: datetime) -> timedelta:
