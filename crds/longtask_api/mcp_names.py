@@ -15,6 +15,8 @@ FIXED_TOOLS: Final = frozenset(
         "wait_any",
         "list_tasks",
         "cancel_task",
+        "suspend_task",
+        "resume_task",
         "get_task_logs",
         "answer_task",
         "resume_brief",

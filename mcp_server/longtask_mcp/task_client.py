@@ -160,9 +160,16 @@ class TaskClient:
 
     async def cancel(self, task: LongTask) -> LongTask | None:
         """Request cancellation of exactly this task; None if it is gone (or its name is another task's now)."""
+        return await self._set(task, "cancelRequested", True)
+
+    async def suspend(self, task: LongTask, suspend: bool) -> LongTask | None:
+        """Suspend or resume exactly this task; None if it is gone (or its name is another task's now)."""
+        return await self._set(task, "suspend", suspend)
+
+    async def _set(self, task: LongTask, field: str, value: bool) -> LongTask | None:
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": task.metadata.uid},
-            {"op": "add", "path": "/spec/cancelRequested", "value": True},
+            {"op": "add", "path": f"/spec/{field}", "value": value},
         ]
         path = f"{self._path}/{task.metadata.name}"
         try:

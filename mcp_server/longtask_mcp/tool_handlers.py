@@ -132,6 +132,8 @@ class ToolHandlers:
             "list_tasks": self._list_tasks,
             "resume_brief": self._resume_brief,
             "cancel_task": self._cancel_task,
+            "suspend_task": partial(self._set_suspend, suspend=True),
+            "resume_task": partial(self._set_suspend, suspend=False),
             "get_task_logs": self._get_task_logs,
             "answer_task": self._answer_task,
         }
@@ -309,6 +311,18 @@ class ToolHandlers:
             return found
         cancelled = await self._tasks.cancel(found.task)
         return Found(cancelled) if cancelled is not None else await self._archived(call, found.task.metadata.uid)
+
+    async def _set_suspend(self, call: Call, *, suspend: bool) -> Answer:
+        wanted = arguments.read(arguments.OneTask, call.arguments)
+        found = await self._found(call, wanted)
+        if not found.task.is_terminal and (found.task.spec.suspend is suspend or found.task.spec.cancel_requested):
+            return answers.unchanged(found.task, self._now(), suspend)
+        if not found.task.is_terminal:
+            changed = await self._tasks.suspend(found.task, suspend)
+            found = Found(changed) if changed is not None else await self._archived(call, wanted.task_id)
+        if found.task.is_terminal:
+            return found.marked(answers.already_ended(found.task, self._now(), "suspend" if suspend else "resume"))
+        return (answers.suspending if suspend else answers.resuming)(found.task, self._now())
 
     async def _get_task_logs(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.GetLogs, call.arguments)

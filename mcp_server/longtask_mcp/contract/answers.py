@@ -131,9 +131,35 @@ def cancelling(task: LongTask, now: datetime) -> Answer:
     )
 
 
-def already_ended(task: LongTask, now: datetime) -> Answer:
-    """The answer to a cancel of a task that had already ended."""
-    note = "Nothing to cancel, the task had already ended"
+def suspending(task: LongTask, now: datetime) -> Answer:
+    """The answer once a task is to be suspended."""
+    again = step(task, "resume_task")
+    return _noted(task, now, "The task is being suspended: its pod ends, and nothing runs until resume_task.", again)
+
+
+def resuming(task: LongTask, now: datetime) -> Answer:
+    """The answer once a suspended task is to go on."""
+    again = step(task, "check_task_status", MIN_CHECK_SECONDS)
+    return _noted(task, now, "The task goes on: a new attempt starts as soon as there is room for it.", again)
+
+
+def unchanged(task: LongTask, now: datetime, suspend: bool) -> Answer:
+    """The answer to a suspend, or a resume, that changes nothing."""
+    if task.spec.cancel_requested:
+        why = "it is being cancelled"
+    else:
+        why = "it was suspended already" if suspend else "nobody has suspended it with suspend_task or spec.suspend"
+    note = f"Nothing has changed: {why}"
+    return Answer(f"{note}. Its status: {status(task, now).text}", envelope(task, now) | {"note": f"{note}."})
+
+
+def _noted(task: LongTask, now: datetime, note: str, following: dict[str, Any]) -> Answer:
+    return Answer(note, envelope(task, now) | {"note": note, "next": following})
+
+
+def already_ended(task: LongTask, now: datetime, what: str = "cancel") -> Answer:
+    """The answer to a cancel, suspend or resume of a task that had already ended."""
+    note = f"Nothing to {what}, the task had already ended"
     return Answer(f"{note}: {status(task, now).text}", envelope(task, now) | {"note": f"{note}."})
 
 

@@ -105,6 +105,21 @@ FIXED = (
         _CANCELS,
     ),
     _fixed(
+        "suspend_task",
+        "Suspend a task",
+        "Stops a task until resume_task lets it go on. Its pod ends, so work that saves checkpoints goes on from the "
+        "last one, and other work begins anew. Its time limit stands still.",
+        arguments.OneTask,
+        _CANCELS,
+    ),
+    _fixed(
+        "resume_task",
+        "Resume a task",
+        "Lets a task go on that was suspended with suspend_task, or by a person.",
+        arguments.OneTask,
+        _ANSWERS,
+    ),
+    _fixed(
         "get_task_logs",
         "Get the log of a task",
         "The last lines that a task wrote, while it runs and after it ended.",
