@@ -25,7 +25,7 @@ UNDER_LOAD = (
 )
 WAITS = ("faults", "operator", "delivery", "store")
 """Folders whose tests wait for pods, leases and timeouts for most of their time."""
-COMPUTES = ("docs", "mcp", "chart", "api", "sdk", "emulator", "matrix", "unit")
+COMPUTES = ("docs", "mcp", "conformance", "chart", "api", "sdk", "emulator", "matrix", "unit")
 """Those whose tests keep the CPU busy. Of both kinds there is something to do all the time."""
 RUN_ELSEWHERE = ("faults", "operator", "chart", "docs", "e2e")
 """Folders whose tests talk to the product in processes of its own, each of which is measured."""

@@ -14,6 +14,7 @@ def test_every_folder_of_tests_is_run_once() -> None:
     configured = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["testpaths"]
 
     assert sorted((*PURE, *OTHERS)) == sorted(configured)
+    assert sorted(configured) == sorted({f"tests/{file.parent.name}" for file in ROOT.glob("tests/*/test_*.py")})
     assert (ROOT / BREAKS).exists()
     assert all((ROOT / "tests" / "e2e" / name).exists() for name in UNDER_LOAD)
 
