@@ -6,6 +6,7 @@ Ids in headers are used as they are or refused, never normalized: the agent open
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 
@@ -86,8 +87,10 @@ def _memory(memory_id: str | None, actor_id: str, session_id: str | None) -> Mem
 
 
 def _given(headers: Headers) -> dict[str, list[str]]:
-    """The delegation headers that were sent. An MCP session id without the separator is not one."""
-    composite = [value for value in headers.getlist(COMPOSITE) if SEPARATOR in value]
+    """The delegation headers that were sent. An MCP session id without the separator, percent-encoded or not, is not
+    one.
+    """
+    composite = [value for value in headers.getlist(COMPOSITE) if SEPARATOR in unquote(value)]
     given = {name: headers.getlist(name) for name in SHAPES} | {COMPOSITE: composite}
     return {name: values for name, values in given.items() if values}
 

@@ -22,7 +22,7 @@ async def held(installation: Installation, as_alice: Session, new_key: Callable[
         task = await agent.call("e2e_held", code=when_told("after all"), idempotency_key=new_key())
         await in_phase(agent, task.task_id, "Running")
         await installation.patch(task.envelope["name"], suspend=True)
-        await told(agent, task.task_id, "suspended: held by an operator until it is resumed")
+        await told(agent, task.task_id, "suspended until it is resumed (resume_task)")
     return task
 
 

@@ -68,7 +68,7 @@ CANCELLED = {"phase": "Cancelled", "startTime": ago(minutes=20), "completionTime
         ),
         (
             RUNNING | {"phase": "Suspended"},
-            "running 60% (epoch 6/10, val 0.81), suspended: held by an operator until it is resumed. "
+            "running 60% (epoch 6/10, val 0.81), suspended until it is resumed (resume_task). "
             "Check again in 60 s; do not start it again.",
         ),
         (

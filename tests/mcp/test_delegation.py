@@ -142,6 +142,8 @@ def test_an_id_that_does_not_fit_is_refused_with_header_and_pattern(name: str, v
     ("composite", "told"),
     [
         ("@@@", "is not session@@@memory@@@actor"),
+        (f"conv-1%40%40%40{MEMORY}%40%40%40user-7", "is not session@@@memory@@@actor"),
+        (f"conv%2D1@@@{MEMORY}@@@user-7", "'conv%2D1' does not fit"),
         (f"conv-1@@@{MEMORY}", "is not session@@@memory@@@actor"),
         (f"conv-1@@@{MEMORY}@@@user-7@@@more", "is not session@@@memory@@@actor"),
         (f"@@@{MEMORY}@@@user-7", "Mcp-Session-Id (for X-LongTask-Session-Id): '' does not fit"),

@@ -81,7 +81,7 @@ def test_a_question_is_open_until_it_is_answered_timed_out_or_useless(asked: Lon
         ),
         (
             asking(DEPLOY | {"expiresTime": None}, REGION, phase="Suspended"),
-            "running, suspended: held by an operator until it is resumed, waiting for input: 2 questions. "
+            "running, suspended until it is resumed (resume_task), waiting for input: 2 questions. "
             f"Question deploy: Deploy to production? {CALL} {MUST} Question region: Which region. "
             f"{CALL.replace('deploy', 'region')} Do not start it again.",
         ),

@@ -183,3 +183,63 @@ ALONE = "started, not running yet, no operator has taken it up for 3 min; it goe
 )
 def test_a_task_that_no_operator_takes_up_says_so(status: dict[str, Any], created: str, told: str) -> None:
     assert answers.going(task(status=status, creationTimestamp=created), NOW) == told
+
+
+STALL = {"conditions": stalled("No report for 1,500 s."), "message": "running, but stalled: No report for 1,500 s."}
+SUSPENDED = {"phase": "Suspended", "message": "suspended; set spec.suspend to false to go on"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (STALL, "running, stalled: No report for 1,500 s."),
+        (STALL | {"progress": progress(display="60%")}, "running 60%, stalled: No report for 1,500 s."),
+        (
+            STALL | {"progress": progress(display="60%"), "lastReportTime": ago(minutes=25)},
+            f"running 60%, no report for 25 min (last: {ago(minutes=25)}).",
+        ),
+        (SUSPENDED, "running, suspended until it is resumed (resume_task)."),
+        (
+            SUSPENDED | {"progress": progress(display="60%")},
+            "running 60%, suspended until it is resumed (resume_task).",
+        ),
+        (
+            {
+                "phase": "Pending",
+                "attemptCount": 1,
+                "message": "attempt 1 failed: OOMKilled; the next one starts soon.",
+            },
+            "started (attempt 1 failed: OOMKilled; the next one starts soon).",
+        ),
+    ],
+    ids=str,
+)
+def test_nothing_is_told_twice_with_the_message_that_the_operator_writes(changes: dict[str, Any], text: str) -> None:
+    assert answers.status(task(status=running() | changes), NOW).text == text + AGAIN
+
+
+def test_a_question_is_not_told_beside_the_operators_own_message() -> None:
+    asked = {"id": "deploy", "message": "Deploy?", "createdTime": ago(minutes=1)}
+    status = {"phase": "WaitingForInput", "message": "waiting for an answer: Deploy?", "inputRequests": [asked]}
+    text = answers.status(task(status=running() | status), NOW).text
+    assert text.startswith("running, waiting for input: Deploy? Answer with")
+    assert text.count("Deploy?") == 1
+    assert "message" not in answers.status(task(status=running() | status), NOW).envelope
+
+
+def test_a_task_that_is_being_cancelled_says_so_in_the_text_and_in_the_json() -> None:
+    answer = answers.cancelling(task({"cancelRequested": True}, running()), NOW)
+    assert answer.envelope["cancel_requested"]
+    assert answer.envelope["next"]["after_seconds"] == 10
+    assert "~10 s" in answer.text
+    ended = task({"cancelRequested": True}, {"phase": "Cancelled", "completionTime": ago(minutes=1)})
+    late = answers.already_ended(ended, NOW)
+    assert "cancel_requested" not in late.envelope
+    assert late.envelope["note"] == "Nothing to cancel, the task had already ended."
+
+
+def test_a_wait_that_a_stopping_server_ends_is_told_in_the_json_too() -> None:
+    answer = answers.restarting(answers.status(task(status=running()), NOW))
+    assert answer.envelope["interrupted"]
+    assert answer.envelope["note"] == "server restarting; call again. The task is not affected."
+    assert answer.text.startswith("server restarting; call again.")

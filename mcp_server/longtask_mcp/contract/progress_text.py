@@ -51,7 +51,8 @@ def _head(task: LongTask) -> str:
     share, details = _details(progress) if progress is not None else ("", [])
     if details and from_earlier_attempt(task) and progress is not None:
         details.append(f"told by attempt {progress.attempt}")
-    said = message(task)
+    # What the operator says of a suspended or stalled task follows in other words, for agents.
+    said = None if task.status.phase is Phase.SUSPENDED or stall(task) is not None else message(task)
     # Between attempts, and before the start, progress alone does not say why nothing runs.
     if (not details or status_word(task) == "started") and said and said != status_word(task):
         details.append(said.rstrip("."))
@@ -89,7 +90,7 @@ def _parts(task: LongTask, now: datetime, question: str | None) -> list[str]:
     if task.spec.cancel_requested:
         return [*parts, "being cancelled"]
     if task.status.phase is Phase.SUSPENDED:
-        parts.append("suspended: held by an operator until it is resumed")
+        parts.append("suspended until it is resumed (resume_task)")
     if (alone := unattended(task, now)) is not None:
         parts.append(f"no operator has taken it up for {duration(alone)}; it goes on when one is there")
     if waiting:
