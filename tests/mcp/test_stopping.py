@@ -1,6 +1,7 @@
 """SIGTERM: calls in flight are answered before the process ends."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -48,6 +49,15 @@ async def test_a_wait_is_answered_and_the_task_can_be_asked_elsewhere(
     async with agent(replica.url, alice, era) as session:
         status = await session.call("check_task_status", task_id=result.structured_content["task_id"])
         assert status.envelope["status"] == "started"
+
+
+async def test_every_line_of_the_log_is_json_until_the_end(mortal: Replica, alice: str) -> None:
+    async with agent(mortal.url, alice) as session:
+        await session.call("list_tasks")
+    mortal.terminate()
+    assert await mortal.stopped() == 0
+    lines = mortal.log().splitlines()
+    assert [json.loads(line)["message"] for line in lines][-1] == "stopped"
 
 
 async def test_a_start_is_finished_although_its_caller_has_gone(

@@ -3,6 +3,7 @@ that comes and goes."""
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -89,3 +90,11 @@ async def test_tasks_that_come_and_go_leave_nothing_behind(holder: str | None, t
 
         await stops_growing(lambda: used(process, "VmRSS"), come_and_go)
         await asyncio.to_thread(eventually, lambda: process.metric("longtask_queue_length"), lambda length: length == 0)
+
+
+async def test_every_line_of_the_log_is_json_until_the_end(tmp_path: Path) -> None:
+    async with many() as server, operator(server, tmp_path) as process:
+        await settled(process)
+        assert await asyncio.to_thread(process.stop) == 0
+    lines = await asyncio.to_thread((tmp_path / "log").read_text)
+    assert [json.loads(line)["message"] for line in lines.splitlines()]

@@ -11,7 +11,7 @@ import pytest
 
 from longtask_api import longtask
 from longtask_api.conditions import Condition
-from longtask_api.longtask import ConditionType, Delivery, LongTask
+from longtask_api.longtask import ConditionType, Delivery, LongTask, Phase
 from longtask_operator.agentcore.client import AgentCore
 from longtask_operator.agentcore.models import Event, Session
 from longtask_operator.archive.archive import Archive
@@ -127,6 +127,31 @@ def test_what_ended_first_is_told_first_though_a_new_leader_looks_at_another_bef
 
     assert list(dict.fromkeys(asked)) == [first.metadata.uid, second.metadata.uid]
     assert len(memory.told) == 2
+
+
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.SUCCEEDED])
+def test_a_session_whose_tasks_are_deleted_is_forgotten(phase: Phase) -> None:
+    server, memory, cache = ApiServer(), Memory(), Cache()
+    sessions = DeliveryDispatcher(
+        cast(TaskNamespace, server), cache, cast(AgentCore, memory), [MEMORY_ID], open_turn_timeout=timedelta(0)
+    )
+
+    async def come_and_go() -> None:
+        running = asyncio.create_task(sessions.run())
+        await asyncio.sleep(0)
+        for number in range(20):
+            task = untold(f"chat-{number}")
+            status = task.status.model_copy(update={"phase": phase})
+            cache.put_task(task.model_copy(update={"status": status}))
+            sessions.consider(task.metadata.uid)
+            cache.drop_task(task.metadata.uid)
+            sessions.consider(task.metadata.uid)
+        await running
+
+    until_idle(come_and_go)
+
+    kept = (sessions._tasks, sessions._session_of, sessions._newest, sessions._next_call)
+    assert [len(each) for each in kept] == [0, 0, 0, 0]
 
 
 def test_a_record_that_waits_for_its_session_costs_no_request() -> None:
