@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BREAKS = "tests/faults/test_node_lost.py"
 PURE = ("tests/unit", "tests/matrix")
 OTHERS = tuple(path for name in ("e2e", *WAITS, *COMPUTES) if (path := f"tests/{name}") not in PURE)
-WORKERS, PURE_WORKERS = 5, 2
+WORKERS, PURE_WORKERS = 7, 2
 SLOWEST = 25
 NICE = ("nice", "-n", "5")
 """The node goes first, or it is late with what it knows of its pods."""
