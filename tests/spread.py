@@ -33,6 +33,8 @@ THOUSANDS = tuple(f"tests/unit/test_{name}.py" for name in ("invariants", "missh
 """Tests that try thousands of examples of what others reach too."""
 PRODUCT = ("longtask", "longtask_api", "longtask_runtime", "longtask_operator", "longtask_mcp")
 """All of which branches are measured."""
+EACH_FOR_ITSELF = ("tests/delivery/test_faults.py", "tests/sdk/test_run.py")
+"""Files that last, whose tests share nothing; so do those of tests/faults."""
 RENDERED = ("test_rendering.py", "test_task_namespace.py", "test_values.py")
 """Tests of the chart that need no release."""
 
@@ -62,8 +64,7 @@ def unit(nodeid: str) -> str:
         return LOAD if name in UNDER_LOAD else TALKS
     if folder(path) == "chart" and name not in RENDERED:
         return RELEASE
-    each_for_itself = folder(path) == "faults" or path == "tests/delivery/test_faults.py"
-    return nodeid if each_for_itself else path
+    return nodeid if folder(path) == "faults" or path in EACH_FOR_ITSELF else path
 
 
 def places(units: list[str]) -> dict[str, float]:

@@ -29,6 +29,8 @@ def test_every_folder_of_tests_is_run_once() -> None:
         ("tests/faults/test_x.py::test_a[1]", "tests/faults/test_x.py::test_a[1]"),
         ("tests/delivery/test_faults.py::test_a[1]", "tests/delivery/test_faults.py::test_a[1]"),
         ("tests/delivery/test_sessions.py::test_a[1]", "tests/delivery/test_sessions.py"),
+        ("tests/sdk/test_run.py::test_a[1]", "tests/sdk/test_run.py::test_a[1]"),
+        ("tests/sdk/test_resume.py::test_a", "tests/sdk/test_resume.py"),
         ("tests/unit/test_plan.py::test_a[a/b::c]", "tests/unit/test_plan.py"),
     ],
 )
