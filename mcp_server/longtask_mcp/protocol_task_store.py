@@ -81,7 +81,7 @@ class ProtocolTaskStore:
             task = await self._answering.current(found.task) if not found.archived else None
             asked = {each.id: each for each in task.status.input_requests} if task is not None else {}
             problems = []
-            for key in responses.keys() & asked.keys():
+            for key in (each for each in responses if each in asked):
                 try:
                     accepted, answer = protocol_tasks.answer_in(asked[key], responses[key])
                     if accepted:
