@@ -28,6 +28,7 @@ from bench.workload import (
     throughput,
 )
 from longtask_api import constants
+from longtask_operator.reconciler import CLOCKS
 from tests.operator.process import OperatorProcess
 
 PACED, PACE = 60, 0.25
@@ -58,6 +59,9 @@ async def _operator(api: ClusterApi, namespace: str) -> AsyncIterator[OperatorPr
     operator = await asyncio.to_thread(OperatorProcess(namespace, log).start)
     try:
         await make_templates(api, namespace)
+        await asyncio.sleep(
+            2 * CLOCKS.total_seconds()
+        )  # else the tasks may be older than the leader's term, and are read
         yield operator
     finally:
         await asyncio.to_thread(operator.kill)
