@@ -35,6 +35,7 @@ QUICK = (
     "--import-mode=importlib",
     # They ask what is in the repository, which is laid out otherwise.
     "--ignore=tests/unit/test_all_tests_run.py",
+    "--ignore=tests/unit/test_bench_check.py",
     "--deselect=tests/unit/test_clock.py::test_no_server_asks_the_machine_for_the_time_of_day",
     *("-m", "not hypothesis and not cluster"),
     *("-p", "no:cacheprovider"),

@@ -82,6 +82,7 @@ SPECS = {
     "e2e-steps": through_sdk(works.steps),
     "e2e-milestones": through_sdk(works.milestones, delivery={"milestones": [30, 60], "longTermRecord": True}),
     "e2e-large": through_sdk(works.large),
+    "e2e-asks": through_sdk(works.asks),
     "e2e-faces": through_sdk(works.faces),
 }
 EXAMPLES = [

@@ -49,6 +49,12 @@ def large(ctx: longtask.Context, size: int) -> Any:
 
 
 @longtask.task
+def asks(ctx: longtask.Context, question: str) -> dict[str, bool]:
+    """Asks a question, and gives the answer."""
+    return {"answer": ctx.ask(question, schema=bool, key="sure")}
+
+
+@longtask.task
 def faces(ctx: longtask.Context, count: int) -> dict[str, str]:
     """Gives as many emoji, and a summary."""
     return {"faces": "😀" * count, "summary": f"{count} faces"}
