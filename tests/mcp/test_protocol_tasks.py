@@ -89,6 +89,15 @@ def test_a_cancelled_task_has_no_result() -> None:
 
 
 def test_an_outcome_that_cannot_be_read_now_is_not_final() -> None:
+    given = task(status={"phase": "Succeeded", **ENDED})
+    ended = protocol_tasks.ended_task(given, NOW, OUTCOME, archived=False)
+    changed = {"status": "working", "statusMessage": "it is away", "ttlMs": None}
+    assert protocol_tasks.unread_task(given, NOW, "it is away") == {
+        **{key: value for key, value in ended.items() if key != "result"},
+        **changed,
+    }
+    assert ended["statusMessage"] == "completed in 40 min"
+    assert ended["resultType"] == "complete"
     told = protocol_tasks.unread_task(task(status={"phase": "Succeeded", **ENDED}), NOW, "the API server is away")
     assert (told["status"], told["statusMessage"], told["ttlMs"]) == ("working", "the API server is away", None)
 
@@ -253,6 +262,18 @@ MAYBE = {"type": ["string", "null", "integer"]}
         ),
         (asking({"type": "integer"}, default="true"), wrapped(type="integer")),
         (asking({"type": "number"}, default="1"), wrapped(type="number", default=1)),
+        (asking({"type": "number"}, default="0.5"), wrapped(type="number", default=0.5)),
+        (asking({"type": "number"}, default='"1"'), wrapped(type="number")),
+        (asking({"type": "integer"}, default="3"), wrapped(type="integer", default=3)),
+        (asking({"type": "integer"}, default="0.5"), wrapped(type="integer")),
+        (asking({"type": "integer", "default": 2}, default="3"), wrapped(type="integer", default=2)),
+        (asking({"type": "string"}, default='"eu"'), wrapped(type="string", default="eu")),
+        (asking({"type": "string"}, default="0.5"), wrapped(type="string")),
+        (
+            asking({"type": "string", "enum": ["a", "b"]}, default='"b"'),
+            wrapped(type="string", enum=["a", "b"], default="b"),
+        ),
+        (asking({"type": "boolean"}, default='"true"'), wrapped(type="boolean")),
         (
             asking({"type": "string", "format": "date", "maxLength": 10}),
             wrapped(type="string", format="date", maxLength=10),

@@ -176,6 +176,57 @@ def test_another_session_is_not_heard_of_unless_it_is_asked_for() -> None:
     assert "No task of this session goes on." in news.answer(nothing(0), here, None, NOW).text
 
 
+def test_only_the_tasks_of_the_session_are_waited_for() -> None:
+    requester = {"principal": "alice", "actorId": "a", "sessionId": "two"}
+    other = known(task({"requester": requester}, {"phase": "Running"}, uid=uid(2)).to_api())
+    here = Scope.of(Caller("alice", "a", "one"), None, False)
+    there = Scope.of(Caller("alice", "a", "two"), None, False)
+    assert all_of([other], None, scope=here).unfinished == []
+    assert all_of([other], None, scope=there).unfinished == all_of([other], None).unfinished == [other]
+
+
+def test_the_items_in_the_json() -> None:
+    failure = {"reason": "Error", "message": "exit code 1"}
+    failed = known(
+        task(
+            status={"phase": "Failed", "attemptCount": 1, "completionTime": ago(minutes=3), "failure": failure},
+            uid=uid(7),
+        ).to_api()
+    )
+    tasks = [failed, asking(2, phase="Running", conditions=[STALLED]), asking(1, QUESTION)]
+    first, second, third = news.answer(all_of(tasks, None), ALL, None, NOW).envelope["news"]
+    assert first == {
+        "id": f"{uid(7)}/ended",
+        "kind": "ended",
+        "at": ago(minutes=3),
+        "task_id": uid(7),
+        "template": "model-training",
+        "status": "failed",
+        "text": "failed after 1 attempt: Error: exit code 1. get_task_results has the rest.",
+        "next": {"tool": "get_task_logs", "arguments": {"task_id": uid(7)}, "after_seconds": 0},
+    }
+    assert second == {
+        "id": f"{uid(2)}/stalled/{ago(minutes=2)}",
+        "kind": "stalled",
+        "at": ago(minutes=2),
+        "task_id": uid(2),
+        "template": "model-training",
+        "status": "running",
+        "text": "stalled: No report for 900 s. check_task_status has more.",
+        "next": {"tool": "check_task_status", "arguments": {"task_id": uid(2)}, "after_seconds": 60},
+    }
+    assert third == {
+        "id": f"{uid(1)}/question/deploy",
+        "kind": "question",
+        "at": ago(minutes=1),
+        "task_id": uid(1),
+        "template": "model-training",
+        "status": "running",
+        "question": {"id": "deploy", "message": "Deploy?"},
+        "next": {"tool": "answer_task", "arguments": {"task_id": uid(1), "question_id": "deploy"}, "after_seconds": 0},
+    }
+
+
 def test_of_chosen_tasks_an_end_of_long_ago_is_news_once() -> None:
     scope = Scope.of(ALICE, [uid(3), uid(1), uid(2)], False)
     tasks = [ended(1, NOW - timedelta(days=20)), asking(2, QUESTION), asking(3, phase="Running")]
