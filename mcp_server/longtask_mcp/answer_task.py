@@ -30,11 +30,6 @@ class InputAnswers:
         self._tasks = tasks
         self._validator = validator
 
-    async def current(self, task: LongTask) -> LongTask | None:
-        """Exactly this task (by uid), read live, so that a question asked a moment ago is known; None if it is gone."""
-        read = await self._tasks.read(task.metadata.name)
-        return read if read is not None and read.metadata.uid == task.metadata.uid else None
-
     async def answer(self, task: LongTask, question_id: str | None, answer: Any) -> Given | None:
         """Answer a question of exactly this task (by uid), which is read live first; None if the task is gone.
 
@@ -43,7 +38,7 @@ class InputAnswers:
         texts = [questions.text_of(reading) for reading in questions.readings(answer)]
         tried = 0
         while True:
-            current = await self.current(task)
+            current = await self._tasks.current(task)
             if current is None:
                 return None
             question = questions.chosen(current, question_id)

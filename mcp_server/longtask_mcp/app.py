@@ -31,7 +31,7 @@ from longtask_mcp.settings import LOOPBACK_HOSTS, Settings
 from longtask_mcp.start_task import TaskStarter
 from longtask_mcp.task_api import TaskApi
 from longtask_mcp.task_client import TaskClient, collection_path
-from longtask_mcp.tasks_extension import METHODS, TasksExtension
+from longtask_mcp.tasks_extension import GET, METHODS, TasksExtension
 from longtask_mcp.tool_handlers import ToolHandlers
 from longtask_mcp.wait_task import TaskWaiter
 from longtask_runtime import kube
@@ -138,8 +138,8 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
             task_api,
             out_of_date=lambda: _silent(reflectors),
         )
-        log = CallLog(metrics, lambda name: name in METHODS or calls.knows(name))
-        extension = TasksExtension(ProtocolTaskStore(calls, templates, answering), log)
+        log = CallLog(metrics, lambda name: name in METHODS or calls.knows(name), quiet=frozenset({GET}))
+        extension = TasksExtension(ProtocolTaskStore(calls, tasks, templates, answering), log)
         server = LongTaskServer(calls, published, log, [extension], __version__)
         yield Server(
             tasks=tasks,

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +13,6 @@ from mcp.shared.exceptions import MCPError
 from longtask_mcp.contract.errors import AgentError
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.tool_handlers import Call
-
-POLL = "tasks/get"
-"""A program sends it every few seconds for each of its tasks, so it is logged only if it fails."""
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +27,13 @@ class Entry:
 class CallLog:
     """Counts calls of tools and of the methods of the Tasks extension, and writes a line for each."""
 
-    def __init__(self, metrics: Metrics, knows: Callable[[str], bool]) -> None:
-        """`knows` tells whether there is a tool or method of that name; all others count as `unknown`."""
+    def __init__(self, metrics: Metrics, knows: Callable[[str], bool], quiet: Set[str] = frozenset()) -> None:
+        """`knows` tells whether there is a tool or method of that name; all others count as `unknown`. Those in
+        `quiet`, which programs send every few seconds, are logged only if they fail.
+        """
         self._metrics = metrics
         self._knows = knows
+        self._quiet = quiet
 
     @contextmanager
     def of(self, call: Call) -> Iterator[Entry]:
@@ -54,7 +54,7 @@ class CallLog:
             tool = call.tool if self._knows(call.tool) else "unknown"
             self._metrics.calls.labels(tool, outcome).inc()
             self._metrics.call_seconds.labels(tool).observe(seconds)
-            level = logging.DEBUG if call.tool == POLL and outcome == "ok" else logging.INFO
+            level = logging.DEBUG if call.tool in self._quiet and outcome == "ok" else logging.INFO
             log.log(
                 level,
                 "tool call",

@@ -21,6 +21,7 @@ from longtask_mcp.contract.errors import (
     TaskUnreadable,
 )
 from longtask_mcp.contract.questions import ANSWER_INVALID
+from longtask_mcp.task_client import TaskClient
 from longtask_mcp.tool_handlers import Call, Found, ToolHandlers, Unread, in_time
 from longtask_runtime import clock
 
@@ -33,11 +34,13 @@ class ProtocolTaskStore:
     def __init__(
         self,
         calls: ToolHandlers,
+        tasks: TaskClient,
         templates: Cache[LongTaskTemplate],
         answering: InputAnswers,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._calls = calls
+        self._tasks = tasks
         self._templates = templates
         self._answering = answering
         self._now = now
@@ -78,7 +81,7 @@ class ProtocolTaskStore:
         """
         async with in_time(call):
             found = await self._calls.find(call, task_id)
-            task = await self._answering.current(found.task) if not found.archived else None
+            task = await self._tasks.current(found.task) if not found.archived else None
             asked = {each.id: each for each in task.status.input_requests} if task is not None else {}
             problems = []
             for key in (each for each in responses if each in asked):

@@ -262,8 +262,8 @@ class TaskStarter:
 
     async def _parameters(self, task: LongTask) -> Any:
         """The parameters of a task, read live; empty if it is gone."""
-        read = await self._tasks.read(task.metadata.name)
-        return read.spec.parameters if read is not None and read.metadata.uid == task.metadata.uid else {}
+        read = await self._tasks.current(task)
+        return read.spec.parameters if read is not None else {}
 
     def _ready(self, name: str) -> LongTaskTemplate:
         template = self._templates.named(name)

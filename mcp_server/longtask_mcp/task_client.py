@@ -158,6 +158,11 @@ class TaskClient:
                 return None
             raise KubernetesRefused(error.message) from error
 
+    async def current(self, task: LongTask) -> LongTask | None:
+        """Exactly this task (by uid), read live; None if it is gone (or its name is another task's now)."""
+        read = await self.read(task.metadata.name)
+        return read if read is not None and read.metadata.uid == task.metadata.uid else None
+
     async def cancel(self, task: LongTask) -> LongTask | None:
         """Request cancellation of exactly this task; None if it is gone (or its name is another task's now)."""
         return await self._set(task, "cancelRequested", True)
@@ -175,8 +180,7 @@ class TaskClient:
         try:
             return self._known(await self._patiently("PATCH", path, body=patch, content_type=kube.JSON_PATCH))
         except kube.KubeError as error:
-            current = await self.read(task.metadata.name)
-            if current is None or current.metadata.uid != task.metadata.uid:
+            if await self.current(task) is None:
                 self.cache.remove(task.metadata.uid)
                 return None
             raise KubernetesRefused(error.message) from error
@@ -198,10 +202,7 @@ class TaskClient:
 
     async def whole(self, task: LongTask) -> LongTask | None:
         """The task with the fields that are not cached here; None if it is gone."""
-        if is_whole(task):
-            return task
-        read = await self.read(task.metadata.name)
-        return read if read is not None and read.metadata.uid == task.metadata.uid else None
+        return task if is_whole(task) else await self.current(task)
 
     async def take_back(self, task: LongTask) -> None:
         """Cancel a task that its start should not have created, and mark it as never started."""

@@ -265,8 +265,15 @@ class ToolHandlers:
         """Wait until there is news, or nothing to wait for; and whether this server is stopping instead."""
         left = max(0.0, until - asyncio.get_running_loop().time())
         key, whose = _known_by(call.caller, call.id), call.caller.owner
-        interrupted = await self._waiting.until_any(key, whose, left, call.report, lambda: see().is_over)
-        return see(), interrupted
+        seen = news.Seen([], [])
+
+        def is_over() -> bool:
+            nonlocal seen
+            seen = see()
+            return seen.is_over
+
+        interrupted = await self._waiting.until_any(key, whose, left, call.report, is_over)
+        return seen, interrupted
 
     async def _list_tasks(self, call: Call) -> Answer:
         wanted = arguments.read(arguments.ListTasks, call.arguments)

@@ -52,6 +52,9 @@ class Cluster:
     async def read(self, name: str) -> LongTask | None:
         return self.cache.named(name)
 
+    async def current(self, task: LongTask) -> LongTask | None:
+        return await self.read(task.metadata.name)
+
     async def follows(self, version: int, at_most: float) -> bool:
         self.put_other()
         self.creating.set()
