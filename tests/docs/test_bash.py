@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ class Script:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
 
     def stop(self) -> None:
@@ -43,10 +45,12 @@ class Script:
 
     def ended(self) -> tuple[int, str]:
         """The exit code, and what it printed."""
-        try:
-            printed, _ = self._process.communicate(timeout=60)
-        finally:
-            self._process.kill()
+        with self._process:
+            try:
+                printed, _ = self._process.communicate(timeout=60)
+            finally:
+                with suppress(ProcessLookupError):  # nothing is left of it
+                    os.killpg(self._process.pid, signal.SIGKILL)
         return self._process.returncode, printed
 
 
@@ -105,10 +109,10 @@ def test_the_wait_for_an_answer_ends_with_the_answer(api: TaskApi, tmp_path: Pat
     assert json.loads((tmp_path / "answer.json").read_text())["value"] is True
 
 
+@pytest.mark.parametrize("answer", [TOO_LARGE, REFUSED, None])
 @pytest.mark.parametrize(
     "work", ["touch works; exec sleep 600", "touch works; trap '' TERM; for i in 1 2; do sleep 1; done"]
 )
-@pytest.mark.parametrize("answer", [TOO_LARGE, REFUSED, None])
 def test_a_script_that_is_stopped_ends_with_143_whatever_becomes_of_its_checkpoint(
     api: TaskApi, tmp_path: Path, answer: Reply | None, work: str
 ) -> None:
@@ -119,6 +123,15 @@ def test_a_script_that_is_stopped_ends_with_143_whatever_becomes_of_its_checkpoi
     eventually((tmp_path / "works").exists, bool)
     script.stop()
     code, printed = script.ended()
+    assert code == 143, printed
+
+
+def test_a_script_that_is_stopped_as_soon_as_its_work_has_started_ends_with_143(tmp_path: Path) -> None:
+    """Before the command that follows the start of the work."""
+    (tmp_path / "convert.sh").write_text("#!/bin/sh\nexec sleep 600\n")
+    (tmp_path / "convert.sh").chmod(0o755)
+    at_once = "trap '[ -z \"${!-}\" ] || [ -e stopped ] || { touch stopped; kill $$; }' DEBUG"
+    code, printed = page(tmp_path, {}, REPORT, at_once, TRAP).ended()
     assert code == 143, printed
 
 
