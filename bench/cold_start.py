@@ -10,7 +10,6 @@ from typing import Any
 
 from bench.processes import cpu_seconds, rss_peak_megabytes
 from bench.workload import say
-from tests.kube import eventually
 from tests.many import NAMESPACE, many
 from tests.operator.process import OperatorProcess
 
@@ -36,10 +35,7 @@ async def _start(tasks: int, jobs: int) -> dict[str, Any]:
             try:
                 await asyncio.to_thread(process.start)
                 ready = time.monotonic() - began
-                await asyncio.to_thread(eventually, lambda: process.metric("longtask_leader"), lambda leads: leads == 1)
-                await asyncio.to_thread(
-                    eventually, lambda: process.metric("longtask_queue_length"), lambda length: length == 0
-                )
+                await asyncio.to_thread(process.settle)
                 settled = time.monotonic() - began
                 assert process.process is not None
                 figures = {

@@ -31,6 +31,8 @@ from longtask_api import constants
 from longtask_operator.reconciler import CLOCKS
 from tests.operator.process import OperatorProcess
 
+TERM_SECONDS = 2 * CLOCKS.total_seconds()
+"""After so long no new task may be older than the leader's term; such a task is read before its Job is created."""
 PACED, PACE = 60, 0.25
 """Tasks, and seconds between them, of the run without a queue."""
 
@@ -59,9 +61,7 @@ async def _operator(api: ClusterApi, namespace: str) -> AsyncIterator[OperatorPr
     operator = await asyncio.to_thread(OperatorProcess(namespace, log).start)
     try:
         await make_templates(api, namespace)
-        await asyncio.sleep(
-            2 * CLOCKS.total_seconds()
-        )  # else the tasks may be older than the leader's term, and are read
+        await asyncio.sleep(TERM_SECONDS)
         yield operator
     finally:
         await asyncio.to_thread(operator.kill)

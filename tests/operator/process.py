@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from tests import blocked
+from tests.kube import eventually
 from tests.limited import command_within
 from tests.patience import PATIENCE
 from tests.ports import free_port
@@ -88,6 +89,11 @@ class OperatorProcess:
             assert self.process.poll() is None, f"the operator ended: {self.log.read_text()[-3000:]}"
             assert time.monotonic() < deadline, f"not ready after {seconds} s: {self.log.read_text()[-3000:]}"
             time.sleep(0.05)
+
+    def settle(self) -> None:
+        """Wait until it leads and has looked at everything."""
+        eventually(lambda: self.metric("longtask_leader"), lambda leads: leads == 1)
+        eventually(lambda: self.metric("longtask_queue_length"), lambda length: length == 0)
 
     def metric(self, name: str, default: float | None = None) -> float:
         """The value of a metric, whose labels are part of the name; `default` where it was never counted."""

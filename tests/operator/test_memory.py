@@ -46,18 +46,12 @@ def used(process: OperatorProcess, field: str) -> float:
     return memory(process.process.pid, field)
 
 
-async def settled(process: OperatorProcess) -> None:
-    """Until a leader has looked at everything."""
-    await asyncio.to_thread(eventually, lambda: process.metric("longtask_leader"), lambda leads: leads == 1)
-    await asyncio.to_thread(eventually, lambda: process.metric("longtask_queue_length"), lambda length: length == 0)
-
-
 @pytest.mark.parametrize(("tasks", "jobs"), [(0, 0), (5_000, 5_000), (20_000, 5_000)])
 async def test_a_start_over_many_ended_tasks_stays_within_the_charts_limit(
     tasks: int, jobs: int, group: Path | None, tmp_path: Path
 ) -> None:
     async with many(tasks, jobs) as server, operator(server, tmp_path, group) as process:
-        await settled(process)
+        await asyncio.to_thread(process.settle)
         most, now = used(process, "VmHWM"), used(process, "VmRSS")
         print(f"{tasks} tasks, {jobs} with Jobs and pods: {now:.0f} MiB, at most {most:.0f} MiB")
         assert most < chart_limit("operator") / MEBIBYTE * 0.75, "little is left of the limit for what tasks report"
@@ -94,7 +88,7 @@ async def test_tasks_that_come_and_go_leave_nothing_behind(holder: str | None, t
 
 async def test_every_line_of_the_log_is_json_until_the_end(tmp_path: Path) -> None:
     async with many() as server, operator(server, tmp_path) as process:
-        await settled(process)
+        await asyncio.to_thread(process.settle)
         assert await asyncio.to_thread(process.stop) == 0
     lines = await asyncio.to_thread((tmp_path / "log").read_text)
     assert [json.loads(line)["message"] for line in lines.splitlines()]
