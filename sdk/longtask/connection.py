@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import random
+import selectors
 import socket
 import ssl
 import time
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from longtask.forks import no_fork
 from longtask.stderr_log import notice
 from longtask.stop import Stop
 
@@ -116,7 +118,9 @@ class Connection:
         sock = self._http and self._http.sock
         if sock:
             with suppress(OSError):
-                sock.shutdown(2)
+                socket.socket.shutdown(
+                    sock, socket.SHUT_RDWR
+                )  # of TLS too: its own takes away what another thread uses
 
     def _exchange(self, request: Request) -> Answer:
         headers = {**request.headers, "Authorization": f"Bearer {self._token()}"}
@@ -165,7 +169,7 @@ class Connection:
         host, port = self._address
         if self._secure:
             context = _tls(os.getpid())
-            return http.client.HTTPSConnection(host, port, timeout=timeout, context=context, blocksize=1 << 18)
+            return _SecureConnection(host, port, timeout=timeout, context=context, blocksize=1 << 18)
         return http.client.HTTPConnection(host, port, timeout=timeout, blocksize=1 << 18)
 
     def _token(self) -> str:
@@ -174,6 +178,35 @@ class Connection:
         if not token or not token.isascii() or not token.isprintable():
             raise OSError(f"{self._token_file} holds no token")
         return token
+
+
+class _SecureConnection(http.client.HTTPSConnection):
+    """Keeps forks out of the steps of the TLS handshake, between which it waits for the server: in each of them OpenSSL
+    takes locks of the process."""
+
+    def connect(self) -> None:
+        """Connect, within the timeout. Raises OSError."""
+        http.client.HTTPConnection.connect(self)
+        self.sock.setblocking(False)
+        with no_fork():
+            self.sock = sock = _tls(os.getpid()).wrap_socket(
+                self.sock, server_hostname=self.host, do_handshake_on_connect=False
+            )
+        until = time.monotonic() + (self.timeout or SMALL_TIMEOUT)
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(sock, selectors.EVENT_READ)
+            while True:
+                try:
+                    with no_fork():
+                        sock.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    waiting.modify(sock, selectors.EVENT_READ)
+                except ssl.SSLWantWriteError:
+                    waiting.modify(sock, selectors.EVENT_WRITE)
+                if not waiting.select(until - time.monotonic()):
+                    raise TimeoutError("the TLS handshake timed out")
+        sock.settimeout(self.timeout)
 
 
 def prepare(url: str) -> None:

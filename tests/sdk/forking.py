@@ -103,6 +103,23 @@ def contexts_of_the_reporter(ctx: longtask.Context) -> int:
     return len(made)
 
 
+@longtask.task
+def while_the_reporter_shakes_hands(ctx: longtask.Context) -> int:
+    """A step of the TLS handshake takes a lock of the process, as OpenSSL does."""
+    lock, shake_hands = threading.Lock(), ssl.SSLSocket.do_handshake
+
+    def step(sock: ssl.SSLSocket, block: bool = False) -> None:
+        with lock:
+            reported.set()
+            time.sleep(BUSY_SECONDS)
+            shake_hands(sock, block)
+
+    setattr(ssl.SSLSocket, "do_handshake", step)  # noqa: B010
+    ctx.progress(1)
+    assert reported.wait(60)
+    return _exit_code_of_child(lock.acquire)
+
+
 def while_a_thread_keeps_forks_out() -> int:
     """For longer than a fork waits."""
     done = threading.Event()

@@ -41,6 +41,12 @@ def test_the_reporter_makes_no_tls_context(pod: Start, api: TaskApi) -> None:
     assert (ran.code, ran.message) == (0, "0"), ran.err
 
 
+def test_a_process_is_not_forked_in_a_step_of_the_tls_handshake(pod: Start, api: TaskApi) -> None:
+    url = api.environment["LONGTASK_REPORT_URL"].replace("http:", "https:")
+    ran = pod("forking:while_the_reporter_shakes_hands", environment={"LONGTASK_REPORT_URL": url}).ended()
+    assert (ran.code, ran.message) == (0, "0"), ran.err
+
+
 def test_a_fork_does_not_wait_for_ever(pod: Start) -> None:
     ran = pod("forking:while_a_thread_keeps_forks_out").ended()
     assert (ran.code, ran.message) == (0, "0"), ran.err

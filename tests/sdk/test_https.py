@@ -1,9 +1,11 @@
 """https to the task API."""
 
 import http.server
+import socket
 import ssl
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,28 @@ def test_certificates_that_are_renewed_while_the_work_runs_are_trusted(
         client.close()
         server.shutdown()
     connection._tls.cache_clear()
+
+
+def test_a_request_is_given_up_in_the_middle_of_the_handshake(tmp_path: Path) -> None:
+    """With a server that takes the connection, and says nothing."""
+    (token := tmp_path / "token").write_text("token")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = Connection(f"https://127.0.0.1:{server.getsockname()[1]}", str(token))
+        with ThreadPoolExecutor() as pool:
+            asked = pool.submit(client.send, Request("GET", "/", timeout=60))
+            peer, _ = server.accept()
+            with peer:
+                assert peer.recv(1) == b"\x16", "the first byte of a ClientHello"
+                client.abort()
+                with pytest.raises(Unreachable):
+                    asked.result(30)
+        client.close()
+
+
+def test_a_handshake_ends_at_the_requests_timeout(tmp_path: Path) -> None:
+    (token := tmp_path / "token").write_text("token")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = Connection(f"https://127.0.0.1:{server.getsockname()[1]}", str(token))
+        with pytest.raises(Unreachable, match="timed out"):
+            client.send(Request("GET", "/", timeout=0.2))
+        client.close()
