@@ -38,6 +38,9 @@ ANNOTATION_HELD: Final = f"{GROUP}/suspended"
 """On the Job: `true` while LongTask has suspended it, set by the same write; other controllers may suspend it too."""
 ANNOTATION_SCHEMA_HASH: Final = f"{GROUP}/schema-hash"
 """On templates generated from code: hash of the code's parametersSchema and resultSchema, passed to the pod."""
+ANNOTATION_TRACEPARENT: Final = f"{GROUP}/traceparent"
+ANNOTATION_TRACESTATE: Final = f"{GROUP}/tracestate"
+"""On LongTasks: the trace that the start belongs to, as in the headers of W3C Trace Context."""
 
 AUDIENCE_MCP: Final = f"{GROUP}/mcp"
 """Audience of the tokens that agents present to the MCP server."""
@@ -58,6 +61,8 @@ ENV_SETTINGS: Final = frozenset(
 """SDK settings that a template author may set; all other LONGTASK_ variables are reserved."""
 REPORT_TOKEN_FOLDER: Final = "/var/run/secrets/longtask.dev/report"  # noqa: S105
 REPORT_TOKEN_VOLUME: Final = "longtask-report-token"  # noqa: S105
+ENV_TRACEPARENT: Final = "TRACEPARENT"
+ENV_TRACESTATE: Final = "TRACESTATE"
 ENV_PARAMETERS: Final = "LONGTASK_PARAMETERS"
 ENV_PARAMETER_PREFIX: Final = "LONGTASK_PARAM_"
 

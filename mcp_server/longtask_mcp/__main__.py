@@ -2,6 +2,7 @@
 
 import uvloop
 
+from longtask_mcp import tracing
 from longtask_mcp.app import run
 from longtask_mcp.settings import Settings
 from longtask_runtime import environment, garbage, logs, recursion
@@ -13,7 +14,8 @@ def main() -> None:
     logs.configure(settings.log_level)
     garbage.collect_seldom()
     recursion.raise_limit()
-    uvloop.run(run(settings))
+    with tracing.exported():
+        uvloop.run(run(settings))
 
 
 if __name__ == "__main__":

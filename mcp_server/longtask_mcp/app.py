@@ -33,6 +33,7 @@ from longtask_mcp.task_api import TaskApi
 from longtask_mcp.task_client import TaskClient, collection_path
 from longtask_mcp.tasks_extension import GET, METHODS, TasksExtension
 from longtask_mcp.tool_handlers import ToolHandlers
+from longtask_mcp.tracing import Traced
 from longtask_mcp.wait_task import TaskWaiter
 from longtask_runtime import kube
 from longtask_runtime.health import health_app
@@ -182,7 +183,7 @@ def _endpoint(
     request_limits = RequestLimits(
         application, settings.max_request_bytes, Budget(BYTES_IN_ALL, BYTES_OF_ONE), SCOPE_KEY, listed
     )
-    identified = Identified(request_limits, identify, delegation, metrics)
+    identified = Identified(Traced(request_limits), identify, delegation, metrics)
     allowed = settings.allowed_hosts or tuple(f"{host}:*" for host in LOOPBACK_HOSTS)
     any_host = not settings.allowed_hosts and settings.auth != "none"
     return Door(identified, MCP_PATH, allowed, any_host)

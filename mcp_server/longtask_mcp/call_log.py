@@ -10,6 +10,7 @@ from typing import Any
 
 from mcp.shared.exceptions import MCPError
 
+from longtask_mcp import tracing
 from longtask_mcp.contract.errors import AgentError
 from longtask_mcp.metrics import Metrics
 from longtask_mcp.tool_handlers import Call
@@ -52,8 +53,9 @@ class CallLog:
         finally:
             seconds = time.monotonic() - begin
             tool = call.tool if self._knows(call.tool) else "unknown"
-            self._metrics.calls.labels(tool, outcome).inc()
-            self._metrics.call_seconds.labels(tool).observe(seconds)
+            exemplar = tracing.exemplar()
+            self._metrics.calls.labels(tool, outcome).inc(exemplar=exemplar)
+            self._metrics.call_seconds.labels(tool).observe(seconds, exemplar)
             level = logging.DEBUG if call.tool in self._quiet and outcome == "ok" else logging.INFO
             log.log(
                 level,
@@ -66,5 +68,6 @@ class CallLog:
                     "task_id": str(entry.task_id)[:100] if entry.task_id else None,
                     "outcome": outcome,
                     "seconds": round(seconds, 3),
+                    "trace_id": tracing.trace_id(),
                 },
             )

@@ -12,12 +12,13 @@ from itertools import takewhile
 from typing import Any
 from weakref import WeakValueDictionary
 
-from longtask_api import constants
+from longtask_api import constants, trace_context
 from longtask_api.bounds import is_small
 from longtask_api.longtask import LongTask, Requester
 from longtask_api.mcp_names import LABEL_REQUESTER, requester_label
 from longtask_api.parameters import InvalidParameters, check_size, complete
 from longtask_api.template import LongTaskTemplate
+from longtask_mcp import tracing
 from longtask_mcp.cache import Cache, version
 from longtask_mcp.contract.callers import Caller, Owner
 from longtask_mcp.contract.errors import AgentError, StartRefused
@@ -236,7 +237,7 @@ class TaskStarter:
             if there is None:
                 tried += 1
                 try:
-                    return await self._tasks.create(document(start, name)), False
+                    return await self._tasks.create(document(start, name, tracing.current())), False
                 except AlreadyExists as exists:
                     there, just_made = await self._tasks.read(name), exists.perhaps_just_made
             if there is not None and await self._earlier(start, [there]) is not None:
@@ -317,8 +318,8 @@ def _completed(
     return complete(schema, meant(published, parameters))
 
 
-def document(start: Start, name: str) -> dict[str, Any]:
-    """The LongTask to create for a start, as a JSON object."""
+def document(start: Start, name: str, trace: Mapping[str, str]) -> dict[str, Any]:
+    """The LongTask to create for a start, as a JSON object; `trace` has the headers of its trace."""
     caller = start.caller
     spec: dict[str, Any] = {
         "templateRef": {"name": start.template},
@@ -336,11 +337,13 @@ def document(start: Start, name: str) -> dict[str, Any]:
         constants.LABEL_TEMPLATE: start.template,
         constants.LABEL_MANAGED_BY: constants.MANAGED_BY,
     }
-    annotations = {"annotations": {constants.ANNOTATION_GIVEN: start.given}} if start.given is not None else {}
+    annotations = trace_context.annotations(trace)
+    if start.given is not None:
+        annotations[constants.ANNOTATION_GIVEN] = start.given
     return {
         "apiVersion": constants.API_VERSION,
         "kind": constants.TASK_KIND,
-        "metadata": {"name": name, "labels": labels, **annotations},
+        "metadata": {"name": name, "labels": labels, "annotations": annotations},
         "spec": spec,
     }
 

@@ -21,7 +21,7 @@ from tests.kube import Kube
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 YAML = blocks("yaml")
 MANIFESTS = [block for block in YAML if "apiVersion:" in block.text]
-VALUES = [block for block in YAML if block.text.startswith(("operator:", "jobController:", "memory:"))]
+VALUES = [block for block in YAML if block.text.startswith(("mcp:", "operator:", "jobController:", "memory:"))]
 PARTS_OF_TEMPLATES = [block for block in YAML if block.text.startswith("spec:")]
 PARTS_OF_PODS = [block for block in YAML if block.text.startswith("volumes:")]
 

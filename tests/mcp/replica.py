@@ -77,13 +77,15 @@ async def running(
     namespace: str,
     folder: Path,
     within: Path | None = None,
+    environment: Mapping[str, str] | None = None,
     /,
     module: str = "longtask_mcp",
     **settings: str,
 ) -> AsyncIterator[Replica]:
-    """A server process, in a cgroup if one is given; ready when the block begins, gone when it ends."""
+    """A server process, in a cgroup if one is given; ready when the block begins, gone when it ends. `environment` has
+    variables that are no settings of its own."""
     port, metrics_port = int(settings.get("port") or free_port()), free_port()
-    environment = {
+    variables = {
         "PATH": os.environ["PATH"],
         "KUBECONFIG": str(kubeconfig),
         "LONGTASK_MCP_NAMESPACE": namespace,
@@ -92,10 +94,11 @@ async def running(
         "LONGTASK_MCP_METRICS_PORT": str(metrics_port),
         "LONGTASK_MCP_DRAIN_SECONDS": "1",
         **{f"LONGTASK_MCP_{name.upper()}": value for name, value in settings.items()},
+        **(environment or {}),
     }
     log_file = folder / f"server-{port}.log"
     blocked.follow(log_file)
-    process = await asyncio.to_thread(_started, module, environment, log_file, within)
+    process = await asyncio.to_thread(_started, module, variables, log_file, within)
     replica = Replica(process, port, metrics_port, log_file)
     try:
         await eventually(replica.ready, f"readyz of {log_file}")

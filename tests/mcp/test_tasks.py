@@ -40,7 +40,7 @@ def lists(blind: TaskClient, monkeypatch: pytest.MonkeyPatch) -> list[Owner]:
 
 async def started(world: World, key: str, principal: str = "carol", actor_id: str | None = None) -> LongTask:
     start = Start(Caller(principal, actor_id), "model-training", {"model_name": "digits"}, key)
-    return LongTask.from_api(await world.post(world.tasks_path, document(start, start.task_name(0))))
+    return LongTask.from_api(await world.post(world.tasks_path, document(start, start.task_name(0), {})))
 
 
 async def test_a_task_that_the_cache_does_not_have_is_found_at_the_api_server(world: World, blind: TaskClient) -> None:
@@ -121,7 +121,7 @@ async def test_a_second_create_of_a_name_is_told_apart(world: World, blind: Task
     task = await started(world, "twice")
     start = Start(Caller("carol"), "model-training", {"model_name": "digits"}, "twice")
     with pytest.raises(AlreadyExists):
-        await blind.create(document(start, task.metadata.name))
+        await blind.create(document(start, task.metadata.name, {}))
     assert await blind.read(task.metadata.name) == task
     assert await blind.read("nobody-has-this-name") is None
 

@@ -69,7 +69,7 @@ class Cluster:
     def put_another(self, age: float, version: int, **status: Any) -> LongTask:
         """What another replica created for the same start, so many seconds ago."""
         start = Start(ALICE, "training", {}, "key")
-        return self._put({**document(start, start.task_name(0)), "status": status}, version, at(-age))
+        return self._put({**document(start, start.task_name(0), {}), "status": status}, version, at(-age))
 
     def put_other(self, version: int = 10, **status: Any) -> LongTask:
         """A task of the same caller."""
@@ -248,8 +248,8 @@ async def test_a_task_of_an_earlier_release_is_met_by_its_complete_parameters(
     made.decide.set()
     templates.put(with_epochs(3, 2))
     start = Start(ALICE, "training", {"epochs": 3}, "a key")
-    assert "annotations" not in document(start, "x")["metadata"]
-    await made.create(document(start, start.task_name(0)))
+    assert not document(start, "x", {})["metadata"]["annotations"]
+    await made.create(document(start, start.task_name(0), {}))
     assert (await starter.start(ALICE, "training", given, "a key")).repeated
     with pytest.raises(StartRefused, match="was used for another start"):
         await starter.start(ALICE, "training", {"epochs": 5}, "a key")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from longtask_api import constants
+from longtask_api import constants, trace_context
 from longtask_api.longtask import LongTask, TemplateSnapshot
 from longtask_api.parameters import environment_name
 from longtask_api.template import LongTaskTemplate, spec_hash
@@ -60,6 +60,10 @@ def build_job(
     """The manifest of the batch/v1 Job. `parameters` have their defaults filled in; `report_url` is the task API's URL
     for its pods, None if they cannot report."""
     labels = _labels(task, template)
+    variables = [
+        *environment(task.metadata.uid, template, parameters),
+        *_listed(trace_context.variables(task.metadata.annotations)),
+    ]
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -90,7 +94,7 @@ def build_job(
             },
             # Never run two attempts at once: replace a pod only after it is terminal (KEP-3939).
             "podReplacementPolicy": "Failed",
-            "template": build_pod(template, labels, environment(task.metadata.uid, template, parameters), report_url),
+            "template": build_pod(template, labels, variables, report_url),
         },
     }
 
