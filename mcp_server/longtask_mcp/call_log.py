@@ -11,9 +11,9 @@ from typing import Any
 from mcp.shared.exceptions import MCPError
 
 from longtask_mcp import tracing
+from longtask_mcp.call import Call
 from longtask_mcp.contract.errors import AgentError
 from longtask_mcp.metrics import Metrics
-from longtask_mcp.tool_handlers import Call
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from longtask_api.longtask import Phase
 from longtask_api.template import LongTaskTemplate, ProtocolCancel, ToolAnswer, ToolPolicy
 from longtask_mcp.answer_task import InputAnswers
 from longtask_mcp.cache import Cache
+from longtask_mcp.call import Call, in_time
 from longtask_mcp.contract import protocol_tasks
 from longtask_mcp.contract.answers import Answer, repeated_note
 from longtask_mcp.contract.errors import (
@@ -21,8 +22,10 @@ from longtask_mcp.contract.errors import (
     TaskUnreadable,
 )
 from longtask_mcp.contract.questions import ANSWER_INVALID
+from longtask_mcp.outcome import Unread
 from longtask_mcp.task_client import TaskClient
-from longtask_mcp.tool_handlers import Call, Found, ToolHandlers, Unread, in_time
+from longtask_mcp.task_finder import Found
+from longtask_mcp.tool_handlers import ToolHandlers
 from longtask_runtime import clock
 
 log = logging.getLogger(__name__)
@@ -48,7 +51,7 @@ class ProtocolTaskStore:
     def tool_answer(self, call: Call) -> ToolAnswer | None:
         """The template's setting; None if the call starts nothing or is invalid."""
         try:
-            starting = self._calls.starting(call)
+            starting = self._calls.starts.starting(call)
         except AgentError:
             return None
         return self._policy(starting.template).answer if starting is not None else None
@@ -56,7 +59,7 @@ class ProtocolTaskStore:
     async def start(self, call: Call, elicits: bool) -> dict[str, Any]:
         """The task that the call starts, or that an equal call started."""
         async with in_time(call):
-            started = await self._calls.begin(call)
+            started = await self._calls.starts.begin(call)
         note = repeated_note(started.task, self._now()) if started.repeated else None
         return protocol_tasks.created_task(started.task, self._now(), elicits, note)
 
@@ -66,7 +69,7 @@ class ProtocolTaskStore:
         If that cannot be read now, the task is still `working`: an error would make some clients give up.
         """
         async with in_time(call):
-            found = await self._calls.find(call, task_id)
+            found = await self._calls.finder.find(call, task_id)
         if not found.task.is_terminal:
             return await self._unfinished(found, elicits)
         try:
@@ -80,7 +83,7 @@ class ProtocolTaskStore:
         form send that by themselves, and a person or an agent may still answer.
         """
         async with in_time(call):
-            found = await self._calls.find(call, task_id)
+            found = await self._calls.finder.find(call, task_id)
             task = await self._tasks.current(found.task) if not found.archived else None
             asked = {each.id: each for each in task.status.input_requests} if task is not None else {}
             problems = []
@@ -102,22 +105,22 @@ class ProtocolTaskStore:
     async def cancel(self, call: Call, task_id: str, elicits: bool) -> None:
         """Cancel the task, or let it go on, as its template says."""
         async with in_time(call):
-            found = await self._calls.find(call, task_id)
+            found = await self._calls.finder.find(call, task_id)
             policy = self._policy(found.task.spec.template_ref.name).protocol_cancel
             if policy is ProtocolCancel.DETACH or (policy is ProtocolCancel.AUTO and not elicits):
                 log.info("tasks/cancel of task %s is acknowledged, and the task goes on", task_id)
                 return
-            await self._calls.cancel(call, found)
+            await self._calls.changes.cancel(call, found)
 
     async def _unfinished(self, found: Found, elicits: bool) -> dict[str, Any]:
-        notes = await self._calls.noted(Answer("", {}), unfinished=True)
+        notes = await self._calls.staleness.noted(Answer("", {}), unfinished=True)
         return protocol_tasks.unfinished_task(found.task, self._now(), elicits, notes.text)
 
     async def _ended(self, call: Call, found: Found) -> dict[str, Any]:
         if found.task.status.phase is Phase.CANCELLED:
             return protocol_tasks.ended_task(found.task, self._now(), None, found.archived)
-        whole = await self._calls.whole(call, found)
-        outcome = await self._calls.final_outcome(call, whole)
+        whole = await self._calls.finder.whole(call, found)
+        outcome = await self._calls.outcomes.read_or_raise(call, whole)
         return protocol_tasks.ended_task(whole.task, self._now(), outcome, whole.archived)
 
     def _policy(self, template: str) -> ToolPolicy:

@@ -11,11 +11,12 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp_types import CallToolResult, CancelledNotificationParams, InputRequiredResult, Resource, Tool
 from pydantic import AnyUrl
 
+from longtask_mcp.call import Call
 from longtask_mcp.call_log import CallLog
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.identity import caller_of
 from longtask_mcp.published import Published
-from longtask_mcp.tool_handlers import Call, ToolHandlers
+from longtask_mcp.tool_handlers import ToolHandlers
 from longtask_mcp.tool_result import of_answer, or_error
 
 INSTRUCTIONS = (

@@ -18,10 +18,10 @@ from mcp_types import CallToolRequestParams, ClientCapabilities, RequestParams
 from mcp_types.jsonrpc import HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS
 
 from longtask_api.template import ToolAnswer
+from longtask_mcp.call import Call
 from longtask_mcp.call_log import CallLog
 from longtask_mcp.contract.errors import AgentError, AnswerRefused, BadArguments, StartRefused, TaskNotFound
 from longtask_mcp.identity import caller_of
-from longtask_mcp.tool_handlers import Call
 from longtask_mcp.tool_result import or_error
 
 IDENTIFIER: Final = "io.modelcontextprotocol/tasks"

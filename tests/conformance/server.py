@@ -22,10 +22,10 @@ from mcp_types import (
 )
 
 from longtask_mcp import __main__, app
+from longtask_mcp.call import Call
 from longtask_mcp.protocol_task_store import ProtocolTaskStore
 from longtask_mcp.server import LongTaskServer
 from longtask_mcp.tasks_extension import TasksExtension
-from longtask_mcp.tool_handlers import Call
 
 NAME: Mapping[str, Any] = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 GREET = Tool(name="greet", description="Greets at once.", input_schema=dict(NAME))

@@ -11,6 +11,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_mcp.answer_task import InputAnswers
 from longtask_mcp.cache import Cache
+from longtask_mcp.call import Call
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.errors import AgentError, KubernetesUnavailable, ToolNotFound
 from longtask_mcp.leading import Leading
@@ -18,7 +19,7 @@ from longtask_mcp.metrics import Metrics
 from longtask_mcp.published import Published
 from longtask_mcp.start_task import TaskStarter
 from longtask_mcp.task_client import TaskClient
-from longtask_mcp.tool_handlers import Call, ToolHandlers
+from longtask_mcp.tool_handlers import ToolHandlers
 from longtask_mcp.wait_task import TaskWaiter
 from longtask_runtime.validation import Validator
 from tests.unit import virtual_time

@@ -1,0 +1,102 @@
+"""Tools that start tasks: start_task, and one for each template."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from longtask_api import constants
+from longtask_api.mcp_names import FIXED_TOOLS, RESERVED_ARGUMENTS
+from longtask_api.template import LongTaskTemplate
+from longtask_mcp.cache import Cache
+from longtask_mcp.call import WAIT_SECONDS, Call
+from longtask_mcp.contract import answers, arguments
+from longtask_mcp.contract.answers import Answer
+from longtask_mcp.contract.errors import AgentError, ToolNotFound
+from longtask_mcp.start_task import Started, TaskStarter
+from longtask_mcp.task_finder import Found
+from longtask_mcp.wait_tools import WaitTools
+from longtask_runtime import clock
+
+START_TASK = "start_task"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Starting:
+    """A start that was requested."""
+
+    template: str
+    parameters: dict[str, Any]
+    reserved: arguments.Reserved
+
+
+class StartTools:
+    """Answers calls that start a task."""
+
+    def __init__(
+        self,
+        templates: Cache[LongTaskTemplate],
+        starter: TaskStarter,
+        waits: WaitTools,
+        now: Callable[[], datetime] = clock.now,
+    ) -> None:
+        self._templates = templates
+        self._starter = starter
+        self._waits = waits
+        self._now = now
+
+    def starting(self, call: Call) -> Starting | None:
+        """What a call would start; None if its tool starts nothing. Raises ToolNotFound or BadArguments."""
+        if call.tool == START_TASK:
+            wanted = arguments.read(arguments.StartTask, call.arguments)
+            return Starting(wanted.template, wanted.parameters, wanted)
+        if call.tool in FIXED_TOOLS:
+            return None
+        template = self.template_of(call.tool)
+        name, key = call.tool.replace("_", "-"), call.arguments.get("idempotency_key")
+        if template is None and not (isinstance(key, str) and self._starter.knows(call.caller, name, key)):
+            raise ToolNotFound(
+                f"There is no tool {call.tool[:100]!r} (any more). list_templates shows what can be started now."
+            )
+        reserved = {key: value for key, value in call.arguments.items() if key in RESERVED_ARGUMENTS}
+        parameters = {key: value for key, value in call.arguments.items() if key not in RESERVED_ARGUMENTS}
+        return Starting(name, parameters, arguments.read(arguments.Reserved, reserved))
+
+    async def begin(self, call: Call) -> Started:
+        """Start the task of a call whose tool starts one, or find that of an equal start."""
+        starting = self.starting(call)
+        if starting is None:
+            raise ValueError(f"{call.tool} starts nothing")
+        return await self._begun(call, starting)
+
+    async def _begun(self, call: Call, starting: Starting) -> Started:
+        key = starting.reserved.idempotency_key
+        return await self._starter.start(call.caller, starting.template, starting.parameters, key)
+
+    async def start(self, call: Call, starting: Starting) -> Answer:
+        """Start the task, and wait for it as long as the call asks."""
+        started = await self._begun(call, starting)
+        announce = answers.repeated if started.repeated else answers.started
+        handle = announce(started.task, started.title, self._now())
+        seconds = starting.reserved.wait_seconds
+        if not seconds:
+            return handle
+        try:
+            async with asyncio.timeout_at(call.arrived + WAIT_SECONDS):
+                return answers.waited(handle, await self._waits.wait(call, Found(started.task), seconds))
+        except TimeoutError:
+            return answers.not_waited(handle, "the cluster did not answer in time.")
+        except AgentError as error:
+            return answers.not_waited(handle, str(error))
+        except Exception:
+            log.exception("the wait for task %s crashed", started.task.metadata.uid)
+            return answers.not_waited(handle, "the server failed inside.")
+
+    def template_of(self, tool: str) -> LongTaskTemplate | None:
+        """The template whose tool has that name."""
+        template = self._templates.named(tool.replace("_", "-"))
+        return template if template is not None and constants.tool_name(template.metadata.name) == tool else None
