@@ -85,11 +85,14 @@ def end(
 
 
 def at_work(kube: Kube, name: str, session: str, *, fraction: float, milestones: list[int]) -> Ended:
-    """Make a task that has come so far; the operator waits a minute for its template."""
+    """Make a task that has come so far. Its template does not exist, and it has waited for it only since the next hour:
+    else the operator would end it after a minute."""
     task = _made(kube, name, session, MEMORY, 3600)
     progress = {"attempt": 1, "sequence": 1, "fraction": fraction, "updatedTime": rfc3339(datetime.now(UTC))}
     snapshot = SNAPSHOT | {"delivery": {"milestones": milestones}}
-    task.write({"phase": "Running", "progress": progress, "templateSnapshot": snapshot})
+    since = {"lastTransitionTime": rfc3339(datetime.now(UTC) + timedelta(hours=1)), "message": ""}
+    waits = {"type": "Accepted", "status": "Unknown", "reason": "TemplateNotFound", **since}
+    task.write({"phase": "Running", "progress": progress, "templateSnapshot": snapshot, "conditions": [waits]})
     return task
 
 

@@ -161,3 +161,5 @@ async def open_door() -> AsyncIterator[Door]:
                 await asyncio.sleep(0)
             door.shut()
             await runner.cleanup()
+            await connector.close(abort_ssl=True)  # nobody waits for the end of each connection
+            await asyncio.sleep(0)
