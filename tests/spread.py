@@ -35,7 +35,7 @@ PRODUCT = ("longtask", "longtask_api", "longtask_runtime", "longtask_operator", 
 """All of which branches are measured."""
 EACH_FOR_ITSELF = ("tests/delivery/test_faults.py", "tests/sdk/test_run.py")
 """Files that last, whose tests share nothing; so do those of tests/faults."""
-RENDERED = ("test_rendering.py", "test_task_namespace.py", "test_values.py")
+RENDERED = ("test_alerts.py", "test_rendering.py", "test_task_namespace.py", "test_values.py")
 """Tests of the chart that need no release."""
 
 MEASURING = coverage.Coverage.current()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+import yaml
 
 from longtask_api import constants, crd
 from longtask_mcp.settings import Settings as MCPSettings
@@ -296,6 +297,13 @@ def test_metrics_are_found_by_a_pod_monitor_when_asked_for(render: Render) -> No
     assert of_kind(render(), "PodMonitor") == []
     [monitor] = of_kind(render({"podMonitor": {"enabled": True, "labels": {"team": "ml"}}}), "PodMonitor")
     assert monitor["metadata"]["labels"]["team"] == "ml"
+
+
+def test_alerts_are_found_by_prometheus_when_asked_for(render: Render) -> None:
+    assert of_kind(render(), "PrometheusRule") == []
+    [rule] = of_kind(render({"prometheusRule": {"enabled": True, "labels": {"team": "ml"}}}), "PrometheusRule")
+    assert rule["metadata"]["labels"]["team"] == "ml"
+    assert rule["spec"] == yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
 
 
 def test_nobody_opens_a_connection_to_a_tasks_pod(render: Render) -> None:

@@ -72,7 +72,14 @@ def build_versitygw() -> None:
     _build(PROGRAMS / "versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"})
 
 
-def _build(module: Path, packages: dict[str, str]) -> bool:
+def build_prometheus() -> None:
+    """Put prometheus and promtool into BIN, without the discovery of targets, which has every cloud's libraries."""
+    package = "github.com/prometheus/prometheus/cmd"
+    names = ("prometheus", "promtool")
+    _build(PROGRAMS / "prometheus", {name: f"{package}/{name}" for name in names}, tags="remove_all_sd")
+
+
+def _build(module: Path, packages: dict[str, str], tags: str = "") -> bool:
     """Build what is missing or stale; whether anything was."""
     fingerprint = _fingerprint(module)
     stale = [name for name in packages if _stamp(name) != fingerprint]
@@ -82,7 +89,7 @@ def _build(module: Path, packages: dict[str, str]) -> bool:
     say(f"building {', '.join(stale)}")
     targets = [packages[name] for name in stale]
     listed = run_with_progress(
-        ["go", "list", "-deps", *targets],
+        ["go", "list", "-tags", tags, "-deps", *targets],
         lambda lines: f"fetching Go modules: {lines} so far",
         cwd=module,
     )
@@ -97,6 +104,8 @@ def _build(module: Path, packages: dict[str, str]) -> bool:
         "-v",
         "-trimpath",
         "-buildvcs=false",
+        "-tags",
+        tags,
         "-ldflags",
         _linker_flags(module),
     )
