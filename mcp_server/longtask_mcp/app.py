@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from kubernetes.aio.client import ApiClient
+from mcp.server.request_state import AESGCMRequestStateCodec
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp
 
@@ -18,6 +19,7 @@ from longtask_mcp.answer_task import InputAnswers
 from longtask_mcp.cache import Cache
 from longtask_mcp.call_log import CallLog
 from longtask_mcp.contract.known import known
+from longtask_mcp.contract.tool_definitions import READ_ONLY
 from longtask_mcp.delegation import Delegation
 from longtask_mcp.feed import Feed
 from longtask_mcp.identity import SCOPE_KEY, Identified, KubernetesIdentity, anonymous
@@ -26,6 +28,7 @@ from longtask_mcp.metrics import Metrics
 from longtask_mcp.protocol_task_store import ProtocolTaskStore
 from longtask_mcp.published import Published
 from longtask_mcp.request_limits import Budget, Door, RequestLimits
+from longtask_mcp.resumption import Resumable
 from longtask_mcp.server import LongTaskServer
 from longtask_mcp.settings import LOOPBACK_HOSTS, Settings
 from longtask_mcp.start_task import TaskStarter
@@ -165,12 +168,13 @@ def _silent(reflectors: Mapping[str, Reflector]) -> str | None:
 def _endpoint(
     server: LongTaskServer, settings: Settings, client: ApiClient, metrics: Metrics, listed: Callable[[], bool]
 ) -> ASGIApp:
-    """The MCP application behind Door (checks headers), Identified (authenticates) and RequestLimits (reads bodies).
+    """The MCP application behind Door (checks headers), Identified (authenticates), RequestLimits (reads bodies) and
+    Resumable (resumes calls), which is left out if there are no keys.
 
     If every caller has a token, DNS rebinding gains nothing, so the Host header is checked only if hosts are
     configured; without tokens that check keeps web pages out.
     """
-    application = server.streamable_http_app(
+    application: ASGIApp = server.streamable_http_app(
         streamable_http_path=MCP_PATH,
         stateless_http=True,
         max_request_body_size=settings.max_request_bytes,
@@ -180,10 +184,15 @@ def _endpoint(
         anonymous if settings.auth == "none" else KubernetesIdentity(client, settings.audience, settings.namespace)
     )
     delegation = Delegation(settings.trusted_principals, settings.memory_ids, settings.default_memory_id)
+    if keys := settings.resume_keys:
+        codec = AESGCMRequestStateCodec(keys)
+        application = Resumable(application, codec, SCOPE_KEY, READ_ONLY.__contains__, metrics)
+    else:
+        log.info("there are no keys (resume_keys_file): calls end with the replica that has them")
     request_limits = RequestLimits(
         application, settings.max_request_bytes, Budget(BYTES_IN_ALL, BYTES_OF_ONE), SCOPE_KEY, listed
     )
     identified = Identified(Traced(request_limits), identify, delegation, metrics)
     allowed = settings.allowed_hosts or tuple(f"{host}:*" for host in LOOPBACK_HOSTS)
     any_host = not settings.allowed_hosts and settings.auth != "none"
-    return Door(identified, MCP_PATH, allowed, any_host)
+    return Door(identified, MCP_PATH, allowed, any_host, bool(keys))

@@ -8,6 +8,7 @@ from typing import Any
 
 from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.errors import KubernetesUnavailable
+from longtask_mcp.resumption import Resumption
 from longtask_mcp.wait_task import Report
 
 ANSWER_SECONDS = 57.0
@@ -27,8 +28,14 @@ class Call:
     tool: str
     arguments: Mapping[str, Any]
     report: Report
+    resumption: Resumption = field(default_factory=Resumption)
     arrived: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     """Arrival time on the event loop's clock, in seconds."""
+
+    @property
+    def began(self) -> float:
+        """When it arrived at the replica that began it, on the same clock."""
+        return self.arrived - (self.resumption.resumed.seconds if self.resumption.resumed else 0)
 
     @property
     def key(self) -> Hashable:

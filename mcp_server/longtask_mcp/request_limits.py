@@ -31,6 +31,7 @@ BODY_SECONDS = 20.0
 DRAIN_SECONDS = 3.0
 """How long the rest of a rejected body is read and discarded, in seconds."""
 AGAIN_SECONDS = 2
+LAST_EVENT_ID = "last-event-id"
 ENDS = 4096
 """Bytes kept from either end of a discarded body, where the id of the call is."""
 LEVELS_AROUND = 90
@@ -50,12 +51,15 @@ def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) ->
 class Door:
     """Checks the path, method and headers of a request, before authentication."""
 
-    def __init__(self, app: ASGIApp, path: str, allowed_hosts: Collection[str], any_host: bool) -> None:
-        """`allowed_hosts` are `name` or `name:*`; with `any_host` they apply to Origin only, and any Host is valid."""
+    def __init__(self, app: ASGIApp, path: str, allowed_hosts: Collection[str], any_host: bool, resumes: bool) -> None:
+        """`allowed_hosts` are `name` or `name:*`; with `any_host` they apply to Origin only, and any Host is valid.
+        `resumes`: a GET may resume a call.
+        """
         self._app = app
         self._path = path
         self._allowed = frozenset(allowed_hosts)
         self._any_host = any_host
+        self._resumes = resumes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,6 +80,9 @@ class Door:
             return refusal(421, "the Host header is not one of this server's; list it in mcp.allowedHosts")
         if not all(self._is_allowed(_host_of(origin)) for origin in headers.getlist("origin")):
             return refusal(403, "web pages of that Origin may not call this server; list its host in mcp.allowedHosts")
+        has_json, has_sse = check_accept_headers(Request(scope))
+        if scope["method"] == "GET" and self._resumes and LAST_EVENT_ID in headers:
+            return None if has_sse else refusal(406, "the answer is an event stream: Accept: text/event-stream")
         if scope["method"] != "POST":
             return refusal(
                 405, "only POST is served: there are no sessions and no streams of their own", {"Allow": "POST"}
@@ -84,7 +91,7 @@ class Door:
             return refusal(415, "the body is compressed; send it as it is, without Content-Encoding")
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return refusal(415, "the body must be JSON: Content-Type: application/json")
-        if not all(check_accept_headers(Request(scope))):
+        if not (has_json and has_sse):
             return refusal(406, "answers are JSON or an event stream: Accept: application/json, text/event-stream")
         return None
 
@@ -115,8 +122,7 @@ class RequestLimits:
         if not self._listed():
             await _refused(NOT_LISTED, b"", True)(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "")
-        size = int(declared[:20]) if declared.isdecimal() else self._max_bytes
+        size = self._declared(Headers(scope=scope))
         if size > self._max_bytes:
             await _refused(self._too_large(), b"", True)(scope, receive, send)
             return
@@ -127,9 +133,16 @@ class RequestLimits:
             read = await self._read(receive)
             if isinstance(read, bytes):
                 share.keep(len(read))
-                await self._app(scope, _replay(read, receive), send)
+                await self._app(scope, replay(read, receive), send)
             elif read is not None:
                 await read(scope, receive, send)
+
+    def _declared(self, headers: Headers) -> int:
+        """The size of the body in bytes, or the limit if its end is not known beforehand (RFC 9112, section 6.3)."""
+        declared = headers.get("content-length", "")
+        if declared.isdecimal():
+            return int(declared[:20])
+        return self._max_bytes if declared or "transfer-encoding" in headers else 0
 
     async def _read(self, receive: Receive) -> bytes | ASGIApp | None:
         """The body; a rejection if it is too large, too deep or too slow; None if the client disconnected."""
@@ -286,7 +299,7 @@ async def _thrown_away(receive: Receive, head: bytes, tail: bytes) -> tuple[byte
     return head, tail
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
     """Receives the whole body first, then later messages, such as the client's disconnect."""
     unread = [body]
 

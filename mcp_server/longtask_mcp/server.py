@@ -16,6 +16,7 @@ from longtask_mcp.call_log import CallLog
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.identity import caller_of
 from longtask_mcp.published import Published
+from longtask_mcp.resumption import resumption_of
 from longtask_mcp.tool_handlers import ToolHandlers
 from longtask_mcp.tool_result import of_answer, or_error
 
@@ -98,7 +99,8 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
         if context is None:
             raise ValueError("a call needs its request: it says who is calling")
         caller = caller_of(context.request_context.request)
-        call = Call(caller, context.request_id, name, arguments, context.report_progress)
+        resumption = resumption_of(context.request_context.request)
+        call = Call(caller, context.request_id, name, arguments, context.report_progress, resumption)
         with self._log.of(call) as entry:
             answer = await self._calls.answer(call)
             entry.task_id = answer.envelope.get("task_id")

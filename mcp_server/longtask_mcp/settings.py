@@ -11,6 +11,7 @@ from longtask_api import constants
 from longtask_api.agentcore_ids import MemoryId
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+MIN_KEY = 32
 
 
 class Settings(BaseSettings):
@@ -66,6 +67,13 @@ class Settings(BaseSettings):
         ),
     ] = None
     lease_name: Annotated[str, Field(min_length=1, description="Name of that Lease.")] = "longtask-operator"
+    resume_keys_file: Annotated[
+        Path | None,
+        Field(
+            description="Keys by which a replica resumes the calls of one that was killed: at least 32 characters each, "
+            "separated by white space. The first seals, all open. Without the file, no call is resumed."
+        ),
+    ] = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     max_request_bytes: Annotated[
         int, Field(ge=128 * 1024, description="Size limit of a request body in bytes; larger ones get 413 unread.")
@@ -91,6 +99,23 @@ class Settings(BaseSettings):
     def _default_is_listed(self) -> Self:
         if self.default_memory_id is not None and self.default_memory_id not in self.memory_ids:
             raise ValueError(f"default_memory_id {self.default_memory_id} is not in memory_ids; add it there")
+        return self
+
+    @property
+    def resume_keys(self) -> list[str]:
+        """The keys in `resume_keys_file`; none if there is no such file."""
+        if self.resume_keys_file is None or not self.resume_keys_file.exists():
+            return []
+        return list(dict.fromkeys(self.resume_keys_file.read_text().split()))
+
+    @model_validator(mode="after")
+    def _keys_are_long(self) -> Self:
+        for number, key in enumerate(self.resume_keys, 1):
+            if len(key) < MIN_KEY:
+                raise ValueError(
+                    f"{self.resume_keys_file}: key {number} has {len(key)} characters, and {MIN_KEY} are needed; "
+                    "`openssl rand -hex 32` makes one"
+                )
         return self
 
     @model_validator(mode="after")

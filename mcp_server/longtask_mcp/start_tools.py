@@ -15,6 +15,7 @@ from longtask_mcp.call import WAIT_SECONDS, Call
 from longtask_mcp.contract import answers, arguments
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.errors import AgentError, ToolNotFound
+from longtask_mcp.resumption import Begun
 from longtask_mcp.start_task import Started, TaskStarter
 from longtask_mcp.task_finder import Found
 from longtask_mcp.wait_tools import WaitTools
@@ -80,21 +81,31 @@ class StartTools:
     async def start(self, call: Call, starting: Starting) -> Answer:
         """Start the task, and wait for it as long as the call asks."""
         started = await self._begun(call, starting)
-        announce = answers.repeated if started.repeated else answers.started
-        handle = announce(started.task, started.title, self._now())
         seconds = starting.reserved.wait_seconds
         if not seconds:
-            return handle
+            return self._handle(started)
+        uid = started.task.metadata.uid
+        begun = Begun(task_id=uid, title=started.title, repeated=started.repeated, wait_seconds=seconds)
+        await call.resumption.waits_for(begun)
+        return await self.wait(call, Found(started.task), begun)
+
+    async def wait(self, call: Call, found: Found, begun: Begun) -> Answer:
+        """The answer to a start that has begun, here or at another replica, after the wait for its task."""
+        handle = self._handle(Started(found.task, begun.title, begun.repeated))
         try:
             async with asyncio.timeout_at(call.arrived + WAIT_SECONDS):
-                return answers.waited(handle, await self._waits.wait(call, Found(started.task), seconds))
+                return answers.waited(handle, await self._waits.wait(call, found, begun.wait_seconds))
         except TimeoutError:
             return answers.not_waited(handle, "the cluster did not answer in time.")
         except AgentError as error:
             return answers.not_waited(handle, str(error))
         except Exception:
-            log.exception("the wait for task %s crashed", started.task.metadata.uid)
+            log.exception("the wait for task %s crashed", begun.task_id)
             return answers.not_waited(handle, "the server failed inside.")
+
+    def _handle(self, started: Started) -> Answer:
+        announce = answers.repeated if started.repeated else answers.started
+        return announce(started.task, started.title, self._now())
 
     def template_of(self, tool: str) -> LongTaskTemplate | None:
         """The template whose tool has that name."""

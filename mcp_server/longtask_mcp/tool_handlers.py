@@ -11,6 +11,7 @@ from longtask_mcp.call import Call, call_key, in_time
 from longtask_mcp.change_tools import ChangeTools
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.callers import Caller
+from longtask_mcp.contract.errors import NotResumed
 from longtask_mcp.contract.task_status import UNFINISHED
 from longtask_mcp.leading import Leading
 from longtask_mcp.outcome import OutcomeReader
@@ -90,5 +91,10 @@ class ToolHandlers:
         return await self.staleness.noted(answer, unfinished, call.tool in FROM_THE_CACHE)
 
     async def _answer(self, call: Call) -> Answer:
+        resumed = call.resumption.resumed
+        if resumed is not None and resumed.problem is not None:
+            raise NotResumed(resumed.problem)
+        if resumed is not None and resumed.begun is not None:
+            return await self.starts.wait(call, await self.finder.find(call, resumed.begun.task_id), resumed.begun)
         starting = self.starts.starting(call)
         return await self._fixed[call.tool](call) if starting is None else await self.starts.start(call, starting)

@@ -45,13 +45,16 @@ class TaskWaiter:
             each.given_up = True
             each.wake()
 
-    async def until_news(self, call: Hashable, task: LongTask, seconds: float, report: Report) -> Waited:
+    async def until_news(
+        self, call: Hashable, task: LongTask, seconds: float, report: Report, resumed: bool = False
+    ) -> Waited:
         """Wait at most `seconds`; reports every change, and every 5 seconds that it is still waiting.
 
-        A question that is already open does not end the wait: a caller that waits anyway leaves it to others.
+        A question that is already open does not end the wait: a caller that waits anyway leaves it to others. It ends a
+        wait that is resumed, as it may have been asked in between.
         """
         with self._opened(call, lambda: self._tasks.cache.touch(task.metadata.uid)) as this:
-            return await self._until_news(this, task, seconds, report)
+            return await self._until_news(this, task, seconds, report, set() if resumed else _questions(task))
 
     async def until_any(
         self, call: Hashable, whose: Owner, seconds: float, report: Report, over: Callable[[], bool]
@@ -90,10 +93,12 @@ class TaskWaiter:
             if not known:
                 del self._open[call]
 
-    async def _until_news(self, this: "_Open", task: LongTask, seconds: float, report: Report) -> Waited:
+    async def _until_news(
+        self, this: "_Open", task: LongTask, seconds: float, report: Report, known: set[str]
+    ) -> Waited:
         loop_time = asyncio.get_running_loop().time
         deadline = loop_time() + seconds
-        uid, series, known = task.metadata.uid, Series(), _questions(task)
+        uid, series = task.metadata.uid, Series()
         current: LongTask | None = task
         prefix = f"task ID {uid}: "
         while current is not None and not current.is_terminal and _questions(current) <= known:

@@ -38,11 +38,12 @@ class WaitTools:
         return await self.wait(call, await self._finder.found(call, wanted.task_id), wanted.timeout_seconds)
 
     async def wait(self, call: Call, found: Found, seconds: float) -> Answer:
-        """Wait for a task at most `seconds` after the arrival of the call."""
+        """Wait for a task at most `seconds` after the begin of the call."""
         if found.archived:
             return await self._outcomes.read(call, found)
-        left = max(0.0, call.arrived + seconds - asyncio.get_running_loop().time())
-        waited = await self._waiting.until_news(call.key, found.task, left, call.report)
+        left = max(0.0, call.began + seconds - asyncio.get_running_loop().time())
+        resumed = call.resumption.resumed is not None
+        waited = await self._waiting.until_news(call.key, found.task, left, call.report, resumed)
         if waited.task is None:
             return await self._outcomes.read(call, await self._finder.archived(call, found.task.metadata.uid))
         if waited.interrupted:
@@ -56,7 +57,7 @@ class WaitTools:
         wanted = arguments.read(arguments.WaitAny, call.arguments)
         scope = news.Scope.of(call.caller, wanted.task_ids, wanted.all_sessions)
         cursor = news.read_cursor(wanted.cursor, scope, self._now()) if wanted.cursor is not None else None
-        until = call.arrived + wanted.timeout_seconds
+        until = call.began + wanted.timeout_seconds
         if scope.task_ids is not None:
             seen, interrupted = await self._news_of_chosen(call, scope.task_ids, cursor, until)
         else:

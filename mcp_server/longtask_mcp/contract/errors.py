@@ -52,6 +52,13 @@ class BadRequest(AgentError):
     code = "request_refused"
 
 
+class NotResumed(AgentError):
+    """The server that had the call went away, and it cannot be resumed; the text says what to do."""
+
+    code = "not_resumed"
+    poll_after_seconds = 1
+
+
 class TaskNotFound(AgentError):
     """The task does not exist, or belongs to another caller."""
 

@@ -137,6 +137,8 @@ FIXED = (
 )
 
 
+READ_ONLY = frozenset(tool.name for tool in FIXED if tool.annotations is _READS)
+"""Tools whose calls change nothing, and so can be made again."""
 _RESERVED: Mapping[str, Any] = arguments.schema(arguments.Reserved)["properties"]
 """Computed once, because computing it for each template would block the event loop for milliseconds."""
 
