@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     resume_keys_file: Annotated[
         Path | None,
         Field(
-            description="Keys by which a replica resumes the calls of one that was killed: at least 32 characters each, "
+            description="Keys by which a replica resumes calls of one that was killed: at least 32 characters each, "
             "separated by white space. The first seals, all open. Without the file, no call is resumed."
         ),
     ] = None

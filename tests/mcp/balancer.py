@@ -20,6 +20,8 @@ class Seen:
 
     method: str
     port: int
+    call: Any = None
+    """The JSON-RPC id, if it is a tool call."""
     answer: bytearray = field(default_factory=bytearray)
 
     @property
@@ -68,15 +70,15 @@ class Balancer:
                 continue
             except aiohttp.ClientError:
                 break
+            seen = Seen(request.method, port, _call(body))
+            self.seen.append(seen)
             async with upstream:
-                return await self._passed_back(request, upstream, port)
+                return await self._passed_back(request, upstream, seen)
         return web.Response(status=502)
 
     async def _passed_back(
-        self, request: web.Request, upstream: aiohttp.ClientResponse, port: int
+        self, request: web.Request, upstream: aiohttp.ClientResponse, seen: Seen
     ) -> web.StreamResponse:
-        seen = Seen(request.method, port)
-        self.seen.append(seen)
         kept = [(name, value) for name, value in upstream.headers.items() if name.lower() not in DROPPED]
         response = web.StreamResponse(status=upstream.status, headers=kept)
         await response.prepare(request)
@@ -84,14 +86,17 @@ class Balancer:
             async for chunk in upstream.content.iter_any():
                 seen.answer += chunk
                 await response.write(chunk)
+            await response.write_eof()
         except (aiohttp.ClientError, TimeoutError):
             if request.transport is not None:
                 request.transport.abort()
-        except ConnectionError:
-            return response
-        else:
-            await response.write_eof()
         return response
+
+
+def _call(body: bytes) -> Any:
+    if b'"tools/call"' not in body:
+        return None
+    return json.loads(body)["id"]
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """`frameworks_client.py FRAMEWORK`: an agent's framework as it loads and calls tools; no model is asked.
 
-Run by .venv-frameworks, which has no other part of this project. MCP_URL and MCP_TOKEN say where. The first line of
+Run by .venv-frameworks, or for sdk and strands also by .venv-strands and .venv-strands-modern, which have no other part
+of this project. MCP_URL and MCP_TOKEN say where. The first line of
 output is a JSON array of the tools that were loaded. Then each line of input is a call, `["tool", {arguments}]`, and
 each line of output its answer as the model would be shown it, as a JSON string.
 """
@@ -103,6 +104,37 @@ async def pydantic_ai() -> AsyncIterator[Loaded]:
                 return str(refused)
 
         yield [tool.name for tool in await toolset.list_tools()], call
+
+
+@asynccontextmanager
+async def sdk() -> AsyncIterator[Loaded]:
+    import httpx
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    async with (
+        httpx.AsyncClient(headers=HEADERS, timeout=SECONDS) as http,
+        streamable_http_client(URL, http_client=http) as streams,
+        ClientSession(*streams[:2]) as session,
+    ):
+        await session.initialize()
+
+        async def call(name: str, arguments: dict[str, Any]) -> str:
+            return str((await session.call_tool(name, arguments)).model_dump_json())
+
+        yield [tool.name for tool in (await session.list_tools()).tools], call
+
+
+@asynccontextmanager
+async def strands() -> AsyncIterator[Loaded]:
+    from strands.tools.mcp import MCPClient
+
+    with MCPClient(url=URL, headers=HEADERS) as client:
+
+        async def call(name: str, arguments: dict[str, Any]) -> str:
+            return json.dumps(await client.call_tool_async("use", name, arguments))
+
+        yield [tool.tool_name for tool in client.list_tools_sync()], call
 
 
 async def main(framework: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from tests.mcp.schemas import BY_HAND
 from tests.mcp.world import NOW, World, eventually, new_world
 
 PYTHON = ROOT / ".venv-frameworks" / "bin" / "python"
+CLIENT = "tests/mcp/frameworks_client.py"
 FRAMEWORKS = ("autogen", "semantic_kernel", "langchain", "openai_agents", "pydantic_ai")
 QUESTION = {"id": "deploy", "message": "Deploy?", "answerSchema": '{"type": "boolean"}', "createdTime": NOW}
 SECONDS = 90
@@ -67,18 +68,14 @@ async def apart(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple
 
 
 @asynccontextmanager
-async def loaded(name: str, replica: Replica, token: str) -> AsyncIterator[Framework]:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(Path.home()), "MCP_URL": replica.url, "MCP_TOKEN": token}
+async def loaded(
+    command: Sequence[str | Path], url: str, token: str, folder: Path = ROOT, path: str = os.environ["PATH"]
+) -> AsyncIterator[Framework]:
+    """A client of its own process, with the tools of the server at `url`."""
+    environment = {"PATH": path, "HOME": str(Path.home()), "MCP_URL": url, "MCP_TOKEN": token}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        str(PYTHON),
-        "tests/mcp/frameworks_client.py",
-        name,
-        cwd=ROOT,
-        env=environment,
-        stdin=pipe,
-        stdout=pipe,
-        stderr=pipe,
+        *command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, stderr=pipe
     )
     try:
         yield Framework(process, await _line(process))
@@ -94,7 +91,7 @@ async def test_a_framework_loads_every_tool_and_lives_a_task_from_start_to_resul
     apart: tuple[World, Replica, str], name: str
 ) -> None:
     world, replica, token = apart
-    async with loaded(name, replica, token) as framework:
+    async with loaded([PYTHON, CLIENT, name], replica.url, token) as framework:
         assert set(framework.tools) == FIXED_TOOLS | {
             constants.tool_name(each) for each in (*TEMPLATES, "model-training")
         }

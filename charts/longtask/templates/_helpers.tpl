@@ -51,6 +51,11 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ last . }}
 {{- end }}
 
+{{/* Name of the Secret with the keys by which the MCP server's replicas resume calls. */}}
+{{- define "longtask.resumeKeys" -}}
+{{- .Values.mcp.resumeKeys.existingSecret | default (printf "%s-mcp-resume-keys" (include "longtask.fullname" .)) }}
+{{- end }}
+
 {{- define "longtask.image" -}}
 {{- $tag := .Values.image.tag | default .Chart.AppVersion }}
 {{- /* A number of YAML or --set: 20261129 would be written 2.0261129e+07. */}}
