@@ -122,7 +122,7 @@ class RequestLimits:
         if not self._listed():
             await _refused(NOT_LISTED, b"", True)(scope, receive, send)
             return
-        size = self._declared(Headers(scope=scope))
+        size = self._size(scope)
         if size > self._max_bytes:
             await _refused(self._too_large(), b"", True)(scope, receive, send)
             return
@@ -132,17 +132,21 @@ class RequestLimits:
                 return
             read = await self._read(receive)
             if isinstance(read, bytes):
-                share.keep(len(read))
+                share.keep(len(read) or size)
                 await self._app(scope, replay(read, receive), send)
             elif read is not None:
                 await read(scope, receive, send)
 
-    def _declared(self, headers: Headers) -> int:
-        """The size of the body in bytes, or the limit if its end is not known beforehand (RFC 9112, section 6.3)."""
+    def _size(self, scope: Scope) -> int:
+        """The size of the body in bytes, or the limit if it is not declared; of a GET that resumes a call, which has no
+        body (RFC 9112, section 6.3), the size of the id that stands for one.
+        """
+        headers = Headers(scope=scope)
         declared = headers.get("content-length", "")
         if declared.isdecimal():
             return int(declared[:20])
-        return self._max_bytes if declared or "transfer-encoding" in headers else 0
+        has_body = scope["method"] != "GET" or "transfer-encoding" in headers
+        return self._max_bytes if has_body else len(headers.get(LAST_EVENT_ID, ""))
 
     async def _read(self, receive: Receive) -> bytes | ASGIApp | None:
         """The body; a rejection if it is too large, too deep or too slow; None if the client disconnected."""

@@ -15,6 +15,7 @@ import pytest
 from mcp.server.request_state import AESGCMRequestStateCodec
 
 from tests import node
+from tests.limited import MEBIBYTE, chart_limit, memory
 from tests.mcp.balancer import Balancer, Seen, balancing
 from tests.mcp.replica import ROOT, Replica, agent, running
 from tests.mcp.test_doors import sent
@@ -22,6 +23,7 @@ from tests.mcp.test_frameworks import CLIENT, FRAMEWORKS, PYTHON, loaded
 from tests.mcp.world import NOW, World, eventually
 
 STRANDS = ROOT / ".venv-strands" / "bin" / "python"
+STRANDS_MODERN = ROOT / ".venv-strands-modern" / "bin" / "python"
 ENDED: dict[str, Any] = {"startTime": NOW, "completionTime": NOW, "attemptCount": 1}
 SUCCEEDED = {"phase": "Succeeded", "result": {"attempt": 1, "value": {"accuracy": 0.97}}, **ENDED}
 QUESTION = {"id": "deploy", "message": "Deploy?", "createdTime": NOW}
@@ -76,6 +78,14 @@ class Pair:
 
         return await eventually(look, "the calls have begun")
 
+    async def waiting(self, calls: int) -> None:
+        """Return once so many calls are answered by a stream that goes on, those of all eras."""
+
+        async def look() -> bool:
+            return sum(each.call is not None and not each.responses for each in self.balancer.seen) >= calls
+
+        await eventually(look, "the calls wait")
+
     async def kill(self) -> None:
         self.victim.process.kill()
         await self.victim.stopped()
@@ -114,11 +124,15 @@ CLIENTS: dict[str, list[str | Path]] = {
 async def test_every_client_gets_its_answer_once(
     pair: Pair, heir: Replica, alice: str, new_key: Callable[[], str]
 ) -> None:
-    """All of them wait at once for one task, and the replica that they all use is killed."""
+    """All of them wait at once for one task, and the replica that they all use is killed. Clients of 2026-07-28 have no
+    resumption: their call fails at once, and their session goes on.
+    """
     task_id = await started(heir, alice, new_key())
     url, source = pair.balancer.url, (Path(__file__).parent / "clients" / "typescript.mjs").read_text()
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(agent(url, alice, "legacy"))
+        current = await stack.enter_async_context(agent(url, alice, "auto"))
+        strands = await stack.enter_async_context(loaded([STRANDS_MODERN, CLIENT, "strands"], url, alice))
         clients = {name: loaded(command, url, alice) for name, command in CLIENTS.items()}
         for version in ("1", "2"):
             command = ["node", "--input-type=module", "--eval", source, version]
@@ -130,9 +144,16 @@ async def test_every_client_gets_its_answer_once(
         }
         calls["mcp 2"] = asyncio.create_task(session.call("wait_for_task", task_id=task_id))
         broken = await pair.begun(len(calls))
+        modern = {
+            "mcp 2": asyncio.create_task(current.call("wait_for_task", task_id=task_id)),
+            "Strands with mcp 2": asyncio.create_task(strands.call("wait_for_task", task_id=task_id)),
+        }
+        await pair.waiting(len(calls) + len(modern))
         await pair.kill()
         resumed = await pair.resumed(len(calls))
         assert [name for name, call in calls.items() if call.done()] == []
+        lost = [str(each) for each in await asyncio.gather(*modern.values(), return_exceptions=True)]
+        assert ["0.97" in each for each in lost] == [False, False]
         await pair.world.set_status(task_id, **SUCCEEDED)
         answers = {name: str(await call) for name, call in calls.items()}
         assert {name: answer for name, answer in answers.items() if "0.97" not in answer} == {}
@@ -141,9 +162,10 @@ async def test_every_client_gets_its_answer_once(
         assert sorted(str(each.call) for each in broken) == sorted(
             str(response["id"]) for each in resumed for response in each.responses
         )
-        for name, each in talking.items():
+        for name, each in {**talking, "Strands with mcp 2": strands}.items():
             assert "completed" in await each.call("check_task_status", task_id=task_id), name
-        assert (await session.call("check_task_status", task_id=task_id)).envelope["status"] == "completed"
+        for mcp_2 in (session, current):
+            assert (await mcp_2.call("check_task_status", task_id=task_id)).envelope["status"] == "completed"
 
 
 @dataclass
@@ -474,3 +496,33 @@ async def test_without_a_key_nothing_is_resumed(replica: Replica, raw: Raw, http
     id_ = await raw.id_of("list_templates")
     assert (await keyless.refused(**{"Last-Event-ID": id_})).status_code == 405
     assert replica.log().count("calls end with the replica that has them") == 1
+
+
+async def test_a_thousand_resumed_waits_disturb_nobody(raw: Raw, victim: Replica, world: World, task_id: str) -> None:
+    """They come at once, as after the loss of a replica. Some do not read."""
+    id_, before = await raw.id_of("wait_for_task", task_id=task_id), memory(victim.process.pid, "VmRSS")
+    fields = {"Host": "x", "Accept": "text/event-stream", "Last-Event-ID": id_, **raw.headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    other = Raw(raw.http, victim.url, raw.headers)
+    limit = asyncio.Semaphore(100)
+
+    async def connected() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        async with limit:
+            reader, writer = await asyncio.open_connection("127.0.0.1", victim.port)
+            writer.write(f"GET /mcp HTTP/1.1\r\n{head}\r\n".encode())
+            await reader.readuntil(b"notifications/progress")
+            return reader, writer
+
+    streams = await asyncio.gather(*(connected() for _ in range(1_000)))
+    try:
+        assert not (await other.answer(await raw.id_of("check_task_status", task_id=task_id)))["isError"]
+        most = memory(victim.process.pid, "VmRSS")
+        print(f"1,000 waits: {most - before:.0f} MiB more than {before:.0f} MiB")
+        assert most < chart_limit("mcp") / MEBIBYTE * 0.75
+        await world.set_status(task_id, **SUCCEEDED)
+        answers = await asyncio.gather(*(reader.readuntil(b'"id":7') for reader, _ in streams[100:]))
+        assert len(answers) == 900
+    finally:
+        for _, writer in streams:
+            writer.close()
+    assert "Traceback" not in victim.log()

@@ -116,3 +116,29 @@ async def test_a_server_that_has_not_listed_yet_tells_nothing() -> None:
     status, body = await refused([json.dumps({**VERSION, "id": 7, **CALL}).encode()], listed=False)
     assert (status, body["id"], body["result"]["isError"]) == (200, 7, True)
     assert body["result"]["structuredContent"]["poll_after_seconds"] == 2
+
+
+async def test_a_call_that_is_resumed_holds_its_id() -> None:
+    within, leave = 0, asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal within
+        within += 1
+        await leave.wait()
+
+    request_limits, statuses = RequestLimits(app, LIMIT, Budget(10 * LIMIT, LIMIT), "who"), list[int]()
+    headers = [(b"last-event-id", b"x" * 400)]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "who": SimpleNamespace(owner="alice")}
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        statuses.append(message.get("status", 0))
+
+    calls = [asyncio.create_task(request_limits(dict(scope), receive, send)) for _ in range(3)]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert (within, statuses) == (2, [429, 0])
+    leave.set()
+    await asyncio.gather(*calls)
