@@ -1,5 +1,7 @@
 """Settings are checked before anything starts."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -55,3 +57,33 @@ def test_the_default_memory_is_one_of_those_that_are_listed(monkeypatch: pytest.
     monkeypatch.setenv("LONGTASK_MCP_MEMORY_IDS", '["ops-0123456789", "team-0123456789"]')
     monkeypatch.setenv("LONGTASK_MCP_DEFAULT_MEMORY_ID", "team-0123456789")
     assert Settings().default_memory_id == "team-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("short", "key 1 has 5 characters, and 32 are needed"),
+        (f"{'a' * 32} short\n", "key 2 has 5"),
+        ("\0" * 8, "key 1"),
+    ],
+)
+def test_keys_that_are_no_secret_are_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "keys").write_text(text)
+    monkeypatch.setenv("LONGTASK_MCP_RESUME_KEYS_FILE", str(tmp_path / "keys"))
+    with pytest.raises(ValidationError, match=told) as refused:
+        Settings()
+    assert "short" not in refused.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"), [(None, []), ("\n", []), (f" {'a' * 32}\n{'b' * 32} {'a' * 32}", ["a" * 32, "b" * 32])]
+)
+def test_keys_are_read_if_there_are_some(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None, keys: list[str]
+) -> None:
+    if text is not None:
+        (tmp_path / "keys").write_text(text)
+    monkeypatch.setenv("LONGTASK_MCP_RESUME_KEYS_FILE", str(tmp_path / "keys"))
+    assert Settings().resume_keys == keys
