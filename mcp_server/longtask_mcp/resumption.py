@@ -34,6 +34,7 @@ RETRY_MILLISECONDS = 2000
 """When a client is to reconnect. The SDKs try twice: by then a Service has dropped a replica that was killed."""
 MAX_ID = 6144
 """Characters of an id. Proxies take 8 KiB for a header; a call that needs more cannot be resumed."""
+META = ("progressToken", "traceparent", "tracestate")
 SCOPE_KEY = "longtask.resumable"
 REPLACED = frozenset(
     {
@@ -74,15 +75,15 @@ class State(BaseModel):
     """Unix time."""
     id: StrictInt | StrictStr
     """The JSON-RPC id of the call."""
-    progress_token: StrictInt | StrictStr | None = None
+    meta: dict[str, StrictInt | StrictStr]
+    """Of the call's `_meta`, the keys in META."""
     tool: str
     arguments: dict[str, Any] | None = None
     begun: Begun | None = None
 
     def request(self) -> bytes:
         """The body of the call."""
-        meta = {} if self.progress_token is None else {"_meta": {"progressToken": self.progress_token}}
-        params = {"name": self.tool, "arguments": self.arguments or {}, **meta}
+        params = {"name": self.tool, "arguments": self.arguments or {}, "_meta": self.meta}
         return json.dumps({"jsonrpc": "2.0", "id": self.id, "method": "tools/call", "params": params}).encode()
 
 
@@ -199,7 +200,7 @@ class Resumable:
                 caller=_digest(scope[self._whose]),
                 began=self._now().timestamp(),
                 id=request["id"],
-                progress_token=meta.get("progressToken"),
+                meta={key: meta[key] for key in META if key in meta},
                 tool=tool,
                 arguments=arguments if self._repeatable(tool) else None,
             )
