@@ -308,7 +308,7 @@ async def test_what_happens_in_between_is_not_missed(raw: Raw, world: World, tas
     async with raw.call("wait_any", task_ids=[task_id]) as any_, raw.call("wait_for_task", task_id=task_id) as one:
         ids = [(await each.next()).id for each in (any_, one)]
     await world.set_status(task_id, phase="WaitingForInput", attemptCount=1, startTime=NOW, inputRequests=[QUESTION])
-    for answer in await asyncio.gather(*map(raw.answer, ids)):
+    for answer in await asyncio.wait_for(asyncio.gather(*map(raw.answer, ids)), 30):
         assert "Deploy?" in answer["content"][0]["text"]
 
 
