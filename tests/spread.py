@@ -23,7 +23,7 @@ UNDER_LOAD = (
     *("test_control.py", "test_examples.py", "test_following.py", "test_many.py"),
     *("test_reports.py", "test_restarts.py", "test_starting_once.py"),
 )
-WAITS = ("faults", "operator", "delivery", "store")
+WAITS = ("faults", "operator", "delivery", "notification", "store")
 """Folders whose tests wait for pods, leases and timeouts for most of their time."""
 COMPUTES = ("docs", "mcp", "conformance", "chart", "api", "sdk", "emulator", "matrix", "unit")
 """Those whose tests keep the CPU busy. Of both kinds there is something to do all the time."""
@@ -33,7 +33,7 @@ THOUSANDS = tuple(f"tests/unit/test_{name}.py" for name in ("invariants", "missh
 """Tests that try thousands of examples of what others reach too."""
 PRODUCT = ("longtask", "longtask_api", "longtask_runtime", "longtask_operator", "longtask_mcp")
 """All of which branches are measured."""
-EACH_FOR_ITSELF = ("tests/delivery/test_faults.py", "tests/sdk/test_run.py")
+EACH_FOR_ITSELF = ("tests/delivery/test_faults.py", "tests/notification/test_kills.py", "tests/sdk/test_run.py")
 """Files that last, whose tests share nothing; so do those of tests/faults."""
 RENDERED = ("test_alerts.py", "test_rendering.py", "test_task_namespace.py", "test_values.py")
 """Tests of the chart that need no release."""

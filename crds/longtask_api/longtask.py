@@ -45,6 +45,8 @@ class ConditionType(StrEnum):
     """The outcome has been delivered to the session of spec.memory. Does not affect the phase."""
     ARCHIVED = "Archived"
     """The record has been stored outside this object. Does not affect the phase."""
+    NOTIFIED = "Notified"
+    """The end of the task has been sent to each sink that its template names. Does not affect the phase."""
 
 
 REFUSED: Final = "Refused"
@@ -257,8 +259,14 @@ class DeliveryPolicy(ApiModel):
     ] = False
 
 
+MAX_SINKS: Final = 4
+"""Sinks that a template may name."""
+SinkName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+"""Name of a webhook sink in the chart's values."""
+
+
 class TemplateSnapshot(ApiModel):
-    """Settings copied from the template when the task was accepted. Later edits of the template do not affect it."""
+    """Settings copied from the template when the task was accepted or refused. Later edits do not affect it."""
 
     generation: Annotated[int, Field(description="metadata.generation of the template at that time.")]
     hash: Annotated[str, Field(description="First 16 hex digits of the SHA-256 of the template's spec.")]
@@ -282,6 +290,14 @@ class TemplateSnapshot(ApiModel):
     ] = None
     delivery: Annotated[
         DeliveryPolicy | None, Field(description="What is delivered in addition to the outcome in the session.")
+    ] = None
+    notify: Annotated[
+        list[SinkName] | None,
+        Field(
+            max_length=MAX_SINKS,
+            description="Webhook sinks that are notified of the task's events.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
     ] = None
 
 
@@ -374,6 +390,34 @@ class Delivery(ApiModel):
     ] = None
 
 
+class Notification(ApiModel):
+    """The state of one event for one sink, written after the first attempt to send it.
+
+    Sent with sentTime; tried again with nextRetryTime; with neither it was given up.
+    """
+
+    sink: Annotated[SinkName, Field(description="Name of the sink in the chart's values.")]
+    event: Annotated[
+        str,
+        Field(
+            max_length=80,
+            description="succeeded, failed, cancelled, asked-<question id>, or stalled-<Unix time of the condition>.",
+        ),
+    ]
+    sent_time: Annotated[Time | None, Field(description="When the sink accepted it.")] = None
+    failures: Annotated[int | None, Field(ge=0, description="Attempts that failed; absent once it is sent.")] = None
+    next_retry_time: Annotated[
+        Time | None, Field(description="When it is tried again; absent if it is sent or given up.")
+    ] = None
+    reason: Annotated[
+        str | None,
+        Field(max_length=64, description="Why the last attempt failed, in one word; absent once it is sent."),
+    ] = None
+    message: Annotated[
+        str | None, Field(max_length=512, description="Why the last attempt failed; absent once it is sent.")
+    ] = None
+
+
 class Archive(ApiModel):
     """Location of the task's record outside this object."""
 
@@ -404,7 +448,8 @@ class LongTaskStatus(ApiModel):
             max_length=16,
             description="Accepted (the template is Ready and the parameters fit), Suspended (no pod runs), Stalled "
             "(the work reports nothing), Succeeded (Unknown while in progress, then True or False), Delivered (the "
-            "outcome is in the session of spec.memory), Archived (the record is stored outside this object).",
+            "outcome is in the session of spec.memory), Archived (the record is stored outside this object), Notified "
+            "(the end is sent to each sink of the template).",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = []
@@ -435,7 +480,8 @@ class LongTaskStatus(ApiModel):
         ),
     ] = []
     template_snapshot: Annotated[
-        TemplateSnapshot | None, Field(description="Settings copied from the template when the task was accepted.")
+        TemplateSnapshot | None,
+        Field(description="Settings copied from the template when the task was accepted or refused."),
     ] = None
     progress: Annotated[
         Progress | None,
@@ -475,6 +521,15 @@ class LongTaskStatus(ApiModel):
         Delivery | None, Field(description="Events written, or about to be written, to the session of spec.memory.")
     ] = None
     archive: Annotated[Archive | None, Field(description="Location of the task's record outside this object.")] = None
+    notifications: Annotated[
+        list[Notification],
+        Field(
+            max_length=MAX_SINKS * (MAX_QUESTIONS + 2),
+            description="Events sent, or to be sent, to the sinks of the template; summarized by the Notified "
+            "condition. Those of questions that are closed are dropped.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["sink", "event"]},
+        ),
+    ] = []
 
 
 class LongTask(ApiModel):

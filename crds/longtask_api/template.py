@@ -12,7 +12,7 @@ from longtask_api import constants
 from longtask_api.base import ApiModel, ObjectMeta
 from longtask_api.bounds import cut
 from longtask_api.conditions import Condition, is_true
-from longtask_api.longtask import DeliveryPolicy, StallPolicy
+from longtask_api.longtask import MAX_SINKS, DeliveryPolicy, SinkName, StallPolicy
 
 DEFAULT_ACTIVE_DEADLINE_SECONDS: Final = 86400
 """One day."""
@@ -29,6 +29,8 @@ class TemplateConditionType(StrEnum):
 
     READY = "Ready"
     """Tasks can be started from the template, and agents see it as a tool."""
+    SINKS_CONFIGURED = "SinksConfigured"
+    """Each sink of spec.notify is in the chart's values. Does not affect Ready; absent without spec.notify."""
 
 
 class Container(OpenModel):
@@ -208,6 +210,15 @@ class LongTaskTemplateSpec(ApiModel):
             "for tasks with spec.memory."
         ),
     ] = None
+    notify: Annotated[
+        list[SinkName] | None,
+        Field(
+            max_length=MAX_SINKS,
+            description="Webhook sinks, by their names in the chart's notifications.sinks, that are notified when a "
+            "task ends, asks a question or stalls.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = None
     tool: Annotated[
         ToolPolicy, Field(description="How the template's tool meets clients of the MCP Tasks extension.")
     ] = ToolPolicy()
@@ -232,7 +243,8 @@ class LongTaskTemplateStatus(ApiModel):
         list[Condition],
         Field(
             max_length=8,
-            description="Ready: tasks can be started, and agents see the tool.",
+            description="Ready: tasks can be started, and agents see the tool. SinksConfigured: each sink of "
+            "spec.notify is in the chart's values.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = []

@@ -23,6 +23,9 @@ from longtask_operator.controller import Controller
 from longtask_operator.delivery.dispatcher import DeliveryDispatcher
 from longtask_operator.leader_election import LeaderElector
 from longtask_operator.metrics import METRICS
+from longtask_operator.notification.notifier import CONCURRENCY, Notifier
+from longtask_operator.notification.sender import Sender
+from longtask_operator.planning.notifications import Sinks
 from longtask_operator.planning.policy import Policy
 from longtask_operator.reconciler import Reconciler
 from longtask_operator.settings import Settings
@@ -99,7 +102,7 @@ class Operator:
                     lambda: max(elector.unbroken_since, self._synced_at),
                     lambda: elector.leads_since,
                 )
-                templates = TemplateController(cluster, self._cache, validator)
+                templates = TemplateController(cluster, self._cache, validator, settings.sinks)
                 service = await stack.enter_async_context(_agentcore(settings))
                 store = await stack.enter_async_context(_store(client, settings))
                 archive = Archive(store, service, settings.memory_ids)
@@ -111,13 +114,18 @@ class Operator:
                     timedelta(seconds=settings.open_turn_timeout_seconds),
                 )
                 archiver = Archiver(cluster, self._cache, archive)
-                controller = Controller(self._cache, reconciler, templates, dispatcher, archiver, settings.workers)
+                notifier = Notifier(cluster, self._cache, _senders(settings), _kinds(settings), elector.term)
+                controller = Controller(
+                    self._cache, reconciler, templates, dispatcher, archiver, notifier, settings.workers
+                )
                 watches = Watches(client, settings.namespace, self._cache, controller.enqueue)
                 writes = ReportBuffer(
                     cluster, self._cache, settings.report_interval_seconds, settings.report_writes_per_second
                 )
                 api = self._task_api(client, cluster, writes, store, validator, archive)
-                lead = partial(self._lead, dispatcher.run, archiver.run, lambda: controller.run(watches.keys()))
+                lead = partial(
+                    self._lead, dispatcher.run, archiver.run, notifier.run, lambda: controller.run(watches.keys())
+                )
                 stack.enter_context(METRICS.watchdog.watching())
                 await self._until_stopped(watches, elector, lead, api, writes)
         finally:
@@ -263,7 +271,18 @@ def _policy(settings: Settings) -> Policy:
         delivery_timeout=timedelta(seconds=settings.delivery_timeout_seconds),
         archives_all=settings.store_s3_bucket is not None,
         max_active=settings.max_active_tasks_per_requester,
+        sinks=_kinds(settings),
     )
+
+
+def _kinds(settings: Settings) -> Sinks:
+    return {name: sink.events for name, sink in settings.sinks.items()}
+
+
+def _senders(settings: Settings) -> dict[str, Sender]:
+    return {
+        name: Sender(sink, settings.sink_secrets_folder / name, CONCURRENCY) for name, sink in settings.sinks.items()
+    }
 
 
 def _report_url(settings: Settings) -> str | None:

@@ -300,6 +300,7 @@ def slim(task: LongTask) -> LongTask:
         "log_tail": None,
         "attempts": [],
         "delivery": _slim(delivery) if delivery is not None else None,
+        "notifications": [each.model_copy(update={"message": None}) for each in task.status.notifications],
     }
     unlabelled: dict[str, Any] = {"labels": {}, "annotations": {}}
     unasked: dict[str, Any] = {"parameters": {}, "input_responses": []}

@@ -1,4 +1,4 @@
-"""The controller: a work queue of keys, and what happens to each: reconcile, then deliver, then archive."""
+"""The controller: a work queue of keys, and what happens to each: reconcile, then deliver, archive and notify."""
 
 import logging
 from collections.abc import Iterable
@@ -7,6 +7,7 @@ from longtask_operator.archive.archiver import Archiver
 from longtask_operator.cache import Cache
 from longtask_operator.delivery.dispatcher import DeliveryDispatcher
 from longtask_operator.metrics import METRICS
+from longtask_operator.notification.notifier import Notifier
 from longtask_operator.reconciler import Reconciler
 from longtask_operator.template_controller import TemplateController
 from longtask_operator.watches import Key
@@ -28,6 +29,7 @@ class Controller:
         templates: TemplateController,
         dispatcher: DeliveryDispatcher,
         archiver: Archiver,
+        notifier: Notifier,
         workers: int,
     ) -> None:
         """`workers` keys are processed concurrently."""
@@ -36,6 +38,7 @@ class Controller:
         self._templates = templates
         self._dispatcher = dispatcher
         self._archiver = archiver
+        self._notifier = notifier
         self._queue = WorkQueue(self._work, self._failed, workers, self._is_urgent)
         METRICS.queue_length.set_function(lambda: len(self._queue))
 
@@ -66,6 +69,7 @@ class Controller:
             self._queue.add_later(key, again)
         self._dispatcher.consider(name)
         self._archiver.consider(name)
+        self._notifier.consider(name)
 
     def _is_urgent(self, key: Key) -> bool:
         """Whether somebody waits for this step: tasks for a template, a new task for its Job, the work of a new attempt

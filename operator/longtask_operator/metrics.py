@@ -1,7 +1,7 @@
 """Prometheus metrics of the operator."""
 
 from collections.abc import Callable, Container, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -64,6 +64,22 @@ class Metrics(Collector):
         self.archive_failures = Counter(
             "longtask_archive_failures", "Failed attempts to archive a record, by reason.", ["reason"]
         )
+        self.notifications = Counter("longtask_notifications", "Events that a sink accepted.", ["sink", "event"])
+        self.notification_seconds = Histogram(
+            "longtask_notification_delay_seconds",
+            "From an event until a sink has accepted it.",
+            ["sink"],
+            buckets=LONG_BUCKETS,
+        )
+        self.notification_failures = Counter(
+            "longtask_notification_failures", "Failed attempts to notify a sink, by reason.", ["sink", "reason"]
+        )
+        self.notifications_given_up = Counter(
+            "longtask_notifications_given_up", "Events that a sink never accepted.", ["sink", "reason"]
+        )
+        self.notifications_pending = Gauge(
+            "longtask_notifications_pending", "Tasks with an event that a sink misses.", ["sink"]
+        )
         self.watchdog = Watchdog(REGISTRY)
         skew = Gauge("longtask_clock_skew_seconds", "How far this machine's clock is ahead of the API server's.")
         skew.set_function(lambda: CLOCK.skew)
@@ -107,6 +123,11 @@ class Metrics(Collector):
         if task.status.completion_time is not None:
             delay = (now - task.status.completion_time).total_seconds()
             self.delivery_seconds.labels(template).observe(max(0.0, delay))
+
+    def notified(self, sink: str, kind: str, delay: timedelta) -> None:
+        """Count an event that a sink accepted, and observe the delay since it happened."""
+        self.notifications.labels(sink, kind).inc()
+        self.notification_seconds.labels(sink).observe(max(0.0, delay.total_seconds()))
 
     def _template(self, task: LongTask) -> str:
         name = task.spec.template_ref.name

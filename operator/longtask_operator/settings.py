@@ -1,12 +1,15 @@
 """All settings of the operator, from LONGTASK_OPERATOR_* variables; the chart's values contain each of them."""
 
 import socket
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import AnyHttpUrl, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from longtask_api.agentcore_ids import MemoryId
+from longtask_api.longtask import SinkName
+from longtask_operator.sinks import Sink
 
 
 class Settings(BaseSettings):
@@ -70,6 +73,12 @@ class Settings(BaseSettings):
     )
     memory_ids: list[MemoryId] = Field(
         default=[], max_length=100, description="The only memories, by id or ARN, that are read and written."
+    )
+    sinks: dict[SinkName, Sink] = Field(
+        default={}, max_length=32, description="Webhook sinks by name; templates name those that are notified."
+    )
+    sink_secrets_folder: Path = Field(
+        default=Path("/etc/longtask/sinks"), description="Folder with a sub-folder for the Secret of each sink."
     )
     open_turn_timeout_seconds: int = Field(
         default=30,

@@ -19,7 +19,16 @@ from kubernetes.aio.client import ApiClient
 from longtask_api import constants
 from longtask_api.base import rfc3339, rfc3339_microseconds
 from longtask_api.conditions import Condition
-from longtask_api.longtask import TERMINAL_PHASES, Archive, ConditionType, Delivery, LongTask, LongTaskStatus, Phase
+from longtask_api.longtask import (
+    TERMINAL_PHASES,
+    Archive,
+    ConditionType,
+    Delivery,
+    LongTask,
+    LongTaskStatus,
+    Notification,
+    Phase,
+)
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus
 from longtask_operator.leader_election import NotLeading, Term
 from longtask_operator.planning.actions import (
@@ -66,7 +75,8 @@ REPORT_MANAGER = "longtask-work"
 """Field manager of what the work reports: the leader's applies omit its fields."""
 DELIVERY_MANAGER = "longtask-delivery"
 ARCHIVE_MANAGER = "longtask-archive"
-"""Delivery and archive are also written after the task's end, when all other fields are frozen."""
+NOTIFICATION_MANAGER = "longtask-notification"
+"""Delivery, archive and notifications are also written after the task's end, when all other fields are frozen."""
 NO_LOG = "unable to retrieve container logs for "
 """Beginning of the API server's answer, with status 200, when the container's log is gone."""
 LOG_TIMEOUT = 10.0
@@ -224,6 +234,13 @@ class TaskNamespace:
         if archive is not None:
             status["archive"] = archive.to_api()
         return await self._apply_task_status(task, status, ARCHIVE_MANAGER)
+
+    async def write_notifications(
+        self, task: LongTask, notifications: Sequence[Notification], condition: Condition
+    ) -> LongTask:
+        """Apply the state of the notifications to this version of the task. Raises KubeError 404, 409 as above."""
+        status = {"notifications": [each.to_api() for each in notifications], "conditions": [condition.to_api()]}
+        return await self._apply_task_status(task, status, NOTIFICATION_MANAGER)
 
     async def report(self, task: LongTask, job_uid: str, changes: Sequence[Mapping[str, Any]]) -> LongTask:
         """Store what the work reported, as JSON patch operations on status, if the task still has this Job.
@@ -385,9 +402,9 @@ class TaskNamespace:
 
 REPORTED_FIELDS = frozenset({"progress", "last_report_time", "checkpoint", "input_requests"})
 """Status fields owned by the task API's field manager; the leader's server-side apply must omit them."""
-WRITTEN_APART = frozenset({"delivery", "archive"})
-CONDITIONS_APART = frozenset({ConditionType.DELIVERED, ConditionType.ARCHIVED})
-"""What the delivery and archive field managers own."""
+WRITTEN_APART = frozenset({"delivery", "archive", "notifications"})
+CONDITIONS_APART = frozenset({ConditionType.DELIVERED, ConditionType.ARCHIVED, ConditionType.NOTIFIED})
+"""What the delivery, archive and notification field managers own."""
 
 
 def owned(status: LongTaskStatus) -> dict[str, Any]:

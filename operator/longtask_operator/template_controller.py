@@ -1,13 +1,15 @@
-"""Decides whether a template is Ready, by its own checks and by the API server's answer to a dry run of its pod."""
+"""Decides whether a template is Ready, by its own checks and by the API server's answer to a dry run of its pod, and
+whether the sinks that it names are configured.
+"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from longtask_api import constants
 from longtask_api.bounds import MAX_DEPTH, depth_of
 from longtask_api.checking import check_value_schema
-from longtask_api.conditions import ConditionStatus, merged
+from longtask_api.conditions import Condition, ConditionStatus, merged
 from longtask_api.mcp_names import FIXED_TOOLS
 from longtask_api.parameters import check_schema
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus, TemplateConditionType, spec_hash
@@ -23,12 +25,14 @@ LISTED = 5
 
 
 class TemplateController:
-    """Maintains the Ready condition of templates."""
+    """Maintains the conditions of templates."""
 
-    def __init__(self, cluster: TaskNamespace, cache: Cache, validator: Validator) -> None:
+    def __init__(self, cluster: TaskNamespace, cache: Cache, validator: Validator, sinks: Collection[str] = ()) -> None:
+        """`sinks` are the names of the configured webhook sinks."""
         self._cluster = cluster
         self._cache = cache
         self._validator = validator
+        self._sinks = sinks
 
     async def reconcile(self, name: str) -> None:
         """Check a template and write its status if that differs. Raises KubeError and network errors.
@@ -40,11 +44,11 @@ class TemplateController:
             return
         reason, problems = "InvalidSpec", await self._validator.run(problems_of, template)
         if not problems:
-            if template.is_ready:
-                return
-            refusal = await self._cluster.try_pod(dry_run_pod(template))
-            reason, problems = ready_reason(refusal)
-        status = status_of(template, reason, problems, clock.now())
+            reason = "Ready"
+            if not template.is_ready:
+                refusal = await self._cluster.try_pod(dry_run_pod(template))
+                reason, problems = ready_reason(refusal)
+        status = status_of(template, reason, problems, clock.now(), self._sinks)
         if status.to_api() == template.status.to_api():
             return
         try:
@@ -134,8 +138,10 @@ def ready_reason(refusal: KubeError | None) -> tuple[str, list[str]]:
     raise refusal
 
 
-def status_of(template: LongTaskTemplate, reason: str, problems: list[str], now: datetime) -> LongTaskTemplateStatus:
-    """The template's status with the Ready condition for these problems."""
+def status_of(
+    template: LongTaskTemplate, reason: str, problems: list[str], now: datetime, sinks: Collection[str] = ()
+) -> LongTaskTemplateStatus:
+    """The template's status with the Ready condition for these problems, and the state of its sinks."""
     value: ConditionStatus = "False" if problems else "True"
     message = "; ".join(problems[:LISTED])
     if len(problems) > LISTED:
@@ -145,5 +151,35 @@ def status_of(template: LongTaskTemplate, reason: str, problems: list[str], now:
         template.status.conditions, TemplateConditionType.READY, value, reason, message[:4096], generation, now
     )
     return LongTaskTemplateStatus(
-        observed_generation=generation, hash=spec_hash(template.spec.to_api()), conditions=[ready]
+        observed_generation=generation,
+        hash=spec_hash(template.spec.to_api()),
+        conditions=[ready, *_sinks_configured(template, sinks, now)],
     )
+
+
+def _sinks_configured(template: LongTaskTemplate, sinks: Collection[str], now: datetime) -> list[Condition]:
+    """The SinksConfigured condition; empty if the template names no sink."""
+    if not template.spec.notify:
+        return []
+    unknown = [name for name in template.spec.notify if name not in sinks]
+    value: ConditionStatus = "False" if unknown else "True"
+    reason = "SinkNotConfigured" if unknown else "SinksConfigured"
+    message = ""
+    if unknown:
+        known = ", ".join(sorted(sinks)) or "none"
+        message = (
+            f"notify: {', '.join(unknown)} not in notifications.sinks of the chart's values, which has {known}; tasks "
+            "run, and these sinks are not notified"
+        )
+    generation = template.metadata.generation
+    return [
+        merged(
+            template.status.conditions,
+            TemplateConditionType.SINKS_CONFIGURED,
+            value,
+            reason,
+            message[:4096],
+            generation,
+            now,
+        )
+    ]

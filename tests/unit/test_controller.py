@@ -29,7 +29,7 @@ def test_what_a_task_that_is_gone_has_left_behind_is_looked_at_again() -> None:
 
     async def main() -> None:
         others = cast(Any, SimpleNamespace(consider=lambda name: None))
-        controller = Controller(Cache(), cast(Any, Reconciler()), others, others, others, 1)
+        controller = Controller(Cache(), cast(Any, Reconciler()), others, others, others, others, 1)
         await controller.run([("task", given.TASK_UID)])
 
     until_idle(main)
@@ -62,7 +62,7 @@ def _task(uid: str, status: LongTaskStatus | None = None) -> LongTask:
 def _run(steps: Steps, cache: Cache, first: list[Key], then: Callable[[Controller], object] = lambda _: None) -> None:
     async def main() -> None:
         others = cast(Any, SimpleNamespace(consider=lambda name: None))
-        controller = Controller(cache, cast(Any, steps), cast(Any, steps), others, others, 1)
+        controller = Controller(cache, cast(Any, steps), cast(Any, steps), others, others, others, 1)
         asyncio.get_running_loop().call_later(1, then, controller)
         await controller.run(first)
 

@@ -23,7 +23,9 @@ MAX_COMPARED = 256 * 1024
 MAX_ANNOTATION = 64
 """Characters cached of one annotation."""
 ANNOTATIONS = (constants.ANNOTATION_TAKEN_BACK, constants.ANNOTATION_GIVEN)
-AFTER = frozenset({ConditionType.DELIVERED, ConditionType.ARCHIVED})
+OMITTED = frozenset({"attempts", "templateSnapshot", "notifications"})
+"""Fields of status that are not cached."""
+AFTER = frozenset({ConditionType.DELIVERED, ConditionType.ARCHIVED, ConditionType.NOTIFIED})
 """Conditions that change after the end of a task."""
 _TIMES = TypeAdapter(list[datetime])
 CONDITIONS = frozenset({ConditionType.STALLED, ConditionType.DELIVERED})
@@ -54,7 +56,7 @@ def known(document: Mapping[str, Any]) -> KnownTask:
     if kept_annotations:
         kept_metadata["annotations"] = kept_annotations
     kept_spec = {key: value for key, value in spec.items() if key != "parameters"}
-    kept_status = {key: value for key, value in status.items() if key not in ("attempts", "templateSnapshot")}
+    kept_status = {key: value for key, value in status.items() if key not in OMITTED}
     kept_status["conditions"] = [each for each in status.get("conditions") or [] if each.get("type") in CONDITIONS]
     whole = True
     if status.get("phase") in TERMINAL_PHASES:

@@ -34,6 +34,7 @@ def take_snapshot(template: LongTaskTemplate) -> TemplateSnapshot:
         ttl_seconds_after_finished=spec.ttl_seconds_after_finished,
         stall=spec.stall,
         delivery=spec.delivery,
+        notify=spec.notify,
     )
 
 

@@ -1,8 +1,11 @@
-"""Cleanup of a terminal task: deletes its Job, and later the task itself. Both wait for delivery and archiving."""
+"""Cleanup of a terminal task: deletes its Job, and later the task itself. Both wait for delivery, archiving and
+notifications.
+"""
 
 from datetime import datetime, timedelta
 
 from longtask_api.longtask import ConditionType
+from longtask_operator.planning import notifications
 from longtask_operator.planning.actions import Action, DeleteJob, DeleteTask, Plan
 from longtask_operator.planning.policy import LOOK_AGAIN
 from longtask_operator.planning.state import TaskState
@@ -16,7 +19,7 @@ def cleanup_plan(state: TaskState) -> Plan:
     """
     task, job = state.task, state.job
     ended = task.status.completion_time or state.now
-    held_until = ended if _is_delivered_and_archived(state) else ended + state.policy.delivery_timeout
+    held_until = ended if _is_settled(state) else ended + state.policy.delivery_timeout
     actions: list[Action] = []
     waiting: list[datetime] = []
     at_work = [pod for pod in state.pods if not pod.ended]
@@ -40,14 +43,15 @@ def cleanup_plan(state: TaskState) -> Plan:
     return Plan(task.status, tuple(actions), min(waiting, default=None))
 
 
-def _is_delivered_and_archived(state: TaskState) -> bool:
-    """Whether delivery to the session and archiving are settled, or not required."""
+def _is_settled(state: TaskState) -> bool:
+    """Whether delivery to the session, archiving and notifications are settled, or not required."""
     task = state.task
     if task.is_record or task.is_taken_back:
         return True
     delivered = task.spec.memory is None or task.is_settled(ConditionType.DELIVERED)
     archives = task.spec.requester is not None and (state.policy.archives_all or task.spec.memory is not None)
-    return delivered and (not archives or task.is_settled(ConditionType.ARCHIVED))
+    archived = not archives or task.is_settled(ConditionType.ARCHIVED)
+    return delivered and archived and notifications.is_settled(task, state.policy.sinks, state.now)
 
 
 def _time_to_live(state: TaskState) -> int:

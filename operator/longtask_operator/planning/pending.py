@@ -27,9 +27,8 @@ def pending_plan(state: TaskState) -> Plan:
     if left_behind:
         return _waits_for_the_end_of(state, status, left_behind)
     if task.spec.cancel_requested:
-        return task_status.terminal(
-            state, status, Phase.CANCELLED, failure=task_status.cancelled("before it started"), at=state.now
-        )
+        failure = task_status.cancelled("before it started")
+        return task_status.terminal(state, _with_terms(state, status), Phase.CANCELLED, failure=failure, at=state.now)
     if task.is_record:
         return _record(state, status)
     if template is None or not template.is_ready:
@@ -175,4 +174,12 @@ def _given_up(state: TaskState, status: LongTaskStatus, problem: StartProblem) -
 
 def _refused(state: TaskState, status: LongTaskStatus, failure: Failure) -> Plan:
     status = task_status.with_condition(state, status, ConditionType.ACCEPTED, "False", failure.reason, failure.message)
-    return task_status.terminal(state, status, Phase.FAILED, failure=failure, at=state.now)
+    return task_status.terminal(state, _with_terms(state, status), Phase.FAILED, failure=failure, at=state.now)
+
+
+def _with_terms(state: TaskState, status: LongTaskStatus) -> LongTaskStatus:
+    """The status of a task that ends before its start, with the terms of its template: who is notified, how long the
+    task is kept.
+    """
+    terms = take_snapshot(state.template) if state.template is not None else None
+    return status.model_copy(update={"template_snapshot": terms})

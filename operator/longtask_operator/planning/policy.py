@@ -1,7 +1,9 @@
 """Settings and intervals used by planning."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+
+from longtask_operator.planning.notifications import Sinks
 
 TEMPLATE_WAIT = timedelta(seconds=60)
 """How long a task waits for a template that is missing or not Ready; both may be part of one `kubectl apply`."""
@@ -26,10 +28,13 @@ class Policy:
 
     job_retention: timedelta
     delivery_timeout: timedelta = timedelta(days=7)
-    """How long after its end a task is kept while delivery or archiving is pending, even past its time to live."""
+    """How long after its end a task is kept while its delivery, its archiving or a notification is pending, even past
+    its time to live."""
     archives_all: bool = False
     """Whether every task that has a requester is archived, or only those with a memory."""
     report_url: str | None = None
     """URL of the task API for pods; None disables reporting."""
+    sinks: Sinks = field(default_factory=dict)
+    """The configured webhook sinks."""
     max_active: int = 2000
     """Maximum of active tasks per requester; further tasks are queued."""

@@ -1,0 +1,1 @@
+"""Events of tasks that are sent to webhook sinks."""
