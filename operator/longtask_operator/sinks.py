@@ -1,9 +1,10 @@
 """A webhook sink as the platform engineer configures it. Pure."""
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Annotated, Final, Self
 
-from pydantic import AnyHttpUrl, Field, model_validator
+from pydantic import AnyHttpUrl, Field, IPvAnyNetwork, model_validator
 
 from longtask_api.base import ApiModel
 from longtask_operator.planning.notifications import EventKind
@@ -13,8 +14,8 @@ Network = IPv4Network | IPv6Network
 
 NAT64: Final = IPv6Network("64:ff9b::/96")
 """Its addresses stand for the IPv4 address in their last four bytes (RFC 6052)."""
-PLATFORM: Final = frozenset({IPv4Address("168.63.129.16")})
-"""Public addresses that lead to the cloud's own services: Azure's, which hands out a machine's settings."""
+PLATFORM: Final = (IPv4Network("168.63.129.16/32"), IPv4Network("192.0.0.0/24"))
+"""What may count as public and leads to the cloud's own services: Azure's, and the metadata of Oracle's machines."""
 
 
 class SecretRef(ApiModel, extra="forbid"):
@@ -31,7 +32,7 @@ class Sink(ApiModel, extra="forbid"):
     """The Secret with the signing secrets, and perhaps a certificate authority; without it nothing is signed."""
     events: Annotated[frozenset[EventKind], Field(min_length=1)] = frozenset(EventKind)
     allow_http: Annotated[bool, Field(alias="allowHTTP")] = False
-    allowed_networks: tuple[Network, ...] = ()
+    allowed_networks: tuple[IPvAnyNetwork, ...] = ()
     """Networks that are not public in which the sink's host may be."""
 
     @model_validator(mode="after")
@@ -47,16 +48,18 @@ class Sink(ApiModel, extra="forbid"):
     def allows(self, address: str) -> bool:
         """Whether a connection to this IP address may be opened: it is public, or in one of the allowed networks."""
         found = _meant(ip_address(address.partition("%")[0]))
-        return is_public(found) or any(
-            found.version == each.version and found in each for each in self.allowed_networks
-        )
+        return is_public(found) or _is_in(found, self.allowed_networks)
 
 
 def is_public(address: Address) -> bool:
     """Whether the address belongs to the internet: it is not private, shared, link-local, loopback, multicast or
     reserved, and no metadata service of a cloud.
     """
-    return address.is_global and not address.is_multicast and not address.is_reserved and address not in PLATFORM
+    return address.is_global and not address.is_multicast and not address.is_reserved and not _is_in(address, PLATFORM)
+
+
+def _is_in(address: Address, networks: Iterable[Network]) -> bool:
+    return any(address.version == each.version and address in each for each in networks)
 
 
 def _meant(address: Address) -> Address:

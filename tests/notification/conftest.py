@@ -46,11 +46,16 @@ async def door() -> AsyncIterator[Door]:
 
 
 @pytest.fixture
+def namespace(new_namespace: Callable[[], Kube]) -> Kube:
+    """A task namespace of its own for every test."""
+    return new_namespace()
+
+
+@pytest.fixture
 def replicas(
-    door: Door, new_namespace: Callable[[], Kube], tmp_path: Path, receiver: Receiver
+    door: Door, namespace: Kube, tmp_path: Path, receiver: Receiver
 ) -> Iterator[Callable[[str], OperatorProcess]]:
     """Operators with a sink `one`, not started yet; what still runs at the end is killed."""
-    namespace = new_namespace()
     made: list[OperatorProcess] = []
     sinks = {"one": sink(receiver.port, "/one", **with_secret(tmp_path, "one", SECRET))}
 

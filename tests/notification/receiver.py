@@ -73,6 +73,7 @@ class Receiver:
     """Of endless answers."""
     port: int = 0
     _loop: asyncio.AbstractEventLoop = field(init=False)
+    _stop: asyncio.Event = field(init=False)
 
     def answer(self, path: str, *answers: str) -> None:
         """Answer the next requests of a path so."""
@@ -83,7 +84,10 @@ class Receiver:
         return [each for each in list(self.requests) if each.task_id == uid]
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+        with (
+            contextlib.closing(writer),
+            contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError),
+        ):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             first, *lines = head.strip().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
@@ -102,38 +106,24 @@ class Receiver:
                 writer.write(PIECES[answer])
                 self.sent_bytes += len(PIECES[answer])
                 await writer.drain()
-        writer.close()
 
-    async def _serve(self, tls: ssl.SSLContext | None, started: threading.Event, port: int) -> None:
-        server = await asyncio.start_server(self.handle, "127.0.0.1", port, ssl=tls)
+    async def _serve(self, tls: ssl.SSLContext | None, started: threading.Event) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self.handle, "127.0.0.1", 0, ssl=tls)
         self.port = server.sockets[0].getsockname()[1]
         started.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            server.close()
+        await self._stop.wait()
+        server.close()
 
     @contextlib.contextmanager
-    def listening(self, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator["Receiver"]:
+    def listening(self, tls: ssl.SSLContext | None = None) -> Iterator["Receiver"]:
         """Serve in a thread."""
         started = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        task = self._loop.create_task(self._serve(tls, started, port))
-
-        def run() -> None:
-            with contextlib.suppress(asyncio.CancelledError):
-                self._loop.run_until_complete(task)
-            left = asyncio.all_tasks(self._loop)
-            for each in left:
-                each.cancel()
-            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-            self._loop.close()
-
-        thread = threading.Thread(target=run, daemon=True)
+        thread = threading.Thread(target=lambda: asyncio.run(self._serve(tls, started)), daemon=True)
         thread.start()
         started.wait()
         try:
             yield self
         finally:
-            self._loop.call_soon_threadsafe(task.cancel)
+            self._loop.call_soon_threadsafe(self._stop.set)
             thread.join()

@@ -298,7 +298,9 @@ async def test_an_end_that_another_leader_may_have_written_is_not_told_again(mon
     server.lost = ServerDisconnectedError()
     monkeypatch.setattr(steps, "reconcile", work)
     others = cast(Any, SimpleNamespace(consider=lambda uid: None))
-    term = asyncio.create_task(Controller(cache, steps, others, others, others, others, 1).run([("task", given.TASK_UID)]))
+    term = asyncio.create_task(
+        Controller(cache, steps, others, others, others, others, 1).run([("task", given.TASK_UID)])
+    )
     await lost.wait()
     term.cancel()
     await asyncio.wait([term])

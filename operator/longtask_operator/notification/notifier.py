@@ -31,6 +31,8 @@ CONCURRENCY = 4
 """Attempts of one sink at the same time: of a sink that does not answer, nothing else waits."""
 INTERVAL = 0.05
 """Seconds between the beginnings of two attempts of a sink."""
+LEAST_WAIT = 0.001
+"""Seconds; a shorter timer may fire before the time that it waits for."""
 OTHER = "other"
 """Label of metrics for all sinks that are not configured: templates can name any."""
 
@@ -169,7 +171,7 @@ class _Lane:
             wait = self._next_attempt - loop.time()
             if wait <= 0 or self._is_given_up(event):
                 break
-            await asyncio.sleep(wait)
+            await asyncio.sleep(max(wait, LEAST_WAIT))
         self._next_attempt = max(self._next_attempt, loop.time() + INTERVAL)
 
     def _is_given_up(self, event: Event) -> bool:
