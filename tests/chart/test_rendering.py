@@ -327,3 +327,50 @@ def test_the_task_api_is_open_to_the_mcp_server_and_the_pods_of_tasks(render: Re
 
 def test_network_policies_can_be_left_out(render: Render) -> None:
     assert of_kind(render({"networkPolicy": {"enabled": False}}), "NetworkPolicy") == []
+
+
+SINKS: Document = {
+    "ops": {"url": "https://hooks.example.com/a?x=1&y=2", "secretRef": {"name": "hook"}, "events": ["failed"]},
+    "bus": {"url": "http://bus.tools.svc:8080/", "allowHTTP": True, "allowedNetworks": ["10.96.0.0/12"]},
+}
+
+
+def test_sinks_reach_the_operator_and_it_can_read_them(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NAMESPACE", "LEASE_NAMESPACE"):
+        monkeypatch.setenv(f"LONGTASK_OPERATOR_{name}", "any")
+    monkeypatch.setenv("LONGTASK_OPERATOR_SINKS", operator_env(render({"notifications": {"sinks": SINKS}}))["SINKS"])
+    sinks = OperatorSettings().sinks
+    assert set(sinks) == {"ops", "bus"}
+    assert str(sinks["ops"].url) == SINKS["ops"]["url"]
+    assert sinks["bus"].allows("10.96.0.10")
+
+
+def test_the_secret_of_a_sink_is_mounted_and_may_be_missing(render: Render) -> None:
+    [operator] = [
+        each
+        for each in of_kind(render({"notifications": {"sinks": SINKS}}), "Deployment")
+        if each["metadata"]["name"] == "longtask-operator"
+    ]
+    pod = operator["spec"]["template"]["spec"]
+    mounts = {each["name"]: each["mountPath"] for each in pod["containers"][0]["volumeMounts"]}
+    folder = OperatorSettings.model_fields["sink_secrets_folder"].default
+    assert {name: path for name, path in mounts.items() if name.startswith("sink-")} == {"sink-ops": f"{folder}/ops"}
+    [volume] = [each["secret"] for each in pod["volumes"] if each["name"] == "sink-ops"]
+    assert (volume["secretName"], volume["optional"]) == ("hook", True)
+    assert [item["key"] for item in volume["items"]] == ["signing-secrets", "ca.crt"]
+
+
+def test_no_server_may_read_secrets_through_the_api(render: Render) -> None:
+    roles = of_kind(render({"notifications": {"sinks": SINKS}}), "Role", "ClusterRole")
+    assert not any("secrets" in rule["resources"] for role in roles for rule in role["rules"])
+
+
+RULES = [{"ports": [{"port": 443}]}]
+
+
+@pytest.mark.parametrize("rules", [[], RULES])
+def test_egress_of_the_operator_is_restricted_where_rules_say_so(render: Render, rules: list[object]) -> None:
+    policies = of_kind(render({"networkPolicy": {"operatorEgress": rules}}), "NetworkPolicy")
+    [spec] = [each["spec"] for each in policies if each["metadata"]["name"] == "longtask-operator"]
+    assert spec["policyTypes"] == (["Ingress", "Egress"] if rules else ["Ingress"])
+    assert spec.get("egress", []) == rules

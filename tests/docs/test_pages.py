@@ -21,7 +21,8 @@ from tests.kube import Kube
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 YAML = blocks("yaml")
 MANIFESTS = [block for block in YAML if "apiVersion:" in block.text]
-VALUES = [block for block in YAML if block.text.startswith(("mcp:", "operator:", "jobController:", "memory:"))]
+SECTIONS = ("mcp:", "operator:", "jobController:", "memory:", "notifications:")
+VALUES = [block for block in YAML if block.text.startswith(SECTIONS)]
 PARTS_OF_TEMPLATES = [block for block in YAML if block.text.startswith("spec:")]
 PARTS_OF_PODS = [block for block in YAML if block.text.startswith("volumes:")]
 

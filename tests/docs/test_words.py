@@ -13,7 +13,7 @@ from longtask_api import bounds, checking, constants, longtask, reports, templat
 from longtask_mcp.metrics import Metrics
 from longtask_operator import metrics
 from longtask_operator.agentcore import error_classification
-from longtask_operator.planning import failure_reasons, task_events
+from longtask_operator.planning import failure_reasons, notifications, task_events
 from longtask_operator.settings import Settings
 from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES
 from longtask_operator.task_api import limits, questions, results
@@ -135,6 +135,14 @@ def test_every_reason_why_a_session_was_not_told_or_a_record_not_kept_is_explain
     } | error_classification.CONFIGURATION
     assert {"AccessDenied", "NoCredentials", "Throttled"} <= reasons
     assert [reason for reason in {*reasons, longtask.REFUSED} if f"| `{reason}` |" not in ON_CALL] == []
+
+
+def test_every_reason_why_a_sink_was_not_notified_is_explained() -> None:
+    sources = [path.read_text() for path in (OPERATOR / "notification").glob("*.py")]
+    reasons = {reason for text in sources for reason in _reasons(text, "Outcome", "failed")} | notifications.TO_BE_FIXED
+    assert {"Throttled", "NoAnswer", "Gone", "SinkNotConfigured"} <= reasons
+    rows = "\n".join(line for line in ON_CALL.splitlines() if line.startswith("|"))
+    assert [reason for reason in reasons if f"`{reason}`" not in rows] == []
 
 
 def test_metrics_that_pages_name_exist() -> None:

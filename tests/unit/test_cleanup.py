@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from longtask_api.conditions import Condition
-from longtask_api.longtask import LongTaskSpec, LongTaskStatus, Phase
+from longtask_api.longtask import LongTaskSpec, LongTaskStatus, Notification, Phase
+from longtask_operator.planning.notifications import EventKind
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.state import TaskState
-from tests.unit.given import JOB_REF, JOB_UID, Step, at, job, running_pod, state, status, step, task, template
+from tests.unit.given import JOB_REF, JOB_UID, SNAPSHOT, Step, at, job, running_pod, state, status, step, task, template
 
 DELETE = f"delete {JOB_REF.name} {JOB_UID}"
 DONE = job(complete=True, finished_at=at(100))
@@ -118,3 +119,24 @@ def test_it_waits_with_its_job_and_not_for_ever() -> None:
 
     assert (waits.actions, waits.again) == ((), 100 + PATIENCE)
     assert (over.actions, over.again) == ((DELETE, "delete task"), None)
+
+
+@pytest.mark.parametrize(
+    ("states", "sinks", "again"),
+    [
+        pytest.param([], {"ops": frozenset(EventKind)}, 100 + PATIENCE, id="not-sent"),
+        pytest.param([], {}, 100 + PATIENCE, id="not-configured"),
+        pytest.param([], {"ops": frozenset({EventKind.FAILED})}, 160, id="not-wanted"),
+        pytest.param([{"sentTime": at(120)}], {"ops": frozenset(EventKind)}, 160, id="sent"),
+        pytest.param([{"nextRetryTime": at(999)}], {"ops": frozenset(EventKind)}, 100 + PATIENCE, id="tried-again"),
+        pytest.param([{"failures": 9}], {"ops": frozenset(EventKind)}, 160, id="given-up"),
+    ],
+)
+def test_the_record_waits_until_its_sinks_are_notified(
+    states: list[dict[str, Any]], sinks: dict[str, frozenset[EventKind]], again: float
+) -> None:
+    made = [Notification.from_api({"sink": "ops", "event": "succeeded", **each}) for each in states]
+    terms = SNAPSHOT.model_copy(update={"notify": ["ops"]})
+    ended = status(Phase.SUCCEEDED, message="done", template_snapshot=terms, notifications=made)
+    there = state(task(ended, ttl_seconds_after_finished=60), 130, job=DONE)
+    assert step(plan(replace(there, policy=replace(there.policy, sinks=sinks)))).again == again

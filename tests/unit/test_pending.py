@@ -1,5 +1,6 @@
 """A task that has no Job yet."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -329,3 +330,16 @@ def test_a_wait_that_is_given_up_says_what_to_do() -> None:
     after = plan(state(_waits("TemplateNotFound", 0), 60)).status
     assert after.failure is not None
     assert (after.failure.reason, bool(after.failure.hint)) == ("TemplateNotFound", True)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(state(task(), 5, template=template(), parameters=MISFIT), id="refused"),
+        pytest.param(state(task(cancel_requested=True), 5, template=template()), id="cancelled"),
+    ],
+)
+def test_a_task_that_ends_before_its_start_has_the_terms_of_its_template(given: TaskState) -> None:
+    assert plan(given).status.template_snapshot == take_snapshot(template())
+    missing = replace(given, template=None, parameters=None)
+    assert plan(missing).status.template_snapshot is None

@@ -212,3 +212,24 @@ def test_a_name_that_yaml_made_a_boolean_is_told_with_what_to_write(schema: dict
 def test_names_in_quotes_are_taken() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}, "off": {"type": "string"}}, "required": ["n"]}
     assert problems_of(_template(parametersSchema=schema)) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "sinks", "expected"),
+    [
+        (None, ["ops"], None),
+        (["ops"], ["ops", "bus"], ("True", "SinksConfigured", "")),
+        (["ops", "hr"], ["ops", "bus"], ("False", "SinkNotConfigured", "notify: hr not in notifications.sinks")),
+        (["ops"], [], ("False", "SinkNotConfigured", "which has none; tasks run")),
+    ],
+)
+def test_a_sink_that_is_not_configured_is_said_and_stops_nobody(
+    names: list[str] | None, sinks: list[str], expected: tuple[str, str, str] | None
+) -> None:
+    status = status_of(_template(notify=names) if names else _template(), "Ready", [], at(0), sinks)
+    ready, *rest = status.conditions
+    assert ready.status == "True"
+    assert [(each.type, each.status, each.reason) for each in rest] == (
+        [] if expected is None else [("SinksConfigured", *expected[:2])]
+    )
+    assert expected is None or expected[2] in rest[0].message

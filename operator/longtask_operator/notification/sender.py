@@ -18,9 +18,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import AddrInfoType
 
 from longtask import __version__
-from longtask_operator.notification import outcome, signature
+from longtask_operator.notification import signature
 from longtask_operator.notification.cloud_event import MEDIA_TYPE
-from longtask_operator.notification.outcome import Outcome
+from longtask_operator.notification.outcome import Outcome, failed, of_status
 from longtask_operator.sinks import Sink
 from longtask_runtime import clock
 from longtask_runtime.logs import in_words
@@ -49,7 +49,7 @@ class Sender:
         try:
             secrets, tls = self._secrets(), self._tls()
         except (OSError, ValueError, signature.InvalidSecret) as error:
-            return outcome.failed("NoSigningSecret", f"Secret {self._secret_name}: {_without_paths(error)}")
+            return failed("NoSigningSecret", f"Secret {self._secret_name}: {_without_paths(error)}")
         headers = {
             **signature.headers(event_id, int(now.timestamp()), body, secrets),
             "Content-Type": MEDIA_TYPE,
@@ -77,10 +77,10 @@ class Sender:
                 ) as session,
                 session.post(str(self._sink.url), data=body, headers=headers, allow_redirects=False) as answer,
             ):
-                return outcome.of_status(answer.status, answer.headers.get("Retry-After"), now)
+                return of_status(answer.status, answer.headers.get("Retry-After"), now)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             if refused and not opened:
-                return outcome.failed("AddressNotAllowed", self._not_allowed(refused))
+                return failed("AddressNotAllowed", self._not_allowed(refused))
             return self._unanswered(error)
 
     def _socket(self, info: AddrInfoType, refused: list[str], opened: list[str]) -> socket.socket:
@@ -119,19 +119,19 @@ class Sender:
     def _unanswered(self, error: Exception) -> Outcome:
         match error:
             case TimeoutError():
-                return outcome.failed("NoAnswer", f"{self._where} did not answer in time")
+                return failed("NoAnswer", f"{self._where} did not answer in time")
             case aiohttp.ClientConnectorCertificateError():
                 why = getattr(error.certificate_error, "verify_message", "") or "it does not fit the host"
-                return outcome.failed("InvalidCertificate", f"the certificate of {self._where} is not trusted: {why}")
+                return failed("InvalidCertificate", f"the certificate of {self._where} is not trusted: {why}")
             case aiohttp.ClientSSLError():
-                return outcome.failed("InvalidCertificate", f"no TLS with {self._where}: {_words(error.os_error)}")
+                return failed("InvalidCertificate", f"no TLS with {self._where}: {_words(error.os_error)}")
             case aiohttp.ClientConnectorDNSError():
-                return outcome.failed("Unreachable", f"the host name {self._sink.url.host} has no address")
+                return failed("Unreachable", f"the host name {self._sink.url.host} has no address")
             case aiohttp.ClientConnectorError():
-                return outcome.failed("Unreachable", f"no connection to {self._where}: {_words(error.os_error)}")
+                return failed("Unreachable", f"no connection to {self._where}: {_words(error.os_error)}")
             case aiohttp.ClientResponseError():
-                return outcome.failed("ServerError", f"the answer of {self._where} is not HTTP")
-        return outcome.failed("Unreachable", f"the connection to {self._where} broke: {type(error).__name__}")
+                return failed("ServerError", f"the answer of {self._where} is not HTTP")
+        return failed("Unreachable", f"the connection to {self._where} broke: {type(error).__name__}")
 
 
 class _Resolver(AbstractResolver):
