@@ -35,7 +35,7 @@ class Outcome:
     """Whether other events would fail too, so that the sink is left alone for a while."""
 
 
-SENT: Final = Outcome(Verdict.SENT, "Sent", "")
+SENT: Final = Outcome(Verdict.SENT, "", "")
 
 
 def of_status(status: int, retry_after: str | None, now: datetime) -> Outcome:
