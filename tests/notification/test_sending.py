@@ -12,6 +12,7 @@ from tests.notification.conftest import SECRET, settings, sink, with_secret
 from tests.notification.notified import end, made
 from tests.notification.receiver import Receiver
 from tests.operator.process import OperatorProcess
+from tests.operator.tasks import Tasks, template_spec
 from tests.ports import free_port
 
 pytestmark = pytest.mark.cluster
@@ -233,6 +234,25 @@ def test_what_is_older_than_a_day_is_tried_once(running: Running) -> None:
     task = end(running.kube, "old", "later", seconds_ago=100_000, ttl_seconds=200_000)
     task.wait("False", "GivenUp")
     assert len(running.receiver.of(task.uid)) == 1
+
+
+def test_the_sinks_are_those_of_the_template_when_the_task_began_or_was_refused(running: Running) -> None:
+    tasks = Tasks(running.kube)
+    tasks.template("named", template_spec(notify=["plain", "nobody"]))
+    template = running.kube.get(running.kube.path("longtasktemplates", "named")).done()
+    configured = next(each for each in template["status"]["conditions"] if each["type"] == "SinksConfigured")
+    assert (configured["status"], configured["reason"]) == ("False", "SinkNotConfigured")
+    assert "nobody not in notifications.sinks" in configured["message"]
+
+    uid = tasks.start("refused", "named", {"code": 7})
+    tasks.wait("refused", "Failed")
+    tasks.template("named", template_spec(notify=["picky"]))
+    [request] = eventually(lambda: running.receiver.of(uid), bool)
+    assert (request.path, request.event["data"]["reason"]) == ("/plain", "InvalidParameters")
+
+    again = tasks.start("refused-again", "named", {"code": 7})
+    [request] = eventually(lambda: running.receiver.of(again), bool)
+    assert request.path == "/picky"
 
 
 def test_metrics_count_what_was_sent_and_what_failed(running: Running) -> None:
