@@ -88,7 +88,7 @@ async def test_a_name_that_changes_its_address_leads_nowhere(
         looked_up.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", receiver.port))] * 2
 
-    monkeypatch.setattr(module.socket, "getaddrinfo", rebound)
+    monkeypatch.setattr(socket, "getaddrinfo", rebound)
     found = await attempt({"url": f"http://hooks.example.com:{receiver.port}/", "allowHTTP": True}, tmp_path)
     assert looked_up == ["hooks.example.com"]
     assert (found.reason, receiver.requests) == ("AddressNotAllowed", [])
@@ -117,7 +117,7 @@ async def test_a_name_server_that_hangs_ends_with_the_attempt(tmp_path: Path, mo
         answered.wait()
         return []
 
-    monkeypatch.setattr(module.socket, "getaddrinfo", hang)
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
     found = await attempt({"url": "https://hooks.example.com"}, tmp_path, seconds=0.5)
     answered.set()
     assert found.reason == "NoAnswer"

@@ -255,6 +255,17 @@ def test_the_sinks_are_those_of_the_template_when_the_task_began_or_was_refused(
     assert request.path == "/picky"
 
 
+def test_a_task_with_a_job_keeps_the_sinks_with_which_it_began(running: Running) -> None:
+    tasks = Tasks(running.kube)
+    tasks.template("working", template_spec(notify=["plain"]))
+    uid = tasks.run("working", "working", "import time; time.sleep(600)")
+    eventually(lambda: tasks.status("working"), lambda status: "jobRef" in status)
+    tasks.template("working", template_spec(notify=["picky"]))
+    tasks.patch("working", cancelRequested=True)
+    [request] = eventually(lambda: running.receiver.of(uid), bool)
+    assert (request.path, request.event["type"]) == ("/plain", "dev.longtask.task.cancelled")
+
+
 def test_metrics_count_what_was_sent_and_what_failed(running: Running) -> None:
     running.receiver.answer("/counted", receivers.status(400))
     end(running.kube, "counted", "counted").wait("True")
