@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         default=7 * 86400,
         ge=0,
         description="How long a finished task and its Job are kept, regardless of their time to live, until the "
-        "result is delivered to the agent's session and the record is archived, in seconds.",
+        "result is delivered to the agent's session, the record is archived and the sinks are notified, in seconds.",
     )
     job_retention_seconds: int = Field(
         default=3600, ge=0, description="How long the Job and pods of a finished task are kept, in seconds."

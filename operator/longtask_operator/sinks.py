@@ -68,4 +68,4 @@ def _meant(address: Address) -> Address:
         return address
     if address in NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None) or address
+    return address.ipv4_mapped or address.sixtofour or address
