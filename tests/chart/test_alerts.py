@@ -107,6 +107,20 @@ CASES = [
         {"namespace": "a", "reason": "StoreUnavailable"},
     ),
     Case(
+        "LongTaskSinkDown",
+        {'longtask_notifications_pending{namespace="a",pod="0",sink="chat"}': "0x5 3x40 0x10"},
+        (40, 45),
+        (5, 30, 48),
+        {"namespace": "a", "sink": "chat"},
+    ),
+    Case(
+        "LongTaskNotificationsLost",
+        counted("longtask_notifications_given_up_total", 'sink="chat",reason="Gone"', "0x5 1x90"),
+        (10, 50),
+        (5, 70),
+        {"namespace": "a", "sink": "chat", "reason": "Gone"},
+    ),
+    Case(
         "LongTaskReportsRefused",
         counted("longtask_task_api_refused_total", 'reason="Expired"', "0x5 0+60x10 600x30"),
         (10, 15),
