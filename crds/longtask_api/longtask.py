@@ -92,6 +92,20 @@ class Memory(ApiModel):
     session_id: Annotated[SessionId, Field(description="Session to which the task's outcome is delivered.")]
 
 
+class RerunOf(ApiModel):
+    """An earlier task that this one runs again."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253, description="Name of the earlier LongTask.")]
+    uid: Annotated[str, Field(min_length=1, max_length=64, description="metadata.uid of the earlier LongTask.")]
+    from_checkpoint: Annotated[
+        bool,
+        Field(
+            description="Start from the last checkpoint of the earlier task, which must have ended, have the same "
+            "requester and template, and still have its checkpoint; otherwise this task fails before it starts."
+        ),
+    ] = False
+
+
 class InputResponse(ApiModel):
     """An answer to a question of the running task."""
 
@@ -128,6 +142,10 @@ class LongTaskSpec(ApiModel):
     memory: Annotated[
         Memory | None,
         Field(description="Session to which the task's outcome is delivered; set by the MCP server. Immutable."),
+    ] = None
+    rerun_of: Annotated[
+        RerunOf | None,
+        Field(description="The earlier task that this one runs again. Immutable."),
     ] = None
     suspend: Annotated[
         bool,

@@ -9,6 +9,7 @@ FIXED_TOOLS: Final = frozenset(
     {
         "list_templates",
         "start_task",
+        "rerun_task",
         "check_task_status",
         "get_task_results",
         "wait_for_task",

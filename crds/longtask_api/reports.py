@@ -79,7 +79,13 @@ class Reference(ApiModel):
 class Checkpoint(ApiModel):
     """State from which the next attempt resumes. Either text or reference is set."""
 
-    attempt: AttemptNumber
+    attempt: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Number of the attempt that saved it; 0 if it was taken over from the task in spec.rerunOf.",
+        ),
+    ]
     sequence: Annotated[int, Field(ge=0, description="Increases with every checkpoint of an attempt.")]
     media_type: MediaType = None
     text: Annotated[

@@ -92,6 +92,7 @@ TASK_RULES = (
     _immutable("idempotencyKey"),
     _immutable("requester"),
     _immutable("memory"),
+    _immutable("rerunOf"),
     Rule(
         "!(has(oldSelf.spec.cancelRequested) && oldSelf.spec.cancelRequested) || "
         "(has(self.spec.cancelRequested) && self.spec.cancelRequested)",

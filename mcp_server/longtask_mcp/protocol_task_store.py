@@ -48,10 +48,11 @@ class ProtocolTaskStore:
         self._answering = answering
         self._now = now
 
-    def tool_answer(self, call: Call) -> ToolAnswer | None:
+    async def tool_answer(self, call: Call) -> ToolAnswer | None:
         """The template's setting; None if the call starts nothing or is invalid."""
         try:
-            starting = self._calls.starts.starting(call)
+            async with in_time(call):
+                starting = await self._calls.starts.starting(call)
         except AgentError:
             return None
         return self._policy(starting.template).answer if starting is not None else None
@@ -59,7 +60,10 @@ class ProtocolTaskStore:
     async def start(self, call: Call, elicits: bool) -> dict[str, Any]:
         """The task that the call starts, or that an equal call started."""
         async with in_time(call):
-            started = await self._calls.starts.begin(call)
+            starting = await self._calls.starts.starting(call)
+            if starting is None:
+                raise ValueError(f"{call.tool} starts nothing")
+            started = await self._calls.starts.begin(call, starting)
         note = repeated_note(started.task, self._now()) if started.repeated else None
         return protocol_tasks.created_task(started.task, self._now(), elicits, note)
 

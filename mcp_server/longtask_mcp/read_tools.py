@@ -96,9 +96,10 @@ class ReadTools:
         """The end of a task's log."""
         wanted = arguments.read(arguments.GetLogs, call.arguments)
         found = await self._finder.found(call, wanted.task_id)
+        lines = logs.LogLines.of(wanted, self._now())
         if found.archived or self._task_api is None:
-            return found.marked(logs.kept_log(found.task, NO_PODS if found.archived else NOT_CONNECTED))
+            return found.marked(logs.kept_log(found.task, NO_PODS if found.archived else NOT_CONNECTED, lines))
         try:
-            return logs.live_log(found.task, await self._task_api.log(found.task.metadata.uid, wanted.tail_lines))
+            return logs.live_log(found.task, await self._task_api.log(found.task.metadata.uid, lines), lines)
         except Unavailable as unavailable:
-            return logs.kept_log(found.task, str(unavailable))
+            return logs.kept_log(found.task, str(unavailable), lines)

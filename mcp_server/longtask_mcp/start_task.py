@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from longtask_api import constants, trace_context
 from longtask_api.bounds import is_small
-from longtask_api.longtask import LongTask, Requester
+from longtask_api.longtask import LongTask, Requester, RerunOf
 from longtask_api.mcp_names import LABEL_REQUESTER, requester_label
 from longtask_api.parameters import InvalidParameters, check_size, complete
 from longtask_api.template import LongTaskTemplate
@@ -83,12 +83,21 @@ class TaskStarter:
         self._creating: defaultdict[Owner, Counter[str]] = defaultdict(Counter)
         """Names that starts in flight are creating, by owner."""
 
-    async def start(self, caller: Caller, template: str, parameters: dict[str, Any], key: str | None) -> Started:
-        """Start a task, or find the one that an equal start already created.
+    async def start(
+        self,
+        caller: Caller,
+        template: str,
+        parameters: dict[str, Any],
+        key: str | None,
+        rerun_of: RerunOf | None = None,
+    ) -> Started:
+        """Start a task, or find the one that an equal start already created. `rerun_of` is the earlier task that is
+        run again.
 
         Raises StartRefused, KubernetesUnavailable, KubernetesRefused or TaskUnreadable.
         """
-        running = asyncio.ensure_future(self._counted(caller, template, parameters, key))
+        given = _digest(parameters) if key is not None else None
+        running = asyncio.ensure_future(self._counted(Start(caller, template, parameters, key, given, rerun_of)))
         self._in_flight.add(running)
         running.add_done_callback(self._finished)
         return await asyncio.shield(running)
@@ -108,24 +117,23 @@ class TaskStarter:
         if error is not None and not isinstance(error, AgentError):
             log.error("a start crashed", exc_info=error)
 
-    async def _counted(self, caller: Caller, template: str, parameters: dict[str, Any], key: str | None) -> Started:
-        known = template if self._templates.named(template) else "unknown"
+    async def _counted(self, asked: Start) -> Started:
+        known = asked.template if self._templates.named(asked.template) else "unknown"
         try:
             with self._metrics.starts_in_flight.track_inprogress():
-                started = await self._start(caller, template, parameters, key)
+                started = await self._start(asked)
         except Exception:
             self._metrics.starts.labels(known, "rejected").inc()
             raise
         self._metrics.starts.labels(known, "repeated" if started.repeated else "created").inc()
         return started
 
-    async def _start(self, caller: Caller, name: str, parameters: dict[str, Any], key: str | None) -> Started:
-        asked = Start(caller, name, parameters, key, _digest(parameters) if key is not None else None)
+    async def _start(self, asked: Start) -> Started:
         met = await self._met(asked) if asked.given is not None else None
         if met is not None:
             return met
-        template = self._ready(name)
-        start = replace(asked, parameters=await self._complete(template, parameters))
+        template, caller = self._ready(asked.template), asked.caller
+        start = replace(asked, parameters=await self._complete(template, asked.parameters))
         async with self._one_at_a_time(start):
             task, repeated = await self._first_or_again(start)
             while repeated and not await self._stays(caller.owner, task):
@@ -254,9 +262,10 @@ class TaskStarter:
                 case Relation.CONFLICT:
                     raise StartRefused(
                         f"idempotency_key {start.key!r} was used for another start of {start.template} within 24 hours "
-                        f"(task ID {task.metadata.uid}). Its parameters: {_shown(await self._parameters(task))}. "
-                        f"Yours: {_shown(start.parameters)}. Nothing was started. Use a new idempotency_key for "
-                        "different work.",
+                        f"(task ID {task.metadata.uid}){_rerun(task.spec.rerun_of)}. Its parameters: "
+                        f"{_shown(await self._parameters(task))}. Yours{_rerun(start.rerun_of)}: "
+                        f"{_shown(start.parameters)}. Nothing was started. Use a new idempotency_key for different "
+                        "work.",
                         "idempotency_key_used",
                     )
         return None
@@ -332,6 +341,8 @@ def document(start: Start, name: str, trace: Mapping[str, str]) -> dict[str, Any
         spec["memory"] = caller.memory.to_api()
     if start.key is not None:
         spec["idempotencyKey"] = start.key
+    if start.rerun_of is not None:
+        spec["rerunOf"] = start.rerun_of.to_api()
     labels = {
         LABEL_REQUESTER: requester_label(*caller.owner),
         constants.LABEL_TEMPLATE: start.template,
@@ -346,6 +357,12 @@ def document(start: Start, name: str, trace: Mapping[str, str]) -> dict[str, Any
         "metadata": {"name": name, "labels": labels, "annotations": annotations},
         "spec": spec,
     }
+
+
+def _rerun(rerun_of: RerunOf | None) -> str:
+    if rerun_of is None:
+        return ""
+    return f", a rerun of {rerun_of.uid}{' from its checkpoint' if rerun_of.from_checkpoint else ''}"
 
 
 def _shown(parameters: Any) -> str:

@@ -1,4 +1,4 @@
-"""Tools that start tasks: start_task, and one for each template."""
+"""Tools that start tasks: start_task, rerun_task, and one for each template."""
 
 import asyncio
 import logging
@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from longtask_api import constants
+from longtask_api.longtask import RerunOf
 from longtask_api.mcp_names import FIXED_TOOLS, RESERVED_ARGUMENTS
 from longtask_api.template import LongTaskTemplate
 from longtask_mcp.cache import Cache
@@ -16,12 +17,14 @@ from longtask_mcp.contract import answers, arguments
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.errors import AgentError, ToolNotFound
 from longtask_mcp.resumption import Begun
+from longtask_mcp.contract.rerun import check_rerun
 from longtask_mcp.start_task import Started, TaskStarter
-from longtask_mcp.task_finder import Found
+from longtask_mcp.task_finder import Found, TaskFinder
 from longtask_mcp.wait_tools import WaitTools
 from longtask_runtime import clock
 
 START_TASK = "start_task"
+RERUN_TASK = "rerun_task"
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ class Starting:
     template: str
     parameters: dict[str, Any]
     reserved: arguments.Reserved
+    rerun_of: RerunOf | None = None
 
 
 class StartTools:
@@ -42,45 +46,35 @@ class StartTools:
         self,
         templates: Cache[LongTaskTemplate],
         starter: TaskStarter,
+        finder: TaskFinder,
         waits: WaitTools,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._templates = templates
         self._starter = starter
+        self._finder = finder
         self._waits = waits
         self._now = now
 
-    def starting(self, call: Call) -> Starting | None:
-        """What a call would start; None if its tool starts nothing. Raises ToolNotFound or BadArguments."""
+    async def starting(self, call: Call) -> Starting | None:
+        """What a call would start; None if its tool starts nothing. Raises ToolNotFound or BadArguments, and for a
+        rerun what `found` of the finder raises, and StartRefused.
+        """
         if call.tool == START_TASK:
             wanted = arguments.read(arguments.StartTask, call.arguments)
             return Starting(wanted.template, wanted.parameters, wanted)
-        if call.tool in FIXED_TOOLS:
-            return None
-        template = self.template_of(call.tool)
-        name, key = call.tool.replace("_", "-"), call.arguments.get("idempotency_key")
-        if template is None and not (isinstance(key, str) and self._starter.knows(call.caller, name, key)):
-            raise ToolNotFound(
-                f"There is no tool {call.tool[:100]!r} (any more). list_templates shows what can be started now."
-            )
-        reserved = {key: value for key, value in call.arguments.items() if key in RESERVED_ARGUMENTS}
-        parameters = {key: value for key, value in call.arguments.items() if key not in RESERVED_ARGUMENTS}
-        return Starting(name, parameters, arguments.read(arguments.Reserved, reserved))
+        if call.tool == RERUN_TASK:
+            return await self._rerunning(call)
+        return None if call.tool in FIXED_TOOLS else self._of_template(call)
 
-    async def begin(self, call: Call) -> Started:
-        """Start the task of a call whose tool starts one, or find that of an equal start."""
-        starting = self.starting(call)
-        if starting is None:
-            raise ValueError(f"{call.tool} starts nothing")
-        return await self._begun(call, starting)
-
-    async def _begun(self, call: Call, starting: Starting) -> Started:
+    async def begin(self, call: Call, starting: Starting) -> Started:
+        """Start the task, or find that of an equal start."""
         key = starting.reserved.idempotency_key
-        return await self._starter.start(call.caller, starting.template, starting.parameters, key)
+        return await self._starter.start(call.caller, starting.template, starting.parameters, key, starting.rerun_of)
 
     async def start(self, call: Call, starting: Starting) -> Answer:
         """Start the task, and wait for it as long as the call asks."""
-        started = await self._begun(call, starting)
+        started = await self.begin(call, starting)
         seconds = starting.reserved.wait_seconds
         if not seconds:
             return self._handle(started)
@@ -111,3 +105,23 @@ class StartTools:
         """The template whose tool has that name."""
         template = self._templates.named(tool.replace("_", "-"))
         return template if template is not None and constants.tool_name(template.metadata.name) == tool else None
+
+    def _of_template(self, call: Call) -> Starting:
+        template = self.template_of(call.tool)
+        name, key = call.tool.replace("_", "-"), call.arguments.get("idempotency_key")
+        if template is None and not (isinstance(key, str) and self._starter.knows(call.caller, name, key)):
+            raise ToolNotFound(
+                f"There is no tool {call.tool[:100]!r} (any more). list_templates shows what can be started now."
+            )
+        reserved = {key: value for key, value in call.arguments.items() if key in RESERVED_ARGUMENTS}
+        parameters = {key: value for key, value in call.arguments.items() if key not in RESERVED_ARGUMENTS}
+        return Starting(name, parameters, arguments.read(arguments.Reserved, reserved))
+
+    async def _rerunning(self, call: Call) -> Starting:
+        wanted = arguments.read(arguments.RerunTask, call.arguments)
+        earlier = await self._finder.live(call, wanted.task_id)
+        check_rerun(earlier.task, earlier.archived, wanted.from_checkpoint)
+        metadata = earlier.task.metadata
+        again = RerunOf(name=metadata.name, uid=metadata.uid, from_checkpoint=wanted.from_checkpoint)
+        parameters = {**earlier.task.spec.parameters, **wanted.parameters}
+        return Starting(earlier.task.spec.template_ref.name, parameters, wanted, again)

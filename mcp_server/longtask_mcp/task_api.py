@@ -15,9 +15,10 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_mcp.contract.callers import Caller
-from longtask_mcp.contract.logs import TaskLog
+from longtask_mcp.contract.logs import LogLines, TaskLog
 
 LOG_SECONDS = 20.0
 LIST_SECONDS = 20.0
@@ -84,9 +85,12 @@ class TaskApi:
     ) -> None:
         await self._client.__aexit__(kind, error, trace)
 
-    async def log(self, uid: str, tail_lines: int) -> TaskLog:
-        """The last lines of a task's newest attempt. Raises Unavailable."""
-        async with self._get(f"/v1/tasks/{uid}/logs", LOG_SECONDS, {"tail_lines": str(tail_lines)}) as response:
+    async def log(self, uid: str, wanted: LogLines) -> TaskLog:
+        """The last lines of a task's newest attempt that are wanted. Raises Unavailable."""
+        params = {"tail_lines": str(wanted.lines + wanted.skipped)}
+        params |= {"since": rfc3339(wanted.since)} if wanted.since is not None else {}
+        params |= {"contains": wanted.contains} if wanted.contains is not None else {}
+        async with self._get(f"/v1/tasks/{uid}/logs", LOG_SECONDS, params) as response:
             await response.aread()
         if response.status_code != 200:
             raise _refusal(response)

@@ -47,6 +47,14 @@ class TaskFinder:
         task = await self._tasks.whole(found.task)
         return Found(task) if task is not None else await self.archived(call, found.task.metadata.uid)
 
+    async def live(self, call: Call, task_id: str) -> Found:
+        """As `find`, read live, with what is never cached: its parameters."""
+        found = await self.find(call, task_id)
+        if found.archived:
+            return found
+        task = await self._tasks.current(found.task)
+        return Found(task) if task is not None else await self.archived(call, task_id)
+
     async def archived(self, call: Call, task_id: str) -> Found:
         """The caller's task from the archive alone. Raises TaskNotFound or ArchiveUnavailable."""
         task = await self._archive.find(call.caller, task_id) if UID.fullmatch(task_id) else None

@@ -39,7 +39,7 @@ COMPLETE: Final[Mapping[str, Any]] = {"resultType": "complete"}
 class TaskStore(Protocol):
     """Tasks as the protocol sees them. `elicits`: the client can show forms. All async methods raise AgentError."""
 
-    def tool_answer(self, call: Call) -> ToolAnswer | None:
+    async def tool_answer(self, call: Call) -> ToolAnswer | None:
         """What the template says a tool call answers; None if the call starts nothing or is invalid."""
         ...
 
@@ -94,7 +94,7 @@ class TasksExtension(Extension):
     ) -> HandlerResult:
         """A task instead of the tool's own answer, if the request declares the extension and the tool starts work."""
         call = _call(ctx, params.name, params.arguments or {})
-        answer = self._store.tool_answer(call)
+        answer = await self._store.tool_answer(call)
         if answer is None or answer is ToolAnswer.HANDLE:
             return await call_next(ctx)
         if _declared(ctx):

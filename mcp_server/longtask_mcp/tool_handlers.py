@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
+from longtask_api.mcp_names import FIXED_TOOLS
 from longtask_api.template import LongTaskTemplate
 from longtask_mcp.answer_task import InputAnswers
 from longtask_mcp.archive import Archive
@@ -18,7 +19,7 @@ from longtask_mcp.outcome import OutcomeReader
 from longtask_mcp.read_tools import ReadTools
 from longtask_mcp.staleness import Staleness
 from longtask_mcp.start_task import TaskStarter
-from longtask_mcp.start_tools import START_TASK, StartTools
+from longtask_mcp.start_tools import StartTools
 from longtask_mcp.task_api import TaskApi
 from longtask_mcp.task_client import TaskClient
 from longtask_mcp.task_finder import TaskFinder
@@ -56,7 +57,7 @@ class ToolHandlers:
         self.staleness = Staleness(leading, out_of_date, now)
         self.changes = ChangeTools(tasks, self.finder, answering, now)
         waits = WaitTools(tasks, self.finder, self.outcomes, waiting, now)
-        self.starts = StartTools(templates, starter, waits, now)
+        self.starts = StartTools(templates, starter, self.finder, waits, now)
         reads = ReadTools(tasks, templates, archive, self.finder, self.outcomes, task_api, now)
         self._fixed: dict[str, Callable[[Call], Awaitable[Answer]]] = {
             "list_templates": reads.list_templates,
@@ -79,7 +80,7 @@ class ToolHandlers:
 
     def knows(self, tool: str) -> bool:
         """Whether such a tool exists now."""
-        return tool == START_TASK or tool in self._fixed or self.starts.template_of(tool) is not None
+        return tool in FIXED_TOOLS or self.starts.template_of(tool) is not None
 
     async def answer(self, call: Call) -> Answer:
         """The answer to one call, within 60 seconds of its arrival. Raises AgentError."""
@@ -96,5 +97,5 @@ class ToolHandlers:
             raise NotResumed(resumed.problem)
         if resumed is not None and resumed.begun is not None:
             return await self.starts.wait(call, await self.finder.find(call, resumed.begun.task_id), resumed.begun)
-        starting = self.starts.starting(call)
+        starting = await self.starts.starting(call)
         return await self._fixed[call.tool](call) if starting is None else await self.starts.start(call, starting)

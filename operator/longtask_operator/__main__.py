@@ -21,6 +21,7 @@ from longtask_operator.archive.archiver import Archiver
 from longtask_operator.cache import Cache
 from longtask_operator.controller import Controller
 from longtask_operator.delivery.dispatcher import DeliveryDispatcher
+from longtask_operator.handover import CheckpointHandover
 from longtask_operator.leader_election import LeaderElector
 from longtask_operator.metrics import METRICS
 from longtask_operator.notification.notifier import CONCURRENCY, Notifier
@@ -94,17 +95,18 @@ class Operator:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 validator = stack.enter_context(Validator())
+                store = await stack.enter_async_context(_store(client, settings))
                 reconciler = Reconciler(
                     cluster,
                     self._cache,
                     validator,
+                    CheckpointHandover(cluster, store),
                     _policy(settings),
                     lambda: max(elector.unbroken_since, self._synced_at),
                     lambda: elector.leads_since,
                 )
                 templates = TemplateController(cluster, self._cache, validator, settings.sinks)
                 service = await stack.enter_async_context(_agentcore(settings))
-                store = await stack.enter_async_context(_store(client, settings))
                 archive = Archive(store, service, settings.memory_ids)
                 dispatcher = DeliveryDispatcher(
                     cluster,

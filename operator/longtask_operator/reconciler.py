@@ -18,9 +18,10 @@ from longtask_api.longtask import TERMINAL_PHASES, Failure, LongTask, LongTaskSt
 from longtask_api.parameters import InvalidParameters
 from longtask_api.template import LongTaskTemplate
 from longtask_operator.cache import Cache
+from longtask_operator.handover import CheckpointHandover, NotHandedOver
 from longtask_operator.metrics import METRICS
 from longtask_operator.planning import failure_reasons, stall, task_events
-from longtask_operator.planning.actions import CreateJob, Plan
+from longtask_operator.planning.actions import CreateJob, Plan, TakeCheckpoint
 from longtask_operator.planning.attempts import unrecorded
 from longtask_operator.planning.build_job import result_schema
 from longtask_operator.planning.done import decisive_pod, done_pod, is_done
@@ -30,6 +31,7 @@ from longtask_operator.planning.pending import bound
 from longtask_operator.planning.plan import plan
 from longtask_operator.planning.pod_selection import end_is_seen, newest, working_pod
 from longtask_operator.planning.policy import BUSY_QUIET, LOOK_AGAIN, Policy
+from longtask_operator.planning.rerun import wants_checkpoint
 from longtask_operator.planning.results import checkable, final_result, was_handed_in
 from longtask_operator.planning.snapshots import JobSnapshot, PodEvent, PodSnapshot
 from longtask_operator.planning.state import TaskState
@@ -65,6 +67,7 @@ class Reconciler:
         cluster: TaskNamespace,
         cache: Cache,
         validator: Validator,
+        handover: CheckpointHandover,
         policy: Policy,
         attended: Callable[[], datetime],
         leads_since: Callable[[], datetime],
@@ -75,6 +78,7 @@ class Reconciler:
         self._cluster = cluster
         self._cache = cache
         self._validator = validator
+        self._handover = handover
         self._policy = policy
         self._attended = attended
         self._leads_since = leads_since
@@ -117,12 +121,17 @@ class Reconciler:
                 return None
             if live.metadata.resource_version != task.metadata.resource_version:
                 return 0.0
+        return await self._carry_out(state, wanted)
+
+    async def _carry_out(self, state: TaskState, wanted: Plan) -> float | None:
         for action in wanted.actions:
             if isinstance(action, CreateJob):
                 return await self._start(state, action)
-            if not await self._cluster.act(task, action):
+            if isinstance(action, TakeCheckpoint):
+                return await self._take_checkpoint(state, action)
+            if not await self._cluster.act(state.task, action):
                 METRICS.conflicts.inc()
-                return 0.0 if await self._look_anew(task) else None
+                return 0.0 if await self._look_anew(state.task) else None
         return await self._finish(state, wanted)
 
     def _is_first_start(self, task: LongTask, wanted: Plan) -> bool:
@@ -173,6 +182,8 @@ class Reconciler:
             begun = bound(known).task
             if begun is not task:
                 return await self._without_its_job(known, begun)
+            if wants_checkpoint(task):
+                return replace(known, earlier=await self._handover.earlier(task))
             if template is not None and template.is_ready and not self._shares.has_room(task):
                 return replace(known, crowded=True)
             return replace(known, parameters=await self._parameters(task, template))
@@ -291,6 +302,20 @@ class Reconciler:
             logger.warning("the result is not checked: its resultSchema %s", why, extra=about)
             return None
         return failure_reasons.fitted("; ".join(str(problem) for problem in problems)) or None
+
+    async def _take_checkpoint(self, state: TaskState, action: TakeCheckpoint) -> float | None:
+        """Copy the checkpoint of an earlier task. To the cache it is news, which enqueues the next step."""
+        try:
+            self._cache.put_task(await self._handover.take(state.task, action.earlier))
+        except NotHandedOver as error:
+            unable = replace(state, checkpoint_problem=error.problem, checkpoint_lost=error.is_lost)
+            return await self._finish(unable, plan(unable))
+        except KubeError as error:
+            if error.status not in (404, 409):
+                raise
+            METRICS.conflicts.inc()
+            return 0.0 if await self._refresh(state.task) is not None else None
+        return None
 
     async def _start(self, state: TaskState, action: CreateJob) -> float | None:
         """Create the Job. To the cache it is news, which enqueues the next step."""

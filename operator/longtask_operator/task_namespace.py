@@ -29,6 +29,7 @@ from longtask_api.longtask import (
     Notification,
     Phase,
 )
+from longtask_api.reports import Checkpoint
 from longtask_api.template import LongTaskTemplate, LongTaskTemplateStatus
 from longtask_operator.leader_election import NotLeading, Term
 from longtask_operator.planning.actions import (
@@ -42,7 +43,7 @@ from longtask_operator.planning.actions import (
     StopRetries,
 )
 from longtask_operator.planning.failure_reasons import PodCreateFailure
-from longtask_operator.planning.logs import LogTail, Tail
+from longtask_operator.planning.logs import SEARCHED_LINES, LogFilter, LogTail, Matching, Tail
 from longtask_operator.planning.snapshots import (
     JobSnapshot,
     PodEvent,
@@ -82,6 +83,7 @@ NO_LOG = "unable to retrieve container logs for "
 LOG_TIMEOUT = 10.0
 """Seconds. A lost node never answers."""
 PAGE = "500"
+ANY_LINE = LogFilter()
 EVENT_PAUSES = (1.0, 5.0)
 """Seconds between the attempts to create an Event while the API server is down or overloaded."""
 
@@ -150,19 +152,25 @@ class TaskNamespace:
         found = await self._list(f"{self._core}/events", {"fieldSelector": f"involvedObject.uid={pod.uid}"})
         return tuple(pod_event(event) for event in found)
 
-    async def read_log(self, pod: PodSnapshot, lines: int, limit: int) -> LogTail | None:
-        """At most `lines` lines from the last `limit` bytes of the log of the pod's `log_container`; None if there is
-        no log. Raises KubeError and network errors.
+    async def read_log(self, pod: PodSnapshot, lines: int, limit: int, wanted: LogFilter = ANY_LINE) -> LogTail | None:
+        """At most `lines` lines that are `wanted`, from the last `limit` bytes of these, of the log of the pod's
+        `log_container`; None if there is no log. Raises KubeError and network errors.
 
         The stream is read to its end: `limitBytes` would keep the beginning of the lines that `tailLines` selects.
         """
         tail = Tail(lines, limit)
-        query = {"container": pod.log_container, "tailLines": str(tail.lines_to_ask_for)}
+        matching = Matching(wanted.contains) if wanted.contains is not None else None
+        asked = tail.lines_to_ask_for if matching is None else SEARCHED_LINES
+        query = {"container": pod.log_container, "tailLines": str(asked)}
+        if wanted.since is not None:
+            query["sinceTime"] = rfc3339(wanted.since)
         try:
             async for chunk in read_chunks(
                 self._client, f"{self._core}/pods/{pod.name}/log", query=query, timeout=LOG_TIMEOUT
             ):
-                tail.add(chunk)
+                tail.add(chunk if matching is None else matching.of(chunk))
+            if matching is not None:
+                tail.add(matching.end())
         except KubeError as error:
             if error.status in (400, 404):
                 return None
@@ -241,6 +249,10 @@ class TaskNamespace:
         """Apply the state of the notifications to this version of the task. Raises KubeError 404, 409 as above."""
         status = {"notifications": [each.to_api() for each in notifications], "conditions": [condition.to_api()]}
         return await self._apply_task_status(task, status, NOTIFICATION_MANAGER)
+
+    async def write_checkpoint(self, task: LongTask, checkpoint: Checkpoint) -> LongTask:
+        """Apply a checkpoint to this version of a task that has not started. Raises KubeError 404, 409 as above."""
+        return await self._apply_task_status(task, {"checkpoint": checkpoint.to_api()}, REPORT_MANAGER)
 
     async def report(self, task: LongTask, job_uid: str, changes: Sequence[Mapping[str, Any]]) -> LongTask:
         """Store what the work reported, as JSON patch operations on status, if the task still has this Job.

@@ -14,6 +14,7 @@ PARAMETERS = "parameters cannot change once the task exists: create another Long
 KEY = "idempotencyKey cannot change once the task exists: create another LongTask instead"
 REQUESTER = "requester cannot change once the task exists: create another LongTask instead"
 TOLD_SESSION = "memory cannot change once the task exists: create another LongTask instead"
+RERUN = "rerunOf cannot change once the task exists: create another LongTask instead"
 CANCEL = "a cancel cannot be taken back: create another LongTask to run the work again"
 ANSWERS = "an answer that was given stays as it is: answers can only be added, one for each requestId"
 QUESTIONS = "an answer names, in requestId, a question of status.inputRequests, and is given before the task has ended"
@@ -21,6 +22,7 @@ TIMED_OUT = "a question that has timed out takes no answer, and one that has an 
 
 ALICE = {"principal": "system:serviceaccount:agents:alice"}
 FOR_ANN = ALICE | {"actorId": "ann", "sessionId": "monday-1"}
+EARLIER = {"name": "training-0", "uid": "1"}
 YES, NO = {"requestId": "q1", "value": "true"}, {"requestId": "q1", "value": "false"}
 BLUE = {"requestId": "q2", "value": '"blue"'}
 LATE = {"requestId": "late", "value": "1"}
@@ -73,6 +75,11 @@ REFUSED = [
     Case("memory removed after the end", Change("spec.memory", REMOVED), {"memory": MEMORY}, TOLD_SESSION, TOLD),
     Case("a memory after the end", Change("spec.memory", MEMORY), says=TOLD_SESSION, status=FAILED),
     Case("half a memory", Change("spec.memory.sessionId", REMOVED), {"memory": MEMORY}, "Required value"),
+    Case("a rerun of another task", Change("spec.rerunOf.uid", "2"), {"rerunOf": EARLIER}, RERUN),
+    Case("a rerun from the checkpoint", Change("spec.rerunOf.fromCheckpoint", True), {"rerunOf": EARLIER}, RERUN),
+    Case("a rerun afterwards", Change("spec.rerunOf", EARLIER), says=RERUN),
+    Case("no rerun any more", Change("spec.rerunOf", REMOVED), {"rerunOf": EARLIER}, RERUN),
+    Case("a rerun without its uid", Change("spec.rerunOf.uid", REMOVED), {"rerunOf": EARLIER}, "Required value"),
     Case("cancel taken back", Change("spec.cancelRequested", False), {"cancelRequested": True}, CANCEL),
     Case("cancel removed", Change("spec.cancelRequested", REMOVED), {"cancelRequested": True}, CANCEL),
     Case("an answer changed", Change("spec.inputResponses", [NO, BLUE]), {"inputResponses": [YES, BLUE]}, ANSWERS),
@@ -97,6 +104,7 @@ ALLOWED = [
         {"parameters": {"a": 1, "b": [None, "é"]}},
     ),
     Case("the same key", Change("spec.idempotencyKey", "one"), {"idempotencyKey": "one"}),
+    Case("the same earlier task", Change("spec.rerunOf", EARLIER), {"rerunOf": EARLIER}),
     Case("the same requester", Change("spec.requester", ALICE), {"requester": ALICE}),
     Case("the same actor", Change("spec.requester", FOR_ANN), {"requester": FOR_ANN}),
     Case("the same memory", Change("spec.memory", MEMORY), {"memory": MEMORY}),

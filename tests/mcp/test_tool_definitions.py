@@ -54,7 +54,14 @@ def test_the_tool_of_a_template_tells_what_the_author_wrote_and_what_a_start_giv
 
 def test_annotations_say_which_tools_only_read() -> None:
     reading = {tool.name for tool in tool_definitions.FIXED if tool.annotations and tool.annotations.read_only_hint}
-    assert reading == FIXED_TOOLS - {"start_task", "cancel_task", "suspend_task", "resume_task", "answer_task"}
+    assert reading == FIXED_TOOLS - {
+        "start_task",
+        "rerun_task",
+        "cancel_task",
+        "suspend_task",
+        "resume_task",
+        "answer_task",
+    }
 
 
 def test_no_tool_has_an_output_schema_that_could_make_a_client_drop_the_answer() -> None:

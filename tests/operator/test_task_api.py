@@ -62,6 +62,23 @@ def test_the_reader_gets_the_last_lines_of_a_running_task(
     assert (log["attempt"], log["live"]) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("contains=LINE%207", "line 7\n"),
+        ("contains=line&tail_lines=2", "line 8\nline 9\n"),
+        ("contains=.*", ""),
+        ("since=2026-01-01T00:00:00Z&tail_lines=1", "line 9\n"),
+        ("since=2999-01-01T00:00:00Z", ""),
+    ],
+)
+def test_the_reader_gets_only_the_lines_that_it_asks_for(
+    operator: OperatorProcess, running: str, token: Callable[..., str], query: str, text: str
+) -> None:
+    code, log = get(operator, f"/v1/tasks/{running}/logs?{query}", token())
+    assert (code, log["text"]) == (200, text)
+
+
 REFUSED: dict[str, tuple[dict[str, str] | None, int, str]] = {
     "no token": (None, 401, f"a bearer token with audience {AUDIENCE_TASK_API} is needed"),
     "another audience": ({"audience": AUDIENCE_MCP}, 401, f"{AUDIENCE_TASK_API} is needed"),
@@ -86,7 +103,16 @@ def test_a_forged_token_is_refused(operator: OperatorProcess, running: str, toke
     assert get(operator, f"/v1/tasks/{running}/logs", f"{head}.{body}.{signature[::-1]}")[0] == 401
 
 
-@pytest.mark.parametrize(("query", "code"), [("tail_lines=0", 422), ("tail_lines=5001", 422), ("tail_lines=x", 422)])
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("tail_lines=0", 422),
+        ("tail_lines=5001", 422),
+        ("tail_lines=x", 422),
+        ("since=2026-01-01", 422),
+        ("contains=", 422),
+    ],
+)
 def test_a_number_of_lines_that_makes_no_sense_is_refused(
     operator: OperatorProcess, running: str, token: Callable[..., str], query: str, code: int
 ) -> None:

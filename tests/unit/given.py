@@ -29,6 +29,7 @@ from longtask_operator.planning.actions import (
     SetSuspend,
     StopPod,
     StopRetries,
+    TakeCheckpoint,
 )
 from longtask_operator.planning.policy import Policy
 from longtask_operator.planning.snapshots import ContainerKind, ContainerSnapshot, JobSnapshot, PodSnapshot, Termination
@@ -302,6 +303,8 @@ def _in_words(action: Action) -> str:
     match action:
         case CreateJob(manifest):
             return f"create {manifest['metadata']['name']}"
+        case TakeCheckpoint(earlier):
+            return f"take the checkpoint of {earlier.metadata.name}"
         case SetSuspend(job, suspend):
             return f"{'suspend' if suspend else 'resume'} {job.uid}"
         case StopRetries(job, limit):

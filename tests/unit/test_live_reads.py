@@ -70,6 +70,7 @@ def _reconciled(known: LongTask, seen: Mapping[str, Any], cluster: LateCluster) 
         cast(TaskNamespace, cluster),
         cache,
         cast(Validator, None),
+        cast(Any, None),
         policy,
         lambda: datetime.now(UTC),
         lambda: datetime.now(UTC),

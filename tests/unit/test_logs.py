@@ -2,7 +2,7 @@
 
 import pytest
 
-from longtask_operator.planning.logs import LogTail, Tail
+from longtask_operator.planning.logs import LONGEST, LogTail, Matching, Tail
 
 CHUNK_SIZES = (1, 2, 3, 7, 1000)
 LIMIT = 10
@@ -69,3 +69,21 @@ def test_a_line_that_the_node_keeps_in_pieces_never_loses_its_beginning_unnotice
     asked = Tail(lines, limit).lines_to_ask_for
     whole = b"x" * (piece * 2 * asked)
     assert _tail(whole[-asked * piece :] + b"\n", lines, limit).truncated
+
+
+@pytest.mark.parametrize("size", CHUNK_SIZES)
+def test_only_lines_with_the_text_are_kept_whatever_their_case(size: int) -> None:
+    log = "one\nTWO straße\nthree\r\ntwo".encode()
+    matching, found = Matching("Two"), b""
+    for start in range(0, len(log), size):
+        found += matching.of(log[start : start + size])
+    assert found + matching.end() == "TWO straße\ntwo".encode()
+    again = Matching("STRASSE")
+    assert again.of(log) == "TWO straße\n".encode()
+
+
+def test_a_line_without_an_end_is_not_held_for_ever() -> None:
+    matching = Matching("x")
+    held = [len(matching._rest) for _ in range(100) if matching.of(b"a" * LONGEST) == b""]
+    assert len(held) == 100
+    assert max(held) < 2 * LONGEST

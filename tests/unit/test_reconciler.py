@@ -83,7 +83,13 @@ def reconciler(server: ApiServer, known: LongTask, leads_since: datetime = LATER
     cache.put_pod(given.running_pod())
     policy = Policy(job_retention=timedelta(hours=1))
     steps = Reconciler(
-        cast(TaskNamespace, server), cache, cast(Validator, None), policy, lambda: given.at(0), lambda: leads_since
+        cast(TaskNamespace, server),
+        cache,
+        cast(Validator, None),
+        cast(Any, None),
+        policy,
+        lambda: given.at(0),
+        lambda: leads_since,
     )
     return steps, cache
 
@@ -375,6 +381,7 @@ def about_to_start(server: Fresh, leads_since: datetime) -> tuple[Reconciler, Ca
         cast(TaskNamespace, server),
         cache,
         cast(Validator, validator),
+        cast(Any, None),
         policy,
         lambda: given.at(0),
         lambda: leads_since,

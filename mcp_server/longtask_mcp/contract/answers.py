@@ -9,7 +9,7 @@ from longtask_api.durations import duration
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Artifact, Reference, json_or_text
 from longtask_mcp.contract.memory import promise, told
-from longtask_mcp.contract.progress_text import briefly, going_on
+from longtask_mcp.contract.progress_text import briefly, going_on, reruns
 from longtask_mcp.contract.questions import open_questions
 from longtask_mcp.contract.structured_content import envelope, step
 from longtask_mcp.contract.task_status import (
@@ -38,8 +38,8 @@ class Answer:
 def started(task: LongTask, title: str, now: datetime) -> Answer:
     """The answer to a start that created a task."""
     return Answer(
-        f"{title} task has been initiated with task ID: {task.metadata.uid}. It runs without you; you may disconnect. "
-        f"Check with check_task_status in ~{CHECK_SECONDS} s.{promise(task)}",
+        f"{title} task has been initiated with task ID: {task.metadata.uid}.{reruns(task)} It runs without you; "
+        f"you may disconnect. Check with check_task_status in ~{CHECK_SECONDS} s.{promise(task)}",
         envelope(task, now),
     )
 
@@ -200,7 +200,7 @@ def ended(task: LongTask) -> str:
     """How a task ended, in complete sentences: its result's summary and artifacts, or why it failed, and the state of
     delivery to memory.
     """
-    return f"{_outcome(task)}{_artifacts(task)}{told(task)}"
+    return f"{_outcome(task)}{reruns(task)}{_artifacts(task)}{told(task)}"
 
 
 def sentence(text: str) -> str:

@@ -16,6 +16,7 @@ from longtask_mcp.contract.task_status import shortened
 MAX_WAIT_SECONDS = 50
 """Clients time out a call after 60 seconds."""
 MAX_LOG_LINES = 2000
+MAX_SKIPPED_LINES = 3000
 MAX_LISTED = 100
 MAX_CURSOR = 4096
 MAX_PAGES = 10**9
@@ -137,6 +138,26 @@ class GetResults(OneTask):
     ] = None
 
 
+class RerunTask(Reserved, OneTask):
+    """Arguments of rerun_task."""
+
+    parameters: Annotated[
+        dict[str, Any],
+        Field(
+            description="Parameters to change, by name: those given here replace the earlier task's, and all others "
+            "stay as they were."
+        ),
+        BeforeValidator(_spelt),
+    ] = {}
+    from_checkpoint: Annotated[
+        bool,
+        Field(
+            description="Go on from the last checkpoint that the earlier task saved, instead of beginning anew. It is "
+            "refused if there is none."
+        ),
+    ] = False
+
+
 class AnswerTask(OneTask):
     """Arguments of answer_task."""
 
@@ -203,6 +224,32 @@ class GetLogs(OneTask):
     tail_lines: Annotated[
         int, Field(ge=1, le=MAX_LOG_LINES, description="How many lines, counted from the end of the log.")
     ] = 200
+    since: Annotated[
+        str | None,
+        Field(
+            max_length=64,
+            description="Only lines written since then: a duration back from now (90s, 15m, 2h, 1d) or a time "
+            "(2026-11-22T10:00:00Z).",
+        ),
+        BeforeValidator(_bare),
+    ] = None
+    grep: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=200,
+            description="Only lines that contain this text. It is plain text, not a pattern, and capitals do not "
+            "matter.",
+        ),
+    ] = None
+    skip_lines: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MAX_SKIPPED_LINES,
+            description="How many lines to leave out at the end of the log, to read those before them.",
+        ),
+    ] = 0
 
 
 class ListTasks(Arguments):

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from longtask_api import constants
-from longtask_api.longtask import LongTask
+from longtask_api.longtask import LongTask, RerunOf
 from longtask_mcp.contract.callers import Caller, owner, session
 from longtask_mcp.contract.known import canonical, digest, digest_of
 from longtask_mcp.contract.task_status import age
@@ -28,14 +28,14 @@ class Relation(Enum):
     SAME = "same"
     """The same start again: answer with this task."""
     CONFLICT = "conflict"
-    """A start with the same key and other parameters."""
+    """A start with the same key and other parameters, or a rerun of another task."""
     UNRELATED = "unrelated"
 
 
 @dataclass(frozen=True)
 class Start:
     """A request to start a task. `parameters` have their defaults filled in before the task is created; `given` is the
-    digest of the parameters as they were sent.
+    digest of the parameters as they were sent. `rerun_of` is the earlier task that is run again.
     """
 
     caller: Caller
@@ -43,6 +43,7 @@ class Start:
     parameters: dict[str, Any]
     key: str | None
     given: str | None = None
+    rerun_of: RerunOf | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -52,6 +53,8 @@ class Start:
     def task_name(self, n: int) -> str:
         """The n-th candidate name: the same on every replica, so that a repeated create meets the task of the first."""
         identity = ["key", self.key] if self.key is not None else ["parameters", canonical(self.parameters)]
+        if self.key is None and self.rerun_of is not None:
+            identity.append(canonical(self.rerun_of.to_api()))
         who = [self.caller.principal, self.caller.actor_id, self.caller.session_id]
         seed = json.dumps([who if any(who[1:]) else who[0], self.template, *identity, n])
         number = int.from_bytes(hashlib.sha256(seed.encode()).digest())
@@ -65,7 +68,7 @@ class Start:
         """How `task` relates to this start at the time `now`."""
         if not self._is_of_the_same(task, now):
             return Relation.UNRELATED
-        if digest(task) == self.digest or self.is_met_by(task, now):
+        if (digest(task) == self.digest and self._reruns_the_same(task)) or self.is_met_by(task, now):
             return Relation.SAME
         return Relation.UNRELATED if self.key is None else Relation.CONFLICT
 
@@ -73,7 +76,12 @@ class Start:
         """Whether `task` came from the same key and the same parameters as sent, even if the template changed since."""
         if self.key is None or self.given is None or not self._is_of_the_same(task, now):
             return False
+        if not self._reruns_the_same(task):
+            return False
         return self.given in (task.metadata.annotations.get(constants.ANNOTATION_GIVEN), digest(task))
+
+    def _reruns_the_same(self, task: LongTask) -> bool:
+        return task.spec.rerun_of == self.rerun_of
 
     def _is_of_the_same(self, task: LongTask, now: datetime) -> bool:
         """Whether caller, session, template and key are equal, and the task is young enough to be a duplicate."""

@@ -24,6 +24,8 @@ def going_on(task: LongTask, now: datetime) -> str:
     """The status and how to answer the open questions, as many as fit. Complete sentences."""
     asked, more = told(task)
     sentences = [_ended(_line(task, now, asked[0].message if len(asked) + more == 1 else None))]
+    if again := reruns(task):
+        sentences.append(again.lstrip())
     for question in asked:
         if len(asked) + more > 1:
             sentences.append(f"Question {question.id}: {_ended(question.message)}")
@@ -31,6 +33,14 @@ def going_on(task: LongTask, now: datetime) -> str:
     if more:
         sentences.append(f"More open questions: {more}; check_task_status shows them once these are answered.")
     return " ".join(sentences)
+
+
+def reruns(task: LongTask) -> str:
+    """That the task runs an earlier one again, as a sentence after others; empty for all other tasks."""
+    rerun = task.spec.rerun_of
+    if rerun is None:
+        return ""
+    return f" It runs task {rerun.uid} again{', from its last checkpoint' if rerun.from_checkpoint else ''}."
 
 
 def briefly(task: LongTask, now: datetime) -> str:
@@ -112,11 +122,15 @@ def _parts(task: LongTask, now: datetime, question: str | None) -> list[str]:
 def _attempt(task: LongTask, now: datetime) -> list[str]:
     """The attempt, unless it is the first, and the checkpoint from which it resumed."""
     number, checkpoint = task.status.attempt_count or 0, task.status.checkpoint
-    if number < 2:
+    inherited = checkpoint is not None and not checkpoint.attempt and number
+    if number < 2 and not inherited:
         return []
     if checkpoint is None:
         return [f"attempt {number}"]
     saved = f"saved {duration(now - checkpoint.saved_time)} ago"
+    if inherited:
+        attempt = f"attempt {number}, " if number > 1 else ""
+        return [f"{attempt}resumed from the checkpoint of the earlier task ({saved})"]
     if checkpoint.attempt < number:
         return [f"attempt {number}, resumed from the checkpoint of attempt {checkpoint.attempt} ({saved})"]
     return [f"attempt {number} (its last checkpoint {saved})"]

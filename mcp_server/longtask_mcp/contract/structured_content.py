@@ -16,6 +16,7 @@ def envelope(task: LongTask, now: datetime) -> dict[str, Any]:
     optional = {
         "phase": known.phase and known.phase.value,
         "message": message(task),
+        "rerun_of": _rerun_of(task),
         "cancel_requested": (task.spec.cancel_requested and not task.is_terminal) or None,
         "progress": _progress(known.progress) if known.progress else None,
         **questions.entries(task),
@@ -58,6 +59,11 @@ def next_step(task: LongTask, now: datetime) -> dict[str, Any] | None:
     if has_result(task):
         return step(task, "get_task_results")
     return step(task, "get_task_logs") if status_word(task) != "completed" and task.status.attempt_count else None
+
+
+def _rerun_of(task: LongTask) -> dict[str, Any] | None:
+    rerun = task.spec.rerun_of
+    return {"task_id": rerun.uid, "from_checkpoint": rerun.from_checkpoint} if rerun is not None else None
 
 
 def _progress(progress: Progress) -> dict[str, Any]:

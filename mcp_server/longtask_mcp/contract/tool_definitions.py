@@ -50,6 +50,16 @@ FIXED = (
         _STARTS,
     ),
     _fixed(
+        "rerun_task",
+        "Run a task again",
+        "Starts an ended task of yours again as a new task with a task ID of its own: of the same template as it is "
+        "now, with the same parameters or with some of them changed, from the beginning or from its last checkpoint. "
+        "Use it when a task failed for a reason that is gone, or to continue with other parameters. Also of tasks that "
+        "are in the archive, without their checkpoint.",
+        arguments.RerunTask,
+        _STARTS,
+    ),
+    _fixed(
         "check_task_status",
         "Check a task",
         "How a task is: started, running (with progress, and with questions that wait for an answer), completed, "
@@ -122,7 +132,8 @@ FIXED = (
     _fixed(
         "get_task_logs",
         "Get the log of a task",
-        "The last lines that a task wrote, while it runs and after it ended.",
+        "The last lines that a task wrote, while it runs and after it ended; or of these only those that contain a "
+        "text, or were written since a time.",
         arguments.GetLogs,
         _READS,
     ),

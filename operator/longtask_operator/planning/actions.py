@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from longtask_api.longtask import LongTaskStatus
+from longtask_api.longtask import LongTask, LongTaskStatus
 from longtask_operator.planning.snapshots import JobSnapshot, PodSnapshot
 
 
@@ -14,6 +14,13 @@ class CreateJob:
     """Create the task's Job."""
 
     manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeCheckpoint:
+    """Copy the checkpoint of an earlier task, from which the first attempt resumes."""
+
+    earlier: LongTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class DeleteTask:
 
 Change = SetSuspend | StopRetries | StopPod | DeleteJob | DeletePod | DeleteTask
 """Actions on existing objects."""
-Action = CreateJob | Change
+Action = CreateJob | TakeCheckpoint | Change
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,57 @@
-"""Keeps the end of a log, in whole lines. Pure."""
+"""Keeps the end of a log, or of the lines in it that are wanted, in whole lines. Pure."""
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 LEAST_CHUNK: Final = 8 * 1024
 """Bytes. The node's log file may store a longer line in several pieces, each of which `tailLines` counts as a line
 (containerd splits at 16 KiB, CRI-O at 8 KiB)."""
+
+
+SEARCHED_LINES: Final = 100_000
+"""Lines from the end of a log that are searched for a text."""
+LONGEST: Final = 64 * 1024
+"""Bytes of a line that are searched and kept as one; a longer one is taken in parts of at least this size."""
+LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which lines of a log are wanted: those written since a time, those that contain a text (in any case)."""
+
+    since: datetime | None = None
+    contains: str | None = None
+
+
+class Matching:
+    """Takes a log in chunks and gives the lines that contain a text, whatever their case. A plain search: no pattern
+    can make it slow.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text.casefold()
+        self._rest = bytearray()
+
+    def of(self, chunk: bytes) -> bytes:
+        """The wanted lines that this chunk completes."""
+        self._rest += chunk
+        end = self._rest.rfind(b"\n") + 1
+        if not end and len(self._rest) >= LONGEST:
+            end = len(self._rest)
+        lines = bytes(self._rest[:end])
+        del self._rest[:end]
+        return self._wanted(lines)
+
+    def end(self) -> bytes:
+        """The last line, if it has no end and is wanted."""
+        return self._wanted(bytes(self._rest))
+
+    def _wanted(self, lines: bytes) -> bytes:
+        return b"".join(
+            line for line in LINE.findall(lines) if self._text in line.decode("utf-8", errors="replace").casefold()
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,15 @@ from datetime import datetime, timedelta
 
 from longtask_api import constants
 from longtask_api.conditions import Condition, find
-from longtask_api.longtask import ConditionType, Failure, JobRef, LongTaskStatus, Phase
+from longtask_api.longtask import ConditionType, Failure, JobRef, LongTask, LongTaskStatus, Phase
 from longtask_api.template import LongTaskTemplate, TemplateConditionType
 from longtask_operator.planning import task_status
-from longtask_operator.planning.actions import CreateJob, Plan
+from longtask_operator.planning.actions import CreateJob, Plan, TakeCheckpoint
 from longtask_operator.planning.build_job import build_job, take_snapshot
 from longtask_operator.planning.failure_reasons import StartProblem, fitted
 from longtask_operator.planning.pod_selection import newest
 from longtask_operator.planning.policy import LOOK_AGAIN, QUIET, ROOM_AGAIN, TEMPLATE_WAIT
+from longtask_operator.planning.rerun import resumable, wants_checkpoint
 from longtask_operator.planning.snapshots import PodSnapshot
 from longtask_operator.planning.state import TaskState
 from longtask_operator.planning.stopping import delete_pods, silent_node
@@ -31,25 +32,16 @@ def pending_plan(state: TaskState) -> Plan:
         return task_status.terminal(state, _with_terms(state, status), Phase.CANCELLED, failure=failure, at=state.now)
     if task.is_record:
         return _record(state, status)
+    if wants_checkpoint(task):
+        return _takes_checkpoint(state, status)
     if template is None or not template.is_ready:
         return _wait_for_template(state, status)
-    maximum = template.spec.max_active_deadline_seconds
-    wanted = task.spec.active_deadline_seconds
-    if maximum is not None and wanted is not None and wanted > maximum:
-        return _refused(
-            state,
-            status,
-            Failure(
-                reason="InvalidDeadline",
-                message=f"spec.activeDeadlineSeconds is {wanted}; the template allows {maximum} at most",
-                hint="Create the task again with less.",
-            ),
-        )
-    if isinstance(state.parameters, Failure):
-        return _refused(state, status, state.parameters)
+    refused = _too_long(task, template) or (state.parameters if isinstance(state.parameters, Failure) else None)
+    if refused is not None:
+        return _refused(state, status, refused)
     if state.crowded:
         return _crowded(state, status)
-    if state.parameters is None:
+    if state.parameters is None or isinstance(state.parameters, Failure):
         return Plan(task.status, look_again=state.now + LOOK_AGAIN)
     if state.job_refused is not None:
         return _job_refused(state, status, template, state.job_refused)
@@ -94,6 +86,30 @@ def _record(state: TaskState, status: LongTaskStatus) -> Plan:
         state, status, ConditionType.ACCEPTED, "Unknown", problem.reason, problem.message
     )
     return Plan(task_status.in_progress(state, status, Phase.PENDING, problem.message, problem))
+
+
+def _too_long(task: LongTask, template: LongTaskTemplate) -> Failure | None:
+    maximum, wanted = template.spec.max_active_deadline_seconds, task.spec.active_deadline_seconds
+    if maximum is None or wanted is None or wanted <= maximum:
+        return None
+    return Failure(
+        reason="InvalidDeadline",
+        message=f"spec.activeDeadlineSeconds is {wanted}; the template allows {maximum} at most",
+        hint="Create the task again with less.",
+    )
+
+
+def _takes_checkpoint(state: TaskState, status: LongTaskStatus) -> Plan:
+    earlier, problem = resumable(state.task, state.earlier), state.checkpoint_problem
+    if isinstance(earlier, StartProblem):
+        return _given_up(state, status, earlier)
+    if problem is None:
+        return Plan(state.task.status, (TakeCheckpoint(earlier),))
+    if state.checkpoint_lost:
+        return _given_up(state, status, problem)
+    status, _ = _not_accepted_yet(state, status, problem)
+    waiting = task_status.in_progress(state, status, Phase.PENDING, f"waiting: {problem.message}", problem)
+    return Plan(waiting, look_again=state.now + LOOK_AGAIN)
 
 
 def _crowded(state: TaskState, status: LongTaskStatus) -> Plan:

@@ -28,6 +28,12 @@ class TaskState:
     """The requester has reached its limit of active tasks; looked up only for a task without a Job."""
     parameters: Mapping[str, Any] | Failure | None = None
     """With defaults filled in, or why they are refused; None if no Ready template exists, or they are not needed."""
+    earlier: LongTask | None = None
+    """The task whose checkpoint is to be taken over, read live; None if it is gone, or none is to be."""
+    checkpoint_problem: StartProblem | None = None
+    """Why that checkpoint could not be copied."""
+    checkpoint_lost: bool = False
+    """Whether it never can be."""
     job: JobSnapshot | None = None
     """If None while status.jobRef is set, a live read confirmed that the Job no longer exists."""
     job_refused: StartProblem | None = None

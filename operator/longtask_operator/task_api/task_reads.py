@@ -5,10 +5,12 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
+from pydantic import AwareDatetime
 
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Reference
 from longtask_operator.cache import Cache
+from longtask_operator.planning.logs import LogFilter
 from longtask_operator.task_api.blobs import TaskBlobs
 from longtask_operator.task_api.errors import Refusal
 from longtask_operator.task_api.http_content import BYTES, RangeHeader, part
@@ -30,9 +32,21 @@ def router(admit: Callable[..., Awaitable[None]], cluster: TaskNamespace, cache:
         return task
 
     @routes.get("/{uid}/logs")
-    async def read_log(uid: str, tail_lines: Annotated[int, Query(ge=1, le=5000)] = 200) -> TaskLog:
+    async def read_log(
+        uid: str,
+        tail_lines: Annotated[int, Query(ge=1, le=5000)] = 200,
+        since: Annotated[AwareDatetime | None, Query(description="Only lines written since then.")] = None,
+        contains: Annotated[
+            str | None,
+            Query(
+                min_length=1,
+                max_length=200,
+                description="Only lines that contain this text, whatever their case; the last 100,000 are searched.",
+            ),
+        ] = None,
+    ) -> TaskLog:
         """The end of the log of the newest attempt that has one; at most `tail_lines` lines and 256 KiB."""
-        return await _log(cluster, cache, uid, tail_lines)
+        return await _log(cluster, cache, uid, tail_lines, LogFilter(since, contains))
 
     @routes.get("/{uid}/result", response_class=Response, responses=BYTES)
     async def read_result(task: Annotated[LongTask, Depends(read_task)], byte_range: RangeHeader = None) -> Response:
@@ -57,7 +71,7 @@ def router(admit: Callable[..., Awaitable[None]], cluster: TaskNamespace, cache:
     return routes
 
 
-async def _log(cluster: TaskNamespace, cache: Cache, uid: str, lines: int) -> TaskLog:
+async def _log(cluster: TaskNamespace, cache: Cache, uid: str, lines: int, wanted: LogFilter) -> TaskLog:
     job, task = cache.jobs.get(uid), cache.tasks.get(uid)
     # Orphaned pods keep running without their Job.
     known = job or (task.status.job_ref if task is not None else None)
@@ -65,7 +79,7 @@ async def _log(cluster: TaskNamespace, cache: Cache, uid: str, lines: int) -> Ta
         raise _not_found("NoJob", f"task {uid[:64]} has no Job here: it has not started, or its Job is gone")
     pods = cache.pods_of(known.uid)
     for pod in reversed([pod for pod in pods if not pod.gone and pod.node is not None]):
-        tail = await cluster.read_log(pod, lines, LOG_BYTES)
+        tail = await cluster.read_log(pod, lines, LOG_BYTES, wanted)
         if tail is not None:
             earlier = [each for each in pods if each.started is not None and each.uid != pod.uid]
             return TaskLog(
