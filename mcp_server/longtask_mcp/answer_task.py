@@ -6,7 +6,7 @@ from typing import Any
 from longtask_api.longtask import LongTask
 from longtask_api.reports import InputRequest
 from longtask_mcp.contract import questions
-from longtask_mcp.contract.errors import AnswerRefused, KubernetesRefused
+from longtask_mcp.contract.errors import AnswerRefused, KubernetesRefused, Problem
 from longtask_mcp.task_client import TaskClient
 from longtask_runtime.validation import Validator
 
@@ -67,4 +67,5 @@ class InputAnswers:
             f"The answer does not fit question {question.id}; it was not given:{lines}\nIts schema: "
             f"{question.answer_schema or 'any JSON'}",
             questions.ANSWER_INVALID,
+            problems=[Problem(each.path or "answer", each.message) for each in problems or []],
         )

@@ -19,6 +19,7 @@ from longtask_mcp.contract.errors import (
     BadArguments,
     KubernetesRefused,
     KubernetesUnavailable,
+    Problem,
     TaskUnreadable,
 )
 from longtask_mcp.contract.questions import ANSWER_INVALID
@@ -90,7 +91,7 @@ class ProtocolTaskStore:
             found = await self._calls.finder.find(call, task_id)
             task = await self._tasks.current(found.task) if not found.archived else None
             asked = {each.id: each for each in task.status.input_requests} if task is not None else {}
-            problems = []
+            problems: list[Problem] = []
             for key in (each for each in responses if each in asked):
                 try:
                     accepted, answer = protocol_tasks.answer_in(asked[key], responses[key])
@@ -99,12 +100,12 @@ class ProtocolTaskStore:
                     else:
                         log.info("question %s of task %s is not answered, and stays open", key, task_id)
                 except BadArguments as bad:
-                    problems.append(str(bad))
+                    problems += bad.problems
                 except AnswerRefused as refused:
                     if refused.code == ANSWER_INVALID:
-                        problems.append(str(refused))
+                        problems.append(Problem(f"inputResponses.{key}", str(refused)))
             if problems:
-                raise BadArguments("\n".join(problems))
+                raise BadArguments(*problems)
 
     async def cancel(self, call: Call, task_id: str, elicits: bool) -> None:
         """Cancel the task, or let it go on, as its template says."""

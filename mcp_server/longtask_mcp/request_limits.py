@@ -218,7 +218,7 @@ def _refused(why: Why, begun: bytes, more: bool) -> ASGIApp:
             await refusal(why.status, why.text, headers)(scope, receive, send)
             return
         log.info("a call is refused before it is read", extra={"status": why.status})
-        error = BadRequest(why.text, poll_after_seconds=AGAIN_SECONDS if why.again else None)
+        error = BadRequest(why.text, retry_after_seconds=AGAIN_SECONDS if why.again else None)
         result = {
             "content": [{"type": "text", "text": why.text}],
             "structuredContent": error.envelope,

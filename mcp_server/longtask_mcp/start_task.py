@@ -21,7 +21,7 @@ from longtask_api.template import LongTaskTemplate
 from longtask_mcp import tracing
 from longtask_mcp.cache import Cache, version
 from longtask_mcp.contract.callers import Caller, Owner
-from longtask_mcp.contract.errors import AgentError, StartRefused
+from longtask_mcp.contract.errors import AgentError, Problem, StartRefused
 from longtask_mcp.contract.idempotency import Relation, Start
 from longtask_mcp.contract.known import digest_of
 from longtask_mcp.contract.meaning import meant
@@ -306,9 +306,11 @@ class TaskStarter:
                 f"The parameters do not fit {template.metadata.name}; nothing was started:{lines}\n"
                 f"list_templates shows the schema.",
                 "invalid_parameters",
+                problems=[Problem(each.path or "parameters", each.message) for each in invalid.errors],
             ) from invalid
         except ValueError as error:
-            raise StartRefused(f"parameters: {error}; nothing was started.", "invalid_parameters") from error
+            problem = Problem("parameters", str(error))
+            raise StartRefused(f"{problem}; nothing was started.", "invalid_parameters", problems=[problem]) from error
 
 
 def _digest(parameters: Mapping[str, Any]) -> str | None:

@@ -20,7 +20,7 @@ from mcp_types.jsonrpc import HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS
 from longtask_api.template import ToolAnswer
 from longtask_mcp.call import Call
 from longtask_mcp.call_log import CallLog
-from longtask_mcp.contract.errors import AgentError, AnswerRefused, BadArguments, StartRefused, TaskNotFound
+from longtask_mcp.contract.errors import AgentError, AnswerRefused, BadArguments, Problem, StartRefused, TaskNotFound
 from longtask_mcp.identity import caller_of
 from longtask_mcp.tool_result import or_error
 
@@ -128,7 +128,7 @@ class TasksExtension(Extension):
     async def _update(self, ctx: ServerRequestContext[Any, Any], params: UpdateParams) -> HandlerResult:
         with self._about(ctx, params) as call:
             if not isinstance(params.input_responses, dict):
-                raise BadArguments("inputResponses: must be an object with a response for each key")
+                raise BadArguments(Problem("inputResponses", "must be an object with a response for each key"))
             await self._store.update(call, params.task_id, params.input_responses)
         return dict(COMPLETE)
 
@@ -147,7 +147,7 @@ class TasksExtension(Extension):
             with self._calls.of(call):
                 require_client_extension(ctx, IDENTIFIER)
                 if not isinstance(params.task_id, str):
-                    raise BadArguments("taskId: must be a string")
+                    raise BadArguments(Problem("taskId", "must be a string"))
                 headers = ctx.request.headers if ctx.request is not None else {}
                 if decode_header_value(headers.get(MCP_NAME_HEADER)) != params.task_id:
                     raise MCPError(HEADER_MISMATCH, "Mcp-Name header does not match the body's 'taskId' parameter")

@@ -23,6 +23,7 @@ TIMED_OUT = "a question that has timed out takes no answer, and one that has an 
 ALICE = {"principal": "system:serviceaccount:agents:alice"}
 FOR_ANN = ALICE | {"actorId": "ann", "sessionId": "monday-1"}
 EARLIER = {"name": "training-0", "uid": "1"}
+SAME = EARLIER | {"fromCheckpoint": False}
 YES, NO = {"requestId": "q1", "value": "true"}, {"requestId": "q1", "value": "false"}
 BLUE = {"requestId": "q2", "value": '"blue"'}
 LATE = {"requestId": "late", "value": "1"}
@@ -104,7 +105,7 @@ ALLOWED = [
         {"parameters": {"a": 1, "b": [None, "é"]}},
     ),
     Case("the same key", Change("spec.idempotencyKey", "one"), {"idempotencyKey": "one"}),
-    Case("the same earlier task", Change("spec.rerunOf", EARLIER), {"rerunOf": EARLIER}),
+    Case("the same earlier task", Change("spec.rerunOf", SAME), {"rerunOf": EARLIER}),
     Case("the same requester", Change("spec.requester", ALICE), {"requester": ALICE}),
     Case("the same actor", Change("spec.requester", FOR_ANN), {"requester": FOR_ANN}),
     Case("the same memory", Change("spec.memory", MEMORY), {"memory": MEMORY}),

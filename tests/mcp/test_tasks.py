@@ -146,6 +146,6 @@ async def test_a_task_carries_the_label_by_which_it_is_found(world: World) -> No
 def test_a_quota_that_is_used_up_is_told_with_when_to_call_again() -> None:
     said = 'longtasks.longtask.dev "a" is forbidden: exceeded quota: tasks, requested: count/longtasks.longtask.dev=1'
     full = KubernetesRefused(said).envelope
-    assert full["poll_after_seconds"] == 60
+    assert full["retry_after_seconds"] == 60
     assert "Make the same call again when other tasks" in full["message"]
-    assert "poll_after_seconds" not in KubernetesRefused("the schema does not fit").envelope
+    assert "retry_after_seconds" not in KubernetesRefused("the schema does not fit").envelope

@@ -115,7 +115,7 @@ async def test_a_server_that_has_not_listed_yet_tells_nothing() -> None:
     assert (status, "has only just started" in body["error"]["message"]) == (503, True)
     status, body = await refused([json.dumps({**VERSION, "id": 7, **CALL}).encode()], listed=False)
     assert (status, body["id"], body["result"]["isError"]) == (200, 7, True)
-    assert body["result"]["structuredContent"]["poll_after_seconds"] == 2
+    assert body["result"]["structuredContent"]["retry_after_seconds"] == 2
 
 
 async def test_a_call_that_is_resumed_holds_its_id() -> None:

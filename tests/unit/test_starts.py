@@ -262,7 +262,7 @@ async def test_a_template_that_is_not_ready_is_told_with_when_to_call_again(
     templates.put(template(ready=ready, version=2))
     with pytest.raises(StartRefused) as refused:
         await starter.start(ALICE, "training", {}, None)
-    assert (refused.value.code, refused.value.poll_after_seconds) == ("template_not_ready", again)
+    assert (refused.value.code, refused.value.retry_after_seconds) == ("template_not_ready", again)
 
 
 class LosingAnswers:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from longtask_api.reports import json_or_text
-from longtask_mcp.contract.errors import BadArguments
+from longtask_mcp.contract.errors import BadArguments, Problem
 from longtask_mcp.contract.shown import ANY
 from longtask_mcp.contract.task_status import shortened
 
@@ -303,10 +303,10 @@ def read(model: type[A], arguments: Mapping[str, Any]) -> A:
         return model.model_validate(arguments)
     except ValidationError as error:
         problems = [
-            f"{shortened('.'.join(str(part) for part in each['loc']), SHOWN_CHARACTERS)}: {_problem(model, each)}"
+            Problem(shortened(".".join(str(part) for part in each["loc"]), SHOWN_CHARACTERS), _problem(model, each))
             for each in error.errors(include_url=False)
         ]
-        raise BadArguments("; ".join(problems[:MAX_PROBLEMS])) from error
+        raise BadArguments(*problems[:MAX_PROBLEMS]) from error
 
 
 def schema(model: type[Arguments]) -> dict[str, Any]:

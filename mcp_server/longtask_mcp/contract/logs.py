@@ -11,7 +11,7 @@ from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.arguments import MAX_SKIPPED_LINES, GetLogs
-from longtask_mcp.contract.errors import BadArguments
+from longtask_mcp.contract.errors import BadArguments, Problem
 from longtask_mcp.contract.questions import quoted
 from longtask_mcp.contract.structured_content import step
 from longtask_mcp.contract.task_status import status_word
@@ -151,8 +151,11 @@ def _moment(text: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise BadArguments(
-            "since: must be a duration such as 90s, 15m, 2h or 1d, or a time such as 2026-11-22T10:00:00Z, not "
-            f"{quoted(text)}"
+            Problem(
+                "since",
+                "must be a duration such as 90s, 15m, 2h or 1d, or a time such as 2026-11-22T10:00:00Z, not "
+                f"{quoted(text)}",
+            )
         ) from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 

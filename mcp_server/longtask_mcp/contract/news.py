@@ -18,7 +18,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.reports import InputRequest
 from longtask_mcp.contract.answers import Answer, ended, sentence
 from longtask_mcp.contract.callers import Caller, session
-from longtask_mcp.contract.errors import BadArguments
+from longtask_mcp.contract.errors import BadArguments, Problem
 from longtask_mcp.contract.own import OwnTasks
 from longtask_mcp.contract.questions import SHOWN, entry, how_to_answer, open_questions, quoted
 from longtask_mcp.contract.structured_content import next_step, step
@@ -155,18 +155,24 @@ def read_cursor(text: str, scope: Scope, now: datetime) -> Cursor:
     later = [_place(each) for each in found[3].split("_")[1:]] if found is not None else []
     if found is None or None in (*floors, *later) or len(text) > MAX_CURSOR:
         raise BadArguments(
-            "cursor: not one that wait_any gave. Without a cursor you get what is open now and what ended in the last "
-            "ten minutes; list_tasks has everything"
+            Problem(
+                "cursor",
+                "not one that wait_any gave. Without a cursor you get what is open now and what ended in the last ten "
+                "minutes; list_tasks has everything",
+            )
         )
     if found[1] != scope.mark:
         raise BadArguments(
-            "cursor: it is of a call with other task_ids or all_sessions, or of another session; pass the same ones, "
-            "or leave it out"
+            Problem(
+                "cursor",
+                "it is of a call with other task_ids or all_sessions, or of another session; pass the same ones, or "
+                "leave it out",
+            )
         )
     places = [each for each in floors if each is not None]
     lowest, floor = places[0], places[-1]
     if floor.second > (now + AHEAD).timestamp():
-        raise BadArguments("cursor: not one that wait_any gave: it is of the future. Leave it out")
+        raise BadArguments(Problem("cursor", "not one that wait_any gave: it is of the future. Leave it out"))
     marks = (Place(lowest.second + each.second, each.mark) for each in later if each is not None)
     return Cursor(floor, lowest, tuple(marks))
 

@@ -6,7 +6,7 @@ be cut from its own bytes and the few that follow.
 
 from dataclasses import dataclass
 
-from longtask_mcp.contract.errors import BadArguments
+from longtask_mcp.contract.errors import BadArguments, Problem
 
 PAGE_BYTES = 20_000
 FOLLOWING = 3
@@ -35,7 +35,9 @@ def page(read: bytes, size: int, number: int) -> Page:
     """
     pages = max(1, -(-size // PAGE_BYTES))
     if number > pages:
-        raise BadArguments(f"page: {number} is out of range; there {'are' if pages > 1 else 'is'} {_counted(pages)}.")
+        raise BadArguments(
+            Problem("page", f"{number} is out of range; there {'are' if pages > 1 else 'is'} {_counted(pages)}.")
+        )
     begin = _character(read, 0) if number > 1 else 0
     return Page(read[begin : _character(read, PAGE_BYTES)].decode(), number, pages)
 

@@ -13,7 +13,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.reports import InputRequest, json_or_text
 from longtask_mcp.contract import questions
 from longtask_mcp.contract.answers import Answer, going
-from longtask_mcp.contract.errors import BadArguments
+from longtask_mcp.contract.errors import BadArguments, Problem
 from longtask_mcp.contract.known import KnownTask, as_known
 from longtask_mcp.contract.progress_text import going_on
 from longtask_mcp.contract.task_status import age, created, shortened, status_word, time_left
@@ -119,18 +119,18 @@ def answer_in(question: InputRequest, response: Any) -> tuple[bool, Any]:
     """Whether a response (ElicitResult) accepts the question, and the answer in it. Raises BadArguments."""
     action = response.get("action") if isinstance(response, Mapping) else None
     if action not in ("accept", "decline", "cancel"):
-        raise BadArguments(f"inputResponses: that of {question.id} has no action accept, decline or cancel")
+        raise BadArguments(Problem("inputResponses", f"that of {question.id} has no action accept, decline or cancel"))
     if action != "accept":
         return False, None
     content = response.get("content")
     if not isinstance(content, Mapping):
-        raise BadArguments(f"inputResponses: that of {question.id} has no content")
+        raise BadArguments(Problem("inputResponses", f"that of {question.id} has no content"))
     schema = questions.schema(question)
     if _fields(schema) is not None:
         required = schema.get("required", [])
         return True, {name: value for name, value in content.items() if value is not None or name in required}
     if WRAPPED not in content:
-        raise BadArguments(f"inputResponses: the content of {question.id} has no field {WRAPPED!r}")
+        raise BadArguments(Problem("inputResponses", f"the content of {question.id} has no field {WRAPPED!r}"))
     given = content[WRAPPED]
     is_json = bool(schema) and _field(schema) is None and isinstance(given, str)
     return True, json_or_text(given) if is_json else given

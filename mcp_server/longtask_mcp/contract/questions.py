@@ -3,18 +3,18 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from longtask_api.base import rfc3339
 from longtask_api.durations import duration
 from longtask_api.longtask import LongTask
 from longtask_api.reports import InputRequest, json_or_text
-from longtask_mcp.contract.errors import AnswerRefused, BadArguments
+from longtask_mcp.contract.errors import AnswerRefused, BadArguments, Problem
 from longtask_mcp.contract.task_status import shortened, status_word
 
 MAX_ANSWER = 4096
 """Characters of the JSON text, the limit of spec.inputResponses[].value."""
-ANSWER_INVALID = "answer_invalid"
+ANSWER_INVALID: Final = "answer_invalid"
 """Code of the error for an answer that does not fit its question."""
 SHOWN = 500
 MAX_TOLD = 20_000
@@ -162,12 +162,18 @@ def text_of(answer: Any) -> str:
         text = _written(answer)
     except (ValueError, RecursionError) as error:
         raise BadArguments(
-            "answer: cannot be kept as JSON: it holds NaN, an infinity or half a surrogate pair, or is nested too deep"
+            Problem(
+                "answer",
+                "cannot be kept as JSON: it holds NaN, an infinity or half a surrogate pair, or is nested too deep",
+            )
         ) from error
     if len(text) > MAX_ANSWER:
         raise BadArguments(
-            f"answer: has {len(text)} characters as JSON, {MAX_ANSWER} are allowed; nothing was sent. Answer with a "
-            "reference to what is larger."
+            Problem(
+                "answer",
+                f"has {len(text)} characters as JSON, {MAX_ANSWER} are allowed; nothing was sent. Answer with a "
+                "reference to what is larger.",
+            )
         )
     return text
 

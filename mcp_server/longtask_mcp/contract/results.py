@@ -9,7 +9,7 @@ from typing import Any
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Artifact, Reference
 from longtask_mcp.contract.answers import Answer, describe, ended, sentence, status
-from longtask_mcp.contract.errors import BadArguments
+from longtask_mcp.contract.errors import BadArguments, Problem
 from longtask_mcp.contract.paging import Page, page_of
 from longtask_mcp.contract.progress_text import going_on
 from longtask_mcp.contract.questions import open_questions, quoted
@@ -58,7 +58,10 @@ def stored(task: LongTask, artifact: str | None = None) -> Stored | None:
         if found is None:
             known = f"It has {', '.join(quoted(each.name) for each in artifacts)}" if artifacts else "It has none"
             raise BadArguments(
-                f"artifact: the task has no artifact {artifact[:100]!r}. {known}; its status is {status_word(task)}."
+                Problem(
+                    "artifact",
+                    f"the task has no artifact {artifact[:100]!r}. {known}; its status is {status_word(task)}.",
+                )
             )
         return Stored(found, found.media_type)
     if result is None or result.reference is None or not has_result(task):

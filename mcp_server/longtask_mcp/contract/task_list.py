@@ -13,7 +13,7 @@ from longtask_api.longtask import LongTask
 from longtask_api.template import LongTaskTemplate
 from longtask_mcp.contract import arguments, memory
 from longtask_mcp.contract.answers import Answer, going
-from longtask_mcp.contract.errors import BadArguments
+from longtask_mcp.contract.errors import BadArguments, Problem
 from longtask_mcp.contract.own import OwnTasks, Position
 from longtask_mcp.contract.questions import listed
 from longtask_mcp.contract.task_status import age, created, status_word
@@ -52,7 +52,7 @@ def is_wanted(task: LongTask, wanted: arguments.ListTasks) -> bool:
 
 def bad_cursor() -> BadArguments:
     """The error for a cursor that list_tasks did not issue."""
-    return BadArguments("cursor: not one that list_tasks gave; leave it out to begin with the newest")
+    return BadArguments(Problem("cursor", "not one that list_tasks gave; leave it out to begin with the newest"))
 
 
 def archive_cursor(cursor: str | None) -> str | None:
