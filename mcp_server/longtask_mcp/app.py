@@ -29,7 +29,7 @@ from longtask_mcp.protocol_task_store import ProtocolTaskStore
 from longtask_mcp.published import Published
 from longtask_mcp.request_limits import Budget, Door, RequestLimits
 from longtask_mcp.resumption import Resumable
-from longtask_mcp.server import LongTaskServer
+from longtask_mcp.server import READ_ARTIFACT, LongTaskServer
 from longtask_mcp.settings import LOOPBACK_HOSTS, Settings
 from longtask_mcp.start_task import TaskStarter
 from longtask_mcp.task_api import TaskApi
@@ -142,7 +142,8 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
             task_api,
             out_of_date=lambda: _silent(reflectors),
         )
-        log = CallLog(metrics, lambda name: name in METHODS or calls.knows(name), quiet=frozenset({GET}))
+        methods = METHODS | {READ_ARTIFACT}
+        log = CallLog(metrics, lambda name: name in methods or calls.knows(name), quiet=frozenset({GET}))
         extension = TasksExtension(ProtocolTaskStore(calls, tasks, templates, answering), log)
         server = LongTaskServer(calls, published, log, [extension], __version__)
         yield Server(

@@ -1,12 +1,15 @@
 """Reads what a task hands over, its result and its artifacts, page by page."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from longtask_mcp.archive import NOT_CONNECTED
 from longtask_mcp.call import Call
 from longtask_mcp.contract import paging, results
 from longtask_mcp.contract.answers import Answer
+from longtask_mcp.contract.artifacts import PAGE_BYTES, ArtifactPage
+from longtask_mcp.contract.errors import ArtifactUnavailable, ArtifactUnreadable, BadArguments, Problem
 from longtask_mcp.task_api import Absent, TaskApi, Unavailable
 from longtask_mcp.task_finder import Found
 from longtask_runtime import clock
@@ -18,6 +21,14 @@ class Unread(Exception):
     def __init__(self, source: results.Stored, why: str) -> None:
         super().__init__(why)
         self.source = source
+
+
+@dataclass(frozen=True)
+class Content:
+    """Bytes of an artifact."""
+
+    data: bytes
+    media_type: str | None
 
 
 class OutcomeReader:
@@ -55,4 +66,33 @@ class OutcomeReader:
         except Unavailable as unavailable:
             raise Unread(source, str(unavailable)) from unavailable
         except UnicodeDecodeError:
-            return found.marked(results.unreadable(task, self._now(), source, "it is not UTF-8 text"))
+            uri = ArtifactPage(task.metadata.uid, source.artifact).uri if source.artifact is not None else None
+            why = "it is not UTF-8 text" + (f"; read it as the resource {uri}" if uri is not None else "")
+            return found.marked(results.unreadable(task, self._now(), source, why))
+
+    async def content(self, call: Call, found: Found, wanted: ArtifactPage) -> Content:
+        """The bytes of an artifact, or one page of them. Raises BadArguments, ArtifactUnreadable or
+        ArtifactUnavailable.
+        """
+        source, uid = results.stored(found.task, wanted.name), found.task.metadata.uid
+        if source is None or source.is_elsewhere:
+            raise ArtifactUnreadable(f"Artifact {wanted.name}: the work left it elsewhere and only named it.")
+        if self._task_api is None:
+            raise ArtifactUnavailable(f"Artifact {wanted.name} cannot be read now: {NOT_CONNECTED}.")
+        first, whose = ((wanted.page or 1) - 1) * PAGE_BYTES, call.caller if found.archived else None
+        try:
+            piece = await self._task_api.read(uid, wanted.name, first, first + PAGE_BYTES - 1, archived_for=whose)
+        except Absent as absent:
+            raise ArtifactUnreadable(f"Artifact {wanted.name} cannot be read: {absent}") from absent
+        except Unavailable as unavailable:
+            raise ArtifactUnavailable(f"Artifact {wanted.name} cannot be read now: {unavailable}") from unavailable
+        pages = max(1, -(-piece.size // PAGE_BYTES))
+        if wanted.page is None and pages > 1:
+            raise ArtifactUnreadable(
+                f"Artifact {wanted.name} has {piece.size:,} bytes; {PAGE_BYTES:,} are given at a time. Read it in "
+                f"parts, and join them: {replace(wanted, page=1).uri} to {replace(wanted, page=pages).uri}.",
+                "artifact_too_large",
+            )
+        if (wanted.page or 1) > pages:
+            raise BadArguments(Problem("page", f"{wanted.page} is out of range; there are {pages}"))
+        return Content(piece.content, source.media_type)

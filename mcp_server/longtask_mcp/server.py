@@ -7,13 +7,15 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.extension import Extension
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError
-from mcp_types import CallToolResult, CancelledNotificationParams, InputRequiredResult, Resource, Tool
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp_types import CallToolResult, CancelledNotificationParams, InputRequiredResult, Resource, ResourceTemplate, Tool
 from pydantic import AnyUrl
 
 from longtask_mcp.call import Call
 from longtask_mcp.call_log import CallLog
 from longtask_mcp.contract.answers import Answer
+from longtask_mcp.contract.artifacts import URI_TEMPLATE, ArtifactPage, read_uri
+from longtask_mcp.contract.errors import AgentError, BadArguments, TaskNotFound
 from longtask_mcp.identity import caller_of
 from longtask_mcp.published import Published
 from longtask_mcp.resumption import resumption_of
@@ -35,6 +37,17 @@ BRIEF = Resource(
     description="What was started in this session, what came of it, what still runs and what to do next. Short.",
     mime_type="text/plain",
 )
+
+
+ARTIFACT = ResourceTemplate(
+    uri_template=URI_TEMPLATE,
+    name="artifact",
+    title="Artifact of a task",
+    description="Something that a task of yours produced beside its result: a table, a picture, a model. One of more "
+    "than 512 KiB is read page by page.",
+)
+READ_ARTIFACT = "resources/read"
+"""As which reads of artifacts are counted and logged."""
 
 
 class LongTaskServer(MCPServer[dict[str, Any]]):
@@ -68,6 +81,10 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
         """The only resource: the brief."""
         return [BRIEF]
 
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        """The only template: artifacts of tasks."""
+        return [ARTIFACT]
+
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[dict[str, Any], Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
@@ -82,11 +99,31 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[dict[str, Any], Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
-        """The brief as text, the same as the tool's. Raises ResourceNotFoundError for any other URI."""
+        """The brief as text, the same as the tool's, or an artifact. Raises ResourceNotFoundError for any other URI,
+        and ResourceError.
+        """
+        artifact = read_uri(str(uri))
+        if artifact is not None:
+            return [await self._artifact(artifact, context)]
         if str(uri) != BRIEF.uri:
-            raise ResourceNotFoundError(f"There is no resource {str(uri)[:200]!r}; {BRIEF.uri} is the only one.")
+            raise ResourceNotFoundError(
+                f"There is no resource {str(uri)[:200]!r}, only {BRIEF.uri} and {URI_TEMPLATE}."
+            )
         answer = await self._answered(BRIEF.name, {}, context)
         return [ReadResourceContents(content=answer.text, mime_type=BRIEF.mime_type)]
+
+    async def _artifact(
+        self, wanted: ArtifactPage, context: Context[dict[str, Any], Any] | None
+    ) -> ReadResourceContents:
+        call = _call(READ_ARTIFACT, {"task_id": wanted.task_id}, context)
+        try:
+            with self._log.of(call):
+                content = await self._calls.artifact(call, wanted)
+        except (TaskNotFound, BadArguments) as error:
+            raise ResourceNotFoundError(str(error)) from error
+        except AgentError as error:
+            raise ResourceError(str(error)) from error
+        return ReadResourceContents(content=content.data, mime_type=content.media_type)
 
     async def _given_up(self, context: ServerRequestContext[Any], given: CancelledNotificationParams) -> None:
         """A client of the older protocol cancels a call in a separate request, and the call's connection stays open."""
@@ -96,12 +133,17 @@ class LongTaskServer(MCPServer[dict[str, Any]]):
         self, name: str, arguments: dict[str, Any], context: Context[dict[str, Any], Any] | None
     ) -> Answer:
         """The answer to a call, which is counted and logged however it ends."""
-        if context is None:
-            raise ValueError("a call needs its request: it says who is calling")
-        caller = caller_of(context.request_context.request)
-        resumption = resumption_of(context.request_context.request)
-        call = Call(caller, context.request_id, name, arguments, context.report_progress, resumption)
+        call = _call(name, arguments, context)
         with self._log.of(call) as entry:
             answer = await self._calls.answer(call)
             entry.task_id = answer.envelope.get("task_id")
             return answer
+
+
+def _call(name: str, arguments: dict[str, Any], context: Context[dict[str, Any], Any] | None) -> Call:
+    if context is None:
+        raise ValueError("a call needs its request: it says who is calling")
+    request = context.request_context.request
+    return Call(
+        caller_of(request), context.request_id, name, arguments, context.report_progress, resumption_of(request)
+    )

@@ -21,7 +21,7 @@ class Found:
 
     def marked(self, answer: Answer) -> Answer:
         """The answer about this task, marked as archived if the task is."""
-        return Answer(answer.text, answer.envelope | {"archived": True}) if self.archived else answer
+        return answers.archived(answer) if self.archived else answer
 
 
 class TaskFinder:

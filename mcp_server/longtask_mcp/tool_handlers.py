@@ -11,11 +11,12 @@ from longtask_mcp.cache import Cache
 from longtask_mcp.call import Call, call_key, in_time
 from longtask_mcp.change_tools import ChangeTools
 from longtask_mcp.contract.answers import Answer
+from longtask_mcp.contract.artifacts import ArtifactPage
 from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.errors import NotResumed
 from longtask_mcp.contract.task_status import UNFINISHED
 from longtask_mcp.leading import Leading
-from longtask_mcp.outcome import OutcomeReader
+from longtask_mcp.outcome import Content, OutcomeReader
 from longtask_mcp.read_tools import ReadTools
 from longtask_mcp.staleness import Staleness
 from longtask_mcp.start_task import TaskStarter
@@ -90,6 +91,11 @@ class ToolHandlers:
         if call.tool in OF_MANY:
             unfinished = bool(self._tasks.own(call.caller.owner).unfinished)
         return await self.staleness.noted(answer, unfinished, call.tool in FROM_THE_CACHE)
+
+    async def artifact(self, call: Call, wanted: ArtifactPage) -> Content:
+        """The bytes of an artifact of the caller's task, or a page of them. Raises AgentError."""
+        async with in_time(call):
+            return await self.outcomes.content(call, await self.finder.find(call, wanted.task_id), wanted)
 
     async def _answer(self, call: Call) -> Answer:
         resumed = call.resumption.resumed

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from longtask_mcp.contract.answers import FROM_RECORD
 from tests.e2e.conftest import Session
 from tests.e2e.installation import TASKS, Installation
 from tests.e2e.programs import kubectl
@@ -37,7 +38,7 @@ async def test_a_task_answers_with_the_same_words_when_its_object_is_gone(
     async with as_bob() as other:
         others = await other.call("get_task_results", task_id=start.task_id)
 
-    assert [reply.text for reply in after] == [reply.text for reply in before]
+    assert [reply.text.removeprefix(FROM_RECORD) for reply in after] == [reply.text for reply in before]
     assert all(reply.envelope["archived"] for reply in after)
     assert start.task_id in listed.text
     assert others.error

@@ -227,18 +227,19 @@ async def test_every_tool_answers_for_an_archived_task_as_it_did_for_the_object(
     done, failed = (task(each["spec"], each["status"], **each["metadata"]) for each in operator.archived)
     async with agent(connected.url, alice, era, ACTOR) as session:
         status = await session.call("check_task_status", task_id=uid(1))
-        assert status.text == answers.status(done, NOW).text
+        assert status.text == answers.FROM_RECORD + answers.status(done, NOW).text
         assert status.envelope["status"] == "completed"
         result = await session.call("get_task_results", task_id=uid(1))
-        assert result.text == results.results(done, NOW).text
+        assert result.text == answers.FROM_RECORD + results.results(done, NOW).text
         assert result.envelope["result"] == {"score": 1}
         waited = await session.call("wait_for_task", task_id=uid(1))
         assert waited.text == result.text
         cancelled = await session.call("cancel_task", task_id=uid(2))
-        assert cancelled.text == answers.already_ended(failed, NOW).text
+        assert cancelled.text == answers.FROM_RECORD + answers.already_ended(failed, NOW).text
         log = await session.call("get_task_logs", task_id=uid(2))
         assert log.text == (
-            "The end of the log, as kept in the task's record (the task is not in the cluster any more):\n"
+            f"{answers.FROM_RECORD}The end of the log, as kept in the task's record (the task is not in the cluster "
+            "any more):\n"
             "epoch 7\nKilled\n"
         )
         told = [status, result, waited, cancelled, log]
@@ -425,7 +426,9 @@ async def test_a_task_that_is_archived_and_deleted_while_it_is_waited_for_gives_
         again = await session.call("cancel_task", task_id=started.task_id)
     assert reply.envelope["archived"] is True
     assert reply.envelope["result"] == {"score": 1}
-    assert again.text.startswith("Nothing to cancel, the task had already ended: completed in 12 min.")
+    assert again.text.startswith(
+        f"{answers.FROM_RECORD}Nothing to cancel, the task had already ended: completed in 12 min."
+    )
 
 
 @pytest.mark.parametrize("status", [SUCCEEDED, FAILED, REFERENCED], ids=["succeeded", "failed", "stored"])

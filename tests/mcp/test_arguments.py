@@ -35,7 +35,7 @@ from tests.mcp.objects import UID
         (arguments.WaitForTask, {"task_id": "a", "timeout_seconds": 60}, "timeout_seconds: must be at most 50, not 60"),
         (arguments.GetLogs, {"task_id": "a", "tail_lines": 2001}, "tail_lines: must be at most 2000, not 2001"),
         (arguments.GetLogs, {"task_id": "a", "tail_lines": 1.5}, "tail_lines: must be a whole number, not 1.5"),
-        (arguments.ListTasks, {"status": "done"}, 'status: must be "started", "running", "completed"'),
+        (arguments.ListTasks, {"status": "done"}, 'status: must be "started", "running", "input_required"'),
         (arguments.ListTasks, {"limit": 101}, "limit: must be at most 100, not 101"),
         (arguments.ListTasks, {"include_archived": "maybe"}, 'include_archived: must be true or false, not "maybe"'),
     ],

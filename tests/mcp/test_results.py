@@ -113,8 +113,8 @@ def test_a_text_result_and_its_artifacts_are_told() -> None:
 def test_artifacts_that_can_be_read_are_told_with_how() -> None:
     assert answers.status(task(status=SUCCEEDED | {"result": {"artifacts": [KEPT]}}), NOW).text == (
         f"completed in 12 min. Artifact table.csv s3://bucket/table.csv (text/csv, 48,000 bytes, sha256 "
-        f"{KEPT['sha256']}). Those that are text can be read with get_task_results(artifact=name). "
-        "The work gave no result."
+        f"{KEPT['sha256']}). Those that are text can be read with get_task_results(artifact=name), and "
+        f"all of them as the resource longtask://tasks/{UID}/artifacts/<name>. The work gave no result."
     )
 
 
@@ -365,7 +365,11 @@ async def test_an_artifact_is_read_part_by_part_also_while_the_task_runs(
         ),
         ("../x", b"x", "cannot be shown here: the work left it elsewhere and only named it."),
         (None, None, "has no result outside of its object."),
-        ("table.csv", b"PK\x03\x04\xff\xfe", "cannot be shown here: it is not UTF-8 text."),
+        (
+            "table.csv",
+            b"PK\x03\x04\xff\xfe",
+            "cannot be shown here: it is not UTF-8 text; read it as the resource longtask://tasks/",
+        ),
     ],
 )
 async def test_what_cannot_be_shown_is_an_answer_that_says_where_it_is(

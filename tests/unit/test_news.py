@@ -221,7 +221,7 @@ def test_the_items_in_the_json() -> None:
         "at": ago(minutes=1),
         "task_id": uid(1),
         "template": "model-training",
-        "status": "running",
+        "status": "input_required",
         "question": {"id": "deploy", "message": "Deploy?"},
         "next": {"tool": "answer_task", "arguments": {"task_id": uid(1), "question_id": "deploy"}, "after_seconds": 0},
     }

@@ -8,6 +8,7 @@ from longtask_api.base import rfc3339
 from longtask_api.durations import duration
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Artifact, Reference, json_or_text
+from longtask_mcp.contract.artifacts import is_stored
 from longtask_mcp.contract.memory import promise, told
 from longtask_mcp.contract.progress_text import briefly, going_on, reruns
 from longtask_mcp.contract.questions import open_questions
@@ -21,6 +22,7 @@ from longtask_mcp.contract.task_status import (
     status_word,
 )
 
+FROM_RECORD = "From the record of a task that is not in the cluster any more: "
 TAKEN_BACK = (
     "It was one too many beside your tasks that had not ended, and counts as never started: start it again once one of "
     "them has ended (list_tasks shows them)."
@@ -78,7 +80,7 @@ def waited(handle: Answer, outcome: Answer) -> Answer:
 def not_waited(handle: Answer, problem: str) -> Answer:
     """The answer to a start where waiting for the task failed with `problem`."""
     note = f"The task goes on, but it could not be waited for: {problem}"
-    return waited(handle, Answer(note, handle.envelope | {"note": note}))
+    return waited(handle, Answer(note, handle.envelope | {"wait_failed": problem, "note": note}))
 
 
 def status(task: LongTask, now: datetime) -> Answer:
@@ -139,8 +141,8 @@ def suspending(task: LongTask, now: datetime) -> Answer:
 
 def resuming(task: LongTask, now: datetime) -> Answer:
     """The answer once a suspended task is to go on."""
-    again = step(task, "check_task_status", MIN_CHECK_SECONDS)
-    return _noted(task, now, "The task goes on: a new attempt starts as soon as there is room for it.", again)
+    again, soon = step(task, "check_task_status", MIN_CHECK_SECONDS), f"Check again in {MIN_CHECK_SECONDS} s."
+    return _noted(task, now, f"The task goes on: a new attempt starts as soon as there is room for it. {soon}", again)
 
 
 def unchanged(task: LongTask, now: datetime, suspend: bool) -> Answer:
@@ -150,7 +152,9 @@ def unchanged(task: LongTask, now: datetime, suspend: bool) -> Answer:
     else:
         why = "it was suspended already" if suspend else "nobody has suspended it with suspend_task or spec.suspend"
     note = f"Nothing has changed: {why}"
-    return Answer(f"{note}. Its status: {status(task, now).text}", envelope(task, now) | {"note": f"{note}."})
+    return Answer(
+        f"{note}. Its status: {status(task, now).text}", envelope(task, now) | {"unchanged": True, "note": f"{note}."}
+    )
 
 
 def _noted(task: LongTask, now: datetime, note: str, following: dict[str, Any]) -> Answer:
@@ -160,7 +164,13 @@ def _noted(task: LongTask, now: datetime, note: str, following: dict[str, Any]) 
 def already_ended(task: LongTask, now: datetime, what: str = "cancel") -> Answer:
     """The answer to a cancel, suspend or resume of a task that had already ended."""
     note = f"Nothing to {what}, the task had already ended"
-    return Answer(f"{note}: {status(task, now).text}", envelope(task, now) | {"note": f"{note}."})
+    told = envelope(task, now) | {"already_ended": True, "note": f"{note}."}
+    return Answer(f"{note}: {status(task, now).text}", told)
+
+
+def archived(answer: Answer) -> Answer:
+    """Says first that the task is not in the cluster any more, and the answer comes from its record."""
+    return Answer(f"{FROM_RECORD}{answer.text}", answer.envelope | {"archived": True})
 
 
 def not_found(task_id: str, namesake: LongTask | None) -> str:
@@ -234,8 +244,13 @@ def _failed(task: LongTask) -> str:
 def _artifacts(task: LongTask) -> str:
     artifacts = (task.status.result.artifacts if task.status.result else None) or []
     listed = "".join(f" Artifact {describe(each.name, each)}." for each in artifacts)
-    readable = any(each.uri and each.size is not None for each in artifacts)
-    return f"{listed} Those that are text can be read with get_task_results(artifact=name)." if readable else listed
+    if not any(is_stored(each) for each in artifacts):
+        return listed
+    uri = f"longtask://tasks/{task.metadata.uid}/artifacts/<name>"
+    return (
+        f"{listed} Those that are text can be read with get_task_results(artifact=name), and all of them as the "
+        f"resource {uri}."
+    )
 
 
 def describe(name: str, kept: Artifact | Reference) -> str:

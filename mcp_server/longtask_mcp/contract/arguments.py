@@ -256,7 +256,7 @@ class ListTasks(Arguments):
     """Arguments of list_tasks."""
 
     status: Annotated[
-        Literal["started", "running", "completed", "failed", "cancelled"] | None,
+        Literal["started", "running", "input_required", "completed", "failed", "cancelled"] | None,
         Field(description="Only tasks with this status."),
         BeforeValidator(_folded),
     ] = None

@@ -5,6 +5,9 @@ from typing import Any, Literal, NamedTuple
 
 Code = Literal[
     "answer_invalid",
+    "artifact_too_large",
+    "artifact_unavailable",
+    "artifact_unreadable",
     "archive_unavailable",
     "idempotency_key_used",
     "internal_error",
@@ -111,6 +114,19 @@ class TaskNotFound(AgentError):
     """The task does not exist, or belongs to another caller."""
 
     code: Code = "task_not_found"
+
+
+class ArtifactUnreadable(AgentError):
+    """The artifact cannot be given as a resource: it is stored elsewhere, gone, or too large for one read."""
+
+    code: Code = "artifact_unreadable"
+
+
+class ArtifactUnavailable(AgentError):
+    """The artifact cannot be fetched now; it is not lost."""
+
+    code: Code = "artifact_unavailable"
+    retry_after_seconds = 30
 
 
 class StartRefused(AgentError):

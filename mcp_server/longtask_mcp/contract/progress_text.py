@@ -8,11 +8,11 @@ from longtask_api.longtask import LongTask, Phase
 from longtask_api.reports import Progress
 from longtask_mcp.contract.questions import SHOWN_IN_LISTS, how_to_answer, open_questions, told
 from longtask_mcp.contract.task_status import (
+    STATUS,
     from_earlier_attempt,
     message,
     shortened,
     stall,
-    status_word,
     time_left,
     unattended,
 )
@@ -57,19 +57,19 @@ def _line(task: LongTask, now: datetime, question: str | None) -> str:
 
 def _head(task: LongTask) -> str:
     """Status, percentage, and details in parentheses."""
-    progress = task.status.progress
+    progress, word = task.status.progress, STATUS[task.status.phase]
     share, details = _details(progress) if progress is not None else ("", [])
     if details and from_earlier_attempt(task) and progress is not None:
         details.append(f"told by attempt {progress.attempt}")
     # What the operator says of a suspended or stalled task follows in other words, for agents.
     said = None if task.status.phase is Phase.SUSPENDED or stall(task) is not None else message(task)
     # Between attempts, and before the start, progress alone does not say why nothing runs.
-    if (not details or status_word(task) == "started") and said and said != status_word(task):
+    if (not details or word == "started") and said and said != word:
         details.append(said.rstrip("."))
-    head = " ".join([status_word(task), *([share] if share else [])])
+    head = " ".join([word, *([share] if share else [])])
     if details:
         return f"{head} ({', '.join(details)})"
-    return f"{head}, not running yet" if status_word(task) == "started" else head
+    return f"{head}, not running yet" if word == "started" else head
 
 
 def _details(progress: Progress) -> tuple[str, list[str]]:
@@ -101,6 +101,8 @@ def _parts(task: LongTask, now: datetime, question: str | None) -> list[str]:
         return [*parts, "being cancelled"]
     if task.status.phase is Phase.SUSPENDED:
         parts.append("suspended until it is resumed (resume_task)")
+    elif task.spec.suspend:
+        parts.append("being suspended (resume_task lets it go on)")
     if (alone := unattended(task, now)) is not None:
         parts.append(f"no operator has taken it up for {duration(alone)}; it goes on when one is there")
     if waiting:

@@ -10,7 +10,7 @@ from longtask_api.durations import duration
 from longtask_api.longtask import LongTask
 from longtask_api.reports import InputRequest, json_or_text
 from longtask_mcp.contract.errors import AnswerRefused, BadArguments, Problem
-from longtask_mcp.contract.task_status import shortened, status_word
+from longtask_mcp.contract.task_status import is_asking, shortened, status_word
 
 MAX_ANSWER = 4096
 """Characters of the JSON text, the limit of spec.inputResponses[].value."""
@@ -26,9 +26,7 @@ SHOWN_IN_LISTS = 200
 
 def open_questions(task: LongTask) -> list[InputRequest]:
     """Questions that can be answered now, oldest first."""
-    if task.is_terminal or task.spec.cancel_requested:
-        return []
-    return task.unanswered
+    return task.unanswered if is_asking(task) else []
 
 
 def told(task: LongTask) -> tuple[list[InputRequest], int]:

@@ -1,7 +1,6 @@
 """Results and artifacts as shown to agents: page by page, or why they cannot be read. Pure."""
 
 import json
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Artifact, Reference
 from longtask_mcp.contract.answers import Answer, describe, ended, sentence, status
+from longtask_mcp.contract.artifacts import is_stored
 from longtask_mcp.contract.errors import BadArguments, Problem
 from longtask_mcp.contract.paging import Page, page_of
 from longtask_mcp.contract.progress_text import going_on
@@ -17,8 +17,6 @@ from longtask_mcp.contract.structured_content import envelope, step
 from longtask_mcp.contract.task_status import check_seconds, has_result, status_word
 
 AGAIN_SECONDS = 30
-ARTIFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
-"""Names of artifacts that the operator's task API accepts."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,7 @@ class Stored:
     @property
     def is_elsewhere(self) -> bool:
         """Whether the work only named the artifact, so that the operator does not have its content."""
-        return isinstance(self.kept, Artifact) and not (
-            self.kept.uri and self.kept.sha256 and ARTIFACT_NAME.fullmatch(self.kept.name)
-        )
+        return isinstance(self.kept, Artifact) and not is_stored(self.kept)
 
     @property
     def description(self) -> str:
@@ -100,14 +96,16 @@ def unavailable(task: LongTask, now: datetime, source: Stored, number: int, why:
         f"{_state(task, now)} {source.description} cannot be read now: {sentence(why)} It is not lost. Call "
         f"get_task_results again in {AGAIN_SECONDS} s."
     )
-    return Answer(text, envelope(task, now) | {"next": step(task, "get_task_results", AGAIN_SECONDS, **arguments)})
+    following = {"unavailable": why, "next": step(task, "get_task_results", AGAIN_SECONDS, **arguments)}
+    return Answer(text, envelope(task, now) | following)
 
 
 def unreadable(task: LongTask, now: datetime, source: Stored, why: str) -> Answer:
     """The answer if stored content can never be shown here; the description says where it is."""
     told = envelope(task, now)
     told.pop("next", None)
-    return Answer(f"{_state(task, now)} {source.description} cannot be shown here: {sentence(why)}", told)
+    text = f"{_state(task, now)} {source.description} cannot be shown here: {sentence(why)}"
+    return Answer(text, told | {"unreadable": why})
 
 
 def _state(task: LongTask, now: datetime) -> str:

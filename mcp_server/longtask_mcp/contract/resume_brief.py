@@ -52,6 +52,7 @@ def brief(own: OwnTasks, caller: Caller, everything: bool, archive: bool, now: d
         **digest.entries,
         "more": more,
         "in_other_sessions": others,
+        "archive": archive,
         **({"next": urgent} if urgent is not None else {}),
     }
     return Answer("\n".join([heading, *digest.lines, *_footer(more, others, archive, urgent)]), content)
@@ -117,7 +118,11 @@ def _entry(task: LongTask, now: datetime) -> dict[str, Any]:
         "hint": failure.hint if failure is not None else None,
         "finished_at": rfc3339(end) if end is not None else None,
     }
-    given = {key: shortened(value, SHOWN_CHARACTERS) for key, value in optional.items() if value}
+    given: dict[str, Any] = {key: shortened(value, SHOWN_CHARACTERS) for key, value in optional.items() if value}
+    if asked and asked[0].expires_time is not None:
+        given["expires_at"] = rfc3339(asked[0].expires_time)
+    if len(asked) > 1:
+        given["more_questions"] = len(asked) - 1
     again = {} if task.is_terminal else {"check_after_seconds": check_seconds(task, now)}
     return {
         "task_id": task.metadata.uid,

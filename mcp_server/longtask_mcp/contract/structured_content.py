@@ -5,33 +5,47 @@ from typing import Any
 
 from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
-from longtask_api.reports import Progress
+from longtask_api.reports import Artifact, Progress
 from longtask_mcp.contract import memory, questions
-from longtask_mcp.contract.task_status import check_seconds, has_result, message, stall, status_word
+from longtask_mcp.contract.artifacts import uri_of
+from longtask_mcp.contract.task_status import (
+    check_seconds,
+    has_result,
+    is_suspended,
+    message,
+    stall,
+    status_word,
+    unattended,
+)
 
 
 def envelope(task: LongTask, now: datetime) -> dict[str, Any]:
     """The JSON object in every answer about one task; keys without a value are omitted."""
-    known, result, quiet = task.status, task.status.result, stall(task)
+    known, result, quiet, alone = task.status, task.status.result, stall(task), unattended(task, now)
     optional = {
         "phase": known.phase and known.phase.value,
         "message": message(task),
         "rerun_of": _rerun_of(task),
         "cancel_requested": (task.spec.cancel_requested and not task.is_terminal) or None,
+        "suspended": is_suspended(task) or None,
+        "not_taken_up_seconds": int(alone.total_seconds()) if alone is not None else None,
         "progress": _progress(known.progress) if known.progress else None,
         **questions.entries(task),
         "stalled": quiet.message if quiet is not None else None,
+        "last_report_at": _time(known.last_report_time) if quiet is not None else None,
         "created_at": _time(task.metadata.creation_timestamp),
         "started_at": _time(known.start_time),
         "finished_at": _time(known.completion_time),
-        "attempts": known.attempt_count,
+        "attempts": (known.attempt_count or 0) if task.is_terminal else known.attempt_count,
         "checkpoint": {"attempt": known.checkpoint.attempt, "saved_at": rfc3339(known.checkpoint.saved_time)}
         if known.checkpoint
         else None,
+        "has_result": has_result(task) if task.is_terminal else None,
         "summary": result.summary if result else None,
         "reference": result.reference.to_api() if result and result.reference else None,
-        "artifacts": [each.to_api() for each in result.artifacts or []] if result else None,
+        "artifacts": [_artifact(task, each) for each in result.artifacts or []] if result else None,
         "failure": _failure(task),
+        "taken_back": task.is_taken_back or None,
         "memory": memory.entry(task),
         "next": next_step(task, now),
     }
@@ -75,6 +89,11 @@ def _progress(progress: Progress) -> dict[str, Any]:
     }
     metrics = {"metrics": dict(progress.metrics)} if progress.metrics else {}
     return told | metrics | {key: value for key, value in times.items() if value is not None}
+
+
+def _artifact(task: LongTask, artifact: Artifact) -> dict[str, Any]:
+    uri = uri_of(task, artifact)
+    return artifact.to_api() | ({"resource": uri} if uri is not None else {})
 
 
 def _failure(task: LongTask) -> dict[str, Any] | None:

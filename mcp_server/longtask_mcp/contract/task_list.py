@@ -85,6 +85,11 @@ def answer(shown: Shown, wanted: arguments.ListTasks, now: datetime) -> Answer:
         what = f"{shown.more} more" if shown.more else "Archived ones" if not shown.archived else "More archived ones"
         when = f" in {AGAIN_SECONDS} s" if shown.problem is not None else ""
         lines.append(f"{what}: call list_tasks with {archive}cursor={shown.cursor!r}{when}.")
+        content["next"] = {
+            "tool": "list_tasks",
+            "arguments": wanted.model_dump(exclude_defaults=True) | {"cursor": shown.cursor},
+            "after_seconds": AGAIN_SECONDS if shown.problem is not None else 0,
+        }
     return Answer("\n".join(lines), content)
 
 

@@ -21,8 +21,9 @@ STATUS = {
     Phase.FAILED: "failed",
     Phase.CANCELLED: "cancelled",
 }
-"""The status that agents see for each phase."""
-UNFINISHED = frozenset({"started", "running"})
+"""The status that agents see for each phase, unless the task waits for an answer."""
+INPUT_REQUIRED = "input_required"
+UNFINISHED = frozenset({"started", "running", INPUT_REQUIRED})
 
 
 def created(task: LongTask) -> datetime:
@@ -41,8 +42,18 @@ def age(task: LongTask, now: datetime) -> timedelta:
 
 
 def status_word(task: LongTask) -> str:
-    """started, running, completed, failed or cancelled."""
-    return STATUS[task.status.phase]
+    """started, running, input_required, completed, failed or cancelled."""
+    return INPUT_REQUIRED if is_asking(task) else STATUS[task.status.phase]
+
+
+def is_asking(task: LongTask) -> bool:
+    """Whether a question of the task waits for an answer; in time before the operator sets the phase."""
+    return bool(task.unanswered) and not task.is_terminal and not task.spec.cancel_requested
+
+
+def is_suspended(task: LongTask) -> bool:
+    """Whether nothing runs until the task is resumed, or that is requested."""
+    return (task.spec.suspend or task.status.phase is Phase.SUSPENDED) and not task.is_terminal
 
 
 def message(task: LongTask) -> str | None:

@@ -62,8 +62,8 @@ FIXED = (
     _fixed(
         "check_task_status",
         "Check a task",
-        "How a task is: started, running (with progress, and with questions that wait for an answer), completed, "
-        "failed (with the reason) or cancelled. Answers at once.",
+        "How a task is: started, running (with progress), input_required (with the questions that wait for an answer), "
+        "completed, failed (with the reason) or cancelled. Answers at once.",
         arguments.OneTask,
         _READS,
     ),
