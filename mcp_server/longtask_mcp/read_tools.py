@@ -43,8 +43,8 @@ class ReadTools:
 
     async def list_templates(self, call: Call) -> Answer:
         """The kinds of work that can be started."""
-        arguments.read(arguments.Nothing, call.arguments)
-        return task_list.template_list(self._templates.all())
+        wanted = arguments.read(arguments.ListTemplates, call.arguments)
+        return task_list.template_list(self._templates.all(), wanted.cursor)
 
     async def check_task_status(self, call: Call) -> Answer:
         """The status of a task."""

@@ -40,6 +40,8 @@ FOLLOW_SECONDS = 5.0
 DECIDED_AFTER = timedelta(seconds=2 * FOLLOW_SECONDS)
 """Age of a task at which the replica that created it has decided whether it exceeds the limit."""
 SHOWN_CHARACTERS = 500
+MAX_NAMED = 20
+"""Templates that an error names."""
 
 log = logging.getLogger(__name__)
 
@@ -280,7 +282,7 @@ class TaskStarter:
         if template is None:
             ready = sorted(each.metadata.name for each in self._templates.all() if each.is_ready)
             raise StartRefused(
-                f"template: there is no template {name[:100]!r}. Available: {', '.join(ready) or 'none'}. "
+                f"template: there is no template {name[:100]!r}. Available: {_named(ready)}. "
                 "list_templates describes them.",
                 "template_not_found",
             )
@@ -359,6 +361,11 @@ def document(start: Start, name: str, trace: Mapping[str, str]) -> dict[str, Any
         "metadata": {"name": name, "labels": labels, "annotations": annotations},
         "spec": spec,
     }
+
+
+def _named(templates: list[str]) -> str:
+    more = f" and {len(templates) - MAX_NAMED} more" if len(templates) > MAX_NAMED else ""
+    return f"{', '.join(templates[:MAX_NAMED])}{more}" if templates else "none"
 
 
 def _rerun(rerun_of: RerunOf | None) -> str:

@@ -17,7 +17,7 @@ from tests.mcp.objects import UID
         (arguments.OneTask, {"task_id": None}, "task_id: must be a string, not null"),
         (arguments.OneTask, {"task_id": 7}, "task_id: must be a string, not 7"),
         (arguments.OneTask, {"task_id": "a", "wait": 1}, "wait: no such argument; allowed are task_id"),
-        (arguments.Nothing, {"a": 1}, "a: no such argument; allowed are none"),
+        (arguments.ListTemplates, {"a": 1}, "a: no such argument; allowed are cursor"),
         (arguments.Reserved, {"wait_seconds": 51}, "wait_seconds: must be at most 50, not 51"),
         (arguments.Reserved, {"wait_seconds": -1}, "wait_seconds: must be at least 0, not -1"),
         (arguments.Reserved, {"wait_seconds": float("nan")}, "wait_seconds: must be a finite number"),
@@ -57,7 +57,8 @@ def test_defaults() -> None:
 
 
 MODELS = (
-    arguments.Nothing,
+    arguments.ListTemplates,
+    arguments.RerunTask,
     arguments.Reserved,
     arguments.StartTask,
     arguments.OneTask,

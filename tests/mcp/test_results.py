@@ -34,7 +34,7 @@ MISFIT = {
     "result": {"value": {"scor": 0.87}, "mismatch": "score: is required"},
 }
 LARGE = json.dumps({"text": "größer €😀 " * 4000}, ensure_ascii=False).encode()
-TABLE = b"a,b\n1,2\n" * 6000
+TABLE = b"a,b\n1,2\n" * 3000
 REFERENCE = {"uri": "configmap:result-1", "size": len(LARGE), "sha256": sha256(LARGE).hexdigest()}
 KEPT: dict[str, Any] = {
     "name": "table.csv",
@@ -112,14 +112,14 @@ def test_a_text_result_and_its_artifacts_are_told() -> None:
 
 def test_artifacts_that_can_be_read_are_told_with_how() -> None:
     assert answers.status(task(status=SUCCEEDED | {"result": {"artifacts": [KEPT]}}), NOW).text == (
-        f"completed in 12 min. Artifact table.csv s3://bucket/table.csv (text/csv, 48,000 bytes, sha256 "
+        f"completed in 12 min. Artifact table.csv s3://bucket/table.csv (text/csv, 24,000 bytes, sha256 "
         f"{KEPT['sha256']}). Those that are text can be read with get_task_results(artifact=name), and "
         f"all of them as the resource longtask://tasks/{UID}/artifacts/<name>. The work gave no result."
     )
 
 
 def test_a_large_result_comes_in_parts_that_join_to_the_whole() -> None:
-    value = ["x" * 99] * 500
+    value = ["x" * 99] * 250
     large = task(status=SUCCEEDED | {"result": {"value": value}})
     first = results.results(large, NOW)
     assert first.text.startswith("completed in 12 min. Part 1 of 3: call get_task_results with page=2.\n")
@@ -349,7 +349,7 @@ async def test_an_artifact_is_read_part_by_part_also_while_the_task_runs(
         ]
         assert "".join(page.envelope["text"] for page in pages).encode() == TABLE
         assert pages[0].envelope["artifact"] == "table.csv"
-        assert pages[0].text.startswith("Artifact table.csv s3://bucket/table.csv (text/csv, 48,000 bytes, sha256 ")
+        assert pages[0].text.startswith("Artifact table.csv s3://bucket/table.csv (text/csv, 24,000 bytes, sha256 ")
         assert 'Part 1 of 3: call get_task_results with artifact="table.csv", page=2.' in pages[0].text
         assert pages[0].envelope["next"]["arguments"] == {"task_id": task_id, "artifact": "table.csv", "page": 2}
         assert "next" not in pages[2].envelope

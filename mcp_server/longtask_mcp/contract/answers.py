@@ -8,7 +8,7 @@ from longtask_api.base import rfc3339
 from longtask_api.durations import duration
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Artifact, Reference, json_or_text
-from longtask_mcp.contract.artifacts import is_stored
+from longtask_mcp.contract.artifacts import in_full, is_stored
 from longtask_mcp.contract.memory import promise, told
 from longtask_mcp.contract.progress_text import briefly, going_on, reruns
 from longtask_mcp.contract.questions import open_questions
@@ -243,7 +243,9 @@ def _failed(task: LongTask) -> str:
 
 def _artifacts(task: LongTask) -> str:
     artifacts = (task.status.result.artifacts if task.status.result else None) or []
-    listed = "".join(f" Artifact {describe(each.name, each)}." for each in artifacts)
+    full = in_full(artifacts)
+    listed = "".join(f" Artifact {describe(each.name, each)}." for each in artifacts[:full])
+    listed += f" Further artifacts: {', '.join(each.name for each in artifacts[full:])}." if artifacts[full:] else ""
     if not any(is_stored(each) for each in artifacts):
         return listed
     uri = f"longtask://tasks/{task.metadata.uid}/artifacts/<name>"

@@ -92,8 +92,14 @@ class Arguments(BaseModel):
         return {key: value for key, value in given.items() if key not in optional or not _says_nothing(key, value)}
 
 
-class Nothing(Arguments):
-    """Arguments of a tool that takes none."""
+class ListTemplates(Arguments):
+    """Arguments of list_templates."""
+
+    cursor: Annotated[
+        str | None,
+        Field(max_length=253, description="Where to go on: the cursor of the previous answer."),
+        BeforeValidator(_template),
+    ] = None
 
 
 class Reserved(Arguments):

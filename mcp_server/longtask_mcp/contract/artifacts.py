@@ -1,6 +1,7 @@
 """Artifacts of tasks as MCP resources: their URIs, and pages of those that are large. Pure."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -12,6 +13,8 @@ URI_TEMPLATE = "longtask://tasks/{task_id}/artifacts/{name}{?page}"
 PAGE_BYTES = 512 * 1024
 """The most that one read gives. As Base64 in JSON it is a third more, and the Python SDK's client ends a session in
 which an event has more than 1 MiB."""
+IN_FULL = 6_000
+"""Characters of the artifacts that an answer about a task describes; of all further ones it has the names."""
 ARTIFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 """Names of artifacts that the operator's task API accepts."""
 _PATH = re.compile(r"/([^/]{1,256})/artifacts/([^/]{1,1024})")
@@ -41,6 +44,16 @@ def is_stored(artifact: Artifact) -> bool:
     """Whether the operator has the content of an artifact."""
     known = artifact.uri and artifact.sha256 and artifact.size is not None
     return bool(known and ARTIFACT_NAME.fullmatch(artifact.name))
+
+
+def in_full(artifacts: Sequence[Artifact]) -> int:
+    """How many of the artifacts, the first ones, an answer describes."""
+    room = IN_FULL
+    for number, each in enumerate(artifacts):
+        room -= len(each.name) + len(each.uri or "") + len(each.sha256 or "") + len(each.media_type or "")
+        if room < 0:
+            return number
+    return len(artifacts)
 
 
 def read_uri(uri: str) -> ArtifactPage | None:

@@ -30,7 +30,7 @@ RECENT = timedelta(minutes=10)
 AHEAD = timedelta(minutes=1)
 """A cursor that is further ahead of the present is none that was given."""
 MAX_ITEMS = 20
-MAX_CHARACTERS = 20_000
+MAX_CHARACTERS = 10_000
 """Of the items of one answer; a longer one is alone."""
 MAX_MARKS = 200
 MAX_CURSOR = 4096

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from longtask_mcp.contract.errors import BadArguments, Problem
 
-PAGE_BYTES = 20_000
+PAGE_BYTES = 10_000
+"""An answer has a page twice, in its text and in its JSON: some clients show their model only the one or the other."""
 FOLLOWING = 3
 """Bytes of a UTF-8 character after its first (RFC 3629, section 3)."""
 

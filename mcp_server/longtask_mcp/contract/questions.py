@@ -17,8 +17,9 @@ MAX_ANSWER = 4096
 ANSWER_INVALID: Final = "answer_invalid"
 """Code of the error for an answer that does not fit its question."""
 SHOWN = 500
-MAX_TOLD = 20_000
-"""Characters of questions in an answer about one task: as many as in a page of a result. Each alone has fewer."""
+MAX_TOLD = 10_000
+"""Characters of questions in an answer about one task: as many as in a page of a result; one that has more is
+alone."""
 MAX_LISTED = 3
 SHOWN_IN_LISTS = 200
 """Characters of a question in a list."""

@@ -17,6 +17,8 @@ from longtask_mcp.contract.structured_content import envelope, step
 from longtask_mcp.contract.task_status import check_seconds, has_result, status_word
 
 AGAIN_SECONDS = 30
+MAX_NAMED = 20
+"""Artifacts that an error names."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def stored(task: LongTask, artifact: str | None = None) -> Stored | None:
         artifacts = (result.artifacts if result else None) or []
         found = next((each for each in artifacts if each.name == artifact), None)
         if found is None:
-            known = f"It has {', '.join(quoted(each.name) for each in artifacts)}" if artifacts else "It has none"
+            names = ", ".join(quoted(each.name) for each in artifacts[:MAX_NAMED])
+            known = f"It has {names}" if artifacts else "It has none"
             raise BadArguments(
                 Problem(
                     "artifact",

@@ -7,7 +7,7 @@ from longtask_api.base import rfc3339
 from longtask_api.longtask import LongTask
 from longtask_api.reports import Artifact, Progress
 from longtask_mcp.contract import memory, questions
-from longtask_mcp.contract.artifacts import uri_of
+from longtask_mcp.contract.artifacts import in_full, uri_of
 from longtask_mcp.contract.task_status import (
     check_seconds,
     has_result,
@@ -43,7 +43,7 @@ def envelope(task: LongTask, now: datetime) -> dict[str, Any]:
         "has_result": has_result(task) if task.is_terminal else None,
         "summary": result.summary if result else None,
         "reference": result.reference.to_api() if result and result.reference else None,
-        "artifacts": [_artifact(task, each) for each in result.artifacts or []] if result else None,
+        "artifacts": _artifacts(task, result.artifacts or []) if result else None,
         "failure": _failure(task),
         "taken_back": task.is_taken_back or None,
         "memory": memory.entry(task),
@@ -89,6 +89,11 @@ def _progress(progress: Progress) -> dict[str, Any]:
     }
     metrics = {"metrics": dict(progress.metrics)} if progress.metrics else {}
     return told | metrics | {key: value for key, value in times.items() if value is not None}
+
+
+def _artifacts(task: LongTask, artifacts: list[Artifact]) -> list[dict[str, Any]]:
+    full = in_full(artifacts)
+    return [_artifact(task, each) for each in artifacts[:full]] + [{"name": each.name} for each in artifacts[full:]]
 
 
 def _artifact(task: LongTask, artifact: Artifact) -> dict[str, Any]:

@@ -16,10 +16,13 @@ from longtask_mcp.contract.answers import Answer, going
 from longtask_mcp.contract.errors import BadArguments, Problem
 from longtask_mcp.contract.own import OwnTasks, Position
 from longtask_mcp.contract.questions import listed
-from longtask_mcp.contract.task_status import age, created, status_word
+from longtask_mcp.contract.task_status import age, created, shortened, status_word
 from longtask_mcp.contract.tool_definitions import not_ready_reason
 
 AGAIN_SECONDS = 30
+MAX_TEMPLATES = 20_000
+"""Characters of the templates in one answer; a longer one is alone."""
+SUMMARY_CHARACTERS = 400
 ARCHIVED = "archived:"
 """Prefix of cursors into the archive; the archive's own cursor follows."""
 
@@ -93,17 +96,36 @@ def answer(shown: Shown, wanted: arguments.ListTasks, now: datetime) -> Answer:
     return Answer("\n".join(lines), content)
 
 
-def template_list(templates: Iterable[LongTaskTemplate]) -> Answer:
-    """All templates: those that can be started, and those that cannot, with the reason."""
-    ordered = sorted(templates, key=lambda each: each.metadata.name)
-    ready = [_template_entry(each) for each in ordered if each.is_ready]
-    unready = [
-        {"template": each.metadata.name, "reason": not_ready_reason(each)} for each in ordered if not each.is_ready
-    ]
-    lines = [_template_lines(entry) for entry in ready]
-    lines += [f"{entry['template']}: not available: {entry['reason']}" for entry in unready]
+def template_list(templates: Iterable[LongTaskTemplate], after: str | None = None) -> Answer:
+    """The templates with names after `after`: those that can be started, and those that cannot, with the reason; at
+    least one, and as many as fit into an answer.
+    """
+    chosen = (each for each in templates if after is None or each.metadata.name > after)
+    ordered = sorted(chosen, key=lambda each: each.metadata.name)
+    ready: list[dict[str, Any]] = []
+    unready: list[dict[str, Any]] = []
+    lines, refused, room = list[str](), list[str](), MAX_TEMPLATES
+    for shown, each in enumerate(ordered):
+        entry = _template_entry(each) if each.is_ready else _unready_entry(each)
+        line = _template_lines(entry) if each.is_ready else f"{entry['template']}: not available: {entry['reason']}"
+        room -= max(len(line), len(json.dumps(entry, ensure_ascii=False)))
+        if room < 0 and shown:
+            break
+        (ready if each.is_ready else unready).append(entry)
+        (lines if each.is_ready else refused).append(line)
+    count = len(ready) + len(unready)
     content: dict[str, Any] = {"templates": ready} | ({"not_available": unready} if unready else {})
+    lines += refused
+    if count < len(ordered):
+        cursor = ordered[count - 1].metadata.name
+        lines.append(f"{len(ordered) - count} more: call list_templates with cursor={cursor!r}.")
+        following = {"tool": "list_templates", "arguments": {"cursor": cursor}, "after_seconds": 0}
+        content |= {"more": len(ordered) - count, "cursor": cursor, "next": following}
     return Answer("\n".join(lines) or "There are no templates yet.", content)
+
+
+def _unready_entry(template: LongTaskTemplate) -> dict[str, Any]:
+    return {"template": template.metadata.name, "reason": not_ready_reason(template)}
 
 
 def _template_entry(template: LongTaskTemplate) -> dict[str, Any]:
@@ -132,7 +154,7 @@ def _task_entry(task: LongTask, now: datetime) -> dict[str, Any]:
         "name": task.metadata.name,
         "template": task.spec.template_ref.name,
         "status": status_word(task),
-        "summary": going(task, now),
+        "summary": shortened(going(task, now), SUMMARY_CHARACTERS),
         "created_at": rfc3339(created(task)),
         **listed(task),
         **({"memory_state": told} if told is not None else {}),
@@ -141,7 +163,8 @@ def _task_entry(task: LongTask, now: datetime) -> dict[str, Any]:
 
 def _task_line(task: LongTask, now: datetime) -> str:
     return (
-        f"{task.metadata.uid} {task.spec.template_ref.name}: {going(task, now)}; created {duration(age(task, now))} ago"
+        f"{task.metadata.uid} {task.spec.template_ref.name}: {shortened(going(task, now), SUMMARY_CHARACTERS)}; "
+        f"created {duration(age(task, now))} ago"
     )
 
 

@@ -39,7 +39,7 @@ FIXED = (
         "List task templates",
         "The kinds of long-running work that can be started here, with their parameters. New ones can appear at any "
         "time; each is also a tool of its own.",
-        arguments.Nothing,
+        arguments.ListTemplates,
         _READS,
     ),
     _fixed(
