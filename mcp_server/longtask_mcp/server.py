@@ -27,7 +27,7 @@ INSTRUCTIONS = (
     "disconnect. Keep the task ID. Check with check_task_status, read the result with get_task_results. A lost task ID "
     "is found with list_tasks. In a new conversation, call resume_brief: it says what was started before. A running "
     "task may ask a question: answer it with answer_task. wait_any waits for news of all your tasks. Do not start work "
-    "again because it takes long."
+    "again because it takes long; what has ended is started again with rerun_task."
 )
 
 BRIEF = Resource(
