@@ -16,8 +16,8 @@ from longtask_mcp.call import WAIT_SECONDS, Call
 from longtask_mcp.contract import answers, arguments
 from longtask_mcp.contract.answers import Answer
 from longtask_mcp.contract.errors import AgentError, ToolNotFound
-from longtask_mcp.resumption import Begun
 from longtask_mcp.contract.rerun import check_rerun
+from longtask_mcp.resumption import Begun
 from longtask_mcp.start_task import Started, TaskStarter
 from longtask_mcp.task_finder import Found, TaskFinder
 from longtask_mcp.wait_tools import WaitTools

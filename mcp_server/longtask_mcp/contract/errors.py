@@ -15,6 +15,7 @@ Code = Literal[
     "invalid_parameters",
     "kubernetes_unavailable",
     "no_checkpoint",
+    "not_resumed",
     "question_answered",
     "question_closed",
     "question_not_found",
@@ -106,8 +107,8 @@ class BadRequest(AgentError):
 class NotResumed(AgentError):
     """The server that had the call went away, and it cannot be resumed; the text says what to do."""
 
-    code = "not_resumed"
-    poll_after_seconds = 1
+    code: Code = "not_resumed"
+    retry_after_seconds = 1
 
 
 class TaskNotFound(AgentError):
