@@ -22,13 +22,16 @@ from longtask_mcp.contract.known import known
 from longtask_mcp.contract.tool_definitions import READ_ONLY
 from longtask_mcp.delegation import Delegation
 from longtask_mcp.feed import Feed
-from longtask_mcp.identity import SCOPE_KEY, Identified, KubernetesIdentity, anonymous
+from longtask_mcp.identity import SCOPE_KEY, SUBJECT_KEY, BearerIdentity, Identified, Identify, anonymous
 from longtask_mcp.leading import Leading
 from longtask_mcp.metrics import Metrics
+from longtask_mcp.oauth.resource import ProtectedResource
+from longtask_mcp.oauth.verifier import TokenVerifier, verifying
 from longtask_mcp.protocol_task_store import ProtocolTaskStore
 from longtask_mcp.published import Published
 from longtask_mcp.request_limits import Budget, Door, RequestLimits
 from longtask_mcp.resumption import Resumable
+from longtask_mcp.scope_limits import ScopeLimits
 from longtask_mcp.server import READ_ARTIFACT, LongTaskServer
 from longtask_mcp.settings import LOOPBACK_HOSTS, Settings
 from longtask_mcp.start_task import TaskStarter
@@ -42,6 +45,7 @@ from longtask_runtime import kube
 from longtask_runtime.health import health_app
 from longtask_runtime.reflector import Reflector, silent
 from longtask_runtime.serving import serve
+from longtask_runtime.tls import ServerCertificate
 from longtask_runtime.validation import Validator
 
 MCP_PATH = "/mcp"
@@ -80,13 +84,17 @@ async def run(settings: Settings) -> None:
     async with _assembled(settings) as server:
         health = health_app(lambda: None, server.not_ready, server.metrics.registry)
         grace = settings.stop_timeout_seconds
+        certificate = ServerCertificate(settings.tls_folder) if settings.tls_folder is not None else None
+        tls = certificate.context if certificate is not None else None
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stopping.set)
         async with asyncio.TaskGroup() as group:
             following = [group.create_task(each.run()) for each in server.reflectors.values()]
+            if certificate is not None:
+                following.append(group.create_task(certificate.follow()))
             serving = [
-                group.create_task(serve(server.mcp, settings.port, settings.host, grace, lifespan="on")),
+                group.create_task(serve(server.mcp, settings.port, settings.host, grace, lifespan="on", tls=tls)),
                 group.create_task(serve(health, settings.metrics_port, settings.host, grace)),
             ]
             await server.stopping.wait()
@@ -127,6 +135,10 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
         }
         metrics = Metrics(lambda: len(tasks.cache), {plural: each.pulse.age for plural, each in reflectors.items()})
         stack.enter_context(metrics.watchdog.watching())
+        issuers = None
+        if settings.jwt_issuers:
+            issuers = await stack.enter_async_context(verifying(settings.jwt_issuers))
+            metrics.follow_keys(issuers.key_ages())
         published = Published(templates)
         limit, follows = settings.max_active_tasks_per_caller, reflectors[constants.TASK_PLURAL].follows
         starter = TaskStarter(tasks, templates, published, validator, metrics, limit, follows)
@@ -151,7 +163,7 @@ async def _assembled(settings: Settings) -> AsyncIterator[Server]:
             reflectors=reflectors,
             starter=starter,
             metrics=metrics,
-            mcp=_endpoint(server, settings, client, metrics, lambda: _listed(reflectors)),
+            mcp=_endpoint(server, settings, client, issuers, metrics, lambda: _listed(reflectors)),
             stopping=stopping,
         )
 
@@ -167,10 +179,15 @@ def _silent(reflectors: Mapping[str, Reflector]) -> str | None:
 
 
 def _endpoint(
-    server: LongTaskServer, settings: Settings, client: ApiClient, metrics: Metrics, listed: Callable[[], bool]
+    server: LongTaskServer,
+    settings: Settings,
+    client: ApiClient,
+    issuers: TokenVerifier | None,
+    metrics: Metrics,
+    listed: Callable[[], bool],
 ) -> ASGIApp:
-    """The MCP application behind Door (checks headers), Identified (authenticates), RequestLimits (reads bodies) and
-    Resumable (resumes calls), which is left out if there are no keys.
+    """The MCP application behind Door (checks headers), Identified (authenticates), RequestLimits (reads bodies),
+    ScopeLimits (checks scopes of tokens), if there are issuers, and Resumable (resumes calls), if there are keys.
 
     If every caller has a token, DNS rebinding gains nothing, so the Host header is checked only if hosts are
     configured; without tokens that check keeps web pages out.
@@ -181,19 +198,25 @@ def _endpoint(
         max_request_body_size=settings.max_request_bytes,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    identify = (
-        anonymous if settings.auth == "none" else KubernetesIdentity(client, settings.audience, settings.namespace)
-    )
+    identify: Identify = anonymous
+    resource = None
+    if settings.auth == "kubernetes":
+        identify = BearerIdentity(client, settings.audience, settings.namespace, issuers)
+    if settings.public_url is not None and settings.jwt_issuers:
+        resource = ProtectedResource(settings.public_url, settings.jwt_issuers)
     delegation = Delegation(settings.trusted_principals, settings.memory_ids, settings.default_memory_id)
     if keys := settings.resume_keys:
         codec = AESGCMRequestStateCodec(keys)
         application = Resumable(application, codec, SCOPE_KEY, READ_ONLY.__contains__, metrics)
     else:
         log.info("there are no keys (resume_keys_file): calls end with the replica that has them")
+    if resource is not None:
+        application = ScopeLimits(application, SUBJECT_KEY, resource, metrics)
     request_limits = RequestLimits(
         application, settings.max_request_bytes, Budget(BYTES_IN_ALL, BYTES_OF_ONE), SCOPE_KEY, listed
     )
-    identified = Identified(Traced(request_limits), identify, delegation, metrics)
+    identified = Identified(Traced(request_limits), identify, delegation, metrics, resource)
     allowed = settings.allowed_hosts or tuple(f"{host}:*" for host in LOOPBACK_HOSTS)
     any_host = not settings.allowed_hosts and settings.auth != "none"
-    return Door(identified, MCP_PATH, allowed, any_host, bool(keys))
+    documents = resource.documents(MCP_PATH) if resource is not None else {}
+    return Door(identified, MCP_PATH, allowed, any_host, bool(keys), documents)

@@ -56,18 +56,25 @@ class Delegation:
     memory_ids: Collection[str] = ()
     default_memory_id: str | None = None
 
-    def caller(self, principal: str, headers: Headers) -> Caller:
-        """The caller for a verified principal and these headers. Raises BadHeaders or Forbidden."""
+    def caller(self, principal: str, headers: Headers, verified_actor: str | None = None) -> Caller:
+        """The caller for a verified principal, the actor that its token names, if any, and these headers.
+
+        Raises BadHeaders or Forbidden.
+        """
         given = _given(headers)
         if not given:
-            return Caller(principal, memory=_memory(self.default_memory_id, actor_of(principal), DEFAULT_SESSION_ID))
+            memory = _memory(self.default_memory_id, verified_actor or actor_of(principal), DEFAULT_SESSION_ID)
+            return Caller(principal, verified_actor, memory=memory)
         if principal not in self.trusted_principals:
             raise Forbidden(
                 f"{principal} may not speak for others, so {', '.join(given)} cannot be taken from it; list the "
                 "account in mcp.trustedPrincipals of the chart's values, or leave the headers out"
             )
         ids = _ids(given)
-        memory_id, actor_id, session_id = ids.get(MEMORY), ids.get(ACTOR), ids.get(SESSION)
+        memory_id, session_id = ids.get(MEMORY), ids.get(SESSION)
+        actor_id = ids.get(ACTOR) or verified_actor
+        if verified_actor not in (None, actor_id):
+            raise Forbidden(f"the token is {verified_actor}'s, so it cannot speak for {actor_id}")
         if memory_id is not None and memory_id not in self.memory_ids:
             raise Forbidden(
                 f"memory {memory_id} may not be written to from here; list it in memory.memoryIds of the chart's values"

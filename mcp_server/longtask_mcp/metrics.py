@@ -70,3 +70,14 @@ class Metrics:
         )
         for plural, seconds in watch_ages.items():
             age.labels(plural).set_function(seconds)
+        self._keys_age = Gauge(
+            "longtask_mcp_issuer_keys_age_seconds",
+            "Since the public keys of an issuer were read; infinite before; up to 305 s.",
+            ["issuer"],
+            registry=self.registry,
+        )
+
+    def follow_keys(self, ages: Mapping[str, Callable[[], float]]) -> None:
+        """Show the age of the keys of these issuers, in seconds."""
+        for issuer, age in ages.items():
+            self._keys_age.labels(issuer).set_function(age)

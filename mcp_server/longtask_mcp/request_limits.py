@@ -51,19 +51,32 @@ def refusal(status: int, text: str, headers: Mapping[str, str] | None = None) ->
 class Door:
     """Checks the path, method and headers of a request, before authentication."""
 
-    def __init__(self, app: ASGIApp, path: str, allowed_hosts: Collection[str], any_host: bool, resumes: bool) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        path: str,
+        allowed_hosts: Collection[str],
+        any_host: bool,
+        resumes: bool,
+        documents: Mapping[str, bytes] | None = None,
+    ) -> None:
         """`allowed_hosts` are `name` or `name:*`; with `any_host` they apply to Origin only, and any Host is valid.
-        `resumes`: a GET may resume a call.
+        `resumes`: a GET may resume a call. `documents` are JSON by path, for everybody.
         """
         self._app = app
         self._path = path
         self._allowed = frozenset(allowed_hosts)
         self._any_host = any_host
         self._resumes = resumes
+        self._documents = documents or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        document = self._documents.get(scope["path"].rstrip("/"))
+        if document is not None and scope["method"] in ("GET", "HEAD"):
+            await Response(document, media_type="application/json")(scope, receive, send)
             return
         answer = self._refusal(scope)
         if answer is not None:

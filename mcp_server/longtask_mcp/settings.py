@@ -4,11 +4,13 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AnyHttpUrl, Field, model_validator
+from pydantic import AnyHttpUrl, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from longtask_api import constants
 from longtask_api.agentcore_ids import MemoryId
+from longtask_mcp.oauth.issuer import HttpsUrl, Issuer
+from longtask_runtime.tls import ServerCertificate
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MIN_KEY = 32
@@ -32,6 +34,18 @@ class Settings(BaseSettings):
     audience: Annotated[str, Field(min_length=1, description="Required audience of callers' tokens.")] = (
         constants.AUDIENCE_MCP
     )
+    jwt_issuers: Annotated[
+        tuple[Issuer, ...],
+        Field(description="Issuers outside the cluster whose tokens are accepted too; needs public_url."),
+    ] = ()
+    public_url: Annotated[
+        HttpsUrl | None,
+        Field(description="URL of /mcp as its clients write it: the resource that tokens of issuers are asked for."),
+    ] = None
+    tls_folder: Annotated[
+        Path | None,
+        Field(description="Folder with tls.crt and tls.key, for HTTPS; reread when they change. Without it, HTTP."),
+    ] = None
     allowed_hosts: Annotated[
         tuple[str, ...],
         Field(
@@ -93,6 +107,27 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"auth 'none' lets everybody in, so host must be a loopback address such as 127.0.0.1, not {self.host}"
             )
+        return self
+
+    @field_validator("tls_folder")
+    @classmethod
+    def _folder_has_a_certificate(cls, folder: Path | None) -> Path | None:
+        if folder is not None:
+            ServerCertificate(folder)
+        return folder
+
+    @model_validator(mode="after")
+    def _issuers_are_apart(self) -> Self:
+        if self.jwt_issuers and self.auth == "none":
+            raise ValueError("auth 'none' asks nobody for a token, so jwt_issuers has no effect; leave one of them out")
+        if self.jwt_issuers and self.public_url is None:
+            raise ValueError("jwt_issuers needs public_url: callers without a token are told to get one for that URL")
+        for name, values in (
+            ("issuer", [each.issuer for each in self.jwt_issuers]),
+            ("prefix", [each.prefix for each in self.jwt_issuers]),
+        ):
+            if twice := [value for value in values if values.count(value) > 1]:
+                raise ValueError(f"jwt_issuers has the {name} {twice[0]!r} twice; give each entry its own")
         return self
 
     @model_validator(mode="after")

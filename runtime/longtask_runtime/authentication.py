@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
+from longtask_api.bounds import excess
 from longtask_runtime import kube
 
 MEMORY_SECONDS = 10.0
@@ -47,6 +48,9 @@ class Reason(StrEnum):
 
     MISSING = "Missing"
     INVALID = "Invalid"
+    BAD_SIGNATURE = "BadSignature"
+    UNKNOWN_KEY = "UnknownKey"
+    NOT_YET_VALID = "NotYetValid"
     EXPIRED = "Expired"
     WRONG_AUDIENCE = "WrongAudience"
 
@@ -60,9 +64,10 @@ class Refused(Exception):
 
 
 class Unavailable(Exception):
-    """The API server did not answer the review: respond with 503 and Retry-After `retry_after`, in seconds."""
+    """Nobody can say now who the caller is: respond with 503, `answer` and Retry-After `retry_after`, in seconds."""
 
     retry_after = RETRY_AFTER_SECONDS
+    answer = "the Kubernetes API cannot be asked who you are; try again in a few seconds"
 
 
 class TokenReviewer:
@@ -130,12 +135,28 @@ def identity(status: Mapping[str, Any], audience: str) -> Identity:
 
 
 def _expired(token: str) -> bool:
-    """Whether the exp claim of a JWT has passed (RFC 7519, section 4.1.4); False if the token cannot be parsed."""
+    """Whether the exp claim of a JWT has passed; False if the token cannot be parsed."""
     try:
-        payload = token.split(".")[1]
-        expires = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
-        return float(expires) <= time.time()
-    except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
+        return has_passed(json_segment(token.split(".")[1]))
+    except (ValueError, LookupError):
+        return False
+
+
+def json_segment(segment: str) -> Any:
+    """A part of a JWT, unverified (RFC 7515, section 3.1). Raises ValueError."""
+    data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    if problem := excess(data):
+        raise ValueError(f"a part of it {problem}")
+    return json.loads(data)
+
+
+def has_passed(claims: Any, leeway: float = 0.0) -> bool:
+    """Whether the exp of the claims was more than `leeway` seconds ago (RFC 7519, section 4.1.4); False if there is no
+    usable one.
+    """
+    try:
+        return float(claims["exp"]) + leeway <= time.time()
+    except (ValueError, LookupError, TypeError, OverflowError):
         return False
 
 

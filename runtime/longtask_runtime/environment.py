@@ -4,7 +4,7 @@ import sys
 from typing import TypeVar
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsError
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 
@@ -13,6 +13,9 @@ def read(kind: type[Settings]) -> Settings:
     """The settings. Exits with code 2 after naming each missing or invalid variable on stderr."""
     try:
         return kind()
+    except SettingsError as error:
+        sys.stderr.write(f"{kind.__name__}: {error}: {error.__cause__}\n")
+        sys.exit(2)
     except ValidationError as error:
         prefix = kind.model_config.get("env_prefix", "").rstrip("_")
         for each in error.errors():

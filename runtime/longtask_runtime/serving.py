@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Literal
 
@@ -116,9 +117,14 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: ASGIApp, port: int, host: str = "0.0.0.0", grace: float = 5, lifespan: Literal["on", "off"] = "off"
+    app: ASGIApp,
+    port: int,
+    host: str = "0.0.0.0",
+    grace: float = 5,
+    lifespan: Literal["on", "off"] = "off",
+    tls: ssl.SSLContext | None = None,
 ) -> None:
-    """Serve until cancelled; then calls in flight have `grace` whole seconds, at least 1, to end."""
+    """Serve until cancelled; then calls in flight have `grace` whole seconds, at least 1, to end. HTTPS with `tls`."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -131,6 +137,7 @@ async def serve(
         ws="none",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, int(grace)),
+        ssl_context_factory=(lambda *_: tls) if tls is not None else None,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve())

@@ -7,11 +7,21 @@ import pytest
 import yaml
 
 from longtask_api import constants, crd
+from longtask_mcp.oauth.issuer import Issuer
 from longtask_mcp.settings import Settings as MCPSettings
 from longtask_operator.settings import Settings as OperatorSettings
 from tests.chart.conftest import CHART, Document, Run
 
 Render = Callable[..., list[Document]]
+OUTSIDE: Document = {
+    "publicUrl": "https://longtask.example.com/mcp",
+    "authentication": {"jwt": [{"issuer": "https://login.example.com", "audiences": ["longtask"]}]},
+}
+
+
+def named(document: Document) -> str:
+    name: str = document["metadata"]["name"]
+    return name
 
 
 def of_kind(documents: list[Document], *kinds: str) -> list[Document]:
@@ -137,6 +147,7 @@ def test_extra_variables_may_not_be_those_of_the_chart(render: Render) -> None:
     everything = {
         "operator": {"store": {"s3": {"bucket": "results", "region": "eu-west-1", "endpointURL": "http://s3"}}},
         "memory": {"region": "eu-west-1", "memoryIds": [memory], "defaultMemoryId": memory},
+        "mcp": OUTSIDE | {"tls": {"secretName": "certificate"}},
     }
     containers = [
         each["spec"]["template"]["spec"]["containers"][0] for each in of_kind(render(everything), "Deployment")
@@ -374,3 +385,84 @@ def test_egress_of_the_operator_is_restricted_where_rules_say_so(render: Render,
     [spec] = [each["spec"] for each in policies if each["metadata"]["name"] == "longtask-operator"]
     assert spec["policyTypes"] == (["Ingress", "Egress"] if rules else ["Ingress"])
     assert spec.get("egress", []) == rules
+
+
+@pytest.mark.parametrize("issuers", [[], OUTSIDE["authentication"]["jwt"]], ids=["none", "one"])
+def test_issuers_reach_the_mcp_server_where_there_are_some(
+    render: Render, monkeypatch: pytest.MonkeyPatch, issuers: list[Document]
+) -> None:
+    values = OUTSIDE | {"authentication": {"jwt": issuers}}
+    for variable, value in env(render({"mcp": values}), "mcp").items():
+        monkeypatch.setenv(f"LONGTASK_MCP_{variable}", value or "x")
+    settings = MCPSettings()
+    assert [each.issuer for each in settings.jwt_issuers] == [each["issuer"] for each in issuers]
+    assert settings.public_url == OUTSIDE["publicUrl"]
+
+
+def test_every_setting_of_an_issuer_is_a_value_of_the_chart_and_explained() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    ours: Document = Issuer.model_json_schema()
+    values = schema["properties"]["mcp"]["properties"]["authentication"]["properties"]["jwt"]["items"]["properties"]
+    assert set(values) == set(ours["properties"])
+    assert set(values["withoutAudience"]["properties"]) == set(ours["$defs"]["WithoutAudience"]["properties"])
+    assert set(values["scopes"]["properties"]) == set(ours["$defs"]["RequiredScopes"]["properties"])
+    text = (CHART / "values.yaml").read_text()
+    assert [name for name in values if f"#   {name}:" not in text] == []
+
+
+def test_users_and_groups_of_issuers_may_be_agents(render: Render) -> None:
+    agents = [{"namespace": "agents", "serviceAccount": "a"}, {"user": "oidc:alice"}, {"group": "oidc:researchers"}]
+    [binding] = [each for each in of_kind(render({"agents": agents}), "RoleBinding") if named(each) == "longtask-user"]
+    group = "rbac.authorization.k8s.io"
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": "a", "namespace": "agents"},
+        {"kind": "User", "name": "oidc:alice", "apiGroup": group},
+        {"kind": "Group", "name": "oidc:researchers", "apiGroup": group},
+    ]
+
+
+WELL_KNOWN = "/.well-known/oauth-protected-resource"
+
+
+@pytest.mark.parametrize(
+    ("authentication", "paths"), [(OUTSIDE["authentication"], ["/mcp", WELL_KNOWN]), ({"jwt": []}, ["/mcp"])]
+)
+@pytest.mark.parametrize(("secret", "port"), [("", 80), ("certificate", 443)])
+def test_routes_lead_to_the_server_and_to_what_clients_read_first(
+    render: Render, authentication: Document, paths: list[str], secret: str, port: int
+) -> None:
+    mcp = {
+        "publicUrl": "https://longtask.example.com:8443/mcp/",
+        "authentication": authentication,
+        "tls": {"secretName": secret},
+        "ingress": {"enabled": True, "className": "nginx", "annotations": {"a": "1"}, "tlsSecretName": "public"},
+        "httpRoute": {"enabled": True, "annotations": {"a": "1"}, "parentRefs": [{"name": "public"}]},
+    }
+    documents = render({"mcp": mcp})
+    [service] = [each for each in of_kind(documents, "Service") if named(each) == "longtask-mcp"]
+    assert [(each["name"], each["port"]) for each in service["spec"]["ports"]] == [("mcp", port)]
+    [ingress], [route] = of_kind(documents, "Ingress"), of_kind(documents, "HTTPRoute")
+    assert ingress["metadata"]["annotations"] == route["metadata"]["annotations"] == {"a": "1"}
+    [rule] = ingress["spec"]["rules"]
+    assert rule["host"] == "longtask.example.com"
+    assert ingress["spec"]["tls"] == [{"hosts": ["longtask.example.com"], "secretName": "public"}]
+    assert [each["path"] for each in rule["http"]["paths"]] == paths
+    assert {each["backend"]["service"]["port"]["name"] for each in rule["http"]["paths"]} == {"mcp"}
+    assert route["spec"]["hostnames"] == ["longtask.example.com"]
+    [rule] = route["spec"]["rules"]
+    assert [each["path"]["value"] for each in rule["matches"]] == paths
+    assert rule["backendRefs"] == [{"name": "longtask-mcp", "port": port}]
+
+
+def test_nothing_leads_in_from_outside_unless_asked_for(render: Render) -> None:
+    assert of_kind(render({"mcp": OUTSIDE}), "Ingress", "HTTPRoute") == []
+
+
+def test_the_certificate_reaches_the_mcp_server(render: Render) -> None:
+    documents = render({"mcp": {"tls": {"secretName": "certificate"}}})
+    [deployment] = [each for each in of_kind(documents, "Deployment") if named(each) == "longtask-mcp"]
+    pod = deployment["spec"]["template"]["spec"]
+    assert {"name": "tls", "secret": {"secretName": "certificate"}} in pod["volumes"]
+    [mount] = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "tls"]
+    assert env(documents, "mcp")["TLS_FOLDER"] == mount["mountPath"]
+    assert "TLS_FOLDER" not in env(render(), "mcp")

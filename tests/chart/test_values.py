@@ -15,6 +15,7 @@ TEXT = (CHART / "values.yaml").read_text()
 VALUES = yaml.safe_load(TEXT)
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 TEMPLATES = "".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())
+ISSUER = "mcp.authentication.jwt[0]"
 FREE = {"global"}  # Helm's own
 
 
@@ -99,6 +100,16 @@ def test_every_value_of_the_schema_is_described() -> None:
         ("notifications.sinks.ops.url=https://user:word@a", "does not match pattern"),
         ("notifications.sinks.ops.url=https://a,notifications.sinks.ops.events={ended}", "value must be one of"),
         ("notifications.sinks.ops.url=https://a,notifications.sinks.ops.secret=x", "properties 'secret' not allowed"),
+        ("agents[0].user=oidc:a,agents[0].group=oidc:b", "maxProperties"),
+        ("mcp.publicUrl=http://longtask.example.com/mcp", "does not match pattern"),
+        (f"{ISSUER}.issuer=http://login.example.com", "does not match pattern"),
+        (f"{ISSUER}.issuer=https://login.example.com", "missing property 'audiences'"),
+        (f"{ISSUER}.audience=x", "additional properties 'audience' not allowed"),
+        (f"{ISSUER}.prefix=system:", "/mcp/authentication/jwt/0/prefix"),
+        (f"{ISSUER}.prefix=oidc", "does not match pattern"),
+        (f"{ISSUER}.algorithms={{HS256}}", "value must be one of"),
+        (f"{ISSUER}.leewaySeconds=301", "maximum"),
+        ("mcp.httpRoute.enabled=true", "/mcp/httpRoute/parentRefs"),
         ("image.digest=abc", "does not match pattern"),
         ("image.pullPolicy=Sometimes", "value must be one of"),
         ("logLevel=LOUD", "value must be one of"),
@@ -183,3 +194,17 @@ def test_the_release_may_not_live_where_tasks_do(helm: Run) -> None:
     )
     assert ran.returncode != 0
     assert "the namespace of the release itself" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (f"{ISSUER}.issuer=https://a.example,{ISSUER}.audiences={{b}}", "mcp.publicUrl is empty"),
+        ("mcp.ingress.enabled=true", 'mcp.publicUrl is "": mcp.ingress and mcp.httpRoute need the URL'),
+        ("mcp.ingress.enabled=true,mcp.publicUrl=https://a.example/lt/mcp", "its path must be /mcp"),
+    ],
+)
+def test_ways_in_from_outside_need_a_url(helm: Run, settings: str, complaint: str) -> None:
+    ran = helm("template", str(CHART), "--kube-version", KUBERNETES, "--set", settings)
+    assert ran.returncode != 0
+    assert complaint in ran.stdout

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -13,6 +14,7 @@ import yaml
 from botocore.validate import ParamValidator
 
 from longtask_api.template import LongTaskTemplate
+from longtask_mcp.oauth.issuer import Issuer
 from longtask_operator.store import s3
 from longtask_operator.template_controller import problems_of
 from tests.docs.pages import PAGES, ROOT, Block, blocks, headings
@@ -86,6 +88,16 @@ def test_the_chart_takes_values_and_they_change_something(
     render: Callable[..., list[dict[str, Any]]], block: Block
 ) -> None:
     assert render(yaml.safe_load(block.text)) != render()
+
+
+def test_issuers_are_configured_as_the_server_reads_them() -> None:
+    values = [yaml.safe_load(block.text).get("mcp", {}) for block in VALUES]
+    issuers = [each for mcp in values for each in mcp.get("authentication", {}).get("jwt", [])]
+    read = [Issuer.model_validate(each) for each in issuers]
+    assert len(read) == 3
+    for issuer in read:
+        identity_provider = urlsplit(issuer.issuer).hostname or ""
+        assert identity_provider.startswith(("sso.", "cognito-idp.", "login.microsoftonline."))
 
 
 def test_the_rights_for_the_bucket_are_those_that_the_store_needs() -> None:

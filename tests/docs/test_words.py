@@ -18,6 +18,7 @@ from longtask_operator.settings import Settings
 from longtask_operator.store.store import MAX_CONFIG_MAP_BYTES
 from longtask_operator.task_api import limits, questions, results
 from longtask_operator.task_api import reports as report_calls
+from longtask_runtime.authentication import Reason
 from tests.docs.pages import PAGES, ROOT
 
 AUTHORS, OPERATE, ON_CALL = (
@@ -227,3 +228,9 @@ def _reasons(source: str, *makers: str) -> Iterator[str]:
             for value in given:
                 if isinstance(value, ast.Constant) and re.fullmatch(r"[A-Z][A-Za-z]+", str(value.value)):
                     yield str(value.value)
+
+
+def test_every_reason_to_refuse_an_agent_is_explained() -> None:
+    section = ON_CALL.partition("## An agent is refused")[2].partition("\n## ")[0]
+    others = {"Forbidden", "InsufficientScope", "BadHeaders", "Unavailable"}
+    assert [reason for reason in {*Reason, *others} if f"`{reason}`" not in section] == []

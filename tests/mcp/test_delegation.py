@@ -198,3 +198,27 @@ def test_a_long_value_is_shown_in_part() -> None:
         caller([(A, "user-7"), (S, "s" * 5000)])
     assert len(str(caught.value)) < 400
     assert "(5000)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sent", "known"),
+    [
+        ([], Caller(SERVICE, "user-7", memory=memory(OTHER, session_id=DEFAULT_SESSION_ID))),
+        ([(S, "conv-1")], Caller(SERVICE, "user-7", "conv-1", memory(OTHER))),
+        ([(S, "conv-1"), (M, MEMORY)], Caller(SERVICE, "user-7", "conv-1", memory(MEMORY))),
+        (ALL, Caller(SERVICE, "user-7", "conv-1", memory(MEMORY))),
+    ],
+)
+def test_the_actor_of_a_token_needs_no_header(sent: Sent, known: Caller) -> None:
+    headers = Headers(raw=[(name.lower().encode(), value.encode()) for name, value in sent])
+    assert WITH_DEFAULT.caller(SERVICE, headers, "user-7") == known
+
+
+def test_a_header_may_not_name_another_actor_than_the_token() -> None:
+    with pytest.raises(Forbidden, match="the token is user-8's, so it cannot speak for user-7"):
+        WITH_DEFAULT.caller(SERVICE, Headers({A: "user-7"}), "user-8")
+
+
+def test_a_caller_that_is_not_trusted_names_no_session_even_of_its_own_actor() -> None:
+    with pytest.raises(Forbidden, match="may not speak for others"):
+        WITH_DEFAULT.caller("oidc:alice", Headers({S: "conv-1"}), "user-7")

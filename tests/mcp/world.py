@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +144,20 @@ class World:
         binding = {**head, "kind": f"{prefix}RoleBinding", "roleRef": reference, "subjects": subjects}
         await self.post(f"{path}/{prefix.lower()}rolebindings", binding)
         return path
+
+    async def admit(self, name: str, *users: str, groups: Sequence[str] = ()) -> None:
+        """Give users and groups that Kubernetes does not know the rights of agents."""
+        subjects = [("User", each) for each in users] + [("Group", each) for each in groups]
+        body = {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "agent"},
+            "subjects": [
+                {"kind": kind, "name": each, "apiGroup": "rbac.authorization.k8s.io"} for kind, each in subjects
+            ],
+        }
+        await self.post(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{self.namespace}/rolebindings", body)
 
     def kubeconfig(self, token: str, folder: Path) -> Path:
         """A kubeconfig for a token."""

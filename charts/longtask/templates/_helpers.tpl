@@ -125,6 +125,40 @@ http://{{ include "longtask.fullname" . }}-task-api.{{ .Release.Namespace }}.svc
 {{- end }}
 {{- end }}
 
+{{/* The MCP server's variables about callers from outside the cluster, where there are some. */}}
+{{- define "longtask.publicUrl" -}}
+{{- with .Values.mcp.publicUrl -}}
+- name: LONGTASK_MCP_PUBLIC_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.mcp.authentication.jwt }}
+{{- if not $.Values.mcp.publicUrl }}
+{{- fail "mcp.publicUrl is empty: mcp.authentication.jwt needs the URL that clients use, such as https://longtask.example.com/mcp." }}
+{{- end }}
+- name: LONGTASK_MCP_JWT_ISSUERS
+  value: {{ . | toJson | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Host of mcp.publicUrl, for a route to the paths that the MCP server has. Takes the root context. */}}
+{{- define "longtask.publicHost" -}}
+{{- $url := urlParse .Values.mcp.publicUrl }}
+{{- if ne (trimSuffix "/" $url.path) "/mcp" }}
+{{- fail (printf "mcp.publicUrl is %q: mcp.ingress and mcp.httpRoute need the URL that clients use, and its path must be /mcp, such as https://longtask.example.com/mcp." .Values.mcp.publicUrl) }}
+{{- end }}
+{{- regexReplaceAll ":[0-9]+$" $url.host "" }}
+{{- end }}
+
+{{/* Paths of the MCP server that clients outside the cluster need, as a JSON list. */}}
+{{- define "longtask.publicPaths" -}}
+{{- ternary (list "/mcp" "/.well-known/oauth-protected-resource") (list "/mcp") (not (empty .Values.mcp.authentication.jwt)) | toJson }}
+{{- end }}
+
+{{/* Port of the MCP server's Service. */}}
+{{- define "longtask.mcpPort" -}}
+{{- ternary 443 80 (not (empty .Values.mcp.tls.secretName)) }}
+{{- end }}
+
 {{/* Pod Security "restricted", for a pod and for a container. */}}
 {{- define "longtask.podSecurityContext" -}}
 runAsNonRoot: true
