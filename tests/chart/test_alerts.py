@@ -165,6 +165,13 @@ CASES = [
         {"namespace": "a", "reason": "Expired"},
     ),
     Case(
+        "LongTaskIssuerSilent",
+        {'longtask_mcp_issuer_keys_age_seconds{namespace="a",pod="0",issuer="https://a"}': "0x5 60+60x30 5x20"},
+        (30, 35),
+        (5, 20, 38),
+        {"namespace": "a", "issuer": "https://a"},
+    ),
+    Case(
         "LongTaskCallsCrash",
         counted("longtask_mcp_tool_calls_total", 'tool="list_tasks",outcome="crash"', "0x5 1x60"),
         (10, 30),

@@ -194,12 +194,12 @@ async def test_a_large_result_is_read_page_by_page(
 ) -> None:
     async with as_alice(era) as session:
         task_id = await start(session, new_key())
-        await world.set_status(task_id, phase="Succeeded", **ENDED, result={"text": "0123456789" * 3000})
+        await world.set_status(task_id, phase="Succeeded", **ENDED, result={"text": "0123456789" * 1500})
         await eventually(lambda: _says(session, task_id, "completed"), "completed")
         first = await session.call("get_task_results", task_id=task_id)
         assert "Part 1 of 2: call get_task_results with page=2." in first.text
         second = await session.call("get_task_results", task_id=task_id, page=2)
-        assert first.envelope["result"] + second.envelope["result"] == "0123456789" * 3000
+        assert first.envelope["result"] + second.envelope["result"] == "0123456789" * 1500
         third = await session.call("get_task_results", task_id=task_id, page=3)
         assert third.error
         assert third.text == "page: 3 is out of range; there are 2 pages."

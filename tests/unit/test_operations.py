@@ -8,7 +8,7 @@ from longtask_api.mcp_names import FIXED_TOOLS
 from longtask_mcp.contract.operations import Operation, operation
 
 CANCELS = {"cancel_task", "suspend_task"}
-STARTS = {"start_task", "answer_task", "resume_task"}
+STARTS = {"start_task", "rerun_task", "answer_task", "resume_task"}
 
 
 def call(name: Any) -> dict[str, Any]:
