@@ -5,7 +5,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -428,8 +428,8 @@ async def test_ids_that_were_not_given_are_refused(raw: Raw, heir: Replica, task
         assert response.json()["error"]["message"].startswith("Last-Event-ID: not an id that this server gave")
     assert await heir.metric(metric) == before + len(bad)
     assert (await raw.answer(id_))["structuredContent"]["task_id"] == task_id
-    huge = await raw.refused(**{"Last-Event-ID": "A" * 100_000})
-    assert huge.status_code in {400, 431}
+    with suppress(httpx2.ReadError):  # the answer is lost where the server closes before it has read the header
+        assert (await raw.refused(**{"Last-Event-ID": "A" * 100_000})).status_code in {400, 431}
     assert "Traceback" not in heir.log()
 
 
