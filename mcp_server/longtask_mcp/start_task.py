@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from longtask_api import constants, trace_context
 from longtask_api.bounds import is_small
 from longtask_api.longtask import LongTask, Requester, RerunOf
+from longtask_api.canonical import digest_of
 from longtask_api.mcp_names import LABEL_REQUESTER, requester_label
 from longtask_api.parameters import InvalidParameters, check_size, complete
 from longtask_api.template import LongTaskTemplate
@@ -23,7 +24,6 @@ from longtask_mcp.cache import Cache, version
 from longtask_mcp.contract.callers import Caller, Owner
 from longtask_mcp.contract.errors import AgentError, Problem, StartRefused
 from longtask_mcp.contract.idempotency import Relation, Start
-from longtask_mcp.contract.known import digest_of
 from longtask_mcp.contract.meaning import meant
 from longtask_mcp.contract.task_status import CHECK_SECONDS, MIN_CHECK_SECONDS, created, shortened
 from longtask_mcp.contract.tool_definitions import is_checked, not_ready_reason

@@ -76,6 +76,8 @@ class Options(TypedDict, total=False):
     """Seconds for the whole request; default 30."""
     proxied: bool
     """Whether the API server proxies the request to another server, so the Date header is not the API server's."""
+    accept: str
+    """Media types of the response; default application/json."""
 
 
 async def request(client: ApiClient, verb: Verb, path: str, **options: Unpack[Options]) -> Any:
@@ -91,8 +93,9 @@ async def request_text(client: ApiClient, verb: Verb, path: str, **options: Unpa
     body, content_type = options.get("body"), options.get("content_type", "application/json")
     text = yaml_text(body) if content_type == APPLY_PATCH else body
     timeout, proxied = options.get("timeout", REQUEST_TIMEOUT), options.get("proxied", False)
+    accept = options.get("accept", "application/json")
     async with _answered(
-        client, verb, path, options.get("query"), text, content_type, timeout, proxied=proxied
+        client, verb, path, options.get("query"), text, content_type, timeout, proxied=proxied, accept=accept
     ) as response:
         content: bytes = await response.read()
     return content
@@ -130,19 +133,26 @@ async def read_chunks(
 
 
 async def read_lines(
-    client: ApiClient, path: str, *, query: Mapping[str, str] | None = None, timeout: aiohttp.ClientTimeout
+    client: ApiClient,
+    path: str,
+    *,
+    query: Mapping[str, str] | None = None,
+    timeout: aiohttp.ClientTimeout,
+    rest: bool = False,
 ) -> AsyncGenerator[bytes, None]:
-    """Stream the complete lines, of any length, of a long-lived GET such as a watch. Raises as `request` does, and
-    TimeoutError if nothing arrives for `timeout.sock_read` seconds.
+    """Stream the complete lines, of any length, of a long-lived GET such as a watch; with `rest` also what follows the
+    last of them. Raises as `request` does, and TimeoutError if nothing arrives for `timeout.sock_read` seconds.
     """
     pieces: list[bytes] = []
     async with _answered(client, "GET", path, query, None, "application/json", timeout) as response:
         async for chunk in response.response.content.iter_any():
-            *ends, rest = chunk.split(b"\n")
+            *ends, begun = chunk.split(b"\n")
             for end in ends:
                 yield b"".join([*pieces, end])
                 pieces.clear()
-            pieces.append(rest)
+            pieces.append(begun)
+    if rest and (last := b"".join(pieces)):
+        yield last
 
 
 @asynccontextmanager
@@ -156,13 +166,14 @@ async def _answered(
     timeout: float | aiohttp.ClientTimeout,
     *,
     proxied: bool = False,
+    accept: str = "application/json",
 ) -> AsyncIterator[RESTResponse]:
     """A successful response. Its connection returns to the pool at the end, or is closed if some of the body is unread.
 
     Raises KubeError for a status of 300 or more.
     """
     # Not by ApiClient.call_api, which copies each body value by value before it is encoded.
-    headers = {**client.default_headers, "Accept": "application/json", "Content-Type": content_type}
+    headers = {**client.default_headers, "Accept": accept, "Content-Type": content_type}
     headers["Accept-Encoding"] = "identity"  # with gzip a large list costs the API server half as much CPU again
     if (token := await client.configuration.get_api_key_with_prefix("BearerToken", "authorization")) is not None:
         headers["Authorization"] = token

@@ -1,4 +1,7 @@
-"""`longtask`, or `python -m longtask`: runs a task, or makes a template of it."""
+"""`longtask`, or `python -m longtask`: runs a task, or makes a template of it.
+
+The other commands are for people with a kubeconfig: package longtask_cli, which needs the extra `cli`.
+"""
 
 import os
 import sys
@@ -12,6 +15,9 @@ usage: longtask run MODULE:FUNCTION
            Write the LongTaskTemplate that makes it a tool to stdout, or look whether the one in FILE still fits, or
            bring it up to date; more with --help.
 """
+EXTRA = (
+    "The commands for people (start, list, watch, show, ...) come with the extra cli: pip install 'longtask-sdk[cli]'"
+)
 
 
 def main() -> None:
@@ -26,7 +32,7 @@ def main() -> None:
             from longtask.template import main as template  # noqa: PLC0415
 
             sys.exit(template(arguments))
-        case ["-h" | "--help"] | ["run", "-h" | "--help"]:
+        case ["run", "-h" | "--help"]:
             sys.stdout.write(USAGE)
         case ["run", target, *_] if not target.startswith("-"):
             _refuse(
@@ -35,8 +41,34 @@ def main() -> None:
             )
         case ["run", *_]:
             _refuse("the function is missing: longtask run MODULE:FUNCTION")
+        case arguments:
+            _for_people(arguments)
+
+
+def complete() -> None:
+    """`kubectl_complete-longtask`, which kubectl runs to complete `kubectl longtask`."""
+    try:
+        from longtask_cli.__main__ import complete as completed  # noqa: PLC0415
+    except ModuleNotFoundError:
+        sys.exit(0)
+    sys.exit(completed())
+
+
+def _for_people(arguments: list[str]) -> NoReturn:
+    try:
+        from longtask_cli.__main__ import main as program  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _without_extra(arguments, error)
+    sys.exit(program("kubectl longtask" if os.path.basename(sys.argv[0]).startswith("kubectl") else "longtask"))
+
+
+def _without_extra(arguments: list[str], missing: ModuleNotFoundError) -> NoReturn:
+    match arguments:
+        case ["-h" | "--help"]:
+            sys.stdout.write(f"{USAGE}{EXTRA}\n")
+            sys.exit(0)
         case [command, *_] if not command.startswith("-"):
-            _refuse(f"{command!r} is no command: write run or template")
+            _refuse(f"{command!r} is no command here: write run or template. {EXTRA} ({missing})")
         case _:
             _refuse("")
 

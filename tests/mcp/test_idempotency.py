@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from longtask_api import constants
+from longtask_api.canonical import canonical
 from longtask_api.constants import ANNOTATION_TAKEN_BACK
 from longtask_mcp.contract.callers import Caller
 from longtask_mcp.contract.idempotency import ALPHABET, SUFFIX_LENGTH, Relation, Start
-from longtask_mcp.contract.known import canonical
 from longtask_mcp.contract.task_status import age
 from tests.mcp.objects import NOW, ago, task
 

@@ -193,12 +193,12 @@ def fits(parameters: dict[str, Any]) -> bool:
         (["run", "my-work:train"], "longtask: 'my-work' is no name of a module: it has letters, digits and _ only"),
         (["run", "work:train", "epochs=3"], 'LONGTASK_PARAMETERS=\'{"name": "value"}\' longtask run work:train\n'),
         (["run"], "longtask: the function is missing: longtask run MODULE:FUNCTION\n"),
-        (["start", "work:train"], "longtask: 'start' is no command: write run or template\n"),
+        (["start", "work:train"], "pip install 'longtask-sdk[cli]'"),
     ],
 )
 def test_a_command_that_is_written_wrongly_is_told_how_it_is_written(arguments: list[str], says: str) -> None:
     environment = CLEAN | {"PYTHONPATH": str(SDK)}
-    command = [sys.executable, "-m", "longtask", *arguments]
+    command = [sys.executable, "-S", "-m", "longtask", *arguments]  # without the extra
     ran = subprocess.run(command, cwd=HERE, env=environment, check=False, capture_output=True, text=True, timeout=60)
     assert ran.returncode != 0
     assert says in ran.stderr
@@ -779,7 +779,7 @@ def test_a_program_that_the_work_runs_has_a_context_too(pod: Start, api: TaskApi
     ("arguments", "code"), [([], 2), (["run"], 2), (["run", "--x"], 2), (["walk", "a:b"], 2), (["--help"], 0)]
 )
 def test_a_wrong_command_shows_the_right_ones(arguments: list[str], code: int) -> None:
-    command = [sys.executable, "-m", "longtask", *arguments]
+    command = [sys.executable, "-S", "-m", "longtask", *arguments]  # without the extra
     ran = subprocess.run(command, env=CLEAN | {"PYTHONPATH": str(SDK)}, capture_output=True, text=True, check=False)
     assert ran.returncode == code
     assert "usage: longtask run MODULE:FUNCTION" in ran.stdout + ran.stderr

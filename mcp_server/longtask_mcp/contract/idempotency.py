@@ -10,8 +10,9 @@ from typing import Any
 
 from longtask_api import constants
 from longtask_api.longtask import LongTask, RerunOf
+from longtask_api.canonical import canonical, digest_of
 from longtask_mcp.contract.callers import Caller, owner, session
-from longtask_mcp.contract.known import canonical, digest, digest_of
+from longtask_mcp.contract.known import digest
 from longtask_mcp.contract.task_status import age
 
 KEYED_WINDOW = timedelta(hours=24)

@@ -4,8 +4,6 @@ One caller may have 20,000 tasks of tens of kilobytes, and anyone who may create
 fields are read from the API server when needed.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +12,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from longtask_api import constants
+from longtask_api.canonical import digest_of
 from longtask_api.longtask import TERMINAL_PHASES, ConditionType, LongTask
 
 SMALL = 1024
@@ -97,25 +96,6 @@ def digest(task: LongTask) -> str:
     return task.parameters_digest if isinstance(task, KnownTask) else _digest(task.spec.parameters)
 
 
-def digest_of(parameters: Mapping[str, Any]) -> str:
-    """Digest of the parameters of a start. Raises ValueError as `canonical` does."""
-    return hashlib.sha256(canonical(parameters).encode()).hexdigest()[:32]
-
-
-def canonical(value: Any) -> str:
-    """JSON text that is equal for values that JSON storage makes equal: 1.0 and 1, 2^63 and its float.
-
-    Raises ValueError for what JSON storage cannot hold: NaN, infinities, numbers beyond a float, lone surrogates,
-    hundreds of levels.
-    """
-    try:
-        text = json.dumps(_stored(value), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-        text.encode()
-    except (OverflowError, RecursionError) as error:
-        raise ValueError("a number is too large or the nesting is too deep") from error
-    return text
-
-
 def _updated_time(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> datetime:
     """When the object was created, or LongTask last wrote its conditions, reports, checkpoint or questions; what is
     written after the end is excluded, because the archived record lacks it. Raises pydantic.ValidationError.
@@ -173,15 +153,3 @@ def _cut(status: dict[str, Any]) -> bool:
     if failure is not None and len(failure.get("logTail") or "") > SMALL:
         status["failure"], whole = {**failure, "logTail": None}, False
     return whole
-
-
-def _stored(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _stored(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [_stored(child) for child in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
-        return float(value)
-    return value

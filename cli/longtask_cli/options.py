@@ -1,0 +1,156 @@
+"""What all commands share: the options of the cluster, the output, and how a command runs and ends."""
+
+import asyncio
+import functools
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+from rich.console import Console
+
+from longtask_api import constants
+from longtask_cli.cluster import Cluster, cluster
+from longtask_cli.kubeconfig import Chosen, contexts
+from longtask_cli.problem import INTERRUPTED, Problem
+
+P = ParamSpec("P")
+T = TypeVar("T")
+KIND = f"longtask.{constants.GROUP}"
+"""How `-o name` calls a task, as kubectl does."""
+COMPLETE_SECONDS = 3.0
+"""How long completion may ask the cluster, in seconds."""
+
+
+def console(stream: str = "stdout") -> Console:
+    """A console that writes colours to a terminal only; NO_COLOR and a dumb terminal are respected by rich."""
+    return Console(
+        stderr=stream == "stderr", highlight=False, markup=False, emoji=False, soft_wrap=True, legacy_windows=False
+    )
+
+
+def note(message: str) -> None:
+    """A line for the person on stderr, apart from the output."""
+    click.echo(message, err=True)
+
+
+class Call:
+    """One run of a command: what the options say, and a cluster when it is asked for."""
+
+    def __init__(self, chosen: Chosen) -> None:
+        self.chosen = chosen
+
+    def run(self, work: Callable[[Cluster], Coroutine[Any, Any, T]]) -> T:
+        """Run `work` with the cluster. Raises Problem; Ctrl-C ends it with KeyboardInterrupt."""
+
+        async def connected() -> T:
+            async with cluster(self.chosen) as there:
+                return await work(there)
+
+        logging.getLogger().addHandler(logging.NullHandler())
+        return asyncio.run(connected())
+
+
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of every command that asks the cluster; the command gets a Call as its first argument."""
+
+    @functools.wraps(command)
+    def called(kubeconfig: str | None, context: str | None, namespace: str | None, **given: Any) -> Any:
+        return command(Call(Chosen(kubeconfig, context, namespace)), **given)
+
+    for option in (
+        click.option("--kubeconfig", metavar="FILE", help="Kubeconfig; the default is KUBECONFIG, or ~/.kube/config."),
+        click.option("--context", metavar="NAME", shell_complete=complete_context, help="Context of the kubeconfig."),
+        click.option(
+            "-n",
+            "--namespace",
+            metavar="NAME",
+            help="Namespace of the tasks; the default is LONGTASK_NAMESPACE, the context's, or longtask-tasks.",
+        ),
+    ):
+        called = option(called)
+    return called
+
+
+def output_option(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """-o with these formats, as `output`."""
+    return click.option(
+        "-o", "--output", type=click.Choice(formats), metavar="FORMAT", help=f"Output: {', '.join(formats)}."
+    )
+
+
+def complete_context(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Contexts that begin so."""
+    try:
+        return [each for each in contexts(Chosen()) if each.startswith(incomplete)]
+    except Problem:
+        return []
+
+
+def complete_task(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Tasks that begin so, the newest first, with their phases."""
+    rows = sorted(_completed(context, constants.TASK_PLURAL, incomplete), key=lambda each: each.created, reverse=True)
+    return [CompletionItem(each.name, help=each.cells.get("phase", "")) for each in rows]
+
+
+def complete_template(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Templates that begin so, with their titles."""
+    rows = _completed(context, constants.TEMPLATE_PLURAL, incomplete)
+    return [CompletionItem(each.name, help=each.cells.get("title", "")) for each in rows]
+
+
+def given_call(context: click.Context) -> Call:
+    """A call with the options that were typed so far, for completion."""
+    given = context.params
+    return Call(Chosen(given.get("kubeconfig"), given.get("context"), given.get("namespace")))
+
+
+def _completed(context: click.Context, plural: str, incomplete: str) -> list[Any]:
+    """Rows of the cluster that begin so; none where it does not answer soon."""
+
+    async def ask(there: Cluster) -> list[Any]:
+        async with asyncio.timeout(COMPLETE_SECONDS):
+            return [row for row in await there.rows(plural, {}) if row.name.startswith(incomplete)]
+
+    try:
+        return given_call(context).run(ask)
+    except (Problem, TimeoutError):
+        return []
+
+
+def ending(main: Callable[[], None]) -> int:
+    """Run the program; its exit code. Ctrl-C and a reader that has gone end it without a word of Python's."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        main()
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except click.Abort:
+        code = INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except KeyboardInterrupt:
+        note("interrupted")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        return _without_reader()
+    else:
+        code = 0
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _without_reader()
+    return code
+
+
+def _without_reader() -> int:
+    """`longtask list | head`: what is left to write goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
