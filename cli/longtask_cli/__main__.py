@@ -13,7 +13,7 @@ NO_FILES = ":4"
 
 def main(name: str = "longtask") -> int:
     """Run the program with the arguments of the process, under the name it was called by; its exit code."""
-    return ending(lambda: program.main(prog_name=name, standalone_mode=False) or None)
+    return ending(lambda: program.main(prog_name=name, standalone_mode=False))
 
 
 def complete() -> int:

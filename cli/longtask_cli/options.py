@@ -122,13 +122,13 @@ def _completed(context: click.Context, plural: str, incomplete: str) -> list[Any
         return []
 
 
-def ending(main: Callable[[], None]) -> int:
+def ending(main: Callable[[], int | None]) -> int:
     """Run the program; its exit code. Ctrl-C and a reader that has gone end it without a word of Python's."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        main()
+        code = main() or 0
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.Abort:
@@ -141,8 +141,6 @@ def ending(main: Callable[[], None]) -> int:
         code = INTERRUPTED
     except BrokenPipeError:
         return _without_reader()
-    else:
-        code = 0
     try:
         sys.stdout.flush()
     except BrokenPipeError:

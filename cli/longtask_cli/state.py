@@ -2,9 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from longtask_api.conditions import is_true
+from longtask_api.conditions import find, is_true
 from longtask_api.longtask import Attempt, ConditionType, LongTask, Phase
 from longtask_api.reports import InputRequest, Progress
+from longtask_api.template import LongTaskTemplate, TemplateConditionType
 from longtask_cli.problem import CANCELLED, FAILED, SUCCEEDED
 from longtask_cli.text import duration
 
@@ -53,7 +54,7 @@ def open_questions(task: LongTask) -> list[InputRequest]:
 def doing(task: LongTask, now: datetime) -> str:
     """What the task does or waits for, without phase and percentage."""
     if task.is_terminal:
-        return ended(task)
+        return ", ".join(part for part in (ended(task), took(task)) if part)
     questions = open_questions(task)
     if questions:
         return f"asks: {questions[0].message}" if len(questions) == 1 else f"asks {len(questions)} questions"
@@ -75,24 +76,37 @@ def doing(task: LongTask, now: datetime) -> str:
 
 
 def ended(task: LongTask) -> str:
-    """How a task has ended and after what time: the reason of a failure, or the summary of a result."""
-    status, parts = task.status, []
+    """How a task has ended: the reason of a failure, or the summary of a result; empty if there is none."""
+    status = task.status
     if status.failure is not None and status.phase is not Phase.CANCELLED:
         said = status.failure.message
-        parts.append(said if said.startswith(status.failure.reason) else f"{status.failure.reason}: {said}")
-    elif status.result is not None and status.result.summary and status.phase is Phase.SUCCEEDED:
-        parts.append(status.result.summary)
-    if status.completion_time is not None and task.metadata.creation_timestamp is not None:
-        parts.append(f"after {duration(status.completion_time - task.metadata.creation_timestamp)}")
-    return ", ".join(parts)
+        return said if said.startswith(status.failure.reason) else f"{status.failure.reason}: {said}"
+    return (status.result.summary or "") if status.result is not None and status.phase is Phase.SUCCEEDED else ""
+
+
+def took(task: LongTask) -> str:
+    """The time from creation to the end, `after 6m`; empty before that."""
+    if task.status.completion_time is None or task.metadata.creation_timestamp is None:
+        return ""
+    return f"after {duration(task.status.completion_time - task.metadata.creation_timestamp)}"
+
+
+def ready(template: LongTaskTemplate) -> tuple[str, str]:
+    """Whether tasks can be started from a template (True, False or Unknown), and why not."""
+    condition = find(template.status.conditions, TemplateConditionType.READY)
+    if template.is_ready:
+        return "True", ""
+    if condition is None or template.status.observed_generation != template.metadata.generation:
+        return "Unknown", "no operator has checked it yet; if that stays, `longtask doctor` looks why"
+    return condition.status, f"{condition.reason}: {condition.message}"
 
 
 def attempt_end(attempt: Attempt) -> str:
     """Why an attempt ended: `OOMKilled, exit code 137: the limit is 2Gi`."""
-    words = attempt.reason or "ended"
-    if attempt.exit_code is not None and attempt.exit_code != 0:
+    words, said = attempt.reason or "ended", attempt.message or ""
+    if attempt.exit_code and f"exit code {attempt.exit_code}" not in said:
         words += f", exit code {attempt.exit_code}"
-    return f"{words}: {attempt.message}" if attempt.message else words
+    return f"{words}: {said}" if said else words
 
 
 def _number(value: float) -> str:

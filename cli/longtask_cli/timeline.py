@@ -43,7 +43,8 @@ def shown(task: LongTask, now: datetime) -> list[Text]:
 
 def timeline(task: LongTask) -> list[Happened]:
     """What happened, in its order."""
-    found = [*_beginning(task), *_attempts(task), *_reports(task), *_questions(task), *_end(task), *_after(task)]
+    parts = (_beginning, _standing, _attempts, _reports, _questions, _end, _after)
+    found = [each for part in parts for each in part(task)]
     return sorted(found, key=lambda each: each.at)
 
 
@@ -124,10 +125,17 @@ def _beginning(task: LongTask) -> Iterator[Happened]:
     if task.metadata.creation_timestamp is not None:
         yield Happened(task.metadata.creation_timestamp, "created")
     accepted = find(task.status.conditions, ConditionType.ACCEPTED)
+    begun = min((each.start_time for each in task.status.attempts if each.start_time is not None), default=None)
     if accepted is not None and accepted.status == "True":
+        if begun is not None and accepted.last_transition_time >= begun:
+            return  # both were written at once: it says nothing of how long the task was queued
         yield Happened(accepted.last_transition_time, "accepted: template and parameters fit")
     elif accepted is not None:
         yield Happened(accepted.last_transition_time, _said("not accepted yet", accepted), "yellow")
+
+
+def _standing(task: LongTask) -> Iterator[Happened]:
+    """What keeps the work from going on now."""
     for type_, word in ((ConditionType.SUSPENDED, "suspended"), (ConditionType.STALLED, "stalled")):
         condition = find(task.status.conditions, type_)
         if condition is not None and condition.status == "True":

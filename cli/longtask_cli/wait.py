@@ -14,7 +14,7 @@ from longtask_cli.cluster import Cluster, task_of
 from longtask_cli.follow import Following, following
 from longtask_cli.options import note
 from longtask_cli.problem import CANCELLED, FAILED, INTERRUPTED, SUCCEEDED, TIMED_OUT, UNABLE
-from longtask_cli.state import ended, exit_code, phase
+from longtask_cli.state import ended, exit_code, phase, took
 from longtask_cli.text import duration, line, lines
 from longtask_runtime import clock
 
@@ -81,7 +81,7 @@ def outcome(task: LongTask) -> str:
     name = task.metadata.name
     if not task.is_terminal:
         return f"{name} was deleted before it had ended; its outcome is unknown"
-    said = f"{name} {phase(task).lower()}"
+    said = " ".join(part for part in (name, phase(task).lower(), took(task)) if part)
     if more := ended(task):
         said += f": {line(more)}"
     failure = task.status.failure

@@ -20,7 +20,7 @@ Change = Callable[[Cluster, LongTask], Coroutine[Any, Any, str]]
 @click.argument("tasks", metavar="TASK...", nargs=-1, required=True, shell_complete=complete_task)
 @click.option("--wait", "waits", is_flag=True, help="Wait until they have ended; the exit code is 3 once cancelled.")
 @cluster_options
-def cancel_(call: Call, tasks: Sequence[str], waits: bool) -> None:
+def cancel_(call: Call, tasks: Sequence[str], waits: bool) -> int:
     """End tasks; their log is kept. It cannot be undone."""
 
     async def work(cluster: Cluster) -> int:
@@ -29,31 +29,31 @@ def cancel_(call: Call, tasks: Sequence[str], waits: bool) -> None:
             return code
         return await wait(cluster, changed, console("stderr"), None) or code
 
-    raise click.exceptions.Exit(call.run(work))
+    return call.run(work)
 
 
 @click.command("suspend")
 @click.argument("tasks", metavar="TASK...", nargs=-1, required=True, shell_complete=complete_task)
 @cluster_options
-def suspend_(call: Call, tasks: Sequence[str]) -> None:
+def suspend_(call: Call, tasks: Sequence[str]) -> int:
     """Stop tasks until they are resumed: pods and their log go, the checkpoint stays."""
 
     async def work(cluster: Cluster) -> int:
         return (await _each(cluster, tasks, _suspend))[1]
 
-    raise click.exceptions.Exit(call.run(work))
+    return call.run(work)
 
 
 @click.command("resume")
 @click.argument("tasks", metavar="TASK...", nargs=-1, required=True, shell_complete=complete_task)
 @cluster_options
-def resume_(call: Call, tasks: Sequence[str]) -> None:
+def resume_(call: Call, tasks: Sequence[str]) -> int:
     """Let suspended tasks go on, from their last checkpoint."""
 
     async def work(cluster: Cluster) -> int:
         return (await _each(cluster, tasks, _resume))[1]
 
-    raise click.exceptions.Exit(call.run(work))
+    return call.run(work)
 
 
 async def _each(cluster: Cluster, names: Sequence[str], change: Change) -> tuple[list[LongTask], int]:

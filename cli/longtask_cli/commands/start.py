@@ -13,10 +13,9 @@ from click.shell_completion import CompletionItem
 
 from longtask_api import constants
 from longtask_api.canonical import digest_of
-from longtask_api.conditions import find
 from longtask_api.longtask import LongTask
 from longtask_api.parameters import InvalidParameters, check_size, complete
-from longtask_api.template import LongTaskTemplate, TemplateConditionType
+from longtask_api.template import LongTaskTemplate
 from longtask_cli.cluster import Cluster, task_of
 from longtask_cli.documents import written
 from longtask_cli.options import (
@@ -31,7 +30,7 @@ from longtask_cli.options import (
 )
 from longtask_cli.problem import Problem
 from longtask_cli.starts import document, is_of_key, names
-from longtask_cli.state import phase
+from longtask_cli.state import phase, ready
 from longtask_cli.values import BadValue, parameters
 from longtask_cli.wait import wait
 from longtask_runtime.kube import KubeError, is_unanswered
@@ -91,7 +90,7 @@ def start_(
     key: str | None,
     dry_run: bool,
     output: str | None,
-) -> None:
+) -> int:
     """Start a task of a template.
 
     \b
@@ -107,7 +106,7 @@ def start_(
         _say(task, output, was_there=was_there, dry_run=dry_run)
         return await wait(cluster, [task], console("stderr"), timeout) if waits and not dry_run else 0
 
-    raise click.exceptions.Exit(call.run(work))
+    return call.run(work)
 
 
 async def _start(
@@ -140,12 +139,8 @@ async def _template(cluster: Cluster, name: str) -> LongTaskTemplate | None:
             note(f"note: you may not read templates, so the values are not checked here: {cause.message}")
             return None
         raise
-    ready = find(template.status.conditions, TemplateConditionType.READY)
-    if not template.is_ready:
-        if ready is None or template.status.observed_generation != template.metadata.generation:
-            why = "no operator has checked it yet. If that stays, `longtask doctor` looks why"
-        else:
-            why = f"{ready.reason}: {ready.message}"
+    word, why = ready(template)
+    if word != "True":
         raise Problem(f"template {template.metadata.name} is not Ready: {why}. Nothing was started")
     return template
 
