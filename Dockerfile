@@ -19,6 +19,7 @@ COPY crds /src/crds
 COPY runtime /src/runtime
 COPY operator /src/operator
 COPY mcp_server /src/mcp_server
+COPY cli /src/cli
 RUN cd /src && /opt/build/bin/hatchling build -t wheel -d /wheels \
  && python3 -m pip --python /opt/longtask/bin/python install --no-deps --no-index --root /project /wheels/*.whl
 

@@ -25,13 +25,13 @@ UNDER_LOAD = (
 )
 WAITS = ("faults", "operator", "delivery", "notification", "store")
 """Folders whose tests wait for pods, leases and timeouts for most of their time."""
-COMPUTES = ("docs", "mcp", "conformance", "chart", "api", "sdk", "emulator", "matrix", "unit")
+COMPUTES = ("docs", "cli", "mcp", "conformance", "chart", "api", "sdk", "emulator", "matrix", "unit")
 """Those whose tests keep the CPU busy. Of both kinds there is something to do all the time."""
 RUN_ELSEWHERE = ("faults", "operator", "chart", "docs", "e2e")
 """Folders whose tests talk to the product in processes of its own, each of which is measured."""
 THOUSANDS = tuple(f"tests/unit/test_{name}.py" for name in ("invariants", "misshapen_pods", "messages"))
 """Tests that try thousands of examples of what others reach too."""
-PRODUCT = ("longtask", "longtask_api", "longtask_runtime", "longtask_operator", "longtask_mcp")
+PRODUCT = ("longtask", "longtask_api", "longtask_runtime", "longtask_operator", "longtask_mcp", "longtask_cli")
 """All of which branches are measured."""
 EACH_FOR_ITSELF = ("tests/delivery/test_faults.py", "tests/notification/test_kills.py", "tests/sdk/test_run.py")
 """Files that last, whose tests share nothing; so do those of tests/faults."""

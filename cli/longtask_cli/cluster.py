@@ -28,7 +28,8 @@ FULL_PAGE: Final = 50
 MAX_SUGGESTED: Final = 3
 MIN_PREFIX: Final = 4
 """Characters of an id, at least, by which a task may be read."""
-TRIES: Final = 3
+TRIES: Final = 5
+"""Requests for one read, over some seconds."""
 KINDS: Final = {constants.TASK_PLURAL: "task", constants.TEMPLATE_PLURAL: "template"}
 
 
@@ -67,7 +68,7 @@ class Cluster:
         return f"/apis/{constants.API_VERSION}{within}/{plural}" + (f"/{name}" if name is not None else "")
 
     async def request(self, verb: kube.Verb, path: str, **options: Unpack[kube.Options]) -> Any:
-        """One request, as `kube.request`; a read is tried three times. Credentials that expired are read again once."""
+        """One request, as `kube.request`; a read is tried several times. Credentials that expired are read again once."""
         for attempt in range(TRIES):
             try:
                 return await kube.request(self.connection.client, verb, path, **options)
@@ -246,7 +247,7 @@ class Cluster:
             return Problem(error.message)
         if isinstance(error, TimeoutError):
             return Problem(f"{where} does not answer in time. Is the network up, and a VPN needed?")
-        if isinstance(error, ValueError) and not isinstance(error, OSError):
+        if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
             return Problem(f"{where} sends an answer that cannot be read: {str(error)[:200]}. Is it an API server?")
         return Problem(f"{where} cannot be reached: {_reason(error)}")
 
@@ -301,4 +302,6 @@ def _reason(error: Exception) -> str:
         return f"its certificate is not trusted: {error.certificate_error}"
     if isinstance(error, aiohttp.ClientConnectorError):
         return str(error.os_error.strerror or error.os_error)
+    if isinstance(error, aiohttp.InvalidURL):
+        return f"{error} is no URL of an API server"
     return str(error) or type(error).__name__

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger
+from kubernetes.aio.config.kube_config import ConfigNode, KubeConfigLoader, KubeConfigMerger
 
 from longtask_cli.problem import Problem
 
@@ -146,6 +146,7 @@ async def _load(merged: Any, chosen: Chosen, configuration: Configuration) -> Ku
     try:
         with _Silenced() as silenced:
             loader = KubeConfigLoader(config_dict=merged, active_context=name, config_base_path=None)
+            loader._user = loader._user or ConfigNode("user", {})  # else the library fails where there is none
             await loader.load_and_set(configuration)
     except Exception as error:  # as above
         raise Problem(f"context {name} of kubeconfig {paths} cannot be used: {_said(error)}") from error
@@ -162,8 +163,8 @@ def _nodes(merged: Any, kind: str) -> list[Any]:
 
 
 def _user(loader: KubeConfigLoader) -> Mapping[str, Any]:
-    user = loader._user
-    return user.value if user is not None and isinstance(user.value, Mapping) else {}
+    user = loader._user.value
+    return user if isinstance(user, Mapping) else {}
 
 
 def _proxy(host: str) -> str | None:

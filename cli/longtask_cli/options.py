@@ -139,7 +139,7 @@ def ending(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         note("interrupted")
         code = INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click exits if it cannot write
         return _without_reader()
     try:
         sys.stdout.flush()

@@ -1,0 +1,89 @@
+"""A namespace with 5,000 tasks: what a list costs is bounded, and other commands do not list at all."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.program import SOURCES
+from tests.many import NAMESPACE, Many, many
+from tests.patience import PATIENCE
+
+TASKS = 5000
+MEASURE = """
+import resource, sys
+from longtask_cli.__main__ import main
+sys.argv = ["longtask", *sys.argv[1:]]
+code = main()
+sys.stdout.flush()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, resource.getrusage(resource.RUSAGE_SELF).ru_utime,
+      file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.fixture(scope="module")
+async def server() -> AsyncIterator[Many]:
+    async with many(tasks=TASKS, templates=3, holder="operator-1") as server:
+        yield server
+
+
+async def ran(server: Many, folder: Path, *arguments: str) -> tuple[str, int, float]:
+    """Output of a command, its memory at most in MiB, and its CPU time in seconds."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": SOURCES,
+        "KUBECONFIG": server.kubeconfig(folder / "config"),
+        "LONGTASK_NAMESPACE": NAMESPACE,
+        "HOME": str(folder),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", MEASURE, *arguments),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(PATIENCE):
+        out, err = await process.communicate()
+    assert process.returncode == 0, err
+    memory, seconds = err.decode().splitlines()[-1].split()
+    return out.decode(), int(memory), float(seconds)
+
+
+async def test_a_list_of_thousands_is_read_in_pages_and_costs_little(server: Many, tmp_path: Path) -> None:
+    none = (await ran(server, tmp_path, "templates", "list"))[1:]
+    out, memory, seconds = await ran(server, tmp_path, "list", "--limit", "0")
+    assert len(out.splitlines()) == TASKS + 1
+    assert memory - none[0] < 60
+    assert seconds - none[1] < 5
+    shown = (await ran(server, tmp_path, "list"))[0]
+    assert len(shown.splitlines()) == 101
+
+
+@pytest.mark.parametrize("output", ["json", "yaml"])
+async def test_whole_tasks_are_written_as_they_are_read(server: Many, tmp_path: Path, output: str) -> None:
+    if output == "yaml":
+        server.counts["tasks"] = 500  # yaml takes 30 ms for each
+    try:
+        out, memory, _ = await ran(server, tmp_path, "list", "-o", output)
+    finally:
+        server.counts["tasks"] = TASKS
+    assert memory < 150
+    if output == "json":
+        assert len(json.loads(out)["items"]) == TASKS
+
+
+async def test_one_of_thousands_is_found_without_a_list(server: Many, tmp_path: Path) -> None:
+    asked: list[Any] = []
+    page = server._page
+    server._page = lambda *arguments: asked.append(arguments) or page(*arguments)  # type: ignore[method-assign, func-returns-value]
+    try:
+        assert "model-training-77" in (await ran(server, tmp_path, "show", "model-training-77"))[0]
+        assert asked == []
+    finally:
+        server._page = page  # type: ignore[method-assign]
