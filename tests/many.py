@@ -256,7 +256,9 @@ def _table(kind: str, metadata: dict[str, Any], numbers: range) -> dict[str, Any
     columns = ["Name", "Template", "Phase", "Progress", "Age", "Attempts", "Job", "Requester", "Message"]
     rows = []
     for number in numbers:
-        own = {key: value for key, value in MAKE[kind](number, number + 1)["metadata"].items() if key != "managedFields"}
+        own = {
+            key: value for key, value in MAKE[kind](number, number + 1)["metadata"].items() if key != "managedFields"
+        }
         cells = [own["name"], "model-training", "Succeeded", None, "1m", 1, own["name"], REQUESTER, "completed"]
         rows.append({"cells": cells, "object": {"kind": "PartialObjectMetadata", "metadata": own}})
     definitions = [{"name": name, "type": "string"} for name in columns]

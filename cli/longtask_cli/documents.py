@@ -48,11 +48,11 @@ def _shown(text: str) -> str:
     return HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Quotes text with hidden characters, so that they can be escaped, and writes long text line by line."""
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = '"' if HIDDEN.search(text) else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
