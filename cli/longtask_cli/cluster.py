@@ -53,6 +53,7 @@ async def cluster(chosen: Chosen) -> AsyncIterator["Cluster"]:
         yield Cluster(connection)
     finally:
         await connection.client.close()
+        await asyncio.sleep(0.01)  # the loop closes connections of TLS a moment after they are told to
 
 
 class Cluster:

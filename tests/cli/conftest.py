@@ -13,10 +13,10 @@ import yaml
 from longtask_api import constants
 from tests.cli.program import Cli
 from tests.kube import Kube
-from tests.operator.conftest import namespace, operator, tasks, unique
+from tests.operator.conftest import namespace, operator, pod_of, tasks, unique
 from tests.operator.tasks import Tasks, template_spec
 
-__all__ = ["namespace", "operator", "tasks", "unique"]
+__all__ = ["namespace", "operator", "pod_of", "tasks", "unique"]
 
 PARAMETERS: dict[str, Any] = {
     "type": "object",

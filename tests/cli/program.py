@@ -62,7 +62,7 @@ class Cli:
             err.flush()
         raw = out.buffer.getvalue()  # type: ignore[attr-defined]
         told = err.buffer.getvalue().decode()  # type: ignore[attr-defined]
-        assert "Traceback" not in told, told
+        assert "\nTraceback" not in f"\n{told}", told
         return Ran(code, raw.decode(errors="replace"), told, raw)
 
     def done(self, *arguments: str) -> str:
