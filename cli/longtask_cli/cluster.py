@@ -69,7 +69,7 @@ class Cluster:
         return f"/apis/{constants.API_VERSION}{within}/{plural}" + (f"/{name}" if name is not None else "")
 
     async def request(self, verb: kube.Verb, path: str, **options: Unpack[kube.Options]) -> Any:
-        """One request, as `kube.request`; a read is tried several times. Credentials that expired are read again once."""
+        """One request, as `kube.request`; a read is tried several times, and expired credentials are read again."""
         for attempt in range(TRIES):
             try:
                 return await kube.request(self.connection.client, verb, path, **options)
@@ -302,7 +302,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not trusted: {error.certificate_error}"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return str(error.os_error.strerror or error.os_error)
+        return error.os_error.strerror or str(error.os_error) or type(error.os_error).__name__
     if isinstance(error, aiohttp.InvalidURL):
         return f"{error} is no URL of an API server"
     return str(error) or type(error).__name__

@@ -4,9 +4,12 @@ The other commands are for people with a kubeconfig: package longtask_cli, which
 """
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
+INTERRUPTED = 130
+"""Exit code of a shell after SIGINT."""
 USAGE = """\
 usage: longtask run MODULE:FUNCTION
            Run a task; its parameters are the JSON in LONGTASK_PARAMETERS. In a pod it reports to LongTask; elsewhere
@@ -57,9 +60,14 @@ def complete() -> None:
 def _for_people(arguments: list[str]) -> NoReturn:
     try:
         from longtask_cli.__main__ import main as program  # noqa: PLC0415
+
+        code = program("kubectl longtask" if os.path.basename(sys.argv[0]).startswith("kubectl") else "longtask")
     except ModuleNotFoundError as error:
         _without_extra(arguments, error)
-    sys.exit(program("kubectl longtask" if os.path.basename(sys.argv[0]).startswith("kubectl") else "longtask"))
+    except KeyboardInterrupt:  # while it is loaded, or once more at its end
+        code = INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to do that Ctrl-C could end in Python's words
+    sys.exit(code)
 
 
 def _without_extra(arguments: list[str], missing: ModuleNotFoundError) -> NoReturn:

@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,12 @@ print("no end of the line", end="")
 def started(cli: Cli, code: str, *arguments: str) -> str:
     """The name of a task that was started with that code."""
     return cli.done("start", "work", f"code={code}", "-o", "name", *arguments).strip().partition("/")[2]
+
+
+def ask(pod: Caller, question: dict[str, Any]) -> None:
+    """Let the work ask; its pod may have begun before the operator knows it."""
+    answer = eventually(lambda: pod.post("questions", question), lambda answer: answer.code != 503)
+    assert answer.code == 200, answer
 
 
 def uid(tasks: Tasks, name: str) -> str:
@@ -173,8 +180,9 @@ def test_a_person_answers(working: Cli, tasks: Tasks, pod_of: Callable[[str], Ca
     name = started(working, WHEN_TOLD)
     pod = pod_of(name)
     schema = {"type": "object", "properties": {"keep": {"type": "integer"}}, "required": ["keep"]}
-    asked = {"id": "go-on", "message": "Go on?\x1b[2J", "schema": {"type": "boolean"}, "default": False}
-    pod.post("questions", asked)
+    asked: dict[str, Any] = {"id": "go-on", "message": "Go on?\x1b[2J", "schema": {"type": "boolean"}}
+    asked |= {"default": False, "timeoutSeconds": 3600}
+    ask(pod, asked)
     assert "asks: Go on?" in working.done("show", name)
     ran = working("answer", name, "perhaps")
     assert ran.code == 4
@@ -189,8 +197,8 @@ def test_a_person_answers(working: Cli, tasks: Tasks, pod_of: Callable[[str], Ca
     assert again.code == 4
     assert "was already answered with true. The first answer counts" in again.err
     assert "has no open question" in working("answer", name, "false").err
-    pod.post("questions", {"id": "a", "message": "A?", "schema": schema})
-    pod.post("questions", {"id": "b", "message": "B?"})
+    ask(pod, {"id": "a", "message": "A?", "schema": schema})
+    ask(pod, {"id": "b", "message": "B?"})
     ran = working("answer", name, "1")
     assert f"{name} asks 2 questions; choose one with --question. a: A?; b: B?" in ran.err
     assert "Open questions: a: A?; b: B?" in working("answer", name, "1", "--question", "c").err
@@ -205,7 +213,7 @@ def test_a_person_answers(working: Cli, tasks: Tasks, pod_of: Callable[[str], Ca
 
 def test_two_answers_at_once_are_one(working: Cli, tasks: Tasks, pod_of: Callable[[str], Caller]) -> None:
     name = started(working, WHEN_TOLD)
-    pod_of(name).post("questions", {"id": "which", "message": "Which?"})
+    ask(pod_of(name), {"id": "which", "message": "Which?"})
     processes = [working.start("answer", name, str(number)) for number in range(3)]
     ends = [(process.communicate(timeout=PATIENCE), process.returncode) for process in processes]
     (given,) = tasks.get(name)["spec"]["inputResponses"]
