@@ -1,9 +1,9 @@
 """`python -m tests.mutation [NAME...]`: changes decisions one by one, and lists the changes that no pure test notices.
 
 NAME chooses mutants as mutmut does, such as `longtask_operator.planning.stall.*`. What is changed: decisions, delivery,
-the contract with agents, and what the task API checks. Tests that need a cluster or a process are too slow for this.
-mutmut finds a module by its path, so packages and tests are laid out in a folder of their own. It goes on where an
-earlier run was stopped; `--fresh` begins anew.
+the contract with agents, and what the task API and the command line check and show. Tests that need a cluster or a
+process are too slow for this. mutmut finds a module by its path, so packages and tests are laid out in a folder of
+their own. It goes on where an earlier run was stopped; `--fresh` begins anew.
 """
 
 import os
@@ -21,6 +21,7 @@ PACKAGES = (
     "runtime/longtask_runtime",
     "operator/longtask_operator",
     "mcp_server/longtask_mcp",
+    "cli/longtask_cli",
 )
 MUTATED = (
     "longtask_operator/planning/*",
@@ -30,6 +31,10 @@ MUTATED = (
     "longtask_operator/task_api/limits.py",
     "longtask_mcp/contract/*",
     "longtask_api/parameters.py",
+    "longtask_cli/state.py",
+    "longtask_cli/text.py",
+    "longtask_cli/timeline.py",
+    "longtask_cli/values.py",
 )
 QUICK = (
     "--import-mode=importlib",

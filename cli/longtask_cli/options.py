@@ -16,7 +16,7 @@ from rich.console import Console
 from longtask_api import constants
 from longtask_cli.cluster import Cluster, cluster
 from longtask_cli.kubeconfig import Chosen, contexts
-from longtask_cli.problem import INTERRUPTED, Problem
+from longtask_cli.problem import INTERRUPTED, Problem, ReaderGone
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -139,7 +139,7 @@ def ending(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         note("interrupted")
         code = INTERRUPTED
-    except (BrokenPipeError, SystemExit):  # click exits if it cannot write
+    except ReaderGone:
         return _without_reader()
     try:
         sys.stdout.flush()

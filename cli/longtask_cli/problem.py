@@ -17,6 +17,10 @@ INTERRUPTED: Final = 130
 """Ctrl-C, as a shell shows it."""
 
 
+class ReaderGone(Exception):
+    """Whoever read the output has gone, as in `longtask list | head`."""
+
+
 class Problem(click.ClickException):
     """What happened, to what, and what to do now. Ends the command with exit code 4."""
 

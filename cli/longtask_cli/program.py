@@ -1,9 +1,11 @@
 """The program `longtask`, and `kubectl longtask`: its commands, each loaded when it is called."""
 
 import importlib
-from typing import Final
+from typing import Any, Final
 
 import click
+
+from longtask_cli.problem import ReaderGone
 
 COMMANDS: Final = {
     "start": ("start", "Start a task of a template."),
@@ -32,6 +34,13 @@ SDK: Final = {
 
 class Commands(click.Group):
     """Loads the module of a command when it is called: each costs what it imports."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. A broken pipe is no OSError to click, which would end the program with exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, in the order of the help."""

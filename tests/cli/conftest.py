@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from longtask_api import constants
+from tests.api import objects
 from tests.cli.program import Cli
 from tests.kube import Kube
 from tests.operator.conftest import namespace, operator, pod_of, tasks, unique
@@ -122,3 +123,11 @@ def config_map(kube: Kube, name: str, data: bytes) -> None:
     """A ConfigMap as the operator's store makes it."""
     body = {"metadata": {"name": name}, "binaryData": {"content": base64.b64encode(data).decode()}}
     kube.create(f"/api/v1/namespaces/{kube.namespace}/configmaps", body).done()
+
+
+def ready_template(kube: Kube, name: str) -> None:
+    """A template that is Ready, where no operator looks at it."""
+    path = kube.path(constants.TEMPLATE_PLURAL)
+    made = kube.create(path, objects.template(name)).done()
+    status = {"observedGeneration": made["metadata"]["generation"], "conditions": [objects.condition("Ready")]}
+    kube.request("PUT", f"{path}/{name}/status", made | {"status": status}).done()

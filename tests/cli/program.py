@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +57,14 @@ class Cli:
             redirect_stdout(out),
             redirect_stderr(err),
         ):
-            code = main()
+            try:
+                code = main()
+            except SystemExit as end:  # click ends so after a completion
+                code = int(end.code or 0)
             out.flush()
             err.flush()
-        raw = out.buffer.getvalue()  # type: ignore[attr-defined]
-        told = err.buffer.getvalue().decode()  # type: ignore[attr-defined]
+        raw = out.buffer.getvalue()
+        told = err.buffer.getvalue().decode()
         assert "\nTraceback" not in f"\n{told}", told
         return Ran(code, raw.decode(errors="replace"), told, raw)
 
@@ -83,9 +86,9 @@ class Cli:
         )
 
     @contextmanager
-    def terminal(self, *arguments: str, columns: int = WIDE, **environment: str) -> Iterator["Terminal"]:
+    def terminal(self, *arguments: str, columns: int = WIDE) -> Iterator["Terminal"]:
         """Start it at a terminal."""
-        own = self._environment() | {"TERM": "xterm-256color"} | environment
+        own = {"TERM": "xterm-256color"} | self._environment()
         child = pexpect.spawn(
             COMMAND[0],
             [*COMMAND[1:], *arguments],
@@ -100,7 +103,7 @@ class Cli:
         finally:
             child.close(force=True)
 
-    def _environment(self) -> Mapping[str, str]:
+    def _environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if key.startswith(("PATH", "COVERAGE", "LANG"))}
         return kept | {"PYTHONPATH": SOURCES, **self.environment}
 

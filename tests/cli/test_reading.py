@@ -13,14 +13,15 @@ import yaml
 
 from longtask_api import constants
 from tests.api import objects
-from tests.cli.conftest import config_map, put
+from tests.cli.conftest import config_map, put, ready_template
 from tests.cli.program import Cli
+from tests.docs.pages import blocks
 from tests.kube import Kube
 
 pytestmark = pytest.mark.cluster
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J"
-VIEWER = [{"apiGroups": [constants.GROUP], "resources": [constants.TASK_PLURAL], "verbs": ["get", "list", "watch"]}]
+VIEWER, EDITOR = (yaml.safe_load(block.text)["rules"] for block in blocks("yaml", page="docs/cli.md"))
 DATA = b'{"rows": [' + b"1, " * 20000 + b"2]}\n"
 
 
@@ -324,6 +325,14 @@ def test_doctor_tells_a_viewer_what_is_missing(viewer: Cli) -> None:
     assert "you may not get pods/log" in told
     assert "WRONG you may not" not in told
     assert "whether an operator leads cannot be seen" in told
+
+
+def test_the_role_for_all_commands_is_enough(person: Callable[..., Cli], kube: Kube) -> None:
+    editor = person("editor", EDITOR)
+    assert "you have the rights for all commands" in editor("doctor").out
+    assert editor("result", "viewed-large").raw == DATA
+    ready_template(kube, "edited")
+    assert "cancel requested" in editor.done("cancel", editor.done("start", "edited", "-o", "name").strip())
 
 
 def test_who_may_nothing_is_told_so(person: Callable[..., Cli]) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -160,7 +161,7 @@ def test_a_log_is_followed_to_its_end_and_read_from_the_record_after_that(
     for pod in tasks.pods(uid(tasks, name)):
         path = f"/api/v1/namespaces/{tasks.kube.namespace}/pods/{pod['metadata']['name']}"
         kube.request("DELETE", path, gracePeriodSeconds="0").done()
-        eventually(lambda path=path: kube.get(path).code, lambda code: code == 404)
+        eventually(partial(kube.get, path), lambda answer: answer.code == 404)
     ran = working("logs", name)
     assert ran.out == f"first\nworking\n{expected}"
     assert "is gone; this is the end of the log, from the record of the task" in ran.err

@@ -2,7 +2,7 @@
 
 from tests.chart.conftest import helm, render
 from tests.mcp.conftest import alice, kubeconfig, replica, world
-from tests.operator.conftest import namespace, operator, tasks, unique
+from tests.operator.conftest import namespace, operator, pod_of, tasks, unique
 
 __all__ = [
     "alice",
@@ -10,6 +10,7 @@ __all__ = [
     "kubeconfig",
     "namespace",
     "operator",
+    "pod_of",
     "render",
     "replica",
     "tasks",

@@ -16,7 +16,8 @@ class Block:
 
     The place says where the block runs: `local` and `test` in a folder that holds the pages' `local` files, `test` by
     pytest; `pod` with what a task's pod has; `cluster` with kubectl, for a task that runs; `dryrun` the same without an
-    effect; `agent` against the MCP server; empty: nowhere. Of JSON it says what kind of document it is.
+    effect; `person` with the command line, and `asked` so for a task that asks; `agent` against the MCP server; empty:
+    nowhere. Of JSON it says what kind of document it is.
     """
 
     page: str

@@ -65,7 +65,7 @@ async def test_documents_hold_no_character_that_a_terminal_obeys_and_mean_the_sa
 @pytest.mark.parametrize("output", ["json", "yaml"])
 async def test_an_empty_list_is_a_list(output: str) -> None:
     async def none() -> Any:
-        for each in ():
+        for each in list[Any]():
             yield each
 
     text = "".join([piece async for piece in listed(none(), output)])

@@ -21,11 +21,14 @@ WRITES = 4
 
 
 def _complete_question(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    # While an option has no value yet, click leaves the arguments aside.
+    task = context.params.get("task") or next(iter(context.args), "")
+
     async def ask(cluster: Cluster) -> LongTask:
-        return await cluster.task(str(context.params.get("task")))
+        return await cluster.task(task)
 
     try:
-        questions = open_questions(given_call(context).run(ask)) if context.params.get("task") else []
+        questions = open_questions(given_call(context).run(ask)) if task else []
     except Problem:
         return []
     return [CompletionItem(each.id, help=line(each.message)) for each in questions if each.id.startswith(incomplete)]
