@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from longtask_cli.options import ending
+from longtask_cli.ending import ending
 from longtask_cli.program import program
 
 NO_FILES = ":4"

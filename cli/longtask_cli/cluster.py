@@ -72,7 +72,7 @@ class Cluster:
         """One request, as `kube.request`; a read is tried several times, and expired credentials are read again."""
         for attempt in range(TRIES):
             try:
-                return await kube.request(self.connection.client, verb, path, **options)
+                return _object(await kube.request(self.connection.client, verb, path, **options))
             except kube.KubeError as error:
                 if error.status == 401 and attempt == 0:
                     await self.connection.renew()
@@ -117,9 +117,9 @@ class Cluster:
         token, columns = "", list[str]()
         while True:
             page = await self.request("GET", path, query=_continued(query, token), accept=TABLE)
-            columns = [each["name"].lower() for each in page.get("columnDefinitions") or []] or columns
-            found += [_row(each, columns) for each in page.get("rows") or []]
-            token = page["metadata"].get("continue", "")
+            columns = [each["name"].lower() for each in _items(page, "columnDefinitions")] or columns
+            found += [_row(each, columns) for each in _items(page, "rows")]
+            token = (page.get("metadata") or {}).get("continue", "")
             if not token:
                 return found
 
@@ -136,11 +136,11 @@ class Cluster:
                 raise self._of_a_list(error, plural) from error
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 raise self.problem(error) from error
-            kind = page["kind"].removesuffix("List")
-            for item in page["items"]:
+            kind = str(page.get("kind", "")).removesuffix("List")
+            for item in _items(page, "items"):
                 item["metadata"].pop("managedFields", None)
                 yield {"apiVersion": constants.API_VERSION, "kind": kind, **item}
-            token = page["metadata"].get("continue", "")
+            token = (page.get("metadata") or {}).get("continue", "")
             if not token:
                 return
 
@@ -167,6 +167,7 @@ class Cluster:
             return None  # no name at all: the API server would be asked for another path
         try:
             document: dict[str, Any] = await self.request("GET", self.path(plural, name.lower()))
+            _object(document.get("metadata"))
         except kube.KubeError as error:
             if error.status == 404 and error.reason == "NotFound" and name.lower() in error.message:
                 return None
@@ -276,6 +277,20 @@ def _unreadable(document: dict[str, Any], error: ValidationError) -> Problem:
         f"{document.get('kind', 'object')} {document['metadata']['name']} cannot be read by this version: {field}: "
         f"{first['msg']}. `-o yaml` shows it as it is; a newer longtask may read it"
     )
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """The value, if it is an object as every answer of an API server. Raises ValueError."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{str(value)[:50]!r} is no object")
+    return value
+
+
+def _items(page: dict[str, Any], field: str) -> list[dict[str, Any]]:
+    """The objects of a list. Raises ValueError."""
+    if not isinstance(page.get(field), list):
+        raise ValueError(f"it has no {field}")
+    return [_object(each) for each in page[field]]
 
 
 def _row(row: dict[str, Any], columns: list[str]) -> Row:

@@ -18,6 +18,8 @@ LOOK_SECONDS = 1.0
 """How long `Following.changes` waits for news, in seconds."""
 REFUSED_SECONDS = 10.0
 """How long the cluster may refuse a watch before the command ends, in seconds: rights may be changing."""
+MAX_WATCHES = 20
+"""Connections that following tasks by name may take."""
 FINAL = frozenset({401, 403, 404})
 """Refusals that do not pass by themselves."""
 UNFINISHED = ",".join(f"status.phase!={phase}" for phase in sorted(TERMINAL_PHASES))
@@ -35,9 +37,9 @@ class Tasks:
 
 
 class _Selection:
-    """The store of one reflector; `only` is the one uid that counts, where a name selects the task."""
+    """The store of one reflector; `only` are the uids that count: another task of a name is another task."""
 
-    def __init__(self, tasks: Tasks, only: str | None = None) -> None:
+    def __init__(self, tasks: Tasks, only: frozenset[str] | None = None) -> None:
         self._tasks = tasks
         self._only = only
 
@@ -49,7 +51,7 @@ class _Selection:
     def take(self, document: dict[str, Any]) -> None:
         """A task that is new or has changed."""
         uid = document["metadata"]["uid"]
-        if self._only in (None, uid):
+        if self._takes(uid):
             self._tasks.known[uid] = task_of(document)
             self._tasks.gone.discard(uid)
             self._tasks.news.set()
@@ -57,15 +59,18 @@ class _Selection:
     def lose(self, document: dict[str, Any]) -> None:
         """A task that was deleted, or that the selection no longer holds."""
         self.take(document)
-        self._tasks.gone.add(document["metadata"]["uid"])
+        if self._takes(document["metadata"]["uid"]):
+            self._tasks.gone.add(document["metadata"]["uid"])
 
     def keep(self, listed: Set[str], version: int) -> None:
         """What a complete list does not have is gone."""
         for uid, task in self._tasks.known.items():
-            is_ours = self._only in (None, uid)
-            if is_ours and uid not in listed and int(task.metadata.resource_version) <= version:
+            if self._takes(uid) and uid not in listed and int(task.metadata.resource_version) <= version:
                 self._tasks.gone.add(uid)
         self._tasks.news.set()
+
+    def _takes(self, uid: str) -> bool:
+        return self._only is None or uid in self._only
 
 
 class Following:
@@ -116,13 +121,8 @@ async def following(cluster: Cluster, tasks: Sequence[LongTask] | None) -> Async
     else:
         followed.known = {task.metadata.uid: task for task in tasks}
         reflectors = [
-            Reflector(
-                client,
-                path,
-                _Selection(followed, task.metadata.uid),
-                {"fieldSelector": f"metadata.name={task.metadata.name}"},
-            )
-            for task in tasks
+            Reflector(client, path, _Selection(followed, uids), {"fieldSelector": selector} if selector else None)
+            for selector, uids in _selections(tasks)
         ]
     running = [asyncio.create_task(each.run()) for each in reflectors]
     try:
@@ -131,3 +131,10 @@ async def following(cluster: Cluster, tasks: Sequence[LongTask] | None) -> Async
         for each in running:
             each.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _selections(tasks: Sequence[LongTask]) -> list[tuple[str, frozenset[str]]]:
+    """Field selectors and uids: a watch for each of a few tasks, and one of the whole namespace for many."""
+    if len(tasks) > MAX_WATCHES:
+        return [("", frozenset(task.metadata.uid for task in tasks))]
+    return [(f"metadata.name={task.metadata.name}", frozenset({task.metadata.uid})) for task in tasks]

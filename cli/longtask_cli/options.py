@@ -1,11 +1,8 @@
-"""What all commands share: the options of the cluster, the output, and how a command runs and ends."""
+"""What all commands share: the options of the cluster, the output, and how a command asks the cluster."""
 
 import asyncio
 import functools
 import logging
-import os
-import signal
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,7 +13,7 @@ from rich.console import Console
 from longtask_api import constants
 from longtask_cli.cluster import Cluster, cluster
 from longtask_cli.kubeconfig import Chosen, contexts
-from longtask_cli.problem import INTERRUPTED, Problem, ReaderGone
+from longtask_cli.problem import Problem
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -120,35 +117,3 @@ def _completed(context: click.Context, plural: str, incomplete: str) -> list[Any
         return given_call(context).run(ask)
     except (Problem, TimeoutError):
         return []
-
-
-def ending(main: Callable[[], int | None]) -> int:
-    """Run the program; its exit code. Ctrl-C and a reader that has gone end it without a word of Python's."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        code = main() or 0
-    except click.exceptions.Exit as end:
-        code = end.exit_code
-    except click.Abort:
-        code = INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except KeyboardInterrupt:
-        note("interrupted")
-        code = INTERRUPTED
-    except ReaderGone:
-        return _without_reader()
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return _without_reader()
-    return code
-
-
-def _without_reader() -> int:
-    """`longtask list | head`: what is left to write goes nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + signal.SIGPIPE

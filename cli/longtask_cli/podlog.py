@@ -17,11 +17,13 @@ from longtask_runtime import kube
 IDLE: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
 """A log may be silent for hours; proxies between are not as patient, so an idle connection is made anew."""
 STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) ?(.*)", re.DOTALL)
+SEVERAL: Final = "a container name must be specified"
+"""In the API server's answer for a pod with several containers."""
 RETRY_SECONDS: Final = 1.0
 
 
 class NoLog(Exception):
-    """The pod's log cannot be read; the message says why. `is_final`: trying again is of no use."""
+    """The pod's log cannot be read; the message says why. `is_final`: trying again for this attempt is of no use."""
 
     def __init__(self, why: str, *, is_final: bool) -> None:
         super().__init__(why)
@@ -66,7 +68,7 @@ async def log_lines(
                     yield line
             return
         except kube.KubeError as error:
-            if error.status == 400 and "container" in error.message and "container" not in query:
+            if error.status == 400 and SEVERAL in error.message and "container" not in query:
                 query["container"] = await _container(cluster, path)
                 continue
             if error.status == 401 and follow:

@@ -8,7 +8,7 @@ from longtask_cli.text import fitted, line, padded, width
 
 GAP = "   "
 LEAST = 8
-"""Columns that are left of the last cell, at the least."""
+"""Columns that are left of a column that is made narrower, at the least."""
 STYLES = {
     "Succeeded": "green",
     "Running": "blue",
@@ -21,24 +21,26 @@ STYLES = {
 """Colours of cells, by their whole text."""
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None = None) -> list[Text]:
-    """The lines of a table. With `columns`, the width of a terminal, no line is longer: the last cell is cut first."""
+def table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None = None, flexible: int = -1
+) -> list[Text]:
+    """The lines of a table. With `columns`, the width of a terminal, no line is longer: the column with the index
+    `flexible` is made narrower first.
+    """
     cells = [list(headers), *([line(cell) for cell in row] for row in rows)]
     widths = [max(width(row[index]) for row in cells) for index in range(len(headers))]
+    if columns is not None:
+        excess = sum(widths) + len(GAP) * (len(widths) - 1) - columns
+        widths[flexible] = max(min(LEAST, widths[flexible]), widths[flexible] - max(0, excess))
     return [_line(row, widths, columns, head=number == 0) for number, row in enumerate(cells)]
 
 
 def _line(row: list[str], widths: list[int], columns: int | None, *, head: bool) -> Text:
-    *first, last = row
-    text, used = Text(no_wrap=True), 0
-    for cell, wide in zip(first, widths, strict=False):
-        text.append(padded(cell, wide) + GAP, style=_style(cell, head=head))
-        used += wide + len(GAP)
-    if columns is None:
-        text.append(last, style=_style(last, head=head))
-        return text
-    text.append(fitted(last, max(LEAST, columns - used)), style=_style(last, head=head))
-    if width(text.plain) > columns:
+    text = Text(no_wrap=True)
+    for cell, wide in zip(row[:-1], widths, strict=False):
+        text.append(padded(fitted(cell, wide), wide) + GAP, style=_style(cell, head=head))
+    text.append(fitted(row[-1], widths[-1]), style=_style(row[-1], head=head))
+    if columns is not None and width(text.plain) > columns:
         text.truncate(columns, overflow="ellipsis")
     return text
 

@@ -14,10 +14,11 @@ from longtask_api import constants
 from tests.api import objects
 from tests.cli.program import Cli
 from tests.kube import Kube
+from tests.mcp.conftest import kubeconfig, replica, world
 from tests.operator.conftest import namespace, operator, pod_of, tasks, unique
 from tests.operator.tasks import Tasks, template_spec
 
-__all__ = ["namespace", "operator", "pod_of", "tasks", "unique"]
+__all__ = ["kubeconfig", "namespace", "operator", "pod_of", "replica", "tasks", "unique", "world"]
 
 PARAMETERS: dict[str, Any] = {
     "type": "object",

@@ -14,7 +14,7 @@ from tests.cli.conftest import put, set_status
 from tests.cli.program import Cli, interrupted
 from tests.kube import Kube, eventually
 from tests.operator.reporting import Caller
-from tests.operator.tasks import WHEN_TOLD, Tasks
+from tests.operator.tasks import WHEN_TOLD, Tasks, container, template_spec
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.cluster
@@ -78,6 +78,7 @@ def test_a_task_of_a_person_has_its_parameters_completed_and_no_requester(workin
         (["code=1", "layers=1"], ['- layers: 1 is not of type "array"']),
         (["code=1", "epochs:=9223372036854775808"], ["- epochs: is an integer beyond 63 bits"]),
         (["code=@/no/such/file"], ["/no/such/file cannot be read: No such file or directory; nothing was started"]),
+        (["code=@/dev/zero"], ["/dev/zero has more than the 65536 bytes that parameters may have"]),
         (["code:=1"], ['- code: 1 is not of type "string"']),
         (["code"], ["'code' is no parameter: write NAME=VALUE"]),
         ([f"code={'x' * 70000}"], ["bytes, 65536 are allowed: pass a reference"]),
@@ -175,6 +176,56 @@ def test_the_logs_of_all_attempts_are_followed(working: Cli, tasks: Tasks) -> No
     assert process.returncode == 0, err
     assert out.startswith("working\n")
     assert f"{name} failed" in err
+
+
+def test_logs_are_followed_past_a_pod_that_was_evicted(working: Cli, tasks: Tasks) -> None:
+    name = started(working, WHEN_TOLD)
+    first = tasks.running_pod(uid(tasks, name))
+    process = working.start("logs", "-f", name)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "working\n"
+    tasks.evict(first)
+    eventually(lambda: tasks.status(name).get("attemptCount"), lambda count: count == 2)
+    tasks.go(uid(tasks, name))
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (0, "working\n"), err
+    assert "--- attempt 2 ---" in err
+    assert f"{name} succeeded" in err
+    told = working.done("show", name)
+    assert re.search(r"attempt 1 ended: (Evicted|Deleted)", told)
+    assert "attempt 2 started" in told
+
+
+def test_the_log_of_the_work_is_read_in_a_pod_of_several_containers(working: Cli, tasks: Tasks) -> None:
+    other = container(command=["python3", "-c", "print('other')"]) | {"name": "other"}
+    spec = template_spec({"containers": [container(), other]})
+    tasks.template("several", spec)
+    name = working.done("start", "several", "code=print('the work')", "-o", "name", "--wait").partition("/")[2].strip()
+    assert working.done("logs", name) == "the work\n"
+
+
+def test_doctor_finds_nothing_wrong_where_an_operator_works(working: Cli, tasks: Tasks) -> None:
+    told = working("doctor", "--system-namespace", tasks.kube.namespace).out
+    assert "ok    operator replica-1 leads; it renewed its Lease" in told
+    assert "none waits for an operator" in told
+    assert "WRONG" not in told.replace("WRONG the MCP server", "")
+
+
+def test_more_tasks_are_watched_than_have_a_watch_of_their_own(cli: Cli, kube: Kube) -> None:
+    names = [f"crowd-{number}" for number in range(25)]
+    for name in names:
+        put(kube, name, {"phase": "Running"})
+    process = cli.start("watch", *names)
+    assert process.stdout is not None
+    assert {process.stdout.readline().split()[0] for _ in names} == set(names)
+    put(kube, "crowd-other", {"phase": "Running"})
+    for name in names[1:]:
+        set_status(kube, name, {"phase": "Succeeded", "completionTime": "2026-03-01T10:00:00Z"})
+    kube.request("DELETE", kube.path(constants.TASK_PLURAL, names[0])).done()
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 4, err
+    assert "crowd-other" not in out
+    assert len(out.splitlines()) == 25
 
 
 def test_a_person_answers(working: Cli, tasks: Tasks, pod_of: Callable[[str], Caller]) -> None:

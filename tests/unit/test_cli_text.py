@@ -143,6 +143,12 @@ def test_columns_are_aligned_whatever_they_hold() -> None:
     )
 
 
+def test_one_column_is_made_narrower_so_that_the_others_are_whole() -> None:
+    head, row = table(["NAME", "PROGRESS", "AGE"], [["one", "x" * 100, "5m"]], 40, flexible=1)
+    assert row.plain == f"one    {'x' * 26}…   5m"
+    assert width(head.plain) <= 40
+
+
 @pytest.mark.parametrize("columns", [5, 20, 40, 79])
 def test_no_line_of_a_table_is_wider_than_the_terminal(columns: int) -> None:
     rows = [["日本" * 10, "Running", "x" * 200], ["plain-name", "Failed", "y"]]

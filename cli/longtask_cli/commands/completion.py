@@ -11,7 +11,8 @@ VARIABLE = "_LONGTASK_COMPLETE"
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion_(shell: str) -> None:
+@click.pass_context
+def completion_(context: click.Context, shell: str) -> None:
     """Print the completion script of a shell: commands, options, and the names of tasks and templates.
 
     \b
@@ -21,9 +22,7 @@ def completion_(shell: str) -> None:
 
     For `kubectl longtask`, kubectl's own completion is enough: it calls kubectl_complete-longtask.
     """
-    from longtask_cli.program import program  # noqa: PLC0415 - the program loads this module
-
     kind = get_completion_class(shell)
     if kind is None:
         raise Problem(f"there is no completion for {shell}")
-    click.echo(kind(program, {}, "longtask", VARIABLE).source())
+    click.echo(kind(context.find_root().command, {}, "longtask", VARIABLE).source())

@@ -109,7 +109,10 @@ async def _cluster(found: Findings, cluster: Cluster) -> bool:
     except Problem as problem:
         found.add("wrong", f"{where}: {problem.message}", "Nothing else can be looked at")
         return False
-    number = tuple(int("".join(c for c in str(version[part]) if c.isdigit()) or 0) for part in ("major", "minor"))
+    if "gitVersion" not in version:
+        found.add("wrong", f"{where}: the answer is that of no API server", "Nothing else can be looked at")
+        return False
+    number = tuple(int("".join(filter(str.isdigit, str(version.get(part)))) or 0) for part in ("major", "minor"))
     if number < LEAST_KUBERNETES:
         found.add("wrong", f"{where}: Kubernetes {version['gitVersion']}", "LongTask needs 1.31 or later")
     else:
@@ -127,7 +130,7 @@ async def _who(found: Findings, cluster: Cluster, connection: Connection) -> Non
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     try:
         review = await cluster.ask("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=body)
-        user = review["status"]["userInfo"].get("username", "nobody")
+        user = ((review.get("status") or {}).get("userInfo") or {}).get("username", "unknown")
     except Problem as problem:
         if isinstance(problem.__cause__, KubeError) and problem.__cause__.status == 401:
             found.add("wrong", problem.message)
@@ -175,7 +178,8 @@ async def _definitions(found: Findings, cluster: Cluster) -> bool:
 
 def _properties(served: Any, kind: str, part: str) -> Any:
     key = ".".join([*reversed(constants.GROUP.split(".")), constants.VERSION, kind])
-    return served["components"]["schemas"].get(key, {}).get("properties", {}).get(part, {}).get("properties", {})
+    schemas = (served.get("components") or {}).get("schemas") or {}
+    return schemas.get(key, {}).get("properties", {}).get(part, {}).get("properties", {})
 
 
 async def _rights(found: Findings, cluster: Cluster) -> None:
@@ -217,7 +221,7 @@ async def _may(cluster: Cluster, right: Right) -> bool | None:
         review = await cluster.ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body)
     except Problem:
         return None
-    return bool(review["status"]["allowed"])
+    return bool((review.get("status") or {}).get("allowed"))
 
 
 async def _tasks(found: Findings, cluster: Cluster) -> None:

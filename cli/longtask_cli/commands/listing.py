@@ -119,7 +119,8 @@ def ordered(rows: Sequence[Row], sort: str) -> list[Row]:
 
 def _table(rows: Sequence[Row], now: datetime, columns: int | None, *, wide: bool, everywhere: bool) -> Any:
     names = [*(["namespace"] if everywhere else []), *(WIDE if wide else COLUMNS)]
-    return table([name.upper() for name in names], [_cells(row, names, now) for row in rows], columns)
+    flexible = names.index("message" if wide else "progress")
+    return table([name.upper() for name in names], [_cells(row, names, now) for row in rows], columns, flexible)
 
 
 def _cells(row: Row, names: Sequence[str], now: datetime) -> list[str]:

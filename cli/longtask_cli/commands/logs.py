@@ -57,39 +57,37 @@ async def _once(cluster: Cluster, task: LongTask, tail: int | None, number: int 
 
 
 async def _follow(cluster: Cluster, task: LongTask, tail: int | None) -> None:
-    """Print the log of each attempt as it is written, and the record's where that cannot be."""
-    printed = 0
+    """Print the log of each attempt as it is written; at the end the record's, if the last could not be read."""
+    done, missed = 0, ""
     async with following(cluster, [task]) as followed:
         while True:
             now = followed.tasks.known[task.metadata.uid]
             attempt = _attempt(now, None)
-            if attempt is not None and attempt.number > printed:
-                if printed:
+            if attempt is not None and attempt.number > done:
+                if done and not missed:
                     note(f"--- attempt {attempt.number} ---")
-                try:
-                    await _print(cluster, attempt, tail if not printed else None, follow=True)
-                    printed = attempt.number
-                except NoLog as why:
-                    if why.is_final or now.is_terminal:
-                        await _end(followed, task, tail, str(why))
-                        return
+                why = await _why_not(cluster, attempt, tail if not done else None)
+                if why is None or why.is_final:
+                    done = attempt.number
+                if why is not None and why.is_final and str(why) != missed and not now.is_terminal:
+                    note(f"note: {why}. The end of the log is printed once the task has ended")
+                missed = str(why or "")
             if now.is_terminal:
+                if missed or not done:
+                    _record(now, tail, missed)
                 note(f"{now.metadata.name} {phase(now).lower()}")
                 return
             _check_there(followed, task)
             await followed.changes()
 
 
-async def _end(followed: Following, task: LongTask, tail: int | None, why: str) -> None:
-    """Wait for the end, and print what the record keeps."""
-    while not (now := followed.tasks.known[task.metadata.uid]).is_terminal:
-        if why:
-            note(f"note: {why}. The end of the log is printed once the task has ended")
-            why = ""
-        _check_there(followed, task)
-        await followed.changes()
-    _record(now, tail, why)
-    note(f"{now.metadata.name} {phase(now).lower()}")
+async def _why_not(cluster: Cluster, attempt: Attempt, tail: int | None) -> NoLog | None:
+    """Print the log of an attempt until its container has ended. Why it cannot be read; None if it was."""
+    try:
+        await _print(cluster, attempt, tail, follow=True)
+    except NoLog as why:
+        return why
+    return None
 
 
 def _check_there(followed: Following, task: LongTask) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -251,7 +252,13 @@ def _refused(cluster: Cluster, error: KubeError) -> Problem:
 def _file(name: str) -> str:
     """The text of a file, or of stdin."""
     try:
-        content = sys.stdin.buffer.read() if name == "-" else Path(name).expanduser().read_bytes()
+        with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).expanduser().open("rb") as file:
+            content = file.read(constants.MAX_PARAMETERS_BYTES + 1)
+        if len(content) > constants.MAX_PARAMETERS_BYTES:
+            raise BadValue(
+                f"{name} has more than the {constants.MAX_PARAMETERS_BYTES} bytes that parameters may have: pass a "
+                "reference to what is larger"
+            )
         return content.decode()
     except UnicodeDecodeError as error:
         raise BadValue(f"{name} is not text in UTF-8: pass a reference to binary data") from error
