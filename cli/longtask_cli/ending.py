@@ -1,5 +1,6 @@
 """How the program ends: with an exit code and a sentence, whatever happens."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -34,6 +35,8 @@ def _code(main: Callable[[], int | None]) -> int:
         return end.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
     except click.ClickException as error:
         error.show()
         return error.exit_code

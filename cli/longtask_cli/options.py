@@ -3,8 +3,10 @@
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -45,11 +47,27 @@ class Call:
         """Run `work` with the cluster. Raises Problem; Ctrl-C ends it with KeyboardInterrupt."""
 
         async def connected() -> T:
-            async with cluster(self.chosen) as there:
-                return await work(there)
+            with _ended_by_sigterm():
+                async with cluster(self.chosen) as there:
+                    return await work(there)
 
         logging.getLogger().addHandler(logging.NullHandler())
         return asyncio.run(connected())
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Within the block SIGTERM cancels the work as Ctrl-C does, so that the terminal is left as it was."""
+    loop, task = asyncio.get_running_loop(), cast("asyncio.Task[Any]", asyncio.current_task())
+    try:
+        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    except (NotImplementedError, RuntimeError, ValueError):  # Windows, or another thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:

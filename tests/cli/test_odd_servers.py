@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -14,6 +15,13 @@ from tests.cli.program import Cli, Ran
 from tests.mcp.replica import Replica
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+TASK: dict[str, Any] = {
+    "apiVersion": "longtask.dev/v1alpha1",
+    "kind": "LongTask",
+    "metadata": {"name": "x", "uid": "u", "resourceVersion": "5", "creationTimestamp": "2026-03-01T10:00:00Z"},
+    "spec": {"templateRef": {"name": "work"}},
+    "status": {"phase": "Running"},
+}
 COMMANDS = (["list"], ["show", "x"], ["logs", "x"], ["watch", "x"], ["start", "x"], ["templates", "list"], ["doctor"])
 
 
@@ -102,17 +110,10 @@ async def test_a_list_whose_pages_expire_is_read_at_once(tmp_path: Path) -> None
 
 async def test_who_may_no_longer_watch_is_told(tmp_path: Path) -> None:
     """The right is taken away while the command waits."""
-    task = {
-        "apiVersion": "longtask.dev/v1alpha1",
-        "kind": "LongTask",
-        "metadata": {"name": "x", "uid": "u", "resourceVersion": "5", "creationTimestamp": "2026-03-01T10:00:00Z"},
-        "spec": {"templateRef": {"name": "work"}},
-        "status": {"phase": "Running"},
-    }
 
     async def forbidding(request: web.Request) -> web.StreamResponse:
         if request.path.endswith("/longtasks/x"):
-            return web.json_response(task)
+            return web.json_response(TASK)
         refused = {"reason": "Forbidden", "message": 'longtasks is forbidden: User "jane" cannot watch'}
         return web.json_response(refused, status=403)
 
@@ -120,6 +121,35 @@ async def test_who_may_no_longer_watch_is_told(tmp_path: Path) -> None:
         ran = await run(cli, "watch", "x")
     assert ran.code == 4
     assert 'User "jane" cannot watch. Ask an administrator' in ran.err
+
+
+async def test_credentials_that_expire_during_a_watch_are_renewed(tmp_path: Path) -> None:
+    """The file of the token is written anew by whoever renews it, as for a projected token."""
+    token = tmp_path / "token"
+    token.write_text("first")
+    valid, looked = "first", 0
+
+    async def expiring(request: web.Request) -> web.StreamResponse:
+        nonlocal valid, looked
+        if request.headers["Authorization"] != f"Bearer {valid}":
+            return web.json_response({"reason": "Unauthorized", "message": "Unauthorized"}, status=401)
+        if request.path.endswith("/longtasks/x"):
+            return web.json_response(TASK)
+        looked += 1
+        if looked == 1:
+            valid = "second"
+            token.write_text("second")
+            return web.json_response({"metadata": {"resourceVersion": "5"}, "items": [TASK]})
+        ended = {**TASK, "status": {"phase": "Succeeded"}, "metadata": {**TASK["metadata"], "resourceVersion": "9"}}
+        return web.json_response({"metadata": {"resourceVersion": "9"}, "items": [ended]})
+
+    async with server(expiring, tmp_path) as cli:
+        document = json.loads((tmp_path / "config").read_text())
+        document["users"][0]["user"] = {"tokenFile": str(token)}
+        (tmp_path / "config").write_text(json.dumps(document))
+        ran = await run(cli, "watch", "x")
+    assert ran.code == 0, ran
+    assert "x succeeded" in ran.err
 
 
 async def test_a_task_that_this_version_cannot_read_is_told(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -109,6 +110,17 @@ def test_ctrl_c_leaves_the_terminal_as_it_was(cli: Cli, command: list[str]) -> N
         terminal.interrupt()
         code, text = terminal.ended()
     assert code == 130
+    assert "Traceback" not in text
+    assert text.count("\x1b[?25l") == 0 or "\x1b[?25h" in text
+
+
+@pytest.mark.parametrize(("command", "code"), [(["watch", "seen-running"], 130), (["logs", "-f", "seen-running"], 143)])
+def test_sigterm_leaves_the_terminal_as_it_was(cli: Cli, command: list[str], code: int) -> None:
+    with cli.terminal(*command) as terminal:
+        terminal.expect("seen-running" if command[0] == "watch" else "is gone")
+        terminal.child.kill(signal.SIGTERM)
+        ended, text = terminal.ended()
+    assert ended == code
     assert "Traceback" not in text
     assert text.count("\x1b[?25l") == 0 or "\x1b[?25h" in text
 
