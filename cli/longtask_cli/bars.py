@@ -103,11 +103,11 @@ class View:
     def _lines(
         self, tasks: Sequence[LongTask], gone: Collection[str], now: datetime, silent_seconds: float | None
     ) -> None:
+        told = {task.metadata.uid: f"{phase(task)} {display(task)} {task.metadata.uid in gone}" for task in tasks}
         for task in tasks:
-            key = f"{phase(task)} {display(task)} {task.metadata.uid in gone}"
-            if self._told.get(task.metadata.uid) != key:
-                self._told[task.metadata.uid] = key
+            if self._told.get(task.metadata.uid) != told[task.metadata.uid]:
                 self._console.print(change(task, now, gone=task.metadata.uid in gone and not task.is_terminal))
+        self._told = told
         if silent_seconds is not None and not self._silent:
             self._console.print(_silence(silent_seconds))
         self._silent = silent_seconds is not None

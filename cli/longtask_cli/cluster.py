@@ -70,22 +70,24 @@ class Cluster:
 
     async def request(self, verb: kube.Verb, path: str, **options: Unpack[kube.Options]) -> Any:
         """One request, as `kube.request`; a read is tried several times, and expired credentials are read again."""
-        for attempt in range(TRIES):
+        tried = 0
+        while True:
+            tried += 1
+            may_try_again = verb == "GET" and tried < TRIES
             try:
                 return _object(await kube.request(self.connection.client, verb, path, **options))
             except kube.KubeError as error:
-                if error.status == 401 and attempt == 0:
+                if error.status == 401 and tried == 1:
                     await self.connection.renew()
                     continue
-                if not (_is_passing(error) and verb == "GET" and attempt < TRIES - 1):
+                if not (_is_passing(error) and may_try_again):
                     raise
             except (aiohttp.ClientConnectorError, ssl.SSLError):
                 raise  # nobody is there
             except (aiohttp.ClientError, TimeoutError):
-                if verb != "GET" or attempt == TRIES - 1:
+                if not may_try_again:
                     raise
-            await asyncio.sleep(random.uniform(0.2, 0.5) * 2**attempt)  # noqa: S311 - jitter
-        raise AssertionError
+            await asyncio.sleep(random.uniform(0.1, 0.25) * 2**tried)  # noqa: S311 - jitter
 
     async def ask(self, verb: kube.Verb, path: str, **options: Unpack[kube.Options]) -> Any:
         """As `request`, with every error as a Problem."""

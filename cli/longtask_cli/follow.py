@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -34,6 +34,12 @@ class Tasks:
         self.gone: set[str] = set()
         """Uids of tasks that were deleted, or that the selection no longer holds."""
         self.news = asyncio.Event()
+
+    def forget(self, uids: Iterable[str]) -> None:
+        """Tasks that are gone, and nobody asks for any more."""
+        for uid in uids:
+            self.known.pop(uid, None)
+            self.gone.discard(uid)
 
 
 class _Selection:

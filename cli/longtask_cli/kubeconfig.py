@@ -91,15 +91,14 @@ def _connection(
     client.user_agent = USER_AGENT
     if user.get("as"):
         client.default_headers["Impersonate-User"] = str(user["as"])
-    for namespace, source in (
+    named = (
         (chosen.namespace, "--namespace"),
         (os.environ.get("LONGTASK_NAMESPACE"), "LONGTASK_NAMESPACE"),
         (own, f"context {context}"),
-        (DEFAULT_NAMESPACE, "the default of the chart"),
-    ):
-        if namespace:
-            return Connection(chosen, client, context, namespace, source)
-    raise AssertionError
+    )
+    default = DEFAULT_NAMESPACE, "the default of the chart"
+    namespace, source = next(((name, source) for name, source in named if name), default)
+    return Connection(chosen, client, context, namespace, source)
 
 
 def _is_in_a_pod(chosen: Chosen) -> bool:

@@ -91,9 +91,8 @@ def moment(at: datetime) -> str:
 
 def size(count: int) -> str:
     """A number of bytes: 900, 1.5 KiB, 12 MiB."""
-    amount = float(count)
-    for unit in ("", " KiB", " MiB", " GiB"):
-        if amount < 1024 or unit == " GiB":
-            return f"{amount:.0f}{unit}" if amount >= 10 or not unit else f"{amount:.1f}{unit}"
+    amount, units = float(count), ["", " KiB", " MiB", " GiB"]
+    while amount >= 1024 and len(units) > 1:
         amount /= 1024
-    raise AssertionError
+        units.pop(0)
+    return f"{amount:.0f}{units[0]}" if amount >= 10 or not units[0] else f"{amount:.1f}{units[0]}"

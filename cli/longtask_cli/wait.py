@@ -19,6 +19,8 @@ from longtask_cli.text import duration, line, lines
 from longtask_runtime import clock
 
 SHOWN_LOG_LINES = 10
+KEPT_ENDS = 20
+"""Tasks that have ended and are still shown, where all are followed."""
 
 
 async def wait(cluster: Cluster, tasks: Sequence[LongTask], console: Console, seconds: float | None) -> int:
@@ -44,8 +46,11 @@ async def watch(cluster: Cluster, console: Console, seconds: float | None) -> in
     try:
         async with asyncio.timeout(seconds), following(cluster, None) as followed:
             with View(console) as view:
+                ended: list[str] = []
                 while True:
-                    await _look_up_ends(cluster, followed)
+                    ended += await _look_up_ends(cluster, followed, ended)
+                    followed.tasks.forget(ended[:-KEPT_ENDS])
+                    del ended[:-KEPT_ENDS]
                     tasks = list(followed.tasks.known.values())
                     view.show(tasks, followed.tasks.gone, clock.now(), followed.silent_seconds)
                     await followed.changes()
@@ -66,14 +71,14 @@ async def _followed(cluster: Cluster, tasks: Sequence[LongTask], console: Consol
                 await followed.changes()
 
 
-async def _look_up_ends(cluster: Cluster, followed: Following) -> None:
-    """Of tasks that are no longer in progress: how they ended, or that they were deleted."""
-    for uid in followed.tasks.gone:
-        task = followed.tasks.known[uid]
-        if not task.is_terminal:
-            document = await cluster.named(constants.TASK_PLURAL, task.metadata.name)
-            if document is not None and document["metadata"]["uid"] == uid:
-                followed.tasks.known[uid] = task_of(document)
+async def _look_up_ends(cluster: Cluster, followed: Following, known: Sequence[str]) -> list[str]:
+    """Read how tasks ended that are no longer in progress, if they were not deleted; their uids, without `known`."""
+    found = [uid for uid in followed.tasks.gone if uid not in known]
+    for uid in found:
+        document = await cluster.named(constants.TASK_PLURAL, followed.tasks.known[uid].metadata.name)
+        if document is not None and document["metadata"]["uid"] == uid:
+            followed.tasks.known[uid] = task_of(document)
+    return found
 
 
 def outcome(task: LongTask) -> str:

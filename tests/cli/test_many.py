@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 
+import tests.many
 from tests.cli.program import SOURCES
-from tests.many import NAMESPACE, Many, many
+from tests.many import NAMESPACE, Many, many, task
 from tests.patience import PATIENCE
 
 TASKS = 5000
@@ -33,18 +35,22 @@ async def server() -> AsyncIterator[Many]:
         yield server
 
 
-async def ran(server: Many, folder: Path, *arguments: str) -> tuple[str, int, float]:
-    """Output of a command, its memory at most in MiB, and its CPU time in seconds."""
-    environment = {
+def environment_of(server: Many, folder: Path) -> dict[str, str]:
+    """Variables of the command line for that server."""
+    return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": SOURCES,
         "KUBECONFIG": server.kubeconfig(folder / "config"),
         "LONGTASK_NAMESPACE": NAMESPACE,
         "HOME": str(folder),
     }
+
+
+async def ran(server: Many, folder: Path, *arguments: str) -> tuple[str, int, float]:
+    """Output of a command, its memory at most in MiB, and its CPU time in seconds."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", MEASURE, *arguments),
-        env=environment,
+        env=environment_of(server, folder),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -87,3 +93,40 @@ async def test_one_of_thousands_is_found_without_a_list(server: Many, tmp_path: 
         assert asked == []
     finally:
         server._page = page  # type: ignore[method-assign]
+
+
+async def test_how_a_task_ended_is_read_once(server: Many, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a watch of all that is in progress, which runs for days."""
+    read: list[int] = []
+    text = tests.many._text
+    monkeypatch.setattr(
+        "tests.many._text", lambda kind, number, version: read.append(number) or text(kind, number, version)
+    )
+
+    def tell(number: int, event: str) -> None:
+        server.version += 1
+        document = task(number, number + 1)
+        document["metadata"]["resourceVersion"] = str(server.version)
+        server.tell("tasks", event, document | {"status": {"phase": "Running"}})
+
+    command = [sys.executable, "-m", "longtask", "watch"]
+    environment = environment_of(server, tmp_path)
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            line = asyncio.ensure_future(process.stdout.readline())
+            while not line.done():  # until it watches
+                tell(0, "ADDED")
+                await asyncio.sleep(0.1)
+            assert b"Running" in await line
+            for number in range(25):
+                tell(number, "DELETED")
+                assert b"Succeeded" in await process.stdout.readline()
+                tell(number + 1, "ADDED")
+                assert b"Running" in await process.stdout.readline()
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest, _ = await process.communicate()
+    assert read == list(range(25))
+    assert (process.returncode, rest) == (130, b"")

@@ -96,8 +96,8 @@ def _asked(task: LongTask, question: InputRequest) -> str:
 
 async def _give(cluster: Cluster, task: LongTask, id_: str, text: str) -> LongTask:
     """The task with the answer, which is written once; the same answer may be given again. Raises Problem."""
-    for attempt in range(WRITES):
-        current = await cluster.task(task.metadata.name, exactly=True) if attempt else task
+    tried, current = 0, task
+    while True:
         if current.metadata.uid != task.metadata.uid:
             raise Problem(f"{task.metadata.name} was deleted, and another task has its name now")
         question = _chosen(current, id_)
@@ -110,9 +110,10 @@ async def _give(cluster: Cluster, task: LongTask, id_: str, text: str) -> LongTa
             return await _respond(cluster, current, id_, written)
         except Problem as problem:
             cause = problem.__cause__
-            if not isinstance(cause, KubeError) or cause.status not in (409, 422) or attempt == WRITES - 1:
+            tried += 1
+            if not isinstance(cause, KubeError) or cause.status not in (409, 422) or tried == WRITES:
                 raise
-    raise AssertionError
+        current = await cluster.task(task.metadata.name, exactly=True)
 
 
 async def _respond(cluster: Cluster, task: LongTask, id_: str, written: str) -> LongTask:

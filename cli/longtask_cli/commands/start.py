@@ -225,7 +225,9 @@ async def _create(
 
 async def _sent(cluster: Cluster, body: Any, query: Mapping[str, str]) -> tuple[Any, int]:
     """What the cluster has created, None if the name is taken; and how often it was sent."""
-    for sends in range(1, SENDS + 1):
+    sends = 0
+    while True:
+        sends += 1
         try:
             return await cluster.request("POST", cluster.path(constants.TASK_PLURAL), body=body, query=query), sends
         except KubeError as error:
@@ -239,7 +241,6 @@ async def _sent(cluster: Cluster, body: Any, query: Mapping[str, str]) -> tuple[
             if sends == SENDS:
                 raise
         await asyncio.sleep(RETRY_SECONDS * sends)
-    raise AssertionError
 
 
 def _refused(cluster: Cluster, error: KubeError) -> Problem:
