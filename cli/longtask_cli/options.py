@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar, cast
@@ -52,6 +53,8 @@ class Call:
                     return await work(there)
 
         logging.getLogger().addHandler(logging.NullHandler())
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio cancels the work for it
         return asyncio.run(connected())
 
 

@@ -58,15 +58,16 @@ def complete() -> None:
 
 
 def _for_people(arguments: list[str]) -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the program asks a cluster: an import may lose a Ctrl-C
     try:
         from longtask_cli.__main__ import main as program  # noqa: PLC0415
 
         code = program("kubectl longtask" if os.path.basename(sys.argv[0]).startswith("kubectl") else "longtask")
     except ModuleNotFoundError as error:
         _without_extra(arguments, error)
-    except KeyboardInterrupt:  # while it is loaded, or once more at its end
+    except KeyboardInterrupt:  # once more, at its end
         code = INTERRUPTED
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to do that Ctrl-C could end in Python's words
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left to do removes files of credentials
     sys.exit(code)
 
 

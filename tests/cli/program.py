@@ -132,7 +132,11 @@ class Terminal:
 
 
 def interrupted(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Send SIGINT; exit code, stdout and stderr."""
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=PATIENCE)
-    return process.returncode, out, err
+    """Press Ctrl-C until it ends; exit code, stdout and stderr."""
+    while True:
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:  # a Python that has only just begun may lose it
+            continue
+        return process.returncode, out, err

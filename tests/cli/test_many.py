@@ -99,9 +99,12 @@ async def test_how_a_task_ended_is_read_once(server: Many, tmp_path: Path, monke
     """By a watch of all that is in progress, which runs for days."""
     read: list[int] = []
     text = tests.many._text
-    monkeypatch.setattr(
-        "tests.many._text", lambda kind, number, version: read.append(number) or text(kind, number, version)
-    )
+
+    def counted(kind: str, number: int, version: int) -> str:
+        read.append(number)
+        return text(kind, number, version)
+
+    monkeypatch.setattr("tests.many._text", counted)
 
     def tell(number: int, event: str) -> None:
         server.version += 1
