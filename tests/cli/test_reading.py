@@ -205,6 +205,33 @@ def test_a_result_that_is_not_there_is_told(cli: Cli, name: str, says: str) -> N
     assert says in ran.err
 
 
+@pytest.mark.parametrize(
+    ("spec", "status", "says"),
+    [
+        ({}, {"inputRequests": [objects.QUESTION | {"timedOut": True}]}, "q1 timed out; the work went on"),
+        ({"cancelRequested": True}, {}, "is being cancelled, so it takes no answer"),
+        ({}, objects.SUCCEEDED | {"inputRequests": [objects.QUESTION]}, "has ended (Succeeded), so it takes no answer"),
+        ({}, {"inputRequests": []}, "has not asked 'q1'. Open questions: none"),
+    ],
+)
+def test_an_answer_that_comes_too_late_is_told(
+    cli: Cli, kube: Kube, spec: dict[str, Any], status: dict[str, Any], says: str
+) -> None:
+    name = f"late-{hashlib.sha256(says.encode()).hexdigest()[:8]}"
+    put(kube, name, objects.RUNNING | status, **spec)
+    ran = cli("answer", name, "true", "--question", objects.QUESTION["id"])
+    assert (ran.code, ran.out) == (4, "")
+    assert says in ran.err
+
+
+def test_a_task_that_has_asked_nothing_takes_no_answer(cli: Cli) -> None:
+    assert "viewed-new has asked nothing; it is Pending" in cli("answer", "viewed-new", "true").err
+
+
+def test_names_are_shown_for_scripts(cli: Cli) -> None:
+    assert cli.done("show", "viewed-don", "-o", "name") == "longtask.longtask.dev/viewed-done\n"
+
+
 def test_a_file_that_cannot_be_written_is_told_and_nothing_is_left(cli: Cli, tmp_path: Path) -> None:
     ran = cli("result", "viewed-done", "-o", str(tmp_path / "no" / "such"))
     assert ran.code == 4

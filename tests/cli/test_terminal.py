@@ -15,6 +15,7 @@ from tests.cli.conftest import cluster_entry, put, set_status
 from tests.cli.program import ESCAPES, WIDE, Cli, interrupted
 from tests.kube import Kube, eventually
 from tests.mcp.line import Line
+from tests.operator.tasks import WHEN_TOLD, Tasks
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.cluster
@@ -155,6 +156,29 @@ def test_an_answer_is_asked_for_at_a_terminal(cli: Cli, kube: Kube) -> None:
         code, text = terminal.ended()
     assert code == 130
     assert "Traceback" not in text
+
+
+async def test_a_lost_connection_neither_loses_nor_repeats_a_line_of_a_log(
+    working: Cli, tasks: Tasks, tmp_path: Path
+) -> None:
+    code = f"for n in range(1000): print(n)\n{WHEN_TOLD}\nfor n in range(1000, 2000): print(n)"
+    started = await asyncio.to_thread(working.done, "start", "work", f"code={code}", "-o", "name")
+    name = started.strip().partition("/")[2]
+    uid = tasks.get(name)["metadata"]["uid"]
+    await asyncio.to_thread(tasks.running_pod, uid)
+    address = urlsplit(cluster_entry()["server"])
+    async with Line(str(address.hostname), address.port or 443) as line:
+        config = line.kubeconfig(Path(os.environ["KUBECONFIG"]), tmp_path)
+        process = working.but(KUBECONFIG=str(config)).start("logs", "-f", name)
+        assert process.stdout is not None
+        first = [await asyncio.to_thread(process.stdout.readline) for _ in range(500)]
+        line.cut()
+        line.mend()
+        await asyncio.to_thread(tasks.go, uid)
+        rest = await asyncio.to_thread(process.stdout.read)  # with what readline has left behind
+        _, err = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
+    numbers = [each for each in ("".join(first) + rest).split() if each != "working"]
+    assert numbers == [str(number) for number in range(2000)], err
 
 
 async def test_a_lost_connection_does_not_end_a_watch(cli: Cli, kube: Kube, tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ from longtask_runtime import clock
 from longtask_runtime.kube import APPLY_PATCH, KubeError
 
 KIND = f"longtasktemplate.{constants.GROUP}"
+UNDECLARED = "field not declared in schema"
+"""In the API server's answer to an apply with a misspelt field, which is a 500."""
 COLUMNS = ("name", "title", "ready", "reason", "age")
 WIDE = (*COLUMNS, "message")
 
@@ -168,7 +170,7 @@ async def _dry_run(cluster: Cluster, document: dict[str, Any], name: str) -> lis
         if cause.status == 403:
             note(f"note: the cluster did not check it: {cause.message}")
             return []
-        if cause.status in (400, 422):
+        if cause.status in (400, 422) or UNDECLARED in cause.message:
             return [cause.message]
         raise
     return []
