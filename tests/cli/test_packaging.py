@@ -22,7 +22,8 @@ for module in pkgutil.walk_packages(longtask_cli.__path__, "longtask_cli."):
     importlib.import_module(module.name)
 from importlib.metadata import packages_distributions
 known = packages_distributions()
-names = {name.partition(".")[0] for name in sys.modules} & known.keys()
+names = {name for name, module in sys.modules.items() if getattr(module, "__file__", None)}  # no namespaces
+names = {name.partition(".")[0] for name in names if name in known}
 print(json.dumps(sorted({each for name in names for each in known[name]})))
 """
 OWN = {"longtask-sdk", "coverage", "setuptools", "pip"}
