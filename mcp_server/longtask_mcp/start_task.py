@@ -14,8 +14,8 @@ from weakref import WeakValueDictionary
 
 from longtask_api import constants, trace_context
 from longtask_api.bounds import is_small
-from longtask_api.longtask import LongTask, Requester, RerunOf
 from longtask_api.canonical import digest_of
+from longtask_api.longtask import LongTask, Requester, RerunOf
 from longtask_api.mcp_names import LABEL_REQUESTER, requester_label
 from longtask_api.parameters import InvalidParameters, check_size, complete
 from longtask_api.template import LongTaskTemplate

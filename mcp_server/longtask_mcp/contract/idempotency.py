@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from longtask_api import constants
-from longtask_api.longtask import LongTask, RerunOf
 from longtask_api.canonical import canonical, digest_of
+from longtask_api.longtask import LongTask, RerunOf
 from longtask_mcp.contract.callers import Caller, owner, session
 from longtask_mcp.contract.known import digest
 from longtask_mcp.contract.task_status import age
