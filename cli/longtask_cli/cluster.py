@@ -3,6 +3,7 @@
 import asyncio
 import difflib
 import random
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -30,6 +31,7 @@ MIN_PREFIX: Final = 4
 """Characters of an id, at least, by which a task may be read."""
 TRIES: Final = 5
 """Requests for one read, over some seconds."""
+UID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 KINDS: Final = {constants.TASK_PLURAL: "task", constants.TEMPLATE_PLURAL: "template"}
 
 
@@ -217,6 +219,11 @@ class Cluster:
             some = _listed(row.name for row in begins)
             few = f"{len(begins)} {kind}s {where} begin" if len(begins) > 1 else f"one {kind} {where} begins"
             raise Problem(f"there is no {kind} {wanted!r}; {few} so: {some}. Give the whole name or id")
+        if UID.fullmatch(key) and kind == KINDS[constants.TASK_PLURAL]:
+            raise Problem(
+                f"there is no task {wanted!r} {where}. If it was removed after its time to live, its record may be in the "
+                "archive, which the agent that started it still reads (docs/cli.md)"
+            )
         close = difflib.get_close_matches(key, [row.name for row in rows], n=MAX_SUGGESTED)
         if close:
             raise Problem(f"there is no {kind} {wanted!r} {where}. Did you mean {' or '.join(close)}?")

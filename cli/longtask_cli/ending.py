@@ -10,6 +10,8 @@ import click
 
 from longtask_cli.problem import INTERRUPTED, Problem, ReaderGone
 
+BROKEN_PIPE = 141
+"""Exit code of a shell after SIGPIPE."""
 DEBUG = "LONGTASK_DEBUG"
 """With this variable an error that nobody has foreseen is a traceback."""
 
@@ -24,7 +26,7 @@ def ending(main: Callable[[], int | None]) -> int:
         sys.stdout.flush()
     except (ReaderGone, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to write goes nowhere
-        return 128 + signal.SIGPIPE
+        return BROKEN_PIPE
     return code
 
 

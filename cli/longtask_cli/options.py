@@ -17,6 +17,7 @@ from longtask_api import constants
 from longtask_cli.cluster import Cluster, cluster
 from longtask_cli.kubeconfig import Chosen, contexts
 from longtask_cli.problem import Problem
+from longtask_cli.text import line
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -118,7 +119,7 @@ def complete_task(context: click.Context, _: click.Parameter, incomplete: str) -
 def complete_template(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Templates that begin so, with their titles."""
     rows = _completed(context, constants.TEMPLATE_PLURAL, incomplete)
-    return [CompletionItem(each.name, help=each.cells.get("title", "")) for each in rows]
+    return [CompletionItem(each.name, help=line(each.cells.get("title", ""))) for each in rows]
 
 
 def given_call(context: click.Context) -> Call:

@@ -160,6 +160,7 @@ def test_a_task_is_found_by_its_name_and_by_its_id(cli: Cli, world: dict[str, An
     [
         ("viewed-", "tasks in namespace"),
         ("viewed-failedd", "Did you mean viewed-failed"),
+        ("8f3c0000-0000-4000-8000-000000000001", "its record may be in the archive"),
         ("nothing-like-it", "`longtask list` shows those that there are"),
         ("../../../api/v1/secrets", "there is no task 'secrets'"),
         ("a/", "is no name of a task"),

@@ -1,6 +1,7 @@
 """`longtask start`."""
 
 import asyncio
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -32,6 +33,7 @@ from longtask_cli.options import (
 from longtask_cli.problem import Problem
 from longtask_cli.starts import document, is_of_key, names
 from longtask_cli.state import phase, ready
+from longtask_cli.text import line
 from longtask_cli.values import BadValue, parameters
 from longtask_cli.wait import wait
 from longtask_runtime.kube import KubeError, is_unanswered
@@ -58,11 +60,12 @@ def _complete_parameter(context: click.Context, parameter: click.Parameter, inco
     properties = (template.spec.parameters_schema.get("properties") or {}) if template is not None else {}
     before, sign = incomplete.partition("=")[:2]
     if sign:
-        values = properties.get(before, {}).get("enum") or []
-        texts = [each if isinstance(each, str) else str(each).lower() for each in values]
-        return [CompletionItem(f"{before}={each}") for each in texts if f"{before}={each}".startswith(incomplete)]
+        schema = properties.get(before)
+        values = schema.get("enum") or [] if isinstance(schema, Mapping) else []
+        texts = [f"{before}={each if isinstance(each, str) else json.dumps(each)}" for each in values]
+        return [CompletionItem(each) for each in texts if each.startswith(incomplete) and each.isprintable()]
     return [
-        CompletionItem(f"{each}=", help=str(schema.get("description", "")))
+        CompletionItem(f"{each}=", help=line(str(schema.get("description", ""))))
         for each, schema in properties.items()
         if each.startswith(incomplete) and each not in given and isinstance(schema, Mapping)
     ]
