@@ -221,8 +221,8 @@ class Cluster:
             raise Problem(f"there is no {kind} {wanted!r}; {few} so: {some}. Give the whole name or id")
         if UID.fullmatch(key) and kind == KINDS[constants.TASK_PLURAL]:
             raise Problem(
-                f"there is no task {wanted!r} {where}. If it was removed after its time to live, its record may be in the "
-                "archive, which the agent that started it still reads (docs/cli.md)"
+                f"there is no task {wanted!r} {where}. If it was removed after its time to live, its record may be in "
+                "the archive, which the agent that started it still reads (docs/cli.md)"
             )
         close = difflib.get_close_matches(key, [row.name for row in rows], n=MAX_SUGGESTED)
         if close:

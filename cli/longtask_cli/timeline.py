@@ -13,7 +13,7 @@ from longtask_api.longtask import ConditionType, LongTask
 from longtask_api.reports import Artifact, Reference
 from longtask_cli.state import attempt_end, display, doing, metrics, open_questions, phase
 from longtask_cli.table import STYLES
-from longtask_cli.text import age, line, lines, moment, size
+from longtask_cli.text import age, escaped, line, lines, moment, size
 
 SHOWN_PARAMETERS = 2000
 SHOWN_LOG_LINES = 20
@@ -76,7 +76,7 @@ def _asked(task: LongTask) -> Iterator[Text]:
     if spec.parameters:
         text = json.dumps(spec.parameters, ensure_ascii=False)
         cut = f"... ({len(text)} characters; -o json shows all)" if len(text) > SHOWN_PARAMETERS else ""
-        yield _fact("Parameters", text[:SHOWN_PARAMETERS] + cut)
+        yield _labelled("Parameters", escaped(text[:SHOWN_PARAMETERS]) + cut)
 
 
 def _outcome(task: LongTask) -> Iterator[Text]:
@@ -104,9 +104,12 @@ def described(artifact: Artifact) -> str:
 
 
 def _fact(label: str, value: str, style: str = "") -> Text:
-    text = Text(f"{label + ':':<{LABEL}}", style="bold")
-    text.append(line(value), style=style or "not bold")
-    return text
+    return _labelled(label, line(value), style)
+
+
+def _labelled(label: str, shown: str, style: str = "") -> Text:
+    """A fact whose text is fit to be shown: JSON keeps its spaces."""
+    return Text(f"{label + ':':<{LABEL}}", style="bold").append(shown, style=style or "not bold")
 
 
 def _requester(task: LongTask) -> str:
@@ -227,7 +230,7 @@ def _next(task: LongTask) -> Iterator[Text]:
 def _result(value: Any, text: str | None, reference: Reference | None) -> str:
     if reference is not None:
         return f"{size(reference.size)} in {line(reference.uri)}"
-    written = line(text if text is not None else json.dumps(value, ensure_ascii=False))
+    written = line(text) if text is not None else escaped(json.dumps(value, ensure_ascii=False))
     return written if len(written) <= 500 else f"{written[:500]}... ({len(written)} characters)"
 
 

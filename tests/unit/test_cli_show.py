@@ -1,6 +1,7 @@
 """A task as a person is shown it: its timeline, its line among others, its end."""
 
 import io
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -56,6 +57,10 @@ def test_the_timeline_has_what_happened_in_its_order() -> None:
     assert any("question" in entry and "(open)" in entry for entry in entries)
     assert "Requester:   alice, session s1" in told
     assert 'Parameters:  {"epochs": 10}' in told
+    code = "if x:\n    y()"
+    assert f'Parameters:  {{"code": {json.dumps(code)}}}' in text(task(parameters={"code": code}))
+    spaced = task(objects.SUCCEEDED | {"result": {"value": {"a": "b  c"}}})
+    assert 'Result:      {"a": "b  c"}' in text(spaced)
     question = objects.RUNNING["inputRequests"][0]
     assert f"longtask answer training-1 --question {question['id']} ANSWER" in told
 
