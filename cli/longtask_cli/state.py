@@ -65,13 +65,12 @@ def doing(task: LongTask, now: datetime) -> str:
     progress, said = task.status.progress, task.status.message or ""
     if task.status.phase is not Phase.RUNNING or is_true(task.status.conditions, ConditionType.STALLED):
         return said
-    parts = [left(task, now)]
-    if progress is not None:
-        parts = [metrics(progress), progress.message or "", *parts]
+    # What a narrow terminal cuts off comes last.
+    parts = ["being cancelled" if task.spec.cancel_requested else "", left(task, now)]
     if (task.status.attempt_count or 0) > 1:
         parts.append(f"attempt {task.status.attempt_count}")
-    if task.spec.cancel_requested:
-        parts.append("being cancelled")
+    if progress is not None:
+        parts += [metrics(progress), progress.message or ""]
     return ", ".join(part for part in parts if part)
 
 
