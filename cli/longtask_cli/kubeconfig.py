@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ USER_AGENT = "longtask-cli"
 """Also the field manager of what the command line writes."""
 DEFAULT_NAMESPACE = "longtask-tasks"
 """The task namespace that the chart makes by default."""
+NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 IN_A_POD = "the pod's service account"
 
@@ -84,13 +86,6 @@ def contexts(chosen: Chosen) -> list[str]:
 def _connection(
     chosen: Chosen, configuration: Configuration, context: str, own: str | None, user: Mapping[str, Any]
 ) -> Connection:
-    try:
-        client = ApiClient(configuration)
-    except (OSError, ValueError) as error:  # a certificate that is none
-        raise Problem(f"context {context}: its certificates cannot be used: {_said(error)}") from error
-    client.user_agent = USER_AGENT
-    if user.get("as"):
-        client.default_headers["Impersonate-User"] = str(user["as"])
     named = (
         (chosen.namespace, "--namespace"),
         (os.environ.get("LONGTASK_NAMESPACE"), "LONGTASK_NAMESPACE"),
@@ -98,6 +93,15 @@ def _connection(
     )
     default = DEFAULT_NAMESPACE, "the default of the chart"
     namespace, source = next(((name, source) for name, source in named if name), default)
+    if not NAMESPACE.fullmatch(namespace):
+        raise Problem(f"{namespace!r} (from {source}) is no name of a namespace: it has a-z, 0-9 and -")
+    try:
+        client = ApiClient(configuration)
+    except (OSError, ValueError) as error:  # a certificate that is none
+        raise Problem(f"context {context}: its certificates cannot be used: {_said(error)}") from error
+    client.user_agent = USER_AGENT
+    if user.get("as"):
+        client.default_headers["Impersonate-User"] = str(user["as"])
     return Connection(chosen, client, context, namespace, source)
 
 

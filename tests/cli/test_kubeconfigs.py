@@ -95,6 +95,13 @@ def test_the_namespace_is_that_of_the_option_the_variable_the_context_or_the_cha
     assert 'namespace "longtask-tasks"' in says(plain)
 
 
+@pytest.mark.parametrize("name", ["../kube-system", "a b", "Tasks", "a/../b", "-a", "x" * 64])
+def test_what_is_no_name_of_a_namespace_is_told(cli: Cli, name: str) -> None:
+    for ran in (cli("list", f"--namespace={name}"), cli.but(LONGTASK_NAMESPACE=name)("list")):
+        assert (ran.code, ran.out) == (4, "")
+        assert "is no name of a namespace" in ran.err
+
+
 @pytest.mark.parametrize(
     "command", [["list"], ["show", "x"], ["watch", "x"], ["logs", "x"], ["start", "x"], ["doctor"]]
 )
