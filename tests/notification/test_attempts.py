@@ -66,7 +66,7 @@ async def test_a_certificate_has_to_be_trusted_and_fit(
         "InvalidCertificate",
         "",
         "InvalidCertificate",
-        "NoSigningSecret",
+        "InvalidCertificate",
     ]
     assert "not trusted: self-signed certificate" in stranger.message
     assert [request.is_signed_by(SECRET) for request in https.requests] == [True]

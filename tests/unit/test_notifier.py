@@ -108,8 +108,11 @@ class World:
             for uid in list(self.cache.tasks):
                 notifier.consider(uid)
             await asyncio.sleep(until)
+            lanes = (*notifier._lanes.values(), notifier._rest)
+            self.pending = sum(len(lane._pending) for lane in lanes)
             running.cancel()
-            self.pending = sum(len(lane._pending) for lane in (*notifier._lanes.values(), notifier._rest))
+            await asyncio.wait([running])
+            self.left = sum(len(lane._pending) for lane in lanes)
 
         until_idle(lead)
 
@@ -196,6 +199,13 @@ def test_a_replica_that_does_not_lead_sends_nothing(world: World) -> None:
     sink = Sink()
     world.notify(60, over, ops=sink)
     assert (sink.calls, world.server.writes) == ([], 0)
+
+
+def test_a_replica_that_has_led_has_nothing_pending(world: World) -> None:
+    """Its metric would tell for ever that the sink is down."""
+    world.ended("ops")
+    world.notify(10, ops=Sink(lambda now, event: Outcome(Verdict.RETRY, "Throttled", "", retry_after=600)))
+    assert (world.pending, world.left) == (1, 0)
 
 
 def test_an_attempt_ends_with_the_term(world: World) -> None:

@@ -114,9 +114,12 @@ class _Lane:
         """How the last attempt failed; None if it succeeded, or failed for its event only."""
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled. Afterwards nothing is pending here: another replica leads."""
         self._begin()
-        await self._queue.run()
+        try:
+            await self._queue.run()
+        finally:
+            self._begin()
 
     def consider(self, key: Key, task: LongTask) -> None:
         """Enqueue the task if the sink misses one of its events."""

@@ -47,9 +47,13 @@ class Sender:
         """
         now = clock.now()
         try:
-            secrets, tls = self._secrets(), self._tls()
+            secrets = self._secrets()
         except (OSError, ValueError, signature.InvalidSecret) as error:
             return failed("NoSigningSecret", f"Secret {self._secret_name}: {_without_paths(error)}")
+        try:
+            tls = self._tls()
+        except (OSError, ValueError) as error:
+            return failed("InvalidCertificate", f"Secret {self._secret_name}, {CA}: {_without_paths(error)}")
         headers = {
             **signature.headers(event_id, int(now.timestamp()), body, secrets),
             "Content-Type": MEDIA_TYPE,
