@@ -187,7 +187,7 @@ def _endpoint(
     listed: Callable[[], bool],
 ) -> ASGIApp:
     """The MCP application behind Door (checks headers), Identified (authenticates), RequestLimits (reads bodies),
-    ScopeLimits (checks scopes of tokens), if there are issuers, and Resumable (resumes calls), if there are keys.
+    Resumable (resumes calls), if there are keys, and ScopeLimits (checks what a call needs), if there are issuers.
 
     If every caller has a token, DNS rebinding gains nothing, so the Host header is checked only if hosts are
     configured; without tokens that check keeps web pages out.
@@ -205,13 +205,13 @@ def _endpoint(
     if settings.public_url is not None and settings.jwt_issuers:
         resource = ProtectedResource(settings.public_url, settings.jwt_issuers)
     delegation = Delegation(settings.trusted_principals, settings.memory_ids, settings.default_memory_id)
+    if resource is not None:
+        application = ScopeLimits(application, SUBJECT_KEY, resource, metrics)
     if keys := settings.resume_keys:
         codec = AESGCMRequestStateCodec(keys)
         application = Resumable(application, codec, SCOPE_KEY, READ_ONLY.__contains__, metrics)
     else:
         log.info("there are no keys (resume_keys_file): calls end with the replica that has them")
-    if resource is not None:
-        application = ScopeLimits(application, SUBJECT_KEY, resource, metrics)
     request_limits = RequestLimits(
         application, settings.max_request_bytes, Budget(BYTES_IN_ALL, BYTES_OF_ONE), SCOPE_KEY, listed
     )

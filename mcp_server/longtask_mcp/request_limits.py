@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import pydantic_core
 from mcp.server.streamable_http import check_accept_headers
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -32,6 +33,8 @@ DRAIN_SECONDS = 3.0
 """How long the rest of a rejected body is read and discarded, in seconds."""
 AGAIN_SECONDS = 2
 LAST_EVENT_ID = "last-event-id"
+RESOURCE_BYTES = 512 * 1024
+"""What a read of a resource counts in the budget of requests: its answer is held until its reader has taken it."""
 ENDS = 4096
 """Bytes kept from either end of a discarded body, where the id of the call is."""
 LEVELS_AROUND = 90
@@ -146,7 +149,9 @@ class RequestLimits:
             read = await self._read(receive)
             if isinstance(read, bytes):
                 share.keep(len(read) or size)
-                await self._app(scope, replay(read, receive), send)
+                with self._budget.taken(scope[self._whose].owner, _answer_bytes(read)) as room:
+                    answer = self._app if room is not None else _refused(BUSY, read, False)
+                    await answer(scope, replay(read, receive), send)
             elif read is not None:
                 await read(scope, receive, send)
 
@@ -193,6 +198,17 @@ class RequestLimits:
             f"{constants.MAX_PARAMETERS_BYTES} as JSON. Nothing was started. Put what is large where the work can "
             "read it (a bucket, a volume, a URL), and pass where it is.",
         )
+
+
+def _answer_bytes(body: bytes) -> int:
+    """Bytes to count for the answer, if it may be large."""
+    if b"read" not in body and b"\\" not in body:
+        return 0
+    try:
+        request = pydantic_core.from_json(body)
+        return RESOURCE_BYTES if isinstance(request, dict) and request.get("method") == "resources/read" else 0
+    except ValueError:
+        return 0
 
 
 @dataclass(frozen=True)

@@ -119,9 +119,21 @@ class StartTools:
 
     async def _rerunning(self, call: Call) -> Starting:
         wanted = arguments.read(arguments.RerunTask, call.arguments)
-        earlier = await self._finder.live(call, wanted.task_id)
-        check_rerun(earlier.task, earlier.archived, wanted.from_checkpoint)
+        try:
+            earlier = await self._finder.live(call, wanted.task_id)
+            check_rerun(earlier.task, earlier.archived, wanted.from_checkpoint)
+        except AgentError:
+            key = wanted.idempotency_key
+            made = self._finder.rerun(call, wanted.task_id, key) if key is not None else None
+            if made is None:
+                raise
+            return await self._repeating(call, wanted, made)
         metadata = earlier.task.metadata
         again = RerunOf(name=metadata.name, uid=metadata.uid, from_checkpoint=wanted.from_checkpoint)
         parameters = {**earlier.task.spec.parameters, **wanted.parameters}
         return Starting(earlier.task.spec.template_ref.name, parameters, wanted, again)
+
+    async def _repeating(self, call: Call, wanted: arguments.RerunTask, made: str) -> Starting:
+        """A rerun that created the task `made` before its earlier task left the cluster."""
+        again = (await self._finder.live(call, made)).task.spec
+        return Starting(again.template_ref.name, {**again.parameters, **wanted.parameters}, wanted, again.rerun_of)

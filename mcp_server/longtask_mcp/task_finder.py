@@ -55,6 +55,16 @@ class TaskFinder:
         task = await self._tasks.current(found.task)
         return Found(task) if task is not None else await self.archived(call, task_id)
 
+    def rerun(self, call: Call, task_id: str, key: str) -> str | None:
+        """The id of the caller's task that a rerun of the earlier task with this key has created; None if there is
+        none.
+        """
+        for each in self._tasks.own(call.caller.owner):
+            again = each.spec.rerun_of
+            if each.spec.idempotency_key == key and again is not None and again.uid == task_id:
+                return each.metadata.uid
+        return None
+
     async def archived(self, call: Call, task_id: str) -> Found:
         """The caller's task from the archive alone. Raises TaskNotFound or ArchiveUnavailable."""
         task = await self._archive.find(call.caller, task_id) if UID.fullmatch(task_id) else None

@@ -10,6 +10,8 @@ from longtask_operator.store.store import Store
 from longtask_operator.task_namespace import TaskNamespace
 
 BINARY = "application/octet-stream"
+COPIES = 2
+"""How many stored checkpoints are copied at a time: each takes a worker of the reconciler, and some 15 MiB."""
 
 
 class NotHandedOver(Exception):
@@ -27,6 +29,12 @@ class CheckpointHandover:
     def __init__(self, cluster: TaskNamespace, store: Store) -> None:
         self._cluster = cluster
         self._store = store
+        self._copying = 0
+
+    def has_room_for(self, earlier: LongTask) -> bool:
+        """Whether the checkpoint of this task can be taken now: one that is stored outside of it may have to wait."""
+        checkpoint = earlier.status.checkpoint
+        return checkpoint is None or checkpoint.reference is None or self._copying < COPIES
 
     async def earlier(self, task: LongTask) -> LongTask | None:
         """The task that this one runs again, read live; None if it is gone."""
@@ -50,6 +58,7 @@ class CheckpointHandover:
             return taken
         content = self._store.get(_owner(earlier), reference)
         key, media_type = f"checkpoint-of-{earlier.metadata.uid}", checkpoint.media_type or BINARY
+        self._copying += 1
         try:
             copy = await self._store.put(_owner(task), key, media_type, content, reference.sha256)
         except StoreUnavailable as error:
@@ -59,6 +68,8 @@ class CheckpointHandover:
         except (NotStored, TooLarge, DigestMismatch) as error:
             why = f"the checkpoint of LongTask {earlier.metadata.name} cannot be copied: {error}"
             raise NotHandedOver(unobtainable(why), is_lost=True) from error
+        finally:
+            self._copying -= 1
         return taken.model_copy(update={"reference": copy})
 
 

@@ -305,6 +305,8 @@ class Reconciler:
 
     async def _take_checkpoint(self, state: TaskState, action: TakeCheckpoint) -> float | None:
         """Copy the checkpoint of an earlier task. To the cache it is news, which enqueues the next step."""
+        if not self._handover.has_room_for(action.earlier):
+            return LOOK_AGAIN.total_seconds()
         try:
             self._cache.put_task(await self._handover.take(state.task, action.earlier))
         except NotHandedOver as error:

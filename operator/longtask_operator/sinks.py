@@ -14,8 +14,14 @@ Network = IPv4Network | IPv6Network
 
 NAT64: Final = IPv6Network("64:ff9b::/96")
 """Its addresses stand for the IPv4 address in their last four bytes (RFC 6052)."""
-PLATFORM: Final = (IPv4Network("168.63.129.16/32"), IPv4Network("192.0.0.0/24"))
-"""What may count as public and leads to the cloud's own services: Azure's, and the metadata of Oracle's machines."""
+NOT_PUBLIC: Final = (
+    IPv4Network("168.63.129.16/32"),
+    IPv4Network("192.0.0.0/24"),
+    IPv4Network("192.88.99.0/24"),
+    IPv6Network("fec0::/10"),
+)
+"""What Python may count as public and is not: Azure's own services, the metadata of Oracle's machines, relays to 6to4
+(RFC 7526), and site-local addresses (RFC 3879)."""
 
 
 class SecretRef(ApiModel, extra="forbid"):
@@ -55,7 +61,9 @@ def is_public(address: Address) -> bool:
     """Whether the address belongs to the internet: it is not private, shared, link-local, loopback, multicast or
     reserved, and no metadata service of a cloud.
     """
-    return address.is_global and not address.is_multicast and not address.is_reserved and not _is_in(address, PLATFORM)
+    return (
+        address.is_global and not address.is_multicast and not address.is_reserved and not _is_in(address, NOT_PUBLIC)
+    )
 
 
 def _is_in(address: Address, networks: Iterable[Network]) -> bool:

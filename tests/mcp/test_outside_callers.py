@@ -22,6 +22,7 @@ from tests.mcp import certificates
 from tests.mcp.issuer import AUDIENCE, Issuer, issuing
 from tests.mcp.replica import ERAS, Agent, Replica, agent, running
 from tests.mcp.test_identity import post
+from tests.mcp.test_resumption import Raw
 from tests.mcp.test_starting_once import raw_start
 from tests.mcp.world import World, eventually
 from tests.ports import free_port
@@ -76,6 +77,9 @@ async def server(
         "default_memory_id": MEMORY,
         "trusted_principals": '["gateway:client-1"]',
     }
+    keys = kubeconfig.parent / "keys-of-outside-callers"
+    keys.write_text("k" * 32)
+    settings["resume_keys_file"] = str(keys)
     async with running(kubeconfig, world.namespace, kubeconfig.parent, **settings) as replica:
         yield replica
 
@@ -444,3 +448,22 @@ async def secure_agent(url: str, token: str, context: ssl.SSLContext) -> AsyncIt
         Client(streamable_http_client(url, http_client=http)) as client,
     ):
         yield Agent(client)
+
+
+async def test_a_call_that_is_resumed_needs_the_scope_of_the_call(server: Replica, scoped_issuer: Issuer) -> None:
+    def caller(scope: str) -> Raw:
+        return Raw(server.http, server.url, {"Authorization": f"Bearer {scoped_issuer.token(scope=scope)}"})
+
+    reads = await caller("tasks:read").id_of("list_tasks")
+    starter = caller("tasks:start")
+    url, given = server.url, {"Accept": "text/event-stream", "Last-Event-ID": reads, **starter.headers}
+    for body in (b"", b'{"method": "ping"}'):
+        refused = await server.http.request("GET", url, headers=given, content=body)
+        assert (refused.status_code, "tasks:read" in refused.headers["WWW-Authenticate"]) == (403, True)
+    assert not (await caller("tasks:read").answer(reads))["isError"]
+
+    arguments = {"model_name": "outside", "idempotency_key": str(uuid4()), "wait_seconds": 1}
+    async with starter.call("model_training", **arguments) as events:
+        await events.next()
+        waits = (await events.next()).id
+    assert not (await starter.answer(waits))["isError"]

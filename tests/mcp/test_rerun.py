@@ -145,6 +145,28 @@ async def test_a_task_that_is_only_archived_is_run_again_from_the_beginning(
 ALICE = Caller("alice")
 
 
+async def test_the_same_call_gives_the_same_task_although_the_earlier_one_has_left(
+    as_alice: Agents, world: World, new_key: Callable[[], str]
+) -> None:
+    key = new_key()
+    async with as_alice() as session:
+        earlier = await ended(session, world, new_key())
+        call = {"task_id": earlier.task_id, "parameters": {"epochs": 4}, "idempotency_key": key}
+        first = await session.call("rerun_task", **call)
+        await world.delete(f"{world.tasks_path}/{earlier.envelope['name']}")
+
+        async def is_gone() -> bool:
+            return (await session.call("check_task_status", task_id=earlier.task_id)).error
+
+        await eventually(is_gone, "the earlier task is gone")
+        again = await session.call("rerun_task", **call)
+        other = await session.call("rerun_task", **call | {"parameters": {"epochs": 5}})
+        unknown = await session.call("rerun_task", **call | {"idempotency_key": new_key()})
+    assert (again.error, again.task_id) == (False, first.task_id)
+    assert other.envelope["error_code"] == "idempotency_key_used"
+    assert unknown.envelope["error_code"] == "task_not_found"
+
+
 @pytest.mark.parametrize(
     ("key", "rerun_of", "relation"),
     [

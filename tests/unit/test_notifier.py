@@ -183,6 +183,13 @@ def test_the_wait_that_a_sink_asks_for_counts_for_all_its_events(world: World) -
     assert min(sink.times[1:]) >= 600
 
 
+@pytest.mark.parametrize(
+    "asked", ["Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Mon, 01 Jan 2026 00:00:00 +99999999", "soon", "", "-1"]
+)
+def test_a_wait_that_makes_no_sense_is_none(asked: str) -> None:
+    assert of_status(503, asked, given.at(0)).retry_after == 0
+
+
 def test_a_change_meanwhile_sends_nothing_twice(world: World) -> None:
     uid, sink = world.ended("ops"), Sink()
     world.server.refusals = 3

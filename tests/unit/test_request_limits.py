@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from longtask_mcp.request_limits import ENDS, Budget, RequestLimits
+from longtask_mcp.request_limits import ENDS, RESOURCE_BYTES, Budget, RequestLimits
 
 LIMIT = 1000
 BODY = b'{"a": 1}'
@@ -116,6 +116,38 @@ async def test_a_server_that_has_not_listed_yet_tells_nothing() -> None:
     status, body = await refused([json.dumps({**VERSION, "id": 7, **CALL}).encode()], listed=False)
     assert (status, body["id"], body["result"]["isError"]) == (200, 7, True)
     assert body["result"]["structuredContent"]["retry_after_seconds"] == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "within"), [('"resources/read"', 2), ('"resources\\/\\u0072ead"', 2), ('"resources/list"', 4)]
+)
+async def test_a_read_of_a_resource_holds_the_room_for_its_answer(method: str, within: int) -> None:
+    """However it is written, until its reader has taken it."""
+    entered, leave, statuses = 0, asyncio.Event(), list[int]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal entered
+        entered += 1
+        await leave.wait()
+
+    body = f'{{"jsonrpc":"2.0","id":1,"method":{method}}}'.encode()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        statuses.append(message.get("status", 0))
+
+    budget = Budget(10 * RESOURCE_BYTES, 2 * RESOURCE_BYTES + 4 * len(body))
+    request_limits = RequestLimits(app, LIMIT, budget, "who")
+    headers = [(b"content-length", str(len(body)).encode())]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "who": SimpleNamespace(owner="alice")}
+    calls = [asyncio.create_task(request_limits(dict(scope), receive, send)) for _ in range(4)]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert (entered, statuses.count(429)) == (within, 4 - within)
+    leave.set()
+    await asyncio.gather(*calls)
 
 
 async def test_a_call_that_is_resumed_holds_its_id() -> None:

@@ -77,7 +77,7 @@ def _seconds(retry_after: str | None, now: datetime) -> float:
     else:
         try:
             moment = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return 0.0
         seconds = (moment - now).total_seconds() if moment.tzinfo is not None else 0.0
     return min(max(0.0, seconds), LONGEST_RETRY_AFTER)
