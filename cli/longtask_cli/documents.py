@@ -2,13 +2,15 @@
 
 import json
 import re
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any
 
 import yaml
 
-HIDDEN = re.compile("[\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
-"""What JSON may hold unescaped and a terminal would obey or not show."""
+from longtask_cli.text import is_unsafe
+
+LAYOUT = "\n\t"
+"""What the documents themselves are laid out with; within texts both formats escape it where they must."""
 
 
 def written(document: Any, output: str) -> str:
@@ -37,15 +39,29 @@ async def listed(documents: AsyncIterable[Any], output: str) -> AsyncIterator[st
 
 
 def _json(document: Any) -> str:
-    return _shown(json.dumps(document, ensure_ascii=False, indent=2))
+    return _escaped(json.dumps(document, ensure_ascii=False, indent=2), _in_json)
 
 
 def _yaml(document: Any) -> str:
-    return _shown(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
+    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return _escaped(text, _in_yaml)
 
 
-def _shown(text: str) -> str:
-    return HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+def _escaped(text: str, escape: Callable[[str], str]) -> str:
+    if text.isprintable():
+        return text
+    return "".join(escape(each) if is_unsafe(each, LAYOUT) else each for each in text)
+
+
+def _in_yaml(character: str) -> str:
+    """The escape of a character (YAML 1.2, section 5.7)."""
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _in_json(character: str) -> str:
+    """The escape of a character, or of its two surrogates (RFC 8259, section 7)."""
+    return json.dumps(character)[1:-1] if not character.isascii() else f"\\u{ord(character):04x}"
 
 
 class _Dumper(yaml.CSafeDumper):
@@ -53,7 +69,7 @@ class _Dumper(yaml.CSafeDumper):
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = '"' if HIDDEN.search(text) else "|" if "\n" in text else None
+    style = '"' if any(is_unsafe(each, LAYOUT) for each in text) else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -16,12 +16,16 @@ JOINERS = "\u200c\u200d"
 COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
+def is_unsafe(character: str, keep: str = "") -> bool:
+    """Whether a terminal would obey the character or show nothing of it; those in `keep` are not."""
+    return character not in keep + JOINERS and unicodedata.category(character) in UNSAFE
+
+
 def escaped(text: str, keep: str = "") -> str:
     r"""The text with every control character written as `\x1b` or `\u202e`, except those in `keep`."""
     if text.isprintable():
         return text
-    kept = keep + JOINERS
-    return "".join(each if each in kept or unicodedata.category(each) not in UNSAFE else _escape(each) for each in text)
+    return "".join(_escape(each) if is_unsafe(each, keep) else each for each in text)
 
 
 def _escape(character: str) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from longtask_cli.documents import listed, written
 from longtask_cli.table import table
-from longtask_cli.text import age, duration, escaped, fitted, line, lines, padded, size, width
+from longtask_cli.text import age, duration, escaped, fitted, is_unsafe, line, lines, padded, size, width
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202etxt\u2066\u200b\ufeff\r\b\x00\x7f"
 OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
@@ -60,6 +60,14 @@ async def test_documents_hold_no_character_that_a_terminal_obeys_and_mean_the_sa
     assert (read(whole), read(many)["items"]) == (document, [document, document])
     assert not OBEYED.search((whole + many).replace("\n", ""))
     assert "日本" in whole
+
+
+@pytest.mark.parametrize("output", ["json", "yaml"])
+def test_no_character_is_written_that_is_not_shown(output: str) -> None:
+    every = "".join(chr(code) for code in range(0x110000) if is_unsafe(chr(code)) and not 0xD800 <= code < 0xE000)
+    text = written({"message": every}, output)
+    assert not [each for each in text if is_unsafe(each, "\n")]
+    assert (json.loads if output == "json" else yaml.safe_load)(text) == {"message": every}
 
 
 @pytest.mark.parametrize("output", ["json", "yaml"])

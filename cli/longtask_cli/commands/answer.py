@@ -48,7 +48,7 @@ def answer_(call: Call, task: str, words: Sequence[str], id_: str | None) -> Non
 
     async def read(cluster: Cluster) -> tuple[LongTask, InputRequest]:
         found = await cluster.task(task, exactly=True)
-        return found, _chosen(found, id_)
+        return found, _chosen(found, id_, given=bool(words))
 
     found, question = call.run(read)
     text = " ".join(words) if words else _asked(found, question)
@@ -61,8 +61,12 @@ def answer_(call: Call, task: str, words: Sequence[str], id_: str | None) -> Non
     click.echo(f"{KIND}/{name} question {question.id} answered with {line(given.answer_to(question.id) or '')}")
 
 
-def _chosen(task: LongTask, id_: str | None) -> InputRequest:
-    """The question that is answered: the one with the id, else the only open one. Raises Problem."""
+def _chosen(task: LongTask, id_: str | None, *, given: bool) -> InputRequest:
+    """The question that is answered: the one with the id, else the only one. Raises Problem.
+
+    An answer that was `given` before the question was shown needs the id once a second question was asked: a command
+    that is repeated because its end was lost would answer the next question.
+    """
     waiting, name = open_questions(task), task.metadata.name
     listed = "; ".join(f"{each.id}: {line(each.message)}" for each in waiting)
     if id_ is not None:
@@ -70,12 +74,15 @@ def _chosen(task: LongTask, id_: str | None) -> InputRequest:
         if found is None:
             raise Problem(f"{name} has not asked {id_!r}. Open questions: {listed or 'none'}")
         return found
+    if given and len(task.status.input_requests) == 1:
+        return task.status.input_requests[0]
     if not waiting:
         if not task.status.input_requests:
             raise Problem(f"{name} has asked nothing; it is {phase(task)}")
         raise Problem(f"{name} has no open question; it is {phase(task)}. `longtask show {name}` shows the answers")
-    if len(waiting) > 1:
-        raise Problem(f"{name} asks {len(waiting)} questions; choose one with --question. {listed}")
+    if given or len(waiting) > 1:
+        count = len(task.status.input_requests)
+        raise Problem(f"{name} has asked {count} questions; say with --question which one is answered. Open: {listed}")
     return waiting[0]
 
 
@@ -100,7 +107,7 @@ async def _give(cluster: Cluster, task: LongTask, id_: str, text: str) -> LongTa
     while True:
         if current.metadata.uid != task.metadata.uid:
             raise Problem(f"{task.metadata.name} was deleted, and another task has its name now")
-        question = _chosen(current, id_)
+        question = _chosen(current, id_, given=True)
         written = _fitting(question, text)
         given = current.answer_to(id_)
         if given is not None and json_or_text(given) == json_or_text(written):
