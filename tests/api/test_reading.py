@@ -23,7 +23,8 @@ NOT_READY = {"conditions": [condition("Ready", "False", "PodSecurity", "runs as 
 def test_a_stored_task_reads_as_the_model(a_task: MakeTask, status: dict[str, Any]) -> None:
     read = LongTask.from_api(a_task(status=status).read())
 
-    assert read.to_api()["status"] == {"attempts": [], "conditions": [], "inputRequests": []} | status
+    defaults: dict[str, Any] = {"attempts": [], "conditions": [], "inputRequests": [], "notifications": []}
+    assert read.to_api()["status"] == defaults | status
 
 
 def test_a_stored_template_reads_as_the_model(a_template: MakeTask) -> None:
